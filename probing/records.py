@@ -1,0 +1,204 @@
+"""What travels between the stages, in the order of the flow: text, layer stack, predictions, scores.
+
+Everything here is plain data on numpy arrays: reading a record needs neither torch nor an encoder.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+from jaxtyping import Float, Int
+
+SPLITS = ("train", "dev", "test")
+GROUPS = ("surface", "syntactic", "semantic", "transfer", "control")
+
+Text = tuple[str, ...]
+"""One text to encode: one segment, or two for a sentence pair."""
+
+
+class InputError(ValueError):
+    """A mistake that the user can mend. Scripts print it as one line and exit with code 2."""
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """What a task is, apart from its sentences."""
+
+    name: str
+    """Key, file stem and flag value, such as `tree_depth`."""
+    title: str
+    """The name that papers print, such as `TreeDepth`."""
+    group: str
+    """One of `GROUPS`."""
+    aliases: tuple[str, ...] = ()
+    """Other names that users may type; compared without case, hyphens and underscores."""
+    metric: str = "accuracy"
+    """Key of the metric that the literature reports for this task."""
+    reference: str = ""
+    """Where the task is defined, as an arXiv id."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """The texts of one split and their labels, in file order."""
+
+    texts: tuple[Text, ...]
+    labels: Int[np.ndarray, " sentences"]
+    """Index of each text's class in `Task.classes`."""
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class Task:
+    """A labelled task with its three splits."""
+
+    spec: TaskSpec
+    classes: tuple[str, ...]
+    """Class names as written in the source, sorted."""
+    splits: Mapping[str, Split]
+    """Keys are `SPLITS`."""
+    origin: str = ""
+    """The file or generator that the task came from."""
+
+    @property
+    def name(self) -> str:
+        """The key of the task."""
+        return self.spec.name
+
+    @property
+    def chance(self) -> float:
+        """Accuracy of a uniform guess, in [0, 1]."""
+        return 1 / len(self.classes)
+
+
+@dataclass(frozen=True)
+class LayerStack:
+    """One pooled vector per layer and sentence, the only view of an encoder that a probe ever gets."""
+
+    values: Float[np.ndarray, "layers sentences hidden"]
+    layer_names: tuple[str, ...]
+    """As named by the encoder; layer 0 is the embedding layer wherever the encoder has one."""
+    pooling: str
+    """Key of the pooling that made the vectors."""
+
+    def select(self, rows: Int[np.ndarray, " rows"]) -> "Float[np.ndarray, 'layers rows hidden']":
+        """The vectors of some sentences, all layers, copied."""
+        return self.values[:, rows]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What one fitted probe said of the test sentences, kept for paired comparisons."""
+
+    labels: Int[np.ndarray, " sentences"]
+    predicted: Int[np.ndarray, " sentences"]
+    log_probability: Float[np.ndarray, " sentences"]
+    """Natural logarithm of the probability given to the true class."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number with its interval and everything needed to know what it is: a row of `scores.parquet`."""
+
+    model: str
+    checkpoint: str
+    revision: str
+    task: str
+    group: str
+    representation: str
+    """`layer`, `scalar_mix`, `concat` or, for baselines that read no vectors, `none`."""
+    layer: int
+    """Index of the layer; -1 where the representation is not a single layer."""
+    layer_name: str
+    pooling: str
+    probe: str
+    protocol: str
+    control: str
+    """`none`, or the name of the control."""
+    seed: int
+    split: str
+    metric: str
+    value: float
+    """In the metric's own range ([0, 1] for accuracy); times 100 only where tables are drawn."""
+    ci_low: float
+    ci_high: float
+    """Bounds of the 95 % interval over test sentences."""
+    n: int
+    """Number of sentences scored."""
+    n_classes: int
+    majority: float
+    """Accuracy of the most frequent training class on this split."""
+    hyperparameters: str
+    """JSON object of what was chosen on dev."""
+    converged: bool
+    seconds: float
+    """Fitting time of the batch of probes that this one was fitted in."""
+
+
+@dataclass(frozen=True)
+class LayerWeight:
+    """The weight one layer got in a learned mix: a row of `layer_weights.parquet`."""
+
+    model: str
+    checkpoint: str
+    task: str
+    group: str
+    control: str
+    seed: int
+    layer: int
+    layer_name: str
+    weight_raw: float
+    """Before softmax."""
+    weight: float
+    """After softmax; sums to 1 over the mixed layers."""
+    gamma: float
+    contribution: float
+    """`gamma * weight_l * mean ||h_l||`, normalised to sum 1: weights alone mislead where norms differ (arXiv 2109.05958)."""
+
+
+@dataclass(frozen=True)
+class GradientNorm:
+    """The mean gradient norm at one depth: a row of `gradient_norms.parquet`."""
+
+    model: str
+    checkpoint: str
+    task: str
+    head: str
+    """`last_layer` or `scalar_mix`."""
+    step: int
+    layer: int
+    layer_name: str
+    quantity: str
+    """`hidden` (norm of dL/dh_l) or `parameters` (norm of dL/dtheta_l of block l)."""
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A cell that could not be computed: which one, and why."""
+
+    task: str
+    representation: str
+    control: str
+    seed: int
+    error: str
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """All that one finished cell (task, representation, control, seed) leaves in the run folder."""
+
+    scores: Sequence[Score] = ()
+    weights: Sequence[LayerWeight] = ()
+    predictions: Mapping[str, Predictions] = field(default_factory=dict)
+    """By `representation/layer`, such as `layer/3` or `scalar_mix/-1`."""
+
+
+def column_names(record: type) -> list[str]:
+    """The columns of a table of such records, in order."""
+    return [column.name for column in fields(record)]

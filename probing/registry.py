@@ -1,0 +1,64 @@
+"""Names of the parts that plug in, and where each one lives.
+
+A table maps a name to `"module:attribute"`, imported when it is asked for. Installed packages add rows
+through entry points in the group `probing.<table>`, such as `probing.encoders`.
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from probing.records import InputError
+
+TABLES: dict[str, dict[str, str]] = {
+    "encoders": {
+        "bert": "probing.encoders.bert:build",
+        "bermo": "probing.encoders.bermo:build",
+        "untrained": "probing.encoders.untrained:build",
+    },
+    "tasks": {
+        "controlled": "probing.tasks.controlled:load",
+        "senteval": "probing.tasks.senteval:load",
+    },
+    "probes": {
+        "linear": "probing.probes.linear:LinearProbe",
+        "majority": "probing.probes.majority:MajorityProbe",
+        "scalar_mix": "probing.probes.scalar_mix:ScalarMixProbe",
+    },
+    "poolings": {
+        "mean": "probing.representations.pooling:pool_mean",
+        "cls": "probing.representations.pooling:pool_cls",
+        "max": "probing.representations.pooling:pool_max",
+    },
+    "metrics": {
+        "accuracy": "probing.scores.metrics:accuracy",
+    },
+}
+
+
+def names(table: str) -> list[str]:
+    """Every known name of a table, those of installed packages included."""
+    return sorted({*TABLES[table], *(point.name for point in entry_points(group=f"probing.{table}"))})
+
+
+def resolve(table: str, name: str) -> Any:
+    """The object that a name stands for.
+
+    Raises:
+        InputError: the name is not in the table; the message offers the nearest ones.
+    """
+    if name in TABLES[table]:
+        module, _, attribute = TABLES[table][name].partition(":")
+        return getattr(import_module(module), attribute)
+    for point in entry_points(group=f"probing.{table}", name=name):
+        return point.load()
+    raise InputError(f"unknown {table[:-1]} {name!r}: {suggest(name, names(table))}")
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """What to offer to someone who typed an unknown name."""
+    known = list(known)
+    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"

@@ -1,0 +1,1 @@
+"""Text and labels: readers and builders of tasks."""
