@@ -1,0 +1,123 @@
+"""The rows that tables and figures are made of: one per task and layer, seeds averaged, in the papers' order."""
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from probing.records import GROUPS, InputError
+
+TITLES = {
+    "sentence_length": "SentLen",
+    "word_content": "WC",
+    "tree_depth": "TreeDepth",
+    "top_constituents": "TopConst",
+    "bigram_shift": "BShift",
+    "past_present": "Tense",
+    "subj_number": "SubjNum",
+    "obj_number": "ObjNum",
+    "odd_man_out": "SOMO",
+    "coordination_inversion": "CoordInv",
+}
+"""Task key -> the name that papers print, in the order of arXiv 1805.01070. Other tasks are printed by their key."""
+
+_IDENTITY = ["model", "checkpoint", "pooling", "probe", "protocol"]
+
+
+def title_of(task: str) -> str:
+    """The name to print for a task."""
+    return TITLES.get(task, task)
+
+
+def order_tasks(frame: pd.DataFrame) -> list[str]:
+    """The tasks of a frame with columns `task` and `group`: by group, then as the papers list them."""
+    known = list(TITLES)
+    pairs = frame[["task", "group"]].drop_duplicates("task").itertuples(index=False)
+
+    def rank(pair: tuple[str, str]) -> tuple[int, int]:
+        task, group = pair
+        return (
+            GROUPS.index(group) if group in GROUPS else len(GROUPS),
+            known.index(task) if task in known else len(known),
+        )
+
+    return [task for task, _ in sorted(map(tuple, pairs), key=rank)]
+
+
+def mean_scores(
+    scores: pd.DataFrame, split: str = "test", control: str = "none", metric: str = "accuracy"
+) -> pd.DataFrame:
+    """One row per task and representation: the score averaged over seeds.
+
+    The interval's bounds are averaged too: the result is the interval of a typical seed, over test sentences. The
+    majority baseline is the column `majority`, not a row.
+
+    Returns:
+        Columns `task title group representation layer layer_name value ci_low ci_high n n_classes majority n_seeds`.
+
+    Raises:
+        InputError: no such rows, or rows of several models, poolings or probes, whose mean would mean nothing.
+    """
+    rows = scores[(scores["split"] == split) & (scores["control"] == control) & (scores["metric"] == metric)]
+    rows = rows[rows["representation"] != "none"]
+    if rows.empty:
+        raise InputError(f"no scores with split {split}, control {control} and metric {metric}")
+    _check_one_model(rows, _IDENTITY)
+    numbers = dict.fromkeys(("value", "ci_low", "ci_high", "majority"), "mean")
+    keys = ["task", "group", "representation", "layer", "layer_name"]
+    rules = {**numbers, "n": "first", "n_classes": "first", "seed": "nunique"}
+    means = rows.groupby(keys, as_index=False, sort=False).agg(rules).rename(columns={"seed": "n_seeds"})
+    return _in_order(means)
+
+
+def mean_weights(weights: pd.DataFrame, control: str = "none") -> pd.DataFrame:
+    """One row per task and mixed layer: weight, contribution and gamma averaged over seeds; maybe no rows at all.
+
+    Raises:
+        InputError: rows of several models.
+    """
+    rows = weights[weights["control"] == control]
+    _check_one_model(rows, ["model", "checkpoint"])
+    keys = ["task", "group", "layer", "layer_name"]
+    rules = dict.fromkeys(("weight", "contribution", "gamma"), "mean")
+    return _in_order(rows.groupby(keys, as_index=False, sort=False).agg(rules))
+
+
+def layer_names(frame: pd.DataFrame) -> dict[int, str]:
+    """Layer -> its name, from the bottom up, of the rows that are single layers.
+
+    Raises:
+        InputError: a task lacks a layer that another task has.
+    """
+    rows = frame[frame["layer"] >= 0].sort_values("layer")
+    names = dict(zip(rows["layer"].tolist(), rows["layer_name"].tolist(), strict=True))
+    for task, layers in rows.groupby("task", sort=False)["layer"]:
+        missing = [names[layer] for layer in names if layer not in set(layers)]
+        if missing:
+            raise InputError(f"task {task} lacks {', '.join(missing)}, which other tasks have")
+    return names
+
+
+def group_spans(frame: pd.DataFrame, tasks: Iterable[str]) -> list[tuple[str, int, int]]:
+    """Runs of equal group along ordered tasks, as (group, first position, one past the last)."""
+    group_of = dict(zip(frame["task"], frame["group"], strict=True))
+    spans: list[tuple[str, int, int]] = []
+    for position, task in enumerate(tasks):
+        if spans and spans[-1][0] == group_of[task]:
+            spans[-1] = (*spans[-1][:2], position + 1)
+        else:
+            spans.append((group_of[task], position, position + 1))
+    return spans
+
+
+def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
+    rank = {task: number for number, task in enumerate(order_tasks(frame))}
+    frame = frame.assign(title=[title_of(task) for task in frame["task"]], _rank=frame["task"].map(rank))
+    frame = frame.sort_values(["_rank", "layer"], kind="stable", ignore_index=True).drop(columns="_rank")
+    return frame[["task", "title", *frame.columns.drop(["task", "title"])]]
+
+
+def _check_one_model(rows: pd.DataFrame, columns: list[str]) -> None:
+    for column in columns:
+        found = rows[column].unique()
+        if len(found) > 1:
+            raise InputError(f"expected the rows of one {column}, got {', '.join(map(str, found))}: select one first")

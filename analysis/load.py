@@ -1,0 +1,155 @@
+"""Run folders -> tidy pandas frames, checked at the border."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from pandas.api.types import is_numeric_dtype
+
+from probing.records import InputError, LayerWeight, Score
+
+PREDICTION_TYPES: Mapping[str, object] = {
+    "task": str,
+    "representation": str,
+    "layer": int,
+    "layer_name": str,
+    "control": str,
+    "seed": int,
+    "row": int,
+    "label": int,
+    "predicted": int,
+    "log_probability": float,
+}
+"""Columns of `predictions.parquet`: one row per test sentence, representation and seed."""
+
+_SCORE_KEY = ["model", "checkpoint", "task", "representation", "layer", "pooling", "probe", "protocol"]
+_SCORE_KEY += ["control", "seed", "split", "metric"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run left in its folder."""
+
+    folder: Path
+    scores: pd.DataFrame
+    """Columns are the fields of `probing.records.Score`; values in the metric's own range, not times 100."""
+    weights: pd.DataFrame
+    """Columns are the fields of `probing.records.LayerWeight`; no rows where the model has no mix."""
+    predictions: pd.DataFrame
+    """Columns are `PREDICTION_TYPES`."""
+    settings: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.folder.resolve().name
+
+
+def load_run(folder: Path | str) -> Run:
+    """Read one run folder.
+
+    Raises:
+        InputError: the folder is missing, empty or half-written, or a file in it is not what its name says.
+    """
+    folder = Path(folder)
+    _check_folder(folder)
+    return Run(
+        folder,
+        scores=_read_scores(folder / "scores.parquet"),
+        weights=_read_table(folder / "layer_weights.parquet", _types_of(LayerWeight)),
+        predictions=_read_table(folder / "predictions.parquet", PREDICTION_TYPES),
+        settings=_read_json(folder / "settings.json"),
+        manifest=_read_json(folder / "manifest.json"),
+    )
+
+
+def load_runs(folders: Iterable[Path | str]) -> list[Run]:
+    """Read several run folders, in the given order.
+
+    Raises:
+        InputError: as `load_run`, or no folder was given.
+    """
+    runs = [load_run(folder) for folder in folders]
+    if not runs:
+        raise InputError("expected at least one run folder, got none")
+    return runs
+
+
+def stack_scores(runs: Sequence[Run]) -> pd.DataFrame:
+    """The scores of all runs in one frame, with the folder's name as first column `run`."""
+    return _stack(runs, [run.scores for run in runs])
+
+
+def stack_weights(runs: Sequence[Run]) -> pd.DataFrame:
+    """The layer weights of all runs in one frame, with the folder's name as first column `run`."""
+    return _stack(runs, [run.weights for run in runs])
+
+
+def _stack(runs: Sequence[Run], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    names = [run.name for run in runs]
+    if len(set(names)) < len(names):
+        names = [str(run.folder) for run in runs]
+    named = [frame.assign(run=name) for name, frame in zip(names, frames, strict=True)]
+    whole = pd.concat([frame for frame in named if len(frame)] or named[:1], ignore_index=True)
+    return whole[["run", *whole.columns.drop("run")]]
+
+
+def _check_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; expected a run folder, such as run_senteval.py writes")
+    if not any(folder.iterdir()):
+        raise InputError(f"{folder}: the folder is empty; expected scores.parquet, manifest.json and their neighbours")
+
+
+def _read_scores(path: Path) -> pd.DataFrame:
+    scores = _read_table(path, _types_of(Score))
+    if scores.empty:
+        raise InputError(f"{path}: holds no scores; see the failures in {path.with_name('manifest.json')}")
+    repeated = scores.loc[scores.duplicated(_SCORE_KEY)]
+    if len(repeated):
+        first = repeated.iloc[0]
+        raise InputError(f"{path}: {len(repeated)} score(s) twice, the first {first.task}, {first.layer_name}")
+    return scores
+
+
+def _read_table(path: Path, types: Mapping[str, object]) -> pd.DataFrame:
+    _check_file(path)
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a parquet table ({_first_line(error)})") from None
+    missing = [name for name in types if name not in table.columns]
+    if missing:
+        raise InputError(f"{path}: expected the columns {', '.join(missing)}, which are missing")
+    for name, kind in types.items():
+        if kind in (int, float) and len(table) and not is_numeric_dtype(table[name]):
+            raise InputError(f"{path}: column {name} should hold numbers, got {table[name].dtype}")
+    return table
+
+
+def _read_json(path: Path) -> Mapping[str, Any]:
+    _check_file(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not JSON ({_first_line(error)})") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object, got {type(content).__name__}")
+    return content
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise InputError(f"{path.parent}: {path.name} is missing; the run did not finish: start it again to resume it")
+
+
+def _types_of(record: type) -> dict[str, object]:
+    return {column.name: column.type for column in fields(record)}
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

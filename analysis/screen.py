@@ -1,0 +1,65 @@
+"""The main table on a terminal, in at most 100 columns."""
+
+import pandas as pd
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from analysis.load import Run
+from analysis.tables import MARK
+
+_LEFT = ("Task", "At")
+
+
+def draw_table(table: pd.DataFrame, comparisons: pd.DataFrame, run: Run | None = None) -> Table:
+    """The main table for `rich`: a section per group with its mean, a star and bold type on a supported best value.
+
+    Args:
+        table: from `analysis.tables.main_table`.
+        comparisons: from `analysis.comparisons.compare_all`, for the note on what the test sets can resolve.
+        run: whose model stands in the title; none, no title.
+    """
+    drawn = Table(title=_title(run), caption=_note(comparisons), box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    drawn.caption_justify = "left"
+    drawn.padding = (0, 1, 0, 0)
+    heads = [str(name) for name in table.columns.drop([MARK, "Group"])]
+    for name in heads:
+        drawn.add_column(Text(name.replace(" (", "\n(")), justify="left" if name in _LEFT else "right", no_wrap=True)
+    for group, rows in table.groupby("Group", sort=False):
+        drawn.add_row(Text(str(group), style="italic"))
+        for _, row in rows.iterrows():
+            style = "dim" if row["Task"] == "mean" else None
+            drawn.add_row(*(_cell(row, name) for name in heads), style=style)
+        drawn.add_section()
+    return drawn
+
+
+def _cell(row: pd.Series, name: str) -> Text:
+    if name == "Task":
+        return Text(f" {row[name]}")
+    starred = row[MARK] == name
+    pad = "" if name in ("Majority", "At", "95 % interval") else " "
+    return Text(f"{row[name]}{'*' if starred else pad}", style="bold" if starred else "")
+
+
+def _title(run: Run | None) -> str | None:
+    if run is None:
+        return None
+    first = run.scores[run.scores["representation"] != "none"].iloc[0]
+    # Escaped: a checkpoint is a path that the user typed, and brackets in it are no markup.
+    return f"{first.model}, {first.checkpoint}, {first.pooling} pooling: accuracy x 100 on test".replace("[", r"\[")
+
+
+def _note(comparisons: pd.DataFrame) -> str:
+    smallest = 100 * comparisons.loc[comparisons["level"] == "task", "smallest"]
+    text = (
+        "Best: the single layer with the best dev score, and its test score. +-: half the 95 % interval over test "
+        r"sentences; \[ ]: paired bootstrap. *: better than each of the others (McNemar, Holm over tasks, p < 0.05; "
+        "means: the interval leaves out 0)."
+    )
+    found = smallest[smallest > 0]
+    if len(found):
+        text += (
+            f" With 80 % power the test sets resolve differences from {found.min():.1f} to {found.max():.1f} points."
+        )
+    return text.replace("+-", "±")

@@ -1,0 +1,72 @@
+"""Statistics of paired comparisons, on arrays of per-sentence differences.
+
+Everywhere `differences` is, per test sentence, (correct by the first) - (correct by the second): -1, 0 or 1; with
+several seeds, the difference of the two shares of seeds that were correct.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float
+from scipy.stats import binomtest, norm
+
+Array = np.ndarray
+
+
+def resample_means(
+    differences: Float[Array, " sentences"], generator: np.random.Generator, n_resamples: int = 10_000
+) -> Float[Array, " resamples"]:
+    """The bootstrap distribution of the mean difference over test sentences.
+
+    Drawing n sentences with replacement from n that take few distinct values v_1..v_k, with counts c_1..c_k, is a
+    multinomial draw m ~ Mult(n, c/n), and the mean is m.v/n: exactly the bootstrap, with no index array.
+    """
+    values, counts = np.unique(differences, return_counts=True)
+    n = len(differences)
+    return generator.multinomial(n, counts / n, size=n_resamples) @ values / n
+
+
+def mean_of_groups(resamples: Sequence[Float[Array, " resamples"]]) -> Float[Array, " resamples"]:
+    """The distribution of a mean over tasks, each resampled independently within its own test set."""
+    return np.mean(resamples, axis=0)
+
+
+def percentile_interval(resamples: Float[Array, " resamples"], confidence: float = 0.95) -> tuple[float, float]:
+    """The percentile interval of a bootstrap distribution (Efron and Tibshirani 1993, chapter 13)."""
+    tail = (1 - confidence) / 2
+    low, high = np.quantile(resamples, [tail, 1 - tail])
+    return float(low), float(high)
+
+
+def mcnemar(differences: Float[Array, " sentences"]) -> float:
+    """Two-sided p of the exact McNemar test: of the b + c sentences that tell the two apart, b ~ Bin(b + c, 1/2).
+
+    With several seeds, b and c count the sentences where more seeds of the one side were correct (a sign test).
+    Returns 1 where no sentence tells the two apart.
+    """
+    better, worse = int((differences > 0).sum()), int((differences < 0).sum())
+    if better + worse == 0:
+        return 1.0
+    return float(binomtest(better, better + worse).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> Float[Array, " tests"]:
+    """P values corrected for their number by Holm's step-down rule (1979).
+
+    With p_(1) <= ... <= p_(m): corrected p_(i) = max over j <= i of min(1, (m - j + 1) p_(j)).
+    """
+    p = np.asarray(p_values, dtype=float)
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
+    return corrected
+
+
+def smallest_difference(differences: Float[Array, " sentences"], alpha: float = 0.05, power: float = 0.8) -> float:
+    """The smallest true difference of accuracies that a two-sided paired test on this test set finds.
+
+    (z_{1-alpha/2} + z_power) * sqrt(mean(d^2) / n): mean(d^2) is the share of sentences on which the two disagree,
+    the variance of d where there is no difference. Returns 0 where they never disagree: nothing to resolve.
+    """
+    deviation = np.sqrt(np.mean(np.square(differences)) / len(differences))
+    return float((norm.ppf(1 - alpha / 2) + norm.ppf(power)) * deviation)
