@@ -22,6 +22,9 @@ TABLES: dict[str, dict[str, str]] = {
         "controlled": "probing.tasks.controlled:load",
         "senteval": "probing.tasks.senteval:load",
     },
+    "builders": {
+        "treebank": "probing.tasks.treebank:build_corpus",
+    },
     "probes": {
         "linear": "probing.probes.linear:LinearProbe",
         "majority": "probing.probes.majority:MajorityProbe",
