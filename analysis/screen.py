@@ -9,6 +9,7 @@ from analysis.load import Run
 from analysis.tables import MARK
 
 _LEFT = ("Task", "At")
+_SCORES = ("Last", "Best", "Mix")
 
 
 def draw_table(table: pd.DataFrame, comparisons: pd.DataFrame, run: Run | None = None) -> Table:
@@ -38,7 +39,7 @@ def _cell(row: pd.Series, name: str) -> Text:
     if name == "Task":
         return Text(f" {row[name]}")
     starred = row[MARK] == name
-    pad = "" if name in ("Majority", "At", "95 % interval") else " "
+    pad = " " if name.startswith(_SCORES) else ""
     return Text(f"{row[name]}{'*' if starred else pad}", style="bold" if starred else "")
 
 

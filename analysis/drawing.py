@@ -1,0 +1,80 @@
+"""What all figures share: the style, the colours, the group labels and the layer axis."""
+
+from collections.abc import Callable, Sequence
+from functools import wraps
+from pathlib import Path
+from typing import ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+STYLE = Path(__file__).with_name("style.mplstyle")
+"""Every figure is drawn, and should be saved, under `matplotlib.rc_context(fname=STYLE)`."""
+
+MAP = "viridis"
+"""Perceptually uniform, and readable with any colour vision."""
+
+COLOURS = {"last": "#0072B2", "best": "#666666", "mix": "#D55E00"}
+"""From Okabe and Ito's set; told apart by shape (`MARKERS`) as well."""
+
+MARKERS = {"last": "o", "best": "s", "mix": "D"}
+
+_INCHES_PER_LETTER = 0.078
+
+Span = tuple[str, int, int]
+P = ParamSpec("P")
+
+
+def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
+    """Draw under the style file alone, whatever the caller's settings, and leave those as they were."""
+
+    @wraps(draw)
+    def draw_styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
+        with mpl.rc_context(fname=STYLE):
+            return draw(*args, **kwargs)
+
+    return draw_styled
+
+
+def fit_width(n_columns: int, per_column: float, margin: float, most: float = 10.0) -> float:
+    """Width in inches of a figure with so many columns: no more than a page, no less than its title."""
+    return float(np.clip(margin + per_column * n_columns, 5.5, most))
+
+
+def label_groups(axes: Axes, spans: Sequence[Span], inches_per_task: float) -> None:
+    """Group names above the columns and white lines between the groups; cut short where a group is narrow."""
+    top = axes.secondary_xaxis("top")
+    names = [
+        group if _INCHES_PER_LETTER * len(group) < (end - start) * inches_per_task else f"{group[:4]}."
+        for group, start, end in spans
+    ]
+    top.set_xticks([(start + end) / 2 for _, start, end in spans], names, style="italic")
+    top.tick_params(length=0, pad=2)
+    top.spines[:].set_visible(False)
+    draw_separators(axes, spans)
+
+
+def draw_separators(axes: Axes, spans: Sequence[Span]) -> None:
+    """White lines between the groups of columns."""
+    for _, start, _ in spans[1:]:
+        axes.axvline(start, color="white", linewidth=5)
+
+
+def label_tasks(axes: Axes, titles: Sequence[str], inches_per_task: float) -> None:
+    """Task names below the columns, turned where they would touch."""
+    turned = max(map(len, titles)) * _INCHES_PER_LETTER > inches_per_task
+    axes.set_xticks(
+        np.arange(len(titles)) + 0.5, titles, rotation=45 if turned else 0, ha="right" if turned else "center"
+    )
+    if turned:
+        for label in axes.get_xticklabels():
+            label.set_rotation_mode("anchor")
+    axes.tick_params(length=0)
+
+
+def label_layers(axes: Axes, names: Sequence[str]) -> None:
+    """Layer names beside the rows of a heatmap whose first row is the top layer."""
+    axes.set_yticks(np.arange(len(names)) + 0.5, list(reversed(names)), rotation=0)
+    axes.set_ylabel("")

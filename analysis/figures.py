@@ -1,0 +1,54 @@
+"""The figures of a run as files: PNG for slides, PDF for papers."""
+
+from io import BytesIO
+from pathlib import Path
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+from analysis.drawing import STYLE
+from analysis.load import Run
+from analysis.plots import draw_figures
+
+# Without dates, equal runs leave equal files.
+_METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
+
+
+def save_figures(run: Run, folder: Path | str, seed: int = 0) -> list[Path]:
+    """Draw all figures first, then write each as PNG (150 dpi) and PDF: a figure that fails leaves no half set.
+
+    Args:
+        run: from `analysis.load.load_run`.
+        folder: made if it is not there.
+        seed: of the bootstrap.
+
+    Returns:
+        The files, in order.
+
+    Raises:
+        InputError: as `analysis.plots.draw_figures`.
+    """
+    folder = Path(folder)
+    contents = {
+        folder / f"{name}.{form}": render(figure, form)
+        for name, figure in draw_figures(run, seed).items()
+        for form in _METADATA
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, content in contents.items():
+        _replace(path, content)
+    return list(contents)
+
+
+def render(figure: Figure, form: str) -> bytes:
+    """The content of a `png` or `pdf` file, the same for the same figure."""
+    buffer = BytesIO()
+    with mpl.rc_context(fname=STYLE):
+        figure.savefig(buffer, format=form, metadata=_METADATA[form])
+    return buffer.getvalue()
+
+
+def _replace(path: Path, content: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)
