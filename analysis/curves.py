@@ -27,7 +27,7 @@ def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
     tasks = list(dict.fromkeys(scores["task"]))
     n_columns = min(5, len(tasks))
     n_rows = -(-len(tasks) // n_columns)
-    figure = Figure(figsize=(max(4.0, 2 * n_columns), min(8.0, max(3.4, 0.7 + 2.5 * n_rows))))
+    figure = Figure(figsize=(max(5.5, 2 * n_columns), min(8.0, max(3.4, 0.7 + 2.5 * n_rows))))
     panels = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False)
     for axes, task in zip(panels.flat, tasks, strict=False):
         _draw_task(axes, scores[scores["task"] == task])
@@ -39,9 +39,7 @@ def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
     figure.supylabel("accuracy x 100 on test")
     figure.supxlabel("layer (emb: embeddings)" if _starts_with_embeddings(names) else "layer")
     handles = {name: line for axes in panels.flat for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(
-        handles.values(), handles.keys(), loc="outside upper center", ncols=min(5, 2 * n_columns), title=title
-    )
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4, title=title)
     return figure
 
 

@@ -13,6 +13,7 @@ from analysis.frames import group_spans
 from analysis.summary import CONTENDERS
 
 _OFFSETS = {"last": -0.22, "best": 0.0, "mix": 0.22}
+_MOST_TALL_ROWS = 12
 _LABELS = {"last": "last layer", "best": "best layer (chosen on dev)", "mix": "scalar mix"}
 
 
@@ -31,7 +32,8 @@ def plot_dumbbell(summary: pd.DataFrame, comparisons: pd.DataFrame, title: str =
     tasks = summary[summary["level"] == "task"].reset_index(drop=True)
     spans = group_spans(tasks, tasks["task"])
     heights = _heights(spans)
-    figure = Figure(figsize=(10, min(6.0, 1.9 + 0.42 * len(tasks))) if len(tasks) <= 12 else (10, 8))
+    height = min(6.0, 1.9 + 0.42 * len(tasks)) if len(tasks) <= _MOST_TALL_ROWS else 8.0
+    figure = Figure(figsize=(10, height))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
     _draw_scores(left, tasks, heights)
     _draw_gains(right, tasks, comparisons, heights)
@@ -88,11 +90,6 @@ def _legend(tasks: pd.DataFrame) -> list[Line2D]:
 
 
 def _label_rows(axes: Axes, tasks: pd.DataFrame, heights: Sequence[float]) -> None:
-    axes.set_yticks(
-        heights,
-        [
-            f"{title}\n{group}" if len(tasks) <= 12 else title
-            for title, group in zip(tasks["title"], tasks["group"], strict=True)
-        ],
-    )
+    between = "\n" if len(tasks) <= _MOST_TALL_ROWS else ", "
+    axes.set_yticks(heights, list(tasks["title"] + between + tasks["group"]))
     axes.set_ylim(max(heights) + 0.6, min(heights) - 0.6)

@@ -17,8 +17,8 @@ from analysis.summary import centre_of_gravity
 from probing.records import InputError
 
 WEIGHT_PANELS = {
-    "weight": "weight (after softmax)",
-    "contribution": "contribution (weight x mean norm of the layer)",
+    "weight": "weight\n(after softmax)",
+    "contribution": "contribution\n(weight x mean norm)",
 }
 """Column of the layer weights -> what its panel is headed with."""
 
@@ -84,7 +84,7 @@ def plot_weights(weights: pd.DataFrame, title: str = "") -> Figure:
     for axes, (column, heading) in zip(panels, WEIGHT_PANELS.items(), strict=True):
         frame = _by_layer(weights, tasks, column)
         _draw_cells(axes, frame, _percent(frame, "{:.0f}") if width > 0.22 else None, top)
-        _mark_gravity(axes, centre_of_gravity(weights, column).reindex(tasks), list(names))
+        _mark_gravity(axes, centre_of_gravity(weights, column).reindex(tasks), list(names), width)
         label_groups(axes, group_spans(weights, tasks), width)
         label_tasks(axes, [title_of(task) for task in tasks], width)
         axes.set_title(heading)
@@ -149,14 +149,15 @@ def _draw_bar(figure: Figure, drawn: Axes, beside: list[Axes], label: str, perce
     bar.set_label(label)
     bar.outline.set_visible(False)
     if percent:
-        bar.ax.yaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
+        bar.ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
 
 
-def _mark_gravity(axes: Axes, gravity: pd.Series, layers: Sequence[int]) -> None:
+def _mark_gravity(axes: Axes, gravity: pd.Series, layers: Sequence[int], width: float) -> None:
     rows = np.interp(gravity, layers, np.arange(len(layers))[::-1] + 0.5)
     columns = np.arange(len(gravity)) + 0.87
-    style = _gravity_mark()
-    axes.scatter(columns, rows, s=42, marker="<", facecolor="white", edgecolor=style.get_markeredgecolor(), zorder=3)
+    # Points squared: a quarter of the column's width, beside the number in its middle.
+    size = float(np.clip((0.25 * 72 * width) ** 2, 14, 42))
+    axes.scatter(columns, rows, s=size, marker="<", facecolor="white", edgecolor="black", zorder=3)
 
 
 def _gravity_mark() -> Line2D:

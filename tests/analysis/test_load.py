@@ -1,0 +1,138 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from analysis.frames import TITLES, layer_names, mean_scores, order_tasks
+from analysis.load import load_run, load_runs, stack_scores, stack_weights
+from analysis.summary import summarise
+from probing.records import InputError
+from probing.tasks.senteval import SENTEVAL_TASKS
+
+
+@pytest.fixture
+def folder(plain_run, write_run, tmp_path):
+    return write_run(plain_run, tmp_path / "plain")
+
+
+def test_a_run_comes_back_as_it_was_written(run, write_run, tmp_path):
+    loaded = load_run(write_run(run, tmp_path / "one"))
+    for name in ("scores", "weights", "predictions"):
+        pd.testing.assert_frame_equal(getattr(loaded, name), getattr(run, name))
+    assert loaded.settings == run.settings
+    assert loaded.name == "one"
+
+
+def test_a_run_without_a_mix_has_no_weights(folder):
+    assert load_run(folder).weights.empty
+
+
+def test_scores_of_several_runs_are_told_apart_by_folder(run, plain_run, write_run, tmp_path):
+    runs = load_runs([write_run(run, tmp_path / "a"), write_run(plain_run, tmp_path / "b")])
+    counts = stack_scores(runs)["run"].value_counts()
+    assert counts.to_dict() == {"a": len(run.scores), "b": len(plain_run.scores)}
+    assert stack_weights(runs)["run"].unique().tolist() == ["a"]
+    assert stack_scores(runs).columns[0] == "run"
+
+
+def test_runs_of_equal_name_are_told_apart_by_path(plain_run, write_run, tmp_path):
+    runs = load_runs([write_run(plain_run, tmp_path / place / "run") for place in ("x", "y")])
+    assert stack_scores(runs)["run"].nunique() == 2
+
+
+def test_more_columns_than_known_are_no_fault(folder):
+    scores = pd.read_parquet(folder / "scores.parquet")
+    scores.assign(later=1).to_parquet(folder / "scores.parquet")
+    assert "later" in load_run(folder).scores
+
+
+def break_run(folder, how):
+    scores = pd.read_parquet(folder / "scores.parquet")
+    if how == "missing":
+        (folder / "manifest.json").unlink()
+    elif how == "no table":
+        (folder / "predictions.parquet").write_bytes(b"PAR1 and then the power failed")
+    elif how == "no json":
+        (folder / "settings.json").write_text('{"model": ')
+    elif how == "no object":
+        (folder / "settings.json").write_text(json.dumps([1]))
+    elif how == "no column":
+        scores.drop(columns=["ci_low", "n"]).to_parquet(folder / "scores.parquet")
+    elif how == "no numbers":
+        scores.assign(value="high").to_parquet(folder / "scores.parquet")
+    elif how == "no rows":
+        scores.iloc[:0].to_parquet(folder / "scores.parquet")
+    else:
+        pd.concat([scores, scores.iloc[3:4]]).to_parquet(folder / "scores.parquet")
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("missing", "manifest.json is missing"),
+        ("no table", "predictions.parquet: not a parquet table"),
+        ("no json", "settings.json: not JSON"),
+        ("no object", "expected a JSON object, got list"),
+        ("no column", "ci_low, n"),
+        ("no numbers", "column value should hold numbers"),
+        ("no rows", "holds no scores"),
+        ("twice", r"1 score\(s\) twice"),
+    ],
+)
+def test_a_broken_folder_is_one_line_that_says_where(folder, how, message):
+    break_run(folder, how)
+    with pytest.raises(InputError, match=message) as caught:
+        load_run(folder)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_or_absent_folder_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="is empty"):
+        load_run(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        load_run(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="at least one"):
+        load_runs([])
+
+
+def test_scores_of_two_models_are_not_averaged(run):
+    two = pd.concat([run.scores, run.scores.assign(model="bert")])
+    with pytest.raises(InputError, match="one model, got bermo, bert"):
+        mean_scores(two)
+
+
+def test_a_missing_layer_is_one_line(run):
+    lacking = run.scores[(run.scores["task"] != "tree_depth") | (run.scores["layer"] != 3)]
+    with pytest.raises(InputError, match="task tree_depth lacks layer 3"):
+        layer_names(mean_scores(lacking))
+
+
+def test_titles_are_those_of_the_task_table():
+    assert list(TITLES.items()) == [(spec.name, spec.title) for spec in SENTEVAL_TASKS]
+
+
+def test_tasks_come_in_the_papers_order_and_unknown_ones_last(run):
+    shuffled = run.scores.sample(frac=1, random_state=1)
+    extra = shuffled[shuffled["task"] == "tree_depth"].assign(task="mine", group="transfer")
+    assert order_tasks(pd.concat([extra, shuffled])) == [*TITLES, "mine"]
+    assert mean_scores(shuffled)["task"].drop_duplicates().tolist() == list(TITLES)
+
+
+def test_importing_analysis_loads_no_torch_and_the_package_alone_loads_nothing():
+    code = (
+        "import sys, analysis; light = sorted({'torch', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules));"
+        "import analysis.figures, analysis.screen, analysis.tables;"
+        "print(light, sorted({'torch', 'transformers', 'sklearn'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[] []"
+
+
+def test_a_run_is_not_changed_by_what_is_read_from_it(run):
+    before = replace(run, scores=run.scores.copy())
+    summarise(run)
+    pd.testing.assert_frame_equal(run.scores, before.scores)
