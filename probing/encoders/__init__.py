@@ -1,0 +1,1 @@
+"""Text to hidden states: frozen encoders, with Hugging Face models underneath."""

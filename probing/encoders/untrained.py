@@ -1,0 +1,25 @@
+"""The architecture of a checkpoint with random weights: what the architecture and the tokenizer give by themselves."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from transformers import AutoModel
+
+from probing.encoders.bert import TransformerEncoder
+from probing.encoders.checkpoints import find_checkpoint, load_config
+from probing.randomness import derived_seed
+
+
+def build(checkpoint: str, *, seed: int = 0, **options: Any) -> TransformerEncoder:
+    """A frozen encoder that was never trained; no weight of the checkpoint is read.
+
+    Every weight comes from the architecture's own initialisation, drawn from the seed.
+    """
+    found = find_checkpoint(checkpoint)
+    # transformers initialises from the global generator: fork it, so that nothing else moves.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derived_seed("untrained", seed))
+        model = AutoModel.from_config(load_config(found), dtype=torch.float32)
+    stored = replace(found, revision=f"untrained-{seed}")
+    return TransformerEncoder("untrained", model, stored, **options)

@@ -1,0 +1,221 @@
+"""Multinomial logistic regression on standardised vectors, for all layers and all L2 strengths together.
+
+For each layer and strength lambda, with standardised vectors x_i, labels y_i, weights W and intercepts b:
+
+    min_{W, b}  (1/N) sum_i [ logsumexp_c(W_c . x_i + b_c) - (W_{y_i} . x_i + b_{y_i}) ]  +  (lambda / 2) ||W||^2
+
+which is convex; scikit-learn's `C` is 1 / (lambda N). The solver works in principal directions, each scaled by its
+curvature at the start, so that it needs a few dozen passes over the vectors, shared by all strengths.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from sklearn.base import BaseEstimator, ClassifierMixin
+from torch import Tensor
+
+from probing.probes.logistic import block_rows, curvature, eigenbasis, softmax_loss
+from probing.probes.selection import choose_strength
+from probing.probes.solver import Solution, minimise
+
+STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+"""L2 strengths that dev chooses among, from strong to weak. Ours: they bracket the best one on every SentEval task."""
+_GROUP_BYTES = 2**30
+"""Memory for the vectors that are fitted together."""
+
+
+class LinearProbe(ClassifierMixin, BaseEstimator):
+    """One linear probe per layer: one reading for each.
+
+    Args:
+        strengths: L2 strengths (lambda above); the best on dev is kept, and of equals the strongest.
+        tolerance: a probe has converged when the largest component of its gradient is this share of what it was.
+        max_iterations: after which it is given up, and `converged_` says so.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        strengths: Sequence[float] = STRENGTHS,
+        tolerance: float = 1e-3,
+        max_iterations: int = 300,
+        device: str = "cpu",
+    ):
+        self.strengths = strengths
+        self.tolerance = tolerance
+        self.max_iterations = max_iterations
+        self.device = device
+
+    def fit(
+        self,
+        X: Float[np.ndarray, "layers sentences hidden"],
+        y: Int[np.ndarray, " sentences"],
+        X_dev: Float[np.ndarray, "layers dev hidden"],
+        y_dev: Int[np.ndarray, " dev"],
+    ) -> "LinearProbe":
+        """Fit every layer at every strength, and keep for each layer the strength that is best on dev.
+
+        Labels are class indices 0 .. classes - 1.
+        """
+        n_layers, _, hidden = X.shape
+        self.classes_ = np.arange(int(y.max()) + 1)
+        self.coef_ = np.empty((n_layers, len(self.classes_), hidden), dtype=np.float32)
+        self.intercept_ = np.empty((n_layers, len(self.classes_)), dtype=np.float32)
+        self.mean_, self.scale_ = np.empty((2, n_layers, hidden), dtype=np.float32)
+        self.strength_, self.loss_ = np.empty((2, n_layers))
+        self.dev_scores_ = np.empty((n_layers, len(self.strengths)))
+        self.converged_ = np.empty(n_layers, dtype=bool)
+        group = max(1, _GROUP_BYTES // X[0].nbytes)
+        for first in range(0, n_layers, group):
+            self._fit_group(slice(first, first + group), X, y, X_dev, y_dev)
+        return self
+
+    def _fit_group(self, layers: slice, X, y, X_dev, y_dev) -> None:
+        vectors = torch.tensor(X[layers], device=self.device)
+        problem = LogisticProblem(vectors, torch.tensor(y, device=self.device), self.strengths)
+        solution = problem.solve(self.tolerance, self.max_iterations)
+        coef, intercept = problem.unpack(solution)
+        self.mean_[layers], self.scale_[layers] = problem.mean.cpu(), problem.scale.cpu()
+        for number, layer in enumerate(range(*layers.indices(len(X)))):
+            scaled = torch.tensor((X_dev[layer] - self.mean_[layer]) / self.scale_[layer], device=self.device)
+            scores = score_strengths(scaled, coef[number], intercept[number], torch.tensor(y_dev, device=self.device))
+            best = choose_strength(scores, self.strengths)
+            self.dev_scores_[layer] = scores
+            self.coef_[layer], self.intercept_[layer] = coef[number, best].cpu(), intercept[number, best].cpu()
+            self.strength_[layer] = self.strengths[best]
+            self.loss_[layer] = solution.losses.view(len(coef), -1)[number, best].item()
+            self.converged_[layer] = solution.converged.view(len(coef), -1)[number, best].item()
+
+    def read(
+        self, X: Float[np.ndarray, "layers sentences hidden"]
+    ) -> Iterator[Float[np.ndarray, "sentences classes"]]:
+        """Log probabilities (nats) of each class, layer by layer."""
+        for layer, vectors in enumerate(X):
+            scaled = (vectors - self.mean_[layer]) / self.scale_[layer]
+            logits = torch.from_numpy(scaled @ self.coef_[layer].T + self.intercept_[layer])
+            yield logits.log_softmax(dim=1).numpy()
+
+    def predict_proba(
+        self, X: Float[np.ndarray, "layers sentences hidden"]
+    ) -> Float[np.ndarray, "layers sentences classes"]:
+        """Probability of each class, layer by layer."""
+        return np.exp(np.stack(list(self.read(X))))
+
+    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "layers sentences"]:
+        """The most probable class, layer by layer."""
+        return np.stack([log_probabilities.argmax(axis=1) for log_probabilities in self.read(X)])
+
+
+class LogisticProblem:
+    """The penalised losses of all layers and strengths, in the solver's coordinates.
+
+    A point holds, for one layer and strength, `classes x (hidden + 1)` numbers: weights along the principal
+    directions, each divided by the root of its curvature, and the intercept.
+
+    Args:
+        vectors: standardised and turned into principal directions in place.
+        labels: class indices.
+        strengths: L2 strengths.
+    """
+
+    def __init__(
+        self,
+        vectors: Float[Tensor, "layers sentences hidden"],
+        labels: Int[Tensor, " sentences"],
+        strengths: Sequence[float],
+    ):
+        self.labels = labels
+        self.n_classes = int(labels.max()) + 1
+        self.strengths = torch.tensor(strengths, dtype=vectors.dtype, device=vectors.device)
+        self.mean, self.scale = standardise(vectors)
+        gram = torch.einsum("lnh,lng->lhg", vectors, vectors) / len(labels)
+        eigenvalues, self.basis = eigenbasis(gram)
+        for layer, basis in zip(vectors, self.basis, strict=True):
+            layer.copy_(layer @ basis)
+        self.vectors = vectors
+        self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
+
+    def solve(self, tolerance: float, max_iterations: int) -> Solution:
+        """Minimise from the even guess."""
+        n_problems = self.root.shape[0] * self.root.shape[1]
+        n_parameters = self.n_classes * (self.root.shape[2] + 1)
+        start = torch.zeros(n_problems, n_parameters, dtype=self.root.dtype, device=self.root.device)
+        return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
+
+    def unpack(
+        self, solution: Solution
+    ) -> tuple[Float[Tensor, "layers strengths classes hidden"], Float[Tensor, "layers strengths classes"]]:
+        """Weights on the standardised vectors, and intercepts."""
+        n_layers, n_strengths, hidden = self.root.shape
+        points = solution.points.view(n_layers, n_strengths, self.n_classes, hidden + 1)
+        weights = points[..., :hidden] * self.root.unsqueeze(2)
+        return torch.einsum("lkch,lgh->lkcg", weights, self.basis), points[..., hidden] * self._intercept_root
+
+    def __call__(
+        self, points: Float[Tensor, "active parameters"], numbers: Int[Tensor, " active"]
+    ) -> tuple[Float[Tensor, " active"], Float[Tensor, "active parameters"]]:
+        """Loss and gradient of some of the problems; number = layer * strengths + strength."""
+        layers, strengths = numbers // len(self.strengths), numbers % len(self.strengths)
+        losses, gradients = torch.empty_like(points[:, 0]), torch.empty_like(points)
+        for layer in layers.unique().tolist():
+            chosen = (layers == layer).nonzero().squeeze(1)
+            losses[chosen], gradients[chosen] = self._evaluate(layer, strengths[chosen], points[chosen])
+        return losses, gradients
+
+    @property
+    def _intercept_root(self) -> float:
+        return self.n_classes**0.5
+
+    def _evaluate(self, layer: int, strengths: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
+        vectors = self.vectors[layer]
+        n, hidden = vectors.shape
+        root, penalty = self.root[layer, strengths].unsqueeze(1), self.strengths[strengths]
+        points = points.view(len(points), self.n_classes, hidden + 1)
+        weights = points[..., :hidden] * root
+        flat, intercepts = weights.reshape(-1, hidden), (points[..., hidden] * self._intercept_root).reshape(-1)
+        losses = 0.5 * penalty * weights.square().sum(dim=(1, 2))
+        slopes, intercept_slopes = torch.zeros_like(flat), torch.zeros_like(intercepts)
+        size = block_rows(len(flat))
+        for start in range(0, n, size):
+            block = vectors[start : start + size]
+            logits = torch.addmm(intercepts, block, flat.T).view(len(block), -1, self.n_classes)
+            sums, residuals = softmax_loss(logits, self.labels[start : start + size])
+            residuals = residuals.view(len(block), -1)
+            losses += sums / n
+            slopes.addmm_(residuals.T, block, alpha=1 / n)
+            intercept_slopes += residuals.sum(dim=0) / n
+        gradients = torch.empty_like(points)
+        gradients[..., :hidden] = (slopes.view_as(weights) + penalty.view(-1, 1, 1) * weights) * root
+        gradients[..., hidden] = intercept_slopes.view(len(points), -1) * self._intercept_root
+        return losses, gradients.view(len(points), -1)
+
+
+def standardise(
+    vectors: Float[Tensor, "layers sentences hidden"],
+) -> tuple[Float[Tensor, "layers hidden"], Float[Tensor, "layers hidden"]]:
+    """Bring every feature of every layer to mean 0 and standard deviation 1, in place; return what they were.
+
+    A feature that never varies becomes 0; its scale is given as 1.
+    """
+    mean = vectors.mean(dim=1)
+    vectors -= mean.unsqueeze(1)
+    scale = vectors.square().mean(dim=1).sqrt()
+    scale = torch.where(scale > 1e-6 * (1 + mean.abs()), scale, torch.ones_like(scale))
+    vectors /= scale.unsqueeze(1)
+    return mean, scale
+
+
+def score_strengths(
+    vectors: Float[Tensor, "sentences hidden"],
+    coef: Float[Tensor, "strengths classes hidden"],
+    intercept: Float[Tensor, "strengths classes"],
+    labels: Int[Tensor, " sentences"],
+) -> Float[np.ndarray, " strengths"]:
+    """Accuracy of each strength."""
+    hits = [
+        (torch.addmm(bias, vectors, weights.T).argmax(dim=1) == labels).double().mean().item()
+        for weights, bias in zip(coef, intercept, strict=True)
+    ]
+    return np.array(hits)

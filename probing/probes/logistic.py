@@ -1,0 +1,45 @@
+"""What the linear and the mixed probe share: standardisation, softmax loss, the coordinates of the solver."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional as F
+
+_BLOCK_LOGITS = 2**21
+_BLOCK_ROWS = (256, 4096)
+
+
+def block_rows(n_logits: int) -> int:
+    """How many sentences to take at a time, when each has `n_logits`: few enough for the caches, enough for a product."""
+    least, most = _BLOCK_ROWS
+    return max(least, min(most, _BLOCK_LOGITS // n_logits))
+
+
+def softmax_loss(
+    logits: Float[Tensor, "sentences problems classes"], labels: Int[Tensor, " sentences"]
+) -> tuple[Float[Tensor, " problems"], Float[Tensor, "sentences problems classes"]]:
+    """The cross-entropy in nats, summed over sentences, and its gradient by the logits."""
+    log_probabilities = F.log_softmax(logits, dim=-1)
+    index = labels.view(-1, 1, 1).expand(-1, logits.shape[1], 1)
+    losses = -log_probabilities.gather(2, index).sum(dim=(0, 2))
+    residuals = log_probabilities.exp_()
+    residuals.scatter_add_(2, index, torch.full_like(residuals[..., :1], -1.0))
+    return losses, residuals
+
+
+def eigenbasis(
+    gram: Float[Tensor, "*batch hidden hidden"],
+) -> tuple[Float[Tensor, "*batch hidden"], Float[Tensor, "*batch hidden hidden"]]:
+    """Eigenvalues, none negative, and orthonormal eigenvectors in columns, computed in float64."""
+    values, vectors = torch.linalg.eigh(gram.double())
+    return values.clamp_min(0).to(gram.dtype), vectors.to(gram.dtype)
+
+
+def curvature(
+    eigenvalues: Float[Tensor, "*batch hidden"], strengths: Float[Tensor, " strengths"], n_classes: int
+) -> Float[Tensor, "*batch strengths hidden"]:
+    """Curvature of the penalised loss in each principal direction, at the even guess.
+
+    There the Hessian is (1/C)(I - 11'/C) x X'X/N + lambda I, of the shape of Boehning's bound (1992), which has 1/2 for 1/C.
+    """
+    return eigenvalues.unsqueeze(-2) / n_classes + strengths.unsqueeze(-1)

@@ -1,0 +1,244 @@
+"""The scalar-mix probe: layer weights, scale and classifier learned jointly on the cached stack.
+
+For each strength lambda, with the states h_li of layer l and sentence i (BERMo, arXiv 2110.15802, after ELMo, arXiv
+1802.05365, eq. 1):
+
+    z_i = standardise( sum_l s_l h_li ),   s = softmax(w)
+    min_{w, W, b}  (1/N) sum_i [ logsumexp_c(W_c . z_i + b_c) - (W_{y_i} . z_i + b_{y_i}) ]  +  (lambda / 2) ||W||^2
+
+The states are mixed as they are, and the mix is standardised by its own training mean and deviation, which follow the
+weights exactly (through the covariances between layers). So a mix with all its weight on one layer is that layer's
+linear probe, to the letter: the mix can only lose to a single layer by optimisation or by overfitting. The weights w
+are not penalised.
+
+Behind a linear classifier, the scale of the mix and the length of the classifier's weights are one number: it is given
+as gamma, the classifier taken at unit length, logits = gamma * V . (sum_l s_l h_l) + b', mean_c ||V_c||^2 = 1.
+
+The loss is not convex in w. It starts at equal weights, moved a little by the seed, so that several seeds show how much
+the start matters.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from sklearn.base import BaseEstimator, ClassifierMixin
+from torch import Tensor
+
+from probing.probes.linear import STRENGTHS, score_strengths
+from probing.probes.logistic import block_rows, curvature, eigenbasis, softmax_loss
+from probing.probes.selection import choose_strength
+from probing.probes.solver import Solution, minimise
+from probing.randomness import stream
+from probing.scalar_mix import mix_layers
+
+_START_NOISE = 0.1
+_MIX_RATE = 3.0
+"""How far the solver moves w where it would move a weight of the classifier by 1: the mix's own learning rate."""
+_MIXED_SHARE = 4
+"""A mixed vector counts as this share (1/4) of its width when blocks are cut."""
+
+
+class ScalarMixProbe(ClassifierMixin, BaseEstimator):
+    """One linear probe on the learned mix of all layers: a single reading.
+
+    Args:
+        strengths: L2 strengths (lambda above); the best on dev is kept, and of equals the strongest.
+        tolerance: a probe has converged when the largest component of its gradient is this share of what it was.
+        max_iterations: after which it is given up, and `converged_` says so.
+        seed: of the start.
+        device: where to compute.
+    """
+
+    def __init__(
+        self,
+        strengths: Sequence[float] = STRENGTHS,
+        tolerance: float = 1e-3,
+        max_iterations: int = 300,
+        seed: int = 0,
+        device: str = "cpu",
+    ):
+        self.strengths = strengths
+        self.tolerance = tolerance
+        self.max_iterations = max_iterations
+        self.seed = seed
+        self.device = device
+
+    def fit(
+        self,
+        X: Float[np.ndarray, "layers sentences hidden"],
+        y: Int[np.ndarray, " sentences"],
+        X_dev: Float[np.ndarray, "layers dev hidden"],
+        y_dev: Int[np.ndarray, " dev"],
+    ) -> "ScalarMixProbe":
+        """Fit at every strength, and keep the strength that is best on dev.
+
+        Labels are class indices 0 .. classes - 1.
+        """
+        problem = MixProblem(torch.tensor(X, device=self.device), torch.tensor(y, device=self.device), self.strengths)
+        noise = stream(self.seed, "scalar_mix").normal(scale=_START_NOISE, size=len(X))
+        solution = problem.solve(noise, self.tolerance, self.max_iterations)
+        logits, weights, intercepts = problem.unpack(solution.points)
+        means, deviations = problem.moments(logits.softmax(dim=1))
+        dev = torch.tensor(X_dev, device=self.device)
+        labels = torch.tensor(y_dev, device=self.device)
+        self.dev_scores_ = np.empty(len(self.strengths))
+        for number, row in enumerate(logits.softmax(dim=1)):
+            scaled = (mix_layers(dev, row) - means[number]) / deviations[number]
+            one = slice(number, number + 1)
+            self.dev_scores_[number] = score_strengths(scaled, weights[one], intercepts[one], labels)[0]
+        self._keep(choose_strength(self.dev_scores_, self.strengths), problem, solution, X)
+        return self
+
+    def _keep(self, best: int, problem: "MixProblem", solution: Solution, X: np.ndarray) -> None:
+        logits, weights, intercepts = (part[best : best + 1] for part in problem.unpack(solution.points))
+        means, deviations = problem.moments(logits.softmax(dim=1))
+        self.classes_ = np.arange(problem.n_classes)
+        self.strength_ = self.strengths[best]
+        self.converged_ = bool(solution.converged[best])
+        self.loss_ = float(solution.losses[best])
+        self.n_iterations_ = solution.n_iterations
+        raw = (weights / deviations.unsqueeze(1))[0]
+        self.gamma_ = float(raw.square().sum(dim=1).mean().sqrt())
+        self.logits_ = logits[0].cpu().numpy()
+        self.weights_ = logits[0].softmax(dim=0).cpu().numpy()
+        self.mean_, self.scale_ = means[0].cpu().numpy(), deviations[0].cpu().numpy()
+        self.coef_, self.intercept_ = weights[0].cpu().numpy(), intercepts[0].cpu().numpy()
+        self.contribution_ = compute_contribution(self.weights_, X)
+
+    def read(
+        self, X: Float[np.ndarray, "layers sentences hidden"]
+    ) -> Iterator[Float[np.ndarray, "sentences classes"]]:
+        """Log probabilities (nats) of each class: one reading."""
+        mixed = np.tensordot(self.weights_, X, axes=1)
+        logits = torch.from_numpy((mixed - self.mean_) / self.scale_ @ self.coef_.T + self.intercept_)
+        yield logits.log_softmax(dim=1).numpy()
+
+    def predict_proba(
+        self, X: Float[np.ndarray, "layers sentences hidden"]
+    ) -> Float[np.ndarray, "1 sentences classes"]:
+        """Probability of each class."""
+        return np.exp(np.stack(list(self.read(X))))
+
+    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "1 sentences"]:
+        """The most probable class."""
+        return np.stack([log_probabilities.argmax(axis=1) for log_probabilities in self.read(X)])
+
+
+class MixProblem:
+    """The penalised losses of all strengths, in the solver's coordinates.
+
+    A point holds `classes x (hidden + 1)` numbers as in the linear probe, the principal directions being those of the
+    even mix, and then one number per layer.
+    """
+
+    def __init__(
+        self,
+        vectors: Float[Tensor, "layers sentences hidden"],
+        labels: Int[Tensor, " sentences"],
+        strengths: Sequence[float],
+    ):
+        self.vectors, self.labels = vectors, labels
+        self.n_classes = int(labels.max()) + 1
+        self.strengths = torch.tensor(strengths, dtype=vectors.dtype, device=vectors.device)
+        self.mean = vectors.mean(dim=1)
+        self.covariance = compute_covariance(vectors, self.mean)
+        even = torch.full((1, len(vectors)), 1 / len(vectors), dtype=vectors.dtype, device=vectors.device)
+        mean, deviation = self.moments(even)
+        mixed = (mix_layers(vectors, even[0]) - mean) / deviation
+        eigenvalues, self.basis = eigenbasis(mixed.T @ mixed / len(labels))
+        self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
+
+    def moments(
+        self, weights: Float[Tensor, "mixes layers"]
+    ) -> tuple[Float[Tensor, "mixes hidden"], Float[Tensor, "mixes hidden"]]:
+        """Mean and standard deviation of some mixes over the training sentences; a deviation of 0 is given as 1."""
+        variance = torch.einsum("ml,mk,lkh->mh", weights, weights, self.covariance)
+        return weights @ self.mean, torch.where(variance > 1e-12, variance, torch.ones_like(variance)).sqrt()
+
+    def solve(self, noise: np.ndarray, tolerance: float, max_iterations: int) -> Solution:
+        """Minimise from the even guess and nearly even weights."""
+        start = torch.zeros(len(self.strengths), self.n_classes * (len(self.basis) + 1) + len(self.vectors))
+        start[:, -len(self.vectors) :] = torch.from_numpy(noise) / _MIX_RATE
+        start = start.to(self.root)
+        return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
+
+    def unpack(
+        self, points: Float[Tensor, "problems parameters"]
+    ) -> tuple[
+        Float[Tensor, "problems layers"], Float[Tensor, "problems classes hidden"], Float[Tensor, "problems classes"]
+    ]:
+        """Layer weights before softmax, classifier weights on the standardised mix, intercepts."""
+        slopes, intercepts, logits = self._split(points)
+        weights = slopes * self.root[: len(points)].unsqueeze(1)
+        return logits * _MIX_RATE, weights @ self.basis.T, intercepts * self.n_classes**0.5
+
+    def _split(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        classifier = points[:, : -len(self.vectors)].view(len(points), self.n_classes, -1)
+        return classifier[..., :-1], classifier[..., -1], points[:, -len(self.vectors) :]
+
+    def __call__(
+        self, points: Float[Tensor, "active parameters"], numbers: Int[Tensor, " active"]
+    ) -> tuple[Float[Tensor, " active"], Float[Tensor, "active parameters"]]:
+        """Loss and gradient of the problems of some strengths."""
+        root, penalty = self.root[numbers].unsqueeze(1), self.strengths[numbers].view(-1, 1, 1)
+        slopes, intercepts, logits = self._split(points)
+        weights = slopes * root @ self.basis.T
+        mix = (logits * _MIX_RATE).softmax(dim=1)
+        mean, deviation = self.moments(mix)
+        scaled = weights / deviation.unsqueeze(1)
+        losses, by_scaled, by_intercepts, by_mix = self._pass(mix, mean, scaled, intercepts * self.n_classes**0.5)
+        losses += 0.5 * (penalty * weights.square()).sum(dim=(1, 2))
+        # The deviation follows the mix: d deviation_h / d s_l = (sum_k s_k Cov_lkh) / deviation_h.
+        by_deviation = -(by_scaled * scaled).sum(dim=1) / deviation.square()
+        by_mix += torch.einsum("mh,mk,lkh->ml", by_deviation, mix, self.covariance)
+        by_logits = mix * (by_mix - (mix * by_mix).sum(dim=1, keepdim=True))
+        gradients = torch.empty_like(points)
+        by_slopes, into_intercepts, into_logits = self._split(gradients)
+        by_slopes.copy_((by_scaled / deviation.unsqueeze(1) + penalty * weights) @ self.basis * root)
+        into_intercepts.copy_(by_intercepts * self.n_classes**0.5)
+        into_logits.copy_(by_logits * _MIX_RATE)
+        return losses, gradients
+
+    def _pass(
+        self, mix: Tensor, mean: Tensor, weights: Tensor, intercepts: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One pass over the stack: mean loss, and its gradients by raw weights, intercepts and mix.
+
+        The mean of the mix is taken out of the logits and of the sums, which saves two passes over the mixed vectors.
+        """
+        n, n_layers = len(self.labels), len(self.vectors)
+        losses, by_mix = torch.zeros_like(mix[:, 0]), torch.zeros_like(mix)
+        by_weights, by_intercepts = torch.zeros_like(weights), torch.zeros_like(intercepts)
+        shifted = (intercepts - (weights @ mean.unsqueeze(2)).squeeze(2)).unsqueeze(1)
+        size = block_rows(len(mix) * max(self.n_classes, weights.shape[2] // _MIXED_SHARE))
+        for start in range(0, n, size):
+            block = self.vectors[:, start : start + size]
+            mixed = mix_layers(block, mix)
+            logits = torch.baddbmm(shifted, mixed, weights.mT)
+            sums, residuals = softmax_loss(logits.transpose(0, 1), self.labels[start : start + size])
+            residuals = residuals.transpose(0, 1)
+            losses += sums
+            by_weights.baddbmm_(residuals.mT, mixed)
+            by_intercepts += residuals.sum(dim=1)
+            by_mix.addmm_((residuals @ weights).flatten(1), block.reshape(n_layers, -1).T)
+        by_weights -= by_intercepts.unsqueeze(2) * mean.unsqueeze(1)
+        by_mix -= (by_intercepts.unsqueeze(1) @ weights).squeeze(1) @ self.mean.T
+        return losses / n, by_weights / n, by_intercepts / n, by_mix / n
+
+
+def compute_covariance(
+    vectors: Float[Tensor, "layers sentences hidden"], mean: Float[Tensor, "layers hidden"]
+) -> Float[Tensor, "layers layers hidden"]:
+    """Covariance between every two layers, for each hidden unit."""
+    products = torch.stack([(vectors * layer).mean(dim=1) for layer in vectors])
+    return products - mean.unsqueeze(0) * mean.unsqueeze(1)
+
+
+def compute_contribution(
+    weights: Float[np.ndarray, " layers"], X: Float[np.ndarray, "layers sentences hidden"]
+) -> Float[np.ndarray, " layers"]:
+    """What each layer adds to the mix: `weight_l * mean_i ||h_li||`, normalised to sum 1 (gamma cancels)."""
+    sizes = weights * np.linalg.norm(X, axis=2).mean(axis=1)
+    return sizes / sizes.sum()

@@ -1,0 +1,118 @@
+"""Many independent smooth minimisations at once: L-BFGS with one line search per problem.
+
+Nocedal & Wright 2006, Numerical Optimization, algorithms 7.4 and 7.5, with the sufficient-decrease test (3.4). All
+problems advance together, so that one pass over the data serves all of them; a problem that has converged is taken
+out of the passes that follow.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+Objective = Callable[
+    [Float[Tensor, "active parameters"], Int[Tensor, " active"]],
+    tuple[Float[Tensor, " active"], Float[Tensor, "active parameters"]],
+]
+"""Loss and gradient of some of the problems, at one point for each; takes the points and the problems' numbers."""
+
+_DECREASE = 1e-4
+_SHRINK = 0.3
+_MOST_TRIALS = 12
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where the minimisation ended."""
+
+    points: Float[Tensor, "problems parameters"]
+    losses: Float[Tensor, " problems"]
+    gradient_norms: Float[Tensor, " problems"]
+    converged: Bool[Tensor, " problems"]
+    """Whether the gradient fell below its goal."""
+    n_iterations: int
+
+
+def minimise(
+    objective: Objective,
+    start: Float[Tensor, "problems parameters"],
+    *,
+    tolerance: float,
+    max_iterations: int = 300,
+    memory: int = 10,
+) -> Solution:
+    """Minimise every problem until the largest component of its gradient is `tolerance` times what it was at the start.
+
+    The objective should be scaled so that its curvature is near 1 in every direction: then the first steps are
+    Newton's, and few iterations are needed.
+    """
+    points, numbers = start.clone(), torch.arange(len(start), device=start.device)
+    losses, gradients = objective(points, numbers)
+    goals = tolerance * gradients.abs().amax(dim=1)
+    history: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=memory)
+    iteration = 0
+    stuck = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    for iteration in range(1, max_iterations + 1):  # noqa: B007 (reported)
+        active = ((gradients.abs().amax(dim=1) > goals) & ~stuck).nonzero().squeeze(1)
+        if len(active) == 0:
+            break
+        direction = _direction(gradients, history)
+        old_points, old_gradients = points.clone(), gradients.clone()
+        stuck |= _search(objective, points, losses, gradients, direction, active)
+        _remember(history, points - old_points, gradients - old_gradients)
+    norms = gradients.abs().amax(dim=1)
+    return Solution(points, losses, norms, norms <= goals, iteration)
+
+
+def _direction(gradients: Tensor, history: "deque[tuple[Tensor, Tensor, Tensor]]") -> Tensor:
+    """The quasi-Newton direction by the two-loop recursion; steepest descent where that does not point downhill."""
+    result, shares = -gradients, []
+    for step, change, rho in reversed(history):
+        share = rho * (step * result).sum(dim=1)
+        result = result - share.unsqueeze(1) * change
+        shares.append(share)
+    if history:
+        step, change, rho = history[-1]
+        scale = (step * change).sum(dim=1) / (change * change).sum(dim=1).clamp_min(1e-30)
+        result = result * torch.where(rho > 0, scale, torch.ones_like(scale)).unsqueeze(1)
+    for (step, change, rho), share in zip(history, reversed(shares), strict=True):
+        result = result + (share - rho * (change * result).sum(dim=1)).unsqueeze(1) * step
+    downhill = (result * gradients).sum(dim=1, keepdim=True) < 0
+    return torch.where(downhill, result, -gradients)
+
+
+def _search(
+    objective: Objective, points: Tensor, losses: Tensor, gradients: Tensor, direction: Tensor, active: Tensor
+) -> Tensor:
+    """Move each active problem along its direction, in place; say which of them no step could lower."""
+    slope = (direction * gradients).sum(dim=1)
+    length = torch.ones_like(losses)
+    origin, before = points.clone(), losses.clone()
+    # Losses near the optimum differ by less than their rounding: allow for that much.
+    slack = 4 * torch.finfo(losses.dtype).eps * (1 + before.abs())
+    pending = active
+    for _ in range(_MOST_TRIALS):
+        trial = origin[pending] + length[pending].unsqueeze(1) * direction[pending]
+        trial_losses, trial_gradients = objective(trial, pending)
+        bound = before[pending] + _DECREASE * length[pending] * slope[pending] + slack[pending]
+        passed = trial_losses <= bound
+        done = pending[passed]
+        points[done], losses[done], gradients[done] = trial[passed], trial_losses[passed], trial_gradients[passed]
+        pending = pending[~passed]
+        if len(pending) == 0:
+            break
+        length[pending] *= _SHRINK
+    stuck = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    stuck[pending] = True
+    return stuck
+
+
+def _remember(history: "deque[tuple[Tensor, Tensor, Tensor]]", step: Tensor, change: Tensor) -> None:
+    """Keep a pair of step and change of gradient; a problem without positive curvature there gets weight 0."""
+    curvature = (step * change).sum(dim=1)
+    sound = curvature > 1e-10 * step.norm(dim=1) * change.norm(dim=1)
+    rho = torch.where(sound, 1 / curvature.clamp_min(1e-30), torch.zeros_like(curvature))
+    history.append((step, change, rho))

@@ -1,0 +1,1 @@
+"""Hidden states to layer stack: pooling and extraction."""

@@ -1,0 +1,122 @@
+"""All texts through the encoder once: every layer pooled on the fly, and kept by content."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from probing.records import LayerStack, Text
+from probing.registry import resolve
+from probing.representations.pooling import choose_positions
+from probing.states import Encoder, Tokens
+from probing.store import StackCache, text_key
+
+Progress = Callable[[int], None]
+"""Called with the number of sentences done since the last call."""
+
+_BATCH_TOKENS = {"cpu": 8192, "cuda": 131072}
+"""Tokens in a batch, padding counted: large enough for the products, small enough for the caches."""
+_CLOSE_AT = 8
+"""A batch that holds an eighth of the budget takes no shorter sentence in, and so no padding."""
+_SHARD_BYTES = 64 * 2**20
+"""Size of a cached file: what a killed run loses at most."""
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """How one vector is made of a sentence's tokens."""
+
+    name: str = "mean"
+    special_tokens: bool = True
+    """Whether [CLS], [SEP] and their like are read too."""
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """A layer stack and how it came about."""
+
+    stack: LayerStack
+    n_encoded: int
+    """Sentences that went through the encoder; the others were in the cache."""
+    n_tokens: int
+    """Tokens that went through the encoder, padding not counted."""
+    n_truncated: int
+    """Sentences among all that were longer than the encoder's limit and lost their end."""
+    damaged: tuple[Path, ...] = ()
+    """Files of the cache that could not be trusted, and were made anew."""
+
+
+def extract_stack(
+    encoder: Encoder,
+    texts: Sequence[Text],
+    pooling: Pooling,
+    cache: StackCache,
+    progress: Progress = lambda done: None,
+) -> Extraction:
+    """The pooled vectors of all layers for distinct texts, in their order; only texts new to the cache are encoded."""
+    keys = [text_key(text) for text in texts]
+    space = cache.space(
+        encoder=encoder.digest,
+        dtype=encoder.dtype,
+        max_length=encoder.max_length,
+        pooling=pooling.name,
+        special_tokens=pooling.special_tokens,
+    )
+    known = space.find(keys)
+    missing = [row for row, key in enumerate(keys) if key not in known]
+    progress(len(keys) - len(missing))
+    tokens = encoder.tokenize([texts[row] for row in missing])
+    for rows, values in encode_in_shards(encoder, tokens, pooling, progress):
+        space.add([keys[missing[row]] for row in rows], values, tokens.truncated[rows])
+    values, truncated = space.load(keys)
+    stack = LayerStack(values, encoder.layer_names, pooling.name)
+    return Extraction(stack, len(missing), int(tokens.lengths.sum()), int(truncated.sum()), tuple(space.damaged))
+
+
+def encode_in_shards(
+    encoder: Encoder, tokens: Tokens, pooling: Pooling, progress: Progress
+) -> Iterator[tuple[Int[np.ndarray, " rows"], Float[np.ndarray, "layers rows hidden"]]]:
+    """Encode tokenised texts from long to short; yield rows and their pooled vectors, a shard at a time."""
+    sentence_bytes = 4 * len(encoder.layer_names) * encoder.hidden_size
+    size = max(1, _SHARD_BYTES // sentence_bytes)
+    order = np.argsort(-tokens.lengths, kind="stable")
+    budget = _BATCH_TOKENS.get(encoder.device.partition(":")[0], _BATCH_TOKENS["cpu"])
+    for start in range(0, len(order), size):
+        rows = order[start : start + size]
+        values = np.empty((len(encoder.layer_names), len(rows), encoder.hidden_size), dtype=np.float32)
+        for batch in plan_batches(tokens.lengths[rows], budget):
+            values[:, batch] = pool_batch(encoder, tokens, rows[batch], pooling)
+            progress(len(batch))
+        yield rows, values
+
+
+def plan_batches(lengths: Int[np.ndarray, " sentences"], budget: int) -> list[Int[np.ndarray, " batch"]]:
+    """Cut sentences that are sorted from long to short into batches of at most `budget` tokens, padding counted.
+
+    A batch holds sentences of one length, and so no padding, unless it would be too small to be worth a pass.
+    A sentence longer than the budget makes a batch of its own.
+    """
+    batches, start = [], 0
+    for end in range(1, len(lengths) + 1):
+        longest = int(lengths[start])
+        if end < len(lengths):
+            full = (end - start + 1) * longest > budget
+            pads = lengths[end] < longest and (end - start) * longest * _CLOSE_AT >= budget
+            if not full and not pads:
+                continue
+        batches.append(np.arange(start, end))
+        start = end
+    return batches
+
+
+def pool_batch(
+    encoder: Encoder, tokens: Tokens, rows: Int[np.ndarray, " batch"], pooling: Pooling
+) -> Float[np.ndarray, "layers batch hidden"]:
+    """Encode one batch and pool every layer of it."""
+    states = encoder.encode(tokens, rows)
+    positions = choose_positions(states, special_tokens=pooling.special_tokens)
+    pool = resolve("poolings", pooling.name)
+    return torch.stack([pool(layer, positions) for layer in states.layers]).cpu().numpy()

@@ -1,0 +1,72 @@
+"""What an encoder takes and gives: token batches, hidden states, and the protocol that every encoder obeys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from probing.records import Text
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokenised texts, unpadded, in the order given."""
+
+    ids: tuple[Int[np.ndarray, " tokens"], ...]
+    types: tuple[Int[np.ndarray, " tokens"], ...]
+    """Segment of each token: 0, or 1 for the second of a pair."""
+    special: tuple[Bool[np.ndarray, " tokens"], ...]
+    """True where the token is [CLS], [SEP] or their like."""
+    truncated: Bool[np.ndarray, " sentences"]
+    """True where the text was longer than the encoder's limit and lost its end."""
+
+    @property
+    def lengths(self) -> Int[np.ndarray, " sentences"]:
+        """Number of tokens of each text, special tokens included."""
+        return np.array([len(ids) for ids in self.ids], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class HiddenStates:
+    """The output of every layer for one batch."""
+
+    layers: tuple[Float[Tensor, "batch tokens hidden"], ...]
+    mask: Bool[Tensor, "batch tokens"]
+    """False at padding."""
+    special: Bool[Tensor, "batch tokens"]
+    """True at special tokens; False at padding."""
+
+
+class Encoder(Protocol):
+    """Text to hidden states of every layer.
+
+    Frozen and in eval mode: deterministic, and a sentence's states depend on that sentence alone, not on its batch
+    mates, on padding, on order or on labels.
+    """
+
+    name: str
+    """Key in the registry."""
+    checkpoint: str
+    revision: str
+    digest: str
+    """SHA-256 over architecture, weights and tokenizer: the identity of what is probed."""
+    layer_names: tuple[str, ...]
+    """Layer 0 is named `embeddings`."""
+    hidden_size: int
+    max_length: int
+    """Longest input in tokens, special tokens included."""
+    dtype: str
+    device: str
+    mixes_layers: bool
+    """Whether the model reads the mix of its layers or its last layer alone."""
+
+    def tokenize(self, texts: Sequence[Text]) -> Tokens:
+        """Tokens of each text, cut to `max_length`."""
+        ...
+
+    def encode(self, tokens: Tokens, rows: Int[np.ndarray, " batch"]) -> HiddenStates:
+        """Hidden states of some of the tokenised texts, in the order of `rows`."""
+        ...
