@@ -20,7 +20,7 @@ TITLES = {
 }
 """Task key -> the name that papers print, in the order of arXiv 1805.01070. Other tasks are printed by their key."""
 
-_IDENTITY = ["model", "checkpoint", "pooling", "probe", "protocol"]
+_KEY = ["task", "group", "representation", "layer", "layer_name"]
 
 
 def title_of(task: str) -> str:
@@ -61,11 +61,12 @@ def mean_scores(
     rows = rows[rows["representation"] != "none"]
     if rows.empty:
         raise InputError(f"no scores with split {split}, control {control} and metric {metric}")
-    _check_one_model(rows, _IDENTITY)
+    _check_alike(rows, ["model", "checkpoint"])
+    # The mix has a probe of its own, and a protocol may give a task another one: alike per row of the result.
+    _check_alike(rows, ["pooling", "probe", "protocol"], _KEY)
     numbers = dict.fromkeys(("value", "ci_low", "ci_high", "majority"), "mean")
-    keys = ["task", "group", "representation", "layer", "layer_name"]
     rules = {**numbers, "n": "first", "n_classes": "first", "seed": "nunique"}
-    means = rows.groupby(keys, as_index=False, sort=False).agg(rules).rename(columns={"seed": "n_seeds"})
+    means = rows.groupby(_KEY, as_index=False, sort=False).agg(rules).rename(columns={"seed": "n_seeds"})
     return _in_order(means)
 
 
@@ -76,7 +77,7 @@ def mean_weights(weights: pd.DataFrame, control: str = "none") -> pd.DataFrame:
         InputError: rows of several models.
     """
     rows = weights[weights["control"] == control]
-    _check_one_model(rows, ["model", "checkpoint"])
+    _check_alike(rows, ["model", "checkpoint"])
     keys = ["task", "group", "layer", "layer_name"]
     rules = dict.fromkeys(("weight", "contribution", "gamma"), "mean")
     return _in_order(rows.groupby(keys, as_index=False, sort=False).agg(rules))
@@ -116,8 +117,9 @@ def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[["task", "title", *frame.columns.drop(["task", "title"])]]
 
 
-def _check_one_model(rows: pd.DataFrame, columns: list[str]) -> None:
+def _check_alike(rows: pd.DataFrame, columns: list[str], within: list[str] | None = None) -> None:
     for column in columns:
-        found = rows[column].unique()
-        if len(found) > 1:
-            raise InputError(f"expected the rows of one {column}, got {', '.join(map(str, found))}: select one first")
+        counts = rows.groupby(within)[column].nunique() if within else pd.Series([rows[column].nunique()])
+        if (counts > 1).any():
+            found = ", ".join(map(str, rows[column].unique()))
+            raise InputError(f"expected the rows of one {column}, got {found}: select one first")

@@ -105,6 +105,14 @@ def test_scores_of_two_models_are_not_averaged(run):
         mean_scores(two)
 
 
+def test_the_mix_may_have_a_probe_of_its_own_but_a_layer_may_not_have_two(run):
+    mixed = run.scores["representation"] == "scalar_mix"
+    own = run.scores.assign(probe=run.scores["probe"].mask(mixed, "scalar_mix"))
+    pd.testing.assert_frame_equal(mean_scores(own), mean_scores(run.scores))
+    with pytest.raises(InputError, match="one pooling, got mean, cls"):
+        mean_scores(pd.concat([run.scores, run.scores[mixed].assign(pooling="cls")]))
+
+
 def test_a_missing_layer_is_one_line(run):
     lacking = run.scores[(run.scores["task"] != "tree_depth") | (run.scores["layer"] != 3)]
     with pytest.raises(InputError, match="task tree_depth lacks layer 3"):

@@ -52,7 +52,6 @@ def check_layout(figure):
 @pytest.mark.parametrize(
     "case",
     [
-        {"n_layers": 13, "n": 60},
         {"tasks": ["odd_man_out"]},
         {"tasks": ["sentence_length", "tree_depth"], "mix": False},
         pytest.param({"n_layers": 25, "extra_tasks": 10, "n": 60}, marks=pytest.mark.slow),
@@ -123,8 +122,10 @@ def test_a_mix_that_leaves_out_the_embeddings_is_drawn_from_its_own_layers(two_t
     assert labels == [f"layer {layer}" for layer in range(6, 0, -1)]
 
 
-def test_figures_name_tasks_groups_chance_and_majority(run):
-    figures = draw_figures(run)
+def test_figures_of_ten_tasks_are_whole_and_name_tasks_groups_chance_and_majority(build_run):
+    figures = draw_figures(build_run(n_layers=13, n=60))
+    for figure in figures.values():
+        check_layout(figure)
     assert {"SentLen", "CoordInv", "surface", "syntactic", "semantic", "scalar mix"} <= texts(
         figures["scores_by_layer"]
     )
