@@ -6,17 +6,18 @@ tokens (contractions whole) with one space between, in their own case. A sentenc
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from probing.records import SPLITS, InputError
 from probing.tasks.senteval import SENTEVAL_TASKS, Row
-from probing.tasks.treebank_conllu import Sentence, read_conllu, split_of
+from probing.tasks.treebank_conllu import read_conllu, split_of
 from probing.tasks.treebank_coordination import build_coordination_inversion
 from probing.tasks.treebank_forms import build_obj_number, build_past_present, build_subj_number
-from probing.tasks.treebank_sampling import Draft, Floor, Unsupported, normalise
+from probing.tasks.treebank_sampling import DEFAULT_FLOOR, Draft, Floor, UnsupportedTaskError, normalise
+from probing.tasks.treebank_sentences import Sentence
 from probing.tasks.treebank_somo import build_odd_man_out
 from probing.tasks.treebank_surface import build_sentence_length, build_word_content
 from probing.tasks.treebank_syntax import build_bigram_shift, build_top_constituents, build_tree_depth
@@ -55,7 +56,7 @@ def build_corpus(
     conllu: Sequence[Path],
     trees: Sequence[Path] = (),
     seed: int = 0,
-    floor: Floor | None = None,
+    floor: Floor = DEFAULT_FLOOR,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Build:
     """Make all tasks that some treebanks support, in memory.
@@ -72,21 +73,23 @@ def build_corpus(
     """
     files = sorted(set(conllu), key=lambda path: (path.parent.name, path.name))
     tree_files = [file for folder in sorted(set(trees)) for file in find_tree_files(folder)]
-    _check_splits(files)
+    _check_files(files)
     tell(f"reading {len(files)} treebank files")
     read = {path: read_conllu(path) for path in files}
     corpus, dropped = clean([sentence for sentences in read.values() for sentence in sentences])
     corpus, dropped["tree does not fit its words"] = attach_trees(corpus, read_brackets(tree_files))
-    drafts, unsupported = _make_drafts(corpus, seed, floor or Floor(), tell)
+    drafts, unsupported = _make_drafts(corpus, seed, floor, tell)
     report = {
         "format": "split TAB label TAB sentence, tokens separated by spaces (SentEval)",
         "reference": "arXiv 1805.01070",
+        "tokens": "surface tokens in their own case, contractions whole, one space between",
         "seed": seed,
+        "floor": asdict(floor),
         "sources": [_describe(path, sentences=len(read[path])) for path in files],
         "trees": [_describe(path) for path in tree_files],
         "sentences": {
             "kept": _count_splits(corpus),
-            "with_tree": sum(s.tree is not None for s in corpus),
+            "with_tree": sum(sentence.tree is not None for sentence in corpus),
             "dropped": dropped,
         },
         "tasks": {name: _report_task(draft) for name, draft in drafts.items()},
@@ -134,12 +137,15 @@ def _make_drafts(
         tell(f"building {spec.title}")
         try:
             drafts[spec.name] = BUILDERS[spec.name](corpus, seed, floor)
-        except Unsupported as reason:
+        except UnsupportedTaskError as reason:
             unsupported[spec.name] = str(reason)
     return drafts, unsupported
 
 
-def _check_splits(files: Sequence[Path]) -> None:
+def _check_files(files: Sequence[Path]) -> None:
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; --conllu expects CoNLL-U files")
     missing = [split for split in SPLITS if split not in map(split_of, files)]
     if missing:
         names = ", ".join(path.name for path in files)
@@ -165,7 +171,7 @@ def _count_splits(sentences: Sequence[Sentence]) -> dict[str, int]:
 
 def _describe(path: Path, **more: int) -> dict[str, Any]:
     licence = path.with_name("LICENSE.txt")
-    lines = licence.read_text(encoding="utf-8").splitlines() if licence.is_file() else []
+    lines = licence.read_text(encoding="utf-8", errors="replace").splitlines() if licence.is_file() else []
     first = next((line.strip() for line in lines if line.strip()), "no LICENSE.txt beside the file")
     digest = sha256(path.read_bytes()).hexdigest()
     # Folder and name only: the report must not depend on where the corpora lie.

@@ -1,99 +1,20 @@
-"""CoNLL-U read into sentences: surface tokens to write, syntactic words to reason about.
+"""CoNLL-U files read into sentences.
 
-Format: https://universaldependencies.org/format.html. A *token* is what stands in the text (`don't`, `zum`); a
-*word* is what the syntax speaks of (`do` + `n't`, `zu` + `dem`). Task files get tokens, labels come from words.
-Forms keep their Unicode and their case as annotated; `SpaceAfter=No` is kept as `Sentence.glued`.
+Format: https://universaldependencies.org/format.html. Forms keep their Unicode and their case, contractions
+(multi-word tokens) stay whole as tokens, and `SpaceAfter=No` is kept as `Sentence.glued`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator
 from pathlib import Path
 
 import conllu
 from conllu.exceptions import ParseException
-from nltk.tree import Tree
 
 from probing.records import SPLITS, InputError
+from probing.tasks.treebank_sentences import Sentence, Word, head_depths
 
-
-@dataclass(frozen=True)
-class Word:
-    """One syntactic word."""
-
-    form: str
-    upos: str
-    xpos: str
-    feats: Mapping[str, str]
-    head: int
-    """Index of the governor among the sentence's words; -1 at the root."""
-    relation: str
-    """Dependency relation with its subtype, such as `nsubj:pass`."""
-    token: int
-    """Index of the surface token that holds this word."""
-
-    @property
-    def is_punctuation(self) -> bool:
-        """Whether the word is a punctuation mark; symbols such as `$` are not."""
-        return self.upos == "PUNCT" or self.relation.startswith("punct")
-
-    @property
-    def tag(self) -> str:
-        """Everything that must agree before one word can stand in another's place."""
-        return "|".join([self.upos, self.xpos, *(f"{key}={self.feats[key]}" for key in sorted(self.feats))])
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """One sentence of a treebank."""
-
-    sent_id: str
-    split: str
-    """One of `SPLITS`."""
-    tokens: tuple[str, ...]
-    """Surface tokens; white space within one (as in Vietnamese or in French numbers) is a single space."""
-    glued: tuple[bool, ...]
-    """Whether no space follows the token in the original text (`SpaceAfter=No`)."""
-    words: tuple[Word, ...]
-    tree: Tree | None = None
-    """Constituency tree over the words, where one is known."""
-
-    @property
-    def text(self) -> str:
-        """The tokens with one space between: what a task file holds."""
-        return " ".join(self.tokens)
-
-    @property
-    def raw(self) -> str:
-        """The sentence as it was printed, with spaces only where the source has them."""
-        return "".join(token + ("" if glued else " ") for token, glued in zip(self.tokens, self.glued)).strip()
-
-    @property
-    def length(self) -> int:
-        """Number of space-separated tokens, punctuation included."""
-        return len(self.text.split())
-
-    @cached_property
-    def root(self) -> int:
-        """Index of the word that nothing governs."""
-        return next(index for index, word in enumerate(self.words) if word.head < 0)
-
-    @cached_property
-    def punctuation(self) -> tuple[bool, ...]:
-        """Which tokens are punctuation."""
-        marks = [True] * len(self.tokens)
-        for word in self.words:
-            marks[word.token] &= word.is_punctuation
-        return tuple(marks)
-
-    def dependents(self, governor: int, *relations: str) -> list[int]:
-        """Words that hang directly on one, in order; with relations (no subtype), only those."""
-        return [
-            index
-            for index, word in enumerate(self.words)
-            if word.head == governor and (not relations or word.relation.split(":")[0] in relations)
-        ]
+_COLUMNS = 10
 
 
 def split_of(path: Path) -> str:
@@ -156,17 +77,19 @@ def _blocks(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _parse_sentence(path: Path, line: int, block: str, split: str) -> Sentence:
+    where = f"{path}:{line}: the sentence that starts here"
     try:
-        (parsed,) = conllu.parse(block)
-    except (ParseException, ValueError) as error:
-        reason = " ".join(str(error).split()) or "no token line"
-        raise InputError(f"{path}:{line}: the sentence that starts here is not CoNLL-U: {reason}") from None
+        parsed = conllu.parse(block)[0]
+    except ParseException as error:
+        raise InputError(f"{where} is not CoNLL-U: {' '.join(str(error).split())}") from None
+    if not parsed or any(len(row) < _COLUMNS for row in parsed):
+        raise InputError(f"{where} is not CoNLL-U: expected lines of ten columns with tabs between")
     tokens, glued, place = _read_tokens(parsed)
     rows = [row for row in parsed if isinstance(row["id"], int)]
-    words = tuple(_read_word(row, place.get(row["id"], 0)) for row in rows)
+    words = tuple(_read_word(row, place[row["id"]]) for row in rows)
     fault = _find_fault(rows, words)
     if fault:
-        raise InputError(f"{path}:{line}: the sentence that starts here {fault}")
+        raise InputError(f"{where} {fault}")
     sent_id = parsed.metadata.get("sent_id") or f"{path.name}:{line}"
     return Sentence(sent_id, split, tuple(tokens), tuple(glued), words)
 
@@ -193,6 +116,8 @@ def _read_word(row: conllu.Token, token: int) -> Word:
 def _find_fault(rows: list[conllu.Token], words: tuple[Word, ...]) -> str:
     if [row["id"] for row in rows] != list(range(1, len(rows) + 1)):
         return "does not number its words 1, 2, 3, ..."
+    if not all(row["form"].split() for row in rows):
+        return "has a word without a form (column 2)"
     if any(row["head"] is None or not 0 <= row["head"] <= len(rows) for row in rows):
         return "has a head (column 7) that is no word of it; expected basic dependencies"
     if sum(word.head < 0 for word in words) != 1:
@@ -200,14 +125,3 @@ def _find_fault(rows: list[conllu.Token], words: tuple[Word, ...]) -> str:
     if any(depth < 0 for depth in head_depths(words)):
         return "has words that govern one another in a circle"
     return ""
-
-
-def head_depths(words: tuple[Word, ...]) -> list[int]:
-    """How many words stand on the way from the root down to each word, itself included; -1 on a circle."""
-    depths = []
-    for index in range(len(words)):
-        depth = 0
-        while index >= 0 and depth <= len(words):
-            depth, index = depth + 1, words[index].head
-        depths.append(depth if index < 0 else -1)
-    return depths

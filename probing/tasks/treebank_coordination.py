@@ -6,12 +6,11 @@ from typing import NamedTuple
 
 from probing.records import SPLITS
 from probing.tasks.senteval import Row
-from probing.tasks.treebank_conllu import Sentence
 from probing.tasks.treebank_sampling import Draft, Floor, balance, draw
-from probing.tasks.treebank_syntax import has_quotes
+from probing.tasks.treebank_sentences import Sentence
 
 _SUBJECTS = ("nsubj", "csubj", "expl")
-_OPENING, _CLOSING = "([{（【", ")]}）】"
+_OPENING, _CLOSING = "([{\uff08\u3010", ")]}\uff09\u3011"
 
 
 class Coordination(NamedTuple):
@@ -29,9 +28,11 @@ class Coordination(NamedTuple):
 def build_coordination_inversion(corpus: Sequence[Sentence], seed: int, floor: Floor) -> Draft:
     """CoordInv: whether the two clauses joined by the only conjunction of the sentence have changed places.
 
-    As in SentEval both classes hold, as written, equally many sentences whose first clause is the longer, and whose second
-    one is. The conjunction, the punctuation before it and that at the end stay in place; the capital letter of the
-    beginning goes to the new first word, and the old one gets the case it has inside sentences.
+    As in SentEval both classes hold, as written, equally many sentences whose first clause is the longer, and
+    equally many whose second one is.
+
+    The conjunction, the punctuation before it and that at the end stay in place; the capital letter of the beginning
+    goes to the new first word, and the old one gets the case it has inside sentences.
     """
     case = count_cases(corpus)
     rows: list[Row] = []
@@ -44,29 +45,35 @@ def build_coordination_inversion(corpus: Sequence[Sentence], seed: int, floor: F
 
 
 def _halve(cuts: Sequence[Coordination]) -> tuple[list[Coordination], list[Coordination]]:
-    """Two halves in which first clause longer, second longer and equal are equally frequent, before and after inversion."""
+    """Two halves of equal make-up: as often first clause longer, second longer, equal, before and after inversion.
+
+    Neighbours in total length go to different halves, so that length does not tell them apart either.
+    """
     groups: dict[int, list[Coordination]] = {-1: [], 0: [], 1: []}
     for cut in cuts:
         difference = len(cut.first) - len(cut.second)
         groups[(difference > 0) - (difference < 0)].append(cut)
     size = min(len(groups[-1]), len(groups[1])) // 2
-    sizes = {-1: size, 0: len(groups[0]) // 2, 1: size}
-    original = [cut for key, group in groups.items() for cut in group[: sizes[key]]]
-    inverted = [cut for key, group in groups.items() for cut in group[sizes[key] : 2 * sizes[key]]]
-    return original, inverted
+    halves: tuple[list[Coordination], list[Coordination]] = ([], [])
+    for key, group in groups.items():
+        chosen = group[: 2 * (len(group) // 2 if key == 0 else size)]
+        for number, cut in enumerate(sorted(chosen, key=lambda cut: cut.sentence.length)):
+            # 0 1 1 0 and not 0 1 0 1: else one half would hold the longer of each pair.
+            halves[(number + 1) // 2 % 2].append(cut)
+    return halves
 
 
 def find_coordination(sentence: Sentence) -> Coordination | None:
     """How the sentence falls into two main clauses, if it is nothing else than that.
 
     Both verbs have a subject of their own, no other coordinating conjunction stands anywhere, every word before the
-    conjunction belongs to the first clause and every word after it to the second, neither clause begins with punctuation or
-    has open brackets, and no double quotes stand in the sentence.
+    conjunction belongs to the first clause and every word after it to the second, neither clause begins with
+    punctuation or has open brackets, and no double quotes stand in the sentence.
     """
     joints = [
         index for index, word in enumerate(sentence.words) if word.upos == "CCONJ" or word.relation.startswith("cc")
     ]
-    if len(joints) != 1 or has_quotes(sentence.text):
+    if len(joints) != 1 or sentence.has_double_quotes:
         return None
     joint, second = joints[0], sentence.words[joints[0]].head
     if second <= joint or sentence.words[second].relation != "conj" or sentence.words[second].head != sentence.root:

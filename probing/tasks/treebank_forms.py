@@ -1,19 +1,29 @@
-"""Tense, SubjNum and ObjNum from treebanks (arXiv 1805.01070, section 2): the form that bears the label in one split only.
+"""Tense, SubjNum and ObjNum from treebanks (arXiv 1805.01070, section 2).
 
-All three are read from the root and its dependents through UD features, so that they hold for any language.
+The word form that bears the label stands in one split only. All three are read from the root and its dependents through
+UD features, so that they hold for any language.
 """
 
 from collections.abc import Callable, Sequence
 
-from probing.tasks.treebank_conllu import Sentence, Word
-from probing.tasks.treebank_sampling import FORM_SHARE, Candidate, Draft, Floor, balance, draw, separate_forms
+from probing.tasks.treebank_sampling import (
+    FORM_SHARE,
+    Candidate,
+    Draft,
+    Floor,
+    UnsupportedTaskError,
+    balance,
+    draw,
+    separate_forms,
+)
+from probing.tasks.treebank_sentences import Sentence, Word
 
 TENSES = {"Pres": "PRES", "Past": "PAST", "Imp": "PAST", "Pqp": "PAST"}
 """UD's values of Tense; imperfect and pluperfect are past tenses there."""
 NUMBERS = {"Sing": "NN", "Plur": "NNS"}
 _RELAXED = (
     "a form's frequency is bounded by its share of a class (at most "
-    f"{FORM_SHARE:.0%}; more frequent ones such as auxiliaries stand in train only, thinned out) in place of 100 to "
+    f"{FORM_SHARE:.0%}; more frequent ones stand in train only, thinned out) in place of 100 to "
     "5,000 occurrences",
 )
 
@@ -41,6 +51,10 @@ def _build(corpus: Sequence[Sentence], seed: int, floor: Floor, purpose: str, re
     candidates = [
         Candidate(sentence.split, *labelled[:1], sentence.text, labelled[1]) for sentence, labelled in found if labelled
     ]
+    if not candidates:
+        raise UnsupportedTaskError(
+            f"none of {len(corpus)} main clauses shows its label through the features of its words (column FEATS)"
+        )
     kept = separate_forms(candidates)
     rows = balance([(row.split, row.label, row.text) for row in kept], seed, purpose, floor)
     written = {text for _, _, text in rows}
@@ -84,4 +98,4 @@ def read_number(sentence: Sentence, relation: str) -> tuple[str, str] | None:
 
 def fold_form(form: str) -> str:
     """One spelling of a form: no case, straight apostrophes."""
-    return form.casefold().replace("’", "'")
+    return form.casefold().replace("\u2019", "'")

@@ -16,7 +16,7 @@ _HELD_OUT_WEIGHT = 3
 """How much more a held-out sentence counts than a training one when a form's split is chosen; ours."""
 
 
-class Unsupported(Exception):
+class UnsupportedTaskError(Exception):
     """The corpus cannot support a task; the message says why, with counts."""
 
 
@@ -31,6 +31,9 @@ class Floor:
     def of(self, split: str) -> int:
         """The floor of one split."""
         return self.train if split == "train" else self.held_out
+
+
+DEFAULT_FLOOR = Floor()
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def balance(rows: Iterable[Row], seed: int, purpose: str, floor: Floor, most: in
         most: how many times the rarest class the others may be; 1 is exact balance.
 
     Raises:
-        Unsupported: fewer than two classes, or a class below the floor.
+        UnsupportedTaskError: fewer than two classes, or a class below the floor.
     """
     groups: dict[str, dict[str, list[Row]]] = {split: defaultdict(list) for split in SPLITS}
     for row in {normalise(row[2]): row for row in reversed(list(rows))}.values():
@@ -92,7 +95,7 @@ def check_floor(groups: Mapping[str, Mapping[str, Sequence[Row]]], floor: Floor)
     labels = sorted({label for classes in groups.values() for label in classes})
     counts = {split: {label: len(groups[split].get(label, ())) for label in labels} for split in groups}
     if len(labels) < 2 or any(count < floor.of(split) for split in counts for count in counts[split].values()):
-        raise Unsupported(
+        raise UnsupportedTaskError(
             f"needs two classes or more with {floor.train} sentences each in train and {floor.held_out} in dev and "
             f"test; the corpus gives {_show_counts(counts)}"
         )

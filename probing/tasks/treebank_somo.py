@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from probing.records import SPLITS
 from probing.tasks.senteval import Row
-from probing.tasks.treebank_conllu import Sentence
 from probing.tasks.treebank_sampling import Candidate, Draft, Floor, balance, draw, separate_forms
+from probing.tasks.treebank_sentences import Sentence
 
 TOLERANCE = math.log(2)
 """Largest difference of two log bigram counts, natural logarithm: a factor of two; ours."""
@@ -38,49 +38,50 @@ class Slot(NamedTuple):
 def build_odd_man_out(corpus: Sequence[Sentence], seed: int, floor: Floor) -> Draft:
     """SOMO: whether a noun or verb of the sentence has been replaced.
 
-    Each word is put in as often (class C) as it stands, in a place where it might have been replaced, in an untouched sentence
-    (class O) of the same split, so that no word tells the class. Each word serves in one split, each sentence once.
+    In each split a word is put in (class C) as often as it stands untouched in a place where it might have been
+    replaced (class O), so that no word tells the class. Each word serves in one split, each sentence once.
     """
     slots = find_slots(corpus)
     homes = _split_words(slots, corpus, seed)
     rows: list[Row] = []
     for split in SPLITS:
         mine = [slot for slot in slots if corpus[slot.row].split == split]
-        for original, changed, word in _match(draw(mine, len(mine), seed, "odd_man_out", "order", split), homes[split]):
-            rows += [
-                (split, "O", corpus[original.row].text),
-                (split, "C", _replace(corpus[changed.row], changed, word)),
-            ]
-    return Draft(
-        balance(rows, seed, "odd_man_out", floor),
-        "tokens and tags",
-        (
-            f"words of {FREQUENCIES[0]} to {FREQUENCIES[1]} occurrences in place of 40 to 400; bigram counts are those of the"
-            f" corpus itself, within a factor of {math.exp(TOLERANCE):.0f}",
-        ),
-        {"places": len(slots), "words": {split: len(words) for split, words in homes.items()}},
+        order = draw(mine, len(mine), seed, "odd_man_out", "order", split)
+        for original, changed, word in _match(order, homes[split]):
+            rows.append((split, "O", corpus[original.row].text))
+            rows.append((split, "C", _replace(corpus[changed.row], changed, word)))
+    relaxed = (
+        f"words of {FREQUENCIES[0]} to {FREQUENCIES[1]} occurrences in place of 40 to 400",
+        f"bigrams are counted in the corpus itself, alike to within a factor of {math.exp(TOLERANCE):.0f}",
     )
+    words = {split: len(found) for split, found in homes.items()}
+    measures = {"places": len(slots), "words": words}
+    return Draft(balance(rows, seed, "odd_man_out", floor), "tokens and tags", relaxed, measures)
 
 
 def find_slots(corpus: Sequence[Sentence]) -> list[Slot]:
     """Every place where a noun or verb could be replaced, not at the start of a sentence."""
+    tags = _tags_of_words(corpus)
     bigrams = Counter(pair for sentence in corpus for pair in pairwise([*sentence.tokens, _EDGE]))
     after: dict[str, set[str]] = defaultdict(set)
     before: dict[str, set[str]] = defaultdict(set)
     for left, right in bigrams:
-        after[left].add(right)
-        before[right].add(left)
-    tags = _tags_of_words(corpus)
+        if right in tags:
+            after[left].add(right)
+        if left in tags:
+            before[right].add(left)
     slots = []
     for row, sentence in enumerate(corpus):
         own = Counter(pairwise([*sentence.tokens, _EDGE]))
         for position, tag in _replaceable(sentence, tags):
             left, word, right = (*sentence.tokens, _EDGE)[position - 1 : position + 2]
             counts = bigrams[left, word] - own[left, word], bigrams[word, right] - own[word, right]
+            if min(counts) < 1:
+                continue
             fitting = sorted(
                 other
-                for other in (after[left] & before[right]) - set(sentence.tokens)
-                if tag in tags.get(other, ())
+                for other in (after[left] & before[right]).difference(sentence.tokens)
+                if tag in tags[other]
                 and _shape(other) == _shape(word)
                 and _is_near(counts[0], bigrams[left, other])
                 and _is_near(counts[1], bigrams[other, right])
@@ -91,7 +92,7 @@ def find_slots(corpus: Sequence[Sentence]) -> list[Slot]:
 
 
 def _is_near(count: int, other: int) -> bool:
-    return count > 0 and abs(math.log(other / count)) <= TOLERANCE + 1e-9
+    return abs(math.log(other / count)) <= TOLERANCE + 1e-9
 
 
 def _shape(word: str) -> tuple[bool, bool]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from probing.records import SPLITS
 from probing.tasks.senteval import Row
-from probing.tasks.treebank_conllu import Sentence
-from probing.tasks.treebank_sampling import Draft, Floor, Unsupported, balance
+from probing.tasks.treebank_sampling import Draft, Floor, UnsupportedTaskError, balance
+from probing.tasks.treebank_sentences import Sentence
 
 LENGTH_BINS = ((5, 8), (9, 12), (13, 16), (17, 20), (21, 25), (26, 28))
 """SentEval's bins, in tokens, both ends included; the class is the bin's index."""
@@ -20,8 +20,17 @@ _SHORTEST = 4
 
 def build_sentence_length(corpus: Sequence[Sentence], seed: int, floor: Floor) -> Draft:
     """SentLen: which of six bins the number of tokens falls in."""
+    counts = Counter((sentence.split, _length_bin(sentence.length)) for sentence in corpus)
+    bins = [str(index) for index in range(len(LENGTH_BINS))]
+    kept = [label for label in bins if all(counts[split, label] >= floor.of(split) for split in SPLITS)]
     rows = [(sentence.split, _length_bin(sentence.length), sentence.text) for sentence in corpus]
-    return Draft(balance(rows, seed, "sentence_length", floor), source="tokens")
+    relaxed = tuple(
+        f"no class of {low} to {high} tokens: below {floor.train} sentences in train or {floor.held_out} in dev or test"
+        for label, (low, high) in zip(bins, LENGTH_BINS, strict=True)
+        if label not in kept
+    )
+    rows = [row for row in rows if row[1] in kept or len(kept) < 2]
+    return Draft(balance(rows, seed, "sentence_length", floor), "tokens", relaxed)
 
 
 def _length_bin(length: int) -> str:
@@ -38,12 +47,12 @@ def build_word_content(corpus: Sequence[Sentence], seed: int, floor: Floor) -> D
     splits = [sentence.split for sentence in corpus]
     targets = max((_find_targets(bags, splits, share) for share in TARGET_SHARES), key=len)
     if len(targets) < 2:
-        raise Unsupported(
+        raise UnsupportedTaskError(
             f"no two words of middle frequency have {TARGET_FLOOR.train} sentences of their own in train and "
             f"{TARGET_FLOOR.held_out} in dev and test ({len(corpus)} sentences in all)"
         )
     rows: list[Row] = []
-    for sentence, bag in zip(corpus, bags):
+    for sentence, bag in zip(corpus, bags, strict=True):
         present = [word for word in bag if word in targets]
         if len(present) == 1 and bag[present[0]] == 1:
             rows.append((sentence.split, present[0], sentence.text))

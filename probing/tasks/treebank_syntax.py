@@ -9,9 +9,9 @@ import numpy as np
 from probing.randomness import stream
 from probing.records import SPLITS
 from probing.tasks.senteval import Row
-from probing.tasks.treebank_conllu import Sentence
-from probing.tasks.treebank_sampling import Draft, Floor, Unsupported, balance, draw
-from probing.tasks.treebank_trees import dependency_depth, top_constituents, top_dependents, tree_depth
+from probing.tasks.treebank_sampling import Draft, Floor, UnsupportedTaskError, balance, draw
+from probing.tasks.treebank_sentences import Sentence
+from probing.tasks.treebank_trees import constituency_depth, dependency_depth, top_constituents, top_dependents
 
 N_TOP_CLASSES = 19
 """Named classes of TopConst; all other sequences are `OTHER`."""
@@ -38,19 +38,24 @@ def build_tree_depth(corpus: Sequence[Sentence], seed: int, floor: Floor) -> Dra
         cells[sentence.split, sentence.length // LENGTH_STEP, depth_of(sentence)].append(sentence)
     depths = _choose_depths(cells, floor)
     rows, lengths = _sample_cells(cells, depths, seed)
-    relaxed = (
-        f"{len(depths)} depths ({depths[0]} to {depths[-1]}) in place of 8 (5 to 12): the widest range with"
-        " classes of adequate size once depth is independent of length",
-    )
     balanced = balance(rows, seed, "tree_depth", floor)
+    relaxed = (
+        *_note_source(source, "the depth of the dependencies"),
+        f"{len(depths)} depths ({depths[0]} to {depths[-1]}) in place of 8 (5 to 12): the widest range with classes of "
+        "adequate size once depth is independent of length",
+    )
     return Draft(balanced, source, relaxed, {"correlation_with_length": _correlations(balanced, lengths)})
 
 
 def _choose_depth(corpus: Sequence[Sentence]) -> tuple[Sequence[Sentence], Callable[[Sentence], int], str]:
     with_trees = [sentence for sentence in corpus if sentence.tree is not None]
     if not with_trees:
-        return corpus, dependency_depth, "dependencies (no constituency trees given)"
-    return with_trees, lambda sentence: tree_depth(sentence.tree) if sentence.tree else 0, "constituency trees"
+        return corpus, dependency_depth, "dependencies"
+    return with_trees, constituency_depth, "constituency trees"
+
+
+def _note_source(source: str, label: str) -> list[str]:
+    return [f"the label is {label}: no constituency trees were given"] if source == "dependencies" else []
 
 
 def _choose_depths(cells: Cells, floor: Floor) -> range:
@@ -58,7 +63,7 @@ def _choose_depths(cells: Cells, floor: Floor) -> range:
     windows = [range(low, high + 1) for low in known for high in known if high > low]
     best = max(windows, key=lambda depths: (_worth(cells, depths, floor), -depths[0]), default=range(0))
     if not best or not _worth(cells, best, floor):
-        raise Unsupported(
+        raise UnsupportedTaskError(
             f"no two depths have {floor.train} sentences each in train and {floor.held_out} in dev and test at equal "
             f"lengths; depths in the corpus: {_count_depths(cells)}"
         )
@@ -67,7 +72,7 @@ def _choose_depths(cells: Cells, floor: Floor) -> range:
 
 def _worth(cells: Cells, depths: range, floor: Floor) -> float:
     """Number of classes times their size in units of the floor, saturating; 0 where a class is too small."""
-    sizes = dict.fromkeys(SPLITS, 0)
+    sizes: dict[str, int] = dict.fromkeys(SPLITS, 0)
     for split, step in {(split, step) for split, step, _ in cells}:
         sizes[split] += min(len(cells.get((split, step, depth), ())) for depth in depths)
     filled = min(sizes[split] / floor.of(split) if floor.of(split) else 1.0 for split in SPLITS)
@@ -107,13 +112,14 @@ def build_top_constituents(corpus: Sequence[Sentence], seed: int, floor: Floor) 
     Where no trees are given: which sequence of relations stands around the root of the dependencies.
     """
     with_trees = [sentence for sentence in corpus if sentence.tree is not None]
-    read = [(sentence, top_constituents(sentence.tree)) for sentence in with_trees if sentence.tree is not None]
+    read = [(sentence, top_constituents(sentence)) for sentence in with_trees]
     source = "constituency trees"
     if not with_trees:
-        read, source = [(sentence, top_dependents(sentence)) for sentence in corpus], "dependencies of the root"
+        read, source = [(sentence, top_dependents(sentence)) for sentence in corpus], "dependencies"
     named = _choose_sequences([(sentence.split, label) for sentence, label in read], floor)
     rows = [(sentence.split, label if label in named else "OTHER", sentence.text) for sentence, label in read if label]
     relaxed = [
+        *_note_source(source, "the sequence of the relations around the root"),
         "punctuation is left out of the sequences, where SentEval drops sentences that hold any inside",
         f"a class may be {TOP_RATIO} times the rarest one: exact balance would leave too few sentences",
     ]
@@ -145,20 +151,12 @@ def build_bigram_shift(corpus: Sequence[Sentence], seed: int, floor: Floor) -> D
         able = [
             sentence
             for sentence in corpus
-            if sentence.split == split and not has_quotes(sentence.text) and _pairs(sentence)
+            if sentence.split == split and not sentence.has_double_quotes and _pairs(sentence)
         ]
         for number, sentence in enumerate(draw(able, len(able), seed, "bigram_shift", "halves", split)):
             shifted = number % 2 == 0
             rows.append((split, "I", _shift(sentence, seed)) if shifted else (split, "O", sentence.text))
     return Draft(balance(rows, seed, "bigram_shift", floor), source="tokens")
-
-
-def has_quotes(text: str) -> bool:
-    """Whether double quotes stand in a text: straight, curly, low, angle, corner or doubled single ones."""
-    return any(
-        mark in text
-        for mark in ('"', "“", "”", "„", "‟", "«", "»", "「", "」", "『", "』", "＂", "``", "''", "‘‘", "’’")
-    )
 
 
 def _pairs(sentence: Sentence) -> list[int]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from nltk.tree import Tree
 
 from probing.records import InputError
-from probing.tasks.treebank_conllu import Sentence, head_depths, read_text
+from probing.tasks.treebank_conllu import read_text
+from probing.tasks.treebank_sentences import Sentence, head_depths
 
 _OUTER = {"", "ROOT", "TOP"}
 _BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
@@ -43,8 +44,8 @@ def read_brackets(files: Iterable[Path]) -> dict[str, tuple[str, str]]:
         ids = read_text(file.with_suffix(".ids")).rstrip("\n").split("\n")
         if len(brackets) != len(ids):
             raise InputError(f"{file}: {len(brackets)} trees for {len(ids)} ids; expected one id for each tree")
-        places = (f"{file}:{line}" for line in range(1, len(ids) + 1))
-        found |= {sent_id.strip(): pair for sent_id, *pair in zip(ids, places, brackets)}  # type: ignore[misc]
+        for line, (sent_id, tree) in enumerate(zip(ids, brackets, strict=True), start=1):
+            found[sent_id.strip()] = f"{file}:{line}", tree
     return found
 
 
@@ -65,21 +66,23 @@ def attach_trees(sentences: Sequence[Sentence], brackets: dict[str, tuple[str, s
     return joined, misfits
 
 
-def tree_depth(tree: Tree) -> int:
-    """Edges on the longest way from the root node (ROOT, added where it is missing) to a word."""
-    return _unwrap(tree).height()
+def constituency_depth(sentence: Sentence) -> int:
+    """Edges on the longest way from the root node (ROOT, counted where the brackets lack it too) to a word."""
+    return _top(sentence).height()
 
 
-def top_constituents(tree: Tree) -> str:
+def top_constituents(sentence: Sentence) -> str:
     """The constituents directly below the top clause, such as `NP_VP`: no functions, no punctuation, no traces."""
-    labels = [_bare(child) for child in _unwrap(tree) if isinstance(child, Tree)]
+    labels = [_bare(child) for child in _top(sentence) if isinstance(child, Tree)]
     return "_".join(label for label in labels if label)
 
 
 def dependency_depth(sentence: Sentence) -> int:
     """Words on the longest way from the root of the dependencies down to a word, punctuation left out."""
     depths = head_depths(sentence.words)
-    return max(depth for depth, word in zip(depths, sentence.words) if not word.is_punctuation or depth == 1)
+    return max(
+        depth for depth, word in zip(depths, sentence.words, strict=True) if not word.is_punctuation or depth == 1
+    )
 
 
 def top_dependents(sentence: Sentence) -> str:
@@ -98,12 +101,15 @@ def _parse(place: str, brackets: str) -> Tree:
 
 
 def _leaves(tree: Tree) -> list[str]:
-    return [_BRACKETS.get(leaf, leaf) for leaf in tree.leaves()]
+    return [_BRACKETS.get(str(leaf), str(leaf)) for leaf in tree.leaves()]
 
 
-def _unwrap(tree: Tree) -> Tree:
+def _top(sentence: Sentence) -> Tree:
+    tree = sentence.tree
+    if tree is None:
+        raise ValueError(f"{sentence.sent_id} has no tree")
     while tree.label() in _OUTER and len(tree) == 1 and isinstance(tree[0], Tree):
-        tree = tree[0]
+        (tree,) = tree
     return tree
 
 
