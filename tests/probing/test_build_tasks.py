@@ -1,0 +1,124 @@
+"""The script holds from anywhere, answers at once, and leaves whole files or none."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from probing.records import SPLITS
+from probing.tasks.senteval import find_specs, read_task
+
+SCRIPT = Path(__file__).parents[2] / "probing" / "build_tasks.py"
+NOUNS = [f"{a}{b}n" for a in ("ba", "do", "ki", "lu", "me", "po") for b in ("ra", "to", "zi", "fe")]
+VERBS = [f"{a}{b}k" for a in ("sa", "go", "ti", "ru", "be", "ny") for b in ("la", "mo", "vi", "du", "he")]
+FIN = "Mood=Ind|VerbForm=Fin|Tense="
+
+
+def run(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-I", str(SCRIPT), *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, env={**os.environ, **environment}
+    )
+
+
+def make_clause(generator: np.random.Generator, start: int) -> list[list[object]]:
+    """Rows `form UPOS feats head relation` of `the noun(s) verb(ed) the noun(s) (at noun)*`; heads relative, root 0."""
+    rows: list[list[object]] = []
+    for relation in ("nsubj", "obj"):
+        plural = bool(generator.integers(2))
+        noun = str(generator.choice(NOUNS)) + "s" * plural
+        place = start + len(rows) + 2
+        rows.append(["the", "DET", "_", place, "det"])
+        rows.append([noun, "NOUN", f"Number={'Plur' if plural else 'Sing'}", start + 3, relation])
+        if relation == "nsubj":
+            past = bool(generator.integers(2))
+            rows.append(
+                [str(generator.choice(VERBS)) + "ed" * past, "VERB", FIN + ("Past" if past else "Pres"), 0, "root"]
+            )
+    for _ in range(int(generator.integers(0, 5))):
+        # A phrase hangs on the verb or on the noun before it, so that depth and length are not the same.
+        last = start + len(rows)
+        rows.append(["at", "ADP", "_", last + 2, "case"])
+        rows.append(
+            [str(generator.choice(NOUNS)), "NOUN", "Number=Sing", int(generator.choice([start + 3, last])), "obl"]
+        )
+    return rows
+
+
+def make_sentence(generator: np.random.Generator) -> str:
+    rows = make_clause(generator, 0)
+    if generator.random() < 0.5:
+        joint = len(rows) + 1
+        second = make_clause(generator, joint)
+        second[2][3:] = [3, "conj"]
+        rows += [["and", "CCONJ", "_", joint + 3, "cc"], *second]
+    rows.append([".", "PUNCT", "_", 3, "punct"])
+    rows[0][0] = "The"
+    lines = (
+        f"{n}\t{form}\t_\t{upos}\t_\t{feats}\t{head}\t{rel}\t_\t_\n"
+        for n, (form, upos, feats, head, rel) in enumerate(rows, 1)
+    )
+    return "".join(lines) + "\n"
+
+
+@pytest.fixture(scope="module")
+def treebank(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    folder = tmp_path_factory.mktemp("UD_Toy")
+    generator = np.random.default_rng(0)
+    paths = []
+    for split, size in zip(SPLITS, (700, 250, 250), strict=True):
+        paths.append(folder / f"xx_toy-ud-{split}.conllu")
+        paths[-1].write_text("".join(make_sentence(generator) for _ in range(size)), encoding="utf-8")
+    return paths
+
+
+@pytest.fixture(scope="module")
+def built(treebank: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("empty")
+    result = run("--conllu", *treebank, "--output", "out", cwd=folder, PYTHONHASHSEED="1")
+    assert result.returncode == 0, result.stderr
+    return folder / "out"
+
+
+def test_every_file_written_is_read_back_as_a_task(built: Path) -> None:
+    report = json.loads((built / "tasks.json").read_text(encoding="utf-8"))
+    assert {path.stem for path in built.glob("*.txt")} == set(report["tasks"])
+    assert {"bigram_shift", "past_present", "subj_number", "obj_number", "odd_man_out"} <= set(report["tasks"])
+    for spec in find_specs(report["tasks"]):
+        task = read_task(built / f"{spec.name}.txt", spec)
+        assert {split: len(task.splits[split]) for split in SPLITS} == report["tasks"][spec.name]["sentences"]
+
+
+def test_same_input_and_seed_give_the_same_bytes(built: Path, treebank: list[Path], tmp_path: Path) -> None:
+    run("--conllu", *reversed(treebank), "--output", "again", cwd=tmp_path, PYTHONHASHSEED="2")
+    files = {path.name: path.read_bytes() for path in built.iterdir()}
+    assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == files
+
+
+def test_help_is_answered_without_torch_and_trees(tmp_path: Path) -> None:
+    code = f"""
+import runpy, sys
+sys.argv = ["build_tasks.py", "--help"]
+try:
+    runpy.run_path({str(SCRIPT)!r}, run_name="__main__")
+finally:
+    print(sorted({{"torch", "transformers", "nltk"}} & set(sys.modules)))
+"""
+    command = [sys.executable, "-I", "-c", code]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "--conllu" in result.stdout
+    assert result.stdout.strip().endswith("[]")
+
+
+def test_a_mistake_ends_in_one_line_and_leaves_nothing(treebank: list[Path], tmp_path: Path) -> None:
+    broken = tmp_path / "train.conllu"
+    broken.write_text("no treebank\n", encoding="utf-8")
+    result = run("--conllu", broken, *treebank[1:], "--output", "out", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith(f"{broken}:1: ")
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
