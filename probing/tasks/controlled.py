@@ -2,26 +2,28 @@
 
     rules -> derivation of a wanted depth and length -> tree with words -> example -> task
 
-`grammar` has the rules, `derivation` draws from them, `lexicon` and `morphology` have the words, `realisation` puts the
-words in; `structure_tasks`, `word_tasks` and `order_tasks` say what each task labels. Nothing here was taken from a text.
+`grammar` has the rules, `derivation` draws from them, `lexicon` and `morphology` have the words, `realisation` puts
+the words in; `structure_tasks`, `word_tasks` and `order_tasks` say what each task labels. No text was copied for it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from random import Random
+from typing import TypeVar
 
 import numpy as np
 
 from probing.randomness import derived_seed
-from probing.records import Split, Task
+from probing.records import SPLITS, Split, Task, TaskSpec
 from probing.tasks import order_tasks, structure_tasks, word_tasks
-from probing.tasks.senteval import Row, find_specs
 from probing.tasks.sentence_source import Example, SentenceSource
+from probing.tasks.senteval import Row, find_specs
 
 SIZES = {"train": 10_000, "dev": 1_000, "test": 1_000}
 """Number of sentences per split."""
 
-_Maker = Callable[[SentenceSource, Mapping[str, int]], list[Example]]
+_Item = TypeVar("_Item", Row, Example)
+_Maker = Callable[[SentenceSource, Mapping[str, int]], Iterator[Example]]
 
 
 def load(names: Iterable[str] = ("all",), seed: int = 0, sizes: Mapping[str, int] = SIZES) -> dict[str, Task]:
@@ -35,41 +37,49 @@ def load(names: Iterable[str] = ("all",), seed: int = 0, sizes: Mapping[str, int
     Raises:
         InputError: a name that no task bears.
     """
-    tasks = {}
-    for spec in find_specs(names):
-        examples = make_examples(spec.name, seed, sizes)
-        classes = tuple(sorted({example.label for example in examples}))
-        index = {label: number for number, label in enumerate(classes)}
-        splits = {
-            split: Split(
-                tuple((example.sentence,) for example in examples if example.split == split),
-                np.array([index[example.label] for example in examples if example.split == split]),
-            )
-            for split in sizes
-        }
-        tasks[spec.name] = Task(spec, classes, splits, origin=f"controlled corpus, seed {seed}")
-    return tasks
+    return {
+        spec.name: _make_task(spec, rows, origin=f"controlled corpus, seed {seed}")
+        for spec in find_specs(names)
+        for rows in [_make_rows(spec.name, seed, sizes)]
+    }
 
 
 def make_rows(names: Iterable[str] = ("all",), seed: int = 0, sizes: Mapping[str, int] = SIZES) -> dict[str, list[Row]]:
     """The same tasks as rows of SentEval files, for `write_tasks`."""
-    return {
-        spec.name: [
-            (example.split, example.label, example.sentence) for example in make_examples(spec.name, seed, sizes)
-        ]
-        for spec in find_specs(names)
-    }
+    return {spec.name: _make_rows(spec.name, seed, sizes) for spec in find_specs(names)}
 
 
 def make_examples(name: str, seed: int = 0, sizes: Mapping[str, int] = SIZES) -> list[Example]:
-    """The labelled sentences of one task with their trees, split by split, shuffled within each."""
-    examples = _maker(name, seed)(SentenceSource(name, seed), sizes)
-    Random(derived_seed("controlled", name, "order", seed)).shuffle(examples)
-    return [example for split in sizes for example in examples if example.split == split]
+    """The same sentences with their trees, in the same order."""
+    return _shuffle(_draw_examples(name, seed, sizes), name, seed)
 
 
-def _maker(name: str, seed: int) -> _Maker:
-    return {
+def _make_rows(name: str, seed: int, sizes: Mapping[str, int]) -> list[Row]:
+    # tree after tree is dropped: thousands of them at once keep the garbage collector busy
+    return _shuffle(((each.split, each.label, each.sentence) for each in _draw_examples(name, seed, sizes)), name, seed)
+
+
+def _make_task(spec: TaskSpec, rows: list[Row], origin: str) -> Task:
+    classes = tuple(sorted({label for _, label, _ in rows}))
+    index = {label: number for number, label in enumerate(classes)}
+    splits = {
+        split: Split(
+            tuple((sentence,) for mark, _, sentence in rows if mark == split),
+            np.array([index[label] for mark, label, _ in rows if mark == split]),
+        )
+        for split in SPLITS
+    }
+    return Task(spec, classes, splits, origin)
+
+
+def _shuffle(items: Iterable[_Item], name: str, seed: int) -> list[_Item]:
+    items = list(items)
+    Random(derived_seed("controlled", name, "order", seed)).shuffle(items)
+    return sorted(items, key=lambda item: SPLITS.index(item[0]))
+
+
+def _draw_examples(name: str, seed: int, sizes: Mapping[str, int]) -> Iterator[Example]:
+    makers: dict[str, _Maker] = {
         "sentence_length": structure_tasks.make_sentence_length,
         "word_content": word_tasks.make_word_content,
         "tree_depth": structure_tasks.make_tree_depth,
@@ -80,4 +90,5 @@ def _maker(name: str, seed: int) -> _Maker:
         "obj_number": partial(word_tasks.make_obj_number, seed=seed),
         "odd_man_out": partial(order_tasks.make_odd_man_out, seed=seed),
         "coordination_inversion": order_tasks.make_coordination_inversion,
-    }[name]
+    }
+    return makers[name](SentenceSource(name, seed), sizes)

@@ -19,6 +19,9 @@ from probing.tasks.grammar import Rule
 Derivation = tuple[str, tuple["Derivation", ...]]
 """A symbol and the derivations of its parts."""
 _Bounds = tuple[tuple[int, bool], ...]
+_REST = -1
+_Plan = list[tuple[str, Derivation | None, int, bool, dict]]
+"""By part: symbol, the part itself if it is a word, depth, whether exactly, weights of sizes by what is left."""
 
 
 class DerivationSampler:
@@ -38,8 +41,8 @@ class DerivationSampler:
         for depth in range(2, max_depth + 1):
             for symbol in symbols:
                 self._mass[symbol].append(word if symbol in self._words else self._sum_rules(symbol, depth))
-        self._plans: dict = {}
-        self._splits: dict = {}
+        self._plans: dict[tuple[str, int, int, bool], tuple[list[_Plan], list[float]]] = {}
+        self._steps: dict[tuple[Rule, _Bounds], _Plan] = {}
 
     def weights(self, symbol: str, depth: int | None = None) -> np.ndarray:
         """Weight of a symbol by length, at exactly this depth or, without one, at any."""
@@ -72,19 +75,22 @@ class DerivationSampler:
         return suffixes
 
     def _draw(self, random: Random, symbol: str, length: int, depth: int, exact: bool) -> Derivation:
-        if symbol in self._words:
-            return self._words[symbol]
         plans, totals = self._plans_of(symbol, length, depth, exact)
-        rule, bounds = plans[bisect(totals, random.random() * totals[-1])]
+        steps = plans[bisect(totals, random.random() * totals[-1])]
         children = []
-        for position, (child, (child_depth, child_exact)) in enumerate(zip(rule.right, bounds, strict=True)):
-            size = 1 if child in self._words else self._draw_size(random, rule.right, bounds, position, length)
+        for child, word, child_depth, child_exact, rest in steps:
+            if word is not None:
+                children.append(word)
+                length -= 1
+                continue
+            sizes = rest.get(length) or self._add_sizes(rest, child, child_depth, child_exact, length)
+            size = bisect(sizes, random.random() * sizes[-1])
             children.append(self._draw(random, child, size, child_depth, child_exact))
             length -= size
         return symbol, tuple(children)
 
-    def _plans_of(self, symbol: str, length: int, depth: int, exact: bool) -> tuple[list, list[float]]:
-        """The rules that fit, each with the depth bounds of its parts, and their running weights."""
+    def _plans_of(self, symbol: str, length: int, depth: int, exact: bool) -> tuple[list[_Plan], list[float]]:
+        """The ways to expand a symbol, with their running weights."""
         key = symbol, length, depth, exact
         if key not in self._plans:
             plans, weights = [], []
@@ -92,12 +98,27 @@ class DerivationSampler:
                 for bounds in self._bounds_of(rule, depth, exact):
                     weight = self._share[rule] * self._suffixes(rule.right, bounds)[0][length]
                     if weight > 0:
-                        plans.append((rule, bounds))
+                        plans.append(self._plan(rule, bounds))
                         weights.append(weight)
             if not plans:
                 raise ValueError(f"no derivation of {symbol} has {length} words and depth {depth}")
             self._plans[key] = plans, list(accumulate(weights))
         return self._plans[key]
+
+    def _plan(self, rule: Rule, bounds: _Bounds) -> _Plan:
+        if (rule, bounds) not in self._steps:
+            suffixes = self._suffixes(rule.right, bounds)[1:]
+            self._steps[rule, bounds] = [
+                (child, self._words.get(child), *bound, {_REST: suffix})
+                for child, bound, suffix in zip(rule.right, bounds, suffixes, strict=True)
+            ]
+        return self._steps[rule, bounds]
+
+    def _add_sizes(self, rest: dict, child: str, depth: int, exact: bool, length: int) -> list[float]:
+        """Running weights of the sizes that a part may have when it and all after it have this many words."""
+        weights = self._weigh(child, depth, exact)[: length + 1] * rest[_REST][length::-1]
+        rest[length] = np.cumsum(weights).tolist()
+        return rest[length]
 
     def _bounds_of(self, rule: Rule, depth: int, exact: bool) -> list[_Bounds]:
         below = depth - 1
@@ -108,12 +129,3 @@ class DerivationSampler:
             tuple((below - 1, False) if at < deepest else (below, at == deepest) for at in range(len(rule.right)))
             for deepest in first
         ]
-
-    def _draw_size(self, random: Random, symbols: tuple[str, ...], bounds: _Bounds, position: int, length: int) -> int:
-        key = symbols, bounds, position, length
-        if key not in self._splits:
-            rest = self._suffixes(symbols, bounds)[position + 1][length::-1]
-            weights = self._weigh(symbols[position], *bounds[position])[: length + 1] * rest
-            self._splits[key] = np.cumsum(weights).tolist()
-        totals = self._splits[key]
-        return bisect(totals, random.random() * totals[-1])

@@ -1,11 +1,10 @@
 """The phrase-structure rules of the controlled corpus, and the trees they make.
 
-A symbol is `LABEL.role`: the label is what the tree shows, the role tells what the phrase does, and so which
-features it has (`realisation` reads them): `NP.obj` takes its kind from the verb, `S.srel` its subject from the noun that
-it modifies, `NP.tsubj` is the subject whose number a task asks for. Symbols that no rule expands stand for one word.
+A symbol is `LABEL.role`: the label is what the tree shows, the role tells what the phrase does, and so which features
+it has (`realisation` reads them): `NP.obj` takes its kind from the verb, `S.srel` its subject from the noun that it
+modifies, `NP.tsubj` is the subject whose number a task asks for. Symbols that no rule expands stand for one word.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 _ROLES = "NP.subj NP.obj NP.iobj NP.by NP.to NP.patient"
@@ -221,12 +220,17 @@ class Node:
     role: str = ""
     """The symbol that the rules know it by."""
 
-    def leaves(self) -> Iterator["Node"]:
+    def leaves(self) -> list["Node"]:
         """The words, from left to right."""
-        if not self.children:
-            yield self
-        for child in self.children:
-            yield from child.leaves()
+        waiting: list[Node] = [self]
+        found: list[Node] = []
+        while waiting:
+            node = waiting.pop()
+            if node.children:
+                waiting += list(reversed(node.children))
+            else:
+                found.append(node)
+        return found
 
     def bracketed(self) -> str:
         """The tree in bracket notation."""

@@ -6,68 +6,79 @@ fits. Only count nouns stand here, so that every noun has a singular and a plura
 
 from dataclasses import dataclass
 
+
+def _split(words: str) -> tuple[str, ...]:
+    return tuple(words.split())
+
+
 NOUNS = {
-    kind: tuple(words.split())
+    kind: _split(words)
     for kind, words in {
-        "person": """accountant actor actress architect artist astronaut athlete aunt author baker banker barber bishop
-            boss boy bride brother builder butcher butler captain carpenter cashier champion chef chemist child clerk
-            coach colleague composer consultant cook cousin critic customer dancer daughter dentist detective diplomat
-            director doctor driver editor electrician emperor engineer farmer father firefighter fisherman friend
-            gardener gentleman girl grandmother guard guest guide hairdresser historian hunter husband immigrant
-            inspector investor janitor journalist judge king knight lady landlord lawyer lecturer librarian lifeguard
-            magician man manager mayor mechanic merchant miner minister monk mother musician neighbour nephew niece
-            nun nurse officer opponent orphan painter passenger patient physicist pilot plumber poet politician
-            postman priest prince princess prisoner professor psychologist pupil queen receptionist reporter rival
-            sailor scientist sculptor secretary senator sheriff shepherd shopkeeper singer sister soldier son spy
-            stranger student surgeon tailor teacher teenager thief tourist tutor twin uncle veteran visitor waiter
-            waitress wife witness woman writer""",
-        "animal": """ant bat bear beaver bee bird bull camel cat chicken cow crab crocodile crow deer dog dolphin donkey
-            dragonfly duck eagle elephant falcon fox frog giraffe goat goose gorilla hamster hawk hedgehog hen hippo
-            horse hyena jaguar kangaroo kitten lamb leopard lion lizard lobster monkey mouse mule octopus ostrich otter
-            owl panda panther parrot peacock penguin pig pigeon pony puppy rabbit rat raven rhino seal shark
-            snail snake sparrow spider squirrel swan tiger toad tortoise turkey turtle walrus wasp whale wolf zebra""",
-        "food": """apple apricot bagel banana biscuit burger cake carrot cherry cookie croissant cucumber doughnut dumpling
-            fig grape hamburger lemon lime mango meatball melon muffin mushroom noodle omelette onion orange pancake
-            burrito pastry peach peanut pear pepper pickle pie pineapple pizza plum potato pretzel pudding pumpkin radish
-            raspberry salad sandwich sausage soup steak stew strawberry tomato waffle walnut""",
-        "drink": """beer brandy cappuccino cider cocktail coffee espresso juice liqueur milkshake smoothie soda
-            tea whisky wine""",
+        "person": """accountant actor actress architect artist astronaut athlete aunt author baker banker barber
+            bishop boss boy bride brother builder butcher butler captain carpenter cashier champion chef
+            chemist child clerk coach colleague composer consultant cook cousin critic customer dancer
+            daughter dentist detective diplomat director doctor driver editor electrician emperor engineer
+            farmer father firefighter fisherman friend gardener gentleman girl grandmother guard guest guide
+            hairdresser historian hunter husband immigrant inspector investor janitor journalist judge king
+            knight lady landlord lawyer lecturer librarian lifeguard magician man manager mayor mechanic
+            merchant miner minister monk mother musician neighbour nephew niece nun nurse officer opponent
+            orphan painter passenger patient physicist pilot plumber poet politician postman priest prince
+            princess prisoner professor psychologist pupil queen receptionist reporter rival sailor
+            scientist sculptor secretary senator sheriff shepherd shopkeeper singer sister soldier son spy
+            stranger student surgeon tailor teacher teenager thief tourist tutor twin uncle veteran visitor
+            waiter waitress wife witness woman writer""",
+        "animal": """ant bat bear beaver bee bird bull camel cat chicken cow crab crocodile crow deer dog dolphin
+            donkey dragonfly duck eagle elephant falcon fox frog giraffe goat goose gorilla hamster hawk
+            hedgehog hen hippo horse hyena jaguar kangaroo kitten lamb leopard lion lizard lobster monkey
+            mouse mule octopus ostrich otter owl panda panther parrot peacock penguin pig pigeon pony puppy
+            rabbit rat raven rhino seal shark snail snake sparrow spider squirrel swan tiger toad tortoise
+            turkey turtle walrus wasp whale wolf zebra""",
+        "food": """apple apricot bagel banana biscuit burger cake carrot cherry cookie croissant cucumber doughnut
+            dumpling fig grape hamburger lemon lime mango meatball melon muffin mushroom noodle omelette
+            onion orange pancake burrito pastry peach peanut pear pepper pickle pie pineapple pizza plum
+            potato pretzel pudding pumpkin radish raspberry salad sandwich sausage soup steak stew
+            strawberry tomato waffle walnut""",
+        "drink": """beer brandy cappuccino cider cocktail coffee espresso juice liqueur milkshake smoothie soda tea
+            whisky wine""",
         "vehicle": "bus cab car convertible jeep limousine lorry minibus motorcycle scooter taxi tractor truck van",
         "garment": """apron blouse cap cape cardigan cloak coat costume dress glove gown hat hoodie jacket kimono kilt
-            mitten necktie raincoat robe sandal scarf shawl shirt skirt slipper sock suit sweater turban tuxedo uniform
-            veil waistcoat""",
-        "text": """article autobiography biography book brochure comic contract diary dictionary document encyclopedia
-            essay guidebook leaflet letter magazine manual manuscript memoir newspaper note novel pamphlet paper
-            paragraph poem postcard questionnaire recipe report sonnet textbook thesis translation""",
-        "instrument": """accordion banjo bassoon cello clarinet drum fiddle flute guitar harmonica harp horn mandolin oboe
-            organ piano saxophone tambourine trombone trumpet tuba ukulele viola violin xylophone""",
-        "tool": """axe broom bucket chisel corkscrew crowbar drill hammer hatchet hoe ladder lantern lever mop needle
-            paintbrush pencil rake rope saw screwdriver shovel sickle spade spanner stapler torch wrench""",
-        "furniture": """armchair bed bench bookcase chair chest couch cradle cupboard desk drawer mattress mirror rug shelf
-            sofa stool table throne wardrobe""",
-        "vessel": """bag barrel basket bottle bowl box briefcase crate cup envelope flask jar jug kettle mug pan plate pot
-            purse saucer suitcase teapot tray trunk vase wallet""",
-        "device": """alarm battery calculator camera clock computer dishwasher engine freezer fridge heater keyboard lamp
-            laptop microphone microscope oven phone printer projector radio scanner speaker tablet telescope television
-            toaster typewriter watch""",
+            mitten necktie raincoat robe sandal scarf shawl shirt skirt slipper sock suit sweater turban
+            tuxedo uniform veil waistcoat""",
+        "text": """article autobiography biography book brochure comic contract diary dictionary document
+            encyclopedia essay guidebook leaflet letter magazine manual manuscript memoir newspaper note
+            novel pamphlet paper paragraph poem postcard questionnaire recipe report sonnet textbook thesis
+            translation""",
+        "instrument": """accordion banjo bassoon cello clarinet drum fiddle flute guitar harmonica harp horn mandolin
+            oboe organ piano saxophone tambourine trombone trumpet tuba ukulele viola violin xylophone""",
+        "tool": """axe broom bucket chisel corkscrew crowbar drill hammer hatchet hoe ladder lantern lever mop
+            needle paintbrush pencil rake rope saw screwdriver shovel sickle spade spanner stapler torch
+            wrench""",
+        "furniture": """armchair bed bench bookcase chair chest couch cradle cupboard desk drawer mattress mirror rug
+            shelf sofa stool table throne wardrobe""",
+        "vessel": """bag barrel basket bottle bowl box briefcase crate cup envelope flask jar jug kettle mug pan
+            plate pot purse saucer suitcase teapot tray trunk vase wallet""",
+        "device": """alarm battery calculator camera clock computer dishwasher engine freezer fridge heater keyboard
+            lamp laptop microphone microscope oven phone printer projector radio scanner speaker tablet
+            telescope television toaster typewriter watch""",
         "jewel": """bracelet brooch coin crown diamond earring emerald locket medal necklace pearl pendant ring ruby
             sapphire trophy""",
         "plant": """bush cactus daffodil daisy fern flower geranium hedge hyacinth lily oak orchid palm pine poppy
             rose shrub sunflower tree tulip violet willow""",
-        "building": """apartment bakery bank barn cabin castle cathedral chapel church cinema clinic cottage embassy factory
-            farm gallery garage greenhouse hospital hotel house hut inn kitchen laboratory library lighthouse mansion
-            monastery mosque museum office palace pharmacy pub restaurant school shed shop skyscraper stable stadium
-            studio supermarket temple tent theatre tower university villa warehouse workshop""",
+        "building": """apartment bakery bank barn cabin castle cathedral chapel church cinema clinic cottage embassy
+            factory farm gallery garage greenhouse hospital hotel house hut inn kitchen laboratory library
+            lighthouse mansion monastery mosque museum office palace pharmacy pub restaurant school shed
+            shop skyscraper stable stadium studio supermarket temple tent theatre tower university villa
+            warehouse workshop""",
         "landscape": """canyon cave desert field forest garden jungle meadow oasis orchard park quarry suburb swamp town
             valley village vineyard""",
         "landmark": """bay bridge cliff fountain glacier harbour hill island lagoon lake monument mountain pond river
             statue volcano waterfall""",
         "event": """anniversary auction banquet ceremony class competition concert conference debate election exam
-            exhibition festival funeral interview lecture lesson lunch match meeting parade party picnic play race
-            rehearsal reunion seminar tournament trial wedding""",
+            exhibition festival funeral interview lecture lesson lunch match meeting parade party picnic
+            play race rehearsal reunion seminar tournament trial wedding""",
         "idea": """accusation argument concept decision dilemma discovery doubt explanation hypothesis idea law lie
-            method mistake mystery plan principle problem proposal question reason rule rumour secret strategy theory
-            truth""",
+            method mistake mystery plan principle problem proposal question reason rule rumour secret
+            strategy theory truth""",
     }.items()
 }
 THINGS = ("garment", "text", "instrument", "tool", "furniture", "vessel", "device", "jewel")
@@ -78,12 +89,16 @@ NAMES = {
     "he": ("Adam", "Ben", "Carl", "Daniel", "David", "Henry", "Jack", "Oscar", "Paul", "Peter", "Simon", "Tom"),
 }
 WOMEN = frozenset(
-    """actress aunt bride daughter girl grandmother lady mother niece nun princess queen sister waitress wife
-    woman""".split()
+    _split(
+        """actress aunt bride daughter girl grandmother lady mother niece nun princess queen sister waitress
+    wife woman"""
+    )
 )
 MEN = frozenset(
-    """bishop boy brother butler emperor father fisherman gentleman husband king knight landlord man monk nephew postman
-    priest prince son uncle""".split()
+    _split(
+        """bishop boy brother butler emperor father fisherman gentleman husband king knight landlord man monk
+    nephew postman priest prince son uncle"""
+    )
 )
 
 
@@ -93,7 +108,7 @@ class Verb:
 
     lemma: str
     slot: str
-    """What follows it: `intr` nothing, `trans` an object, `ditr` two, `said` and `ask` a clause, `want` an infinitive."""
+    """What follows: `intr` nothing, `trans` an object, `ditr` two, `said` and `ask` a clause, `want` an infinitive."""
     subjects: tuple[str, ...]
     objects: tuple[str, ...] = ()
     strict: bool = False
@@ -177,13 +192,15 @@ VERBS = (
 )
 
 NEAR_KINDS = frozenset(
-    frozenset(pair.split())
-    for pair in (
-        "food drink|food plant|food animal|animal person|text idea|text event|idea event|building landscape|"
-        "landscape plant|landscape landmark|landmark plant|landmark building|landmark event|landscape event|garment jewel|tool device|device instrument|vehicle device|vessel furniture|tool instrument|"
-        "vessel tool|animal plant|building furniture|vehicle animal|person idea|drink vessel|food vessel|building event|"
-        "person text|garment text|garment vessel|device vehicle|landscape building"
-    ).split("|")
+    frozenset(pair.split("-"))
+    for pair in _split(
+        """food-drink food-plant food-animal animal-person text-idea text-event idea-event building
+        --------landscape landscape-plant landscape-landmark landmark-plant landmark-building landmark-event
+        landscape-event garment-jewel tool-device device-instrument vehicle-device vessel-furniture
+        tool-instrument vessel-tool animal-plant building-furniture vehicle-animal person-idea drink
+        --------vessel food-vessel building-event person-text garment-text garment-vessel device-vehicle
+        landscape-building"""
+    )
 )
 """Pairs of kinds too close for one in the other's place to be plainly odd."""
 
@@ -218,9 +235,9 @@ ADJECTIVES = {
 }
 """By kind: adjectives that come first and serve as predicates, and those that stand next to the noun."""
 
-MANNER = tuple(
-    """quietly quickly slowly carefully carelessly calmly secretly patiently suddenly eagerly cautiously gladly nervously
-    proudly reluctantly politely""".split()
+MANNER = _split(
+    """quietly quickly slowly carefully carelessly calmly secretly patiently suddenly eagerly cautiously
+    gladly nervously proudly reluctantly politely"""
 )
 FREQUENCY = ("sometimes", "often", "usually", "occasionally", "soon", "now", "rarely", "always")
 OPENERS = ("sometimes", "often", "usually", "occasionally", "soon", "now")
@@ -248,14 +265,14 @@ PLACES = {
 }
 """Prepositions of place, with the kinds of their noun."""
 
-_POSSESSIVES = ("my", "your", "her", "his", "our", "their")
+POSSESSIVES = ("my", "your", "her", "his", "our", "their")
 DETERMINERS = {
-    False: ("the",) * 9 + ("a",) * 7 + ("this", "that", "every", *_POSSESSIVES),
-    True: ("the",) * 12 + ("these", "those", "some", "some", "many", *_POSSESSIVES),
+    False: ("the",) * 9 + ("a",) * 7 + ("this", "that", "every", *POSSESSIVES),
+    True: ("the",) * 12 + ("these", "those", "some", "some", "many", *POSSESSIVES),
 }
 """By whether the noun is plural."""
 
-NEUTRAL_DETERMINERS = ("the",) * 8 + _POSSESSIVES
+NEUTRAL_DETERMINERS = ("the",) * 8 + POSSESSIVES
 """Those that leave the number of the noun open."""
 
 STORIES = {

@@ -26,7 +26,7 @@ def inflect(lemma: str, tag: str) -> str:
     """The form of a lemma under a Penn Treebank tag (`NN NNS VB VBD VBG VBN VBP VBZ`)."""
     if tag in {"NN", "VB", "VBP"}:
         return lemma
-    return _OUR_FORMS.get((lemma, tag)) or getInflection(lemma, tag=tag)[0]
+    return _OUR_FORMS.get((lemma, tag)) or next(iter(getInflection(lemma, tag=tag)))
 
 
 def inflect_be(tag: str, plural: bool) -> str:

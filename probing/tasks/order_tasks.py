@@ -5,7 +5,7 @@ same two with a word exchanged between them, so that each word is as often odd a
 Inverted clauses come with something before them, so that not even the capital moves.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 
@@ -20,25 +20,24 @@ _LENGTHS = tuple(range(7, 15))
 _STORY_LENGTHS = tuple(range(12, 23))
 
 
-def make_odd_man_out(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> list[Example]:
+def make_odd_man_out(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> Iterator[Example]:
     """`O` as it was, `C` with a noun or a verb that does not go with the rest."""
     strict = [verb for verb in lexicon.VERBS if verb.strict]
-    nouns = part_lemmas("odd_man_out", seed, [lemma for lemmas in lexicon.NOUNS.values() for lemma in lemmas])
-    verbs = part_lemmas("odd_man_out verbs", seed, [verb.lemma for verb in strict])
-    examples: list[Example] = []
+    nouns = [lemma for lemmas in lexicon.NOUNS.values() for lemma in lemmas]
+    # together, since some words, such as `cook`, are both
+    lemmas = part_lemmas("odd_man_out", seed, [*nouns, *(verb.lemma for verb in strict)])
     for split, size in sizes.items():
         pairs = [
-            pair for pair in product(strict, strict) if {verb.lemma for verb in pair} <= verbs[split] and _clash(*pair)
+            pair for pair in product(strict, strict) if {verb.lemma for verb in pair} <= lemmas[split] and _clash(*pair)
         ]
         fours: list[Example] = []
         while len(fours) < size:
             plans = [
-                Plan(nouns=nouns[split], verb_at={"odd": verb}, target_plural=source.random.random() < 0.5)
+                Plan(nouns=lemmas[split], verb_at={"odd": verb}, target_plural=source.random.random() < 0.5)
                 for verb in source.pick(pairs)
             ]
             fours += _draw_four(source, split, plans)
-        examples += fours[:size]
-    return examples
+        yield from fours[:size]
 
 
 def _clash(one: Verb, other: Verb) -> bool:
@@ -61,7 +60,7 @@ def _draw_four(source: SentenceSource, split: str, plans: Sequence[Plan]) -> lis
         return []
     trees = [one, other, _exchange(one, other, role), _exchange(other, one, role)]
     sentences = [" ".join(spell_out(tree)) for tree in trees]
-    if len(set(sentences)) < 4 or not all([source.is_new(sentence) for sentence in sentences]):
+    if len(set(sentences)) < 4 or not all(map(source.is_new, sentences)):
         return []
     return [
         Example(split, label, *both) for label, both in zip("OOCC", zip(sentences, trees, strict=True), strict=True)
@@ -84,7 +83,7 @@ def _exchange(tree: Node, other: Node, role: str) -> Node:
     return replace(tree, children=children)
 
 
-def make_coordination_inversion(source: SentenceSource, sizes: Mapping[str, int]) -> list[Example]:
+def make_coordination_inversion(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """`O` as it was, `I` with its two clauses exchanged, so that what is done with a thing comes before the thing."""
     stories = [
         (Verb(first, "first", ("person",), (kind,)), Verb(second, "second", ("person",), (kind,)))
@@ -92,15 +91,13 @@ def make_coordination_inversion(source: SentenceSource, sizes: Mapping[str, int]
         for first, second in product(beginnings.split(), endings.split())
         if first != second
     ]
-    examples = []
     for split, size in sizes.items():
         for label in spread("OI", size):
             first, second = source.pick(stories)
             plan = Plan(verb_at={"first": first, "second": second})
             tree = source.draw({"S.story": 1}, _STORY_LENGTHS, plan=plan)
             tree = invert_clauses(tree) if label == "I" else tree
-            examples.append(Example(split, label, " ".join(spell_out(tree)), tree))
-    return examples
+            yield Example(split, label, " ".join(spell_out(tree)), tree)
 
 
 def invert_clauses(tree: Node) -> Node:

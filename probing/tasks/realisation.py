@@ -19,6 +19,7 @@ from probing.tasks.morphology import article_before, finite_tag, inflect, inflec
 _Item = TypeVar("_Item")
 
 _ALL_KINDS = tuple(lexicon.NOUNS)
+_DETERMINER_TAGS = {"many": "JJ", **dict.fromkeys(lexicon.POSSESSIVES, "PRP$")}
 _NAMES = lexicon.NAMES["she"] + lexicon.NAMES["he"]
 _ADJECTIVES = {
     (kind, place): tuple(words.split()) for kind, both in lexicon.ADJECTIVES.items() for place, words in enumerate(both)
@@ -61,8 +62,13 @@ _ADVERBS = {
     "RB.comment": lexicon.COMMENTS,
     "RB.end": lexicon.ENDINGS,
 }
+_VERB_SYMBOLS = tuple(
+    f"V.{slot}"
+    for slot in "intr trans gap done ditr said ask want odd first second".split()  # noqa: SIM905
+)
 _CONJUNCTIONS = ("because", "because", "although", "although", "when", "after", "before", "while")
 _TIMELESS = ("because", "although")
+_TARGET_ROLES = frozenset({"tsubj", "tobj", "odd"})
 _QUESTION_MODALS = ("will", "can", "should", "would", "could", "must")
 
 
@@ -169,7 +175,9 @@ class Realiser:
             clause.tag, clause.active = "VB", True
         slot = _verb_slot(parts)
         clause.kind = "person" if symbol == "S.part" else self._pick(_SUBJECTS.get(slot, ("person",)))
-        clause.plural = symbol != "SQ.does" and (_joins_subjects(parts) or self.random.random() < 0.5)
+        clause.plural = _joins_subjects(parts) or (symbol != "SQ.does" and self.random.random() < 0.5)
+        if clause.plural and symbol == "SQ.does":
+            raise DeadEndError
         return clause
 
     def _dependent_tense(self, parent: _Clause) -> bool:
@@ -182,40 +190,39 @@ class Realiser:
         role = symbol[3:]
         if role == "head" and outer is not None:
             return outer
+        if role == "it":
+            return self._topic
+        if role == "again":
+            return self._agent
         plural = self.random.random() < 0.5
-        if role in {"subj", "tsubj", "patient"}:
-            if role == "tsubj" and self.plan.target_plural is not None:
-                clause.plural = self.plan.target_plural
-            return _Nominal(clause.kind, clause.plural, role)
-        if role in {"obj", "tobj", "odd", "theme", "new"}:
-            if role in {"tobj", "odd"} and self.plan.target_plural is not None:
-                plural = self.plan.target_plural
-            made = _Nominal(self._pick(clause.objects), plural, role)
-            if role == "new":
-                self._topic = made
-            return made
-        if role in {"it", "again"}:
-            return self._topic if role == "it" else self._agent
-        if role == "agent":
-            made = _Nominal("person", plural, role)
-            self._agent = made
+        if role in _TARGET_ROLES and self.plan.target_plural is not None:
+            plural = self.plan.target_plural
+        elif role in {"subj", "patient"}:
+            plural = clause.plural
+        nominal = _Nominal(self._choose_kind(role, clause, outer), plural, role)
+        if role in {"tsubj", "agent"}:
             clause.plural = plural
-            return made
+        if role == "agent":
+            self._agent = nominal
+        elif role == "new":
+            self._topic = nominal
+        return nominal
+
+    def _choose_kind(self, role: str, clause: _Clause, outer: _Nominal | None) -> str:
+        if role in {"subj", "tsubj", "patient"}:
+            return clause.kind
+        if role in {"obj", "tobj", "odd", "theme", "new"}:
+            return self._pick(clause.objects)
         if role == "place":
-            return _Nominal(self._pick(clause.place), plural and self.random.random() < 0.5, role)
-        kind = "event" if role == "event" else outer.kind if role == "part" and outer is not None else "person"
-        return _Nominal(kind, plural, role)
+            return self._pick(clause.place)
+        if role == "part" and outer is not None:
+            return outer.kind
+        return "event" if role == "event" else "person"
 
     def _word(self, symbol: str, clause: _Clause, nominal: _Nominal | None) -> Node:
         if symbol in _FIXED:
             tag, words = _FIXED[symbol]
-            return Node(tag, word=self._pick(words), role=symbol)
-        if symbol.startswith("V."):
-            return self._verb(symbol[2:], clause)
-        if symbol in _ADVERBS:
-            word = self._fresh(_ADVERBS[symbol], str)
-            clause.active |= symbol == "RB.manner"
-            return Node("RB", word=word, lemma=word, group=(symbol,), role=symbol)
+            return Node(tag, (), words[0] if len(words) == 1 else self._pick(words), role=symbol)
         if symbol in _NOMINAL_WORDS:
             if nominal is None:
                 raise ValueError(f"{symbol} stands outside a noun phrase")
@@ -227,7 +234,7 @@ class Realiser:
     def _noun(self, nominal: _Nominal, clause: _Clause) -> Node:
         tag = "NNS" if nominal.plural else "NN"
         lemmas: Sequence[str] = lexicon.NOUNS[nominal.kind]
-        if self.plan.nouns is not None and nominal.role in {"tsubj", "tobj", "odd"}:
+        if self.plan.nouns is not None and nominal.role in _TARGET_ROLES:
             lemmas = [lemma for lemma in lemmas if lemma in self.plan.nouns]
         lemma = self._fresh(lemmas, lambda lemma: inflect(lemma, tag))
         nominal.lemma = lemma
@@ -238,8 +245,7 @@ class Realiser:
     def _determiner(self, nominal: _Nominal, clause: _Clause) -> Node:
         neutral = self.plan.target_plural is not None and nominal.role in {"tsubj", "tobj"}
         word = self._pick(lexicon.NEUTRAL_DETERMINERS if neutral else lexicon.DETERMINERS[nominal.plural])
-        possessive = word in {"my", "your", "her", "his", "our", "their"}
-        return Node("PRP$" if possessive else "JJ" if word == "many" else "DT", word=word, role="DT")
+        return Node(_DETERMINER_TAGS.get(word, "DT"), word=word, role="DT")
 
     def _adjective(self, nominal: _Nominal, clause: _Clause) -> Node:
         return self._describe(nominal.kind, 0)
@@ -305,7 +311,13 @@ class Realiser:
 
     # words of the clause
 
-    def _verb(self, slot: str, clause: _Clause) -> Node:
+    def _adverb(self, clause: _Clause, symbol: str) -> Node:
+        word = self._fresh(_ADVERBS[symbol], str)
+        clause.active |= symbol == "RB.manner"
+        return Node("RB", word=word, lemma=word, group=(symbol,), role=symbol)
+
+    def _verb(self, clause: _Clause, symbol: str) -> Node:
+        slot = symbol[2:]
         progressive = clause.active or clause.tag == "VBG"
         finite = not clause.tag and slot != "done"
         tag = "VBN" if slot == "done" else clause.tag or finite_tag(clause.past, clause.plural)
@@ -318,7 +330,7 @@ class Realiser:
             verb = self._fresh(frames, lambda frame: inflect(frame.lemma, tag))
         clause.objects = verb.objects
         word = inflect(verb.lemma, tag)
-        return Node(tag, word=word, lemma=verb.lemma, group=group_verb(verb, tag, progressive), role=f"V.{slot}")
+        return Node(tag, word=word, lemma=verb.lemma, group=group_verb(verb, tag, progressive), role=symbol)
 
     def _modal(self, clause: _Clause, symbol: str) -> Node:
         clause.tag = "VB"
@@ -393,6 +405,8 @@ _CLAUSE_WORDS = {
     "IN.place": Realiser._place,
     "IN.adv": Realiser._conjunction,
     "JJ.pred": Realiser._predicate,
+    **dict.fromkeys(_ADVERBS, Realiser._adverb),
+    **dict.fromkeys(_VERB_SYMBOLS, Realiser._verb),
 }
 
 

@@ -2,11 +2,10 @@
 
 from bisect import bisect
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from itertools import accumulate
 from random import Random
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,8 +21,7 @@ STATEMENTS = {"S.plain": 8, "S.open": 1, "S.comment": 1, "S.pp_comma": 1, "S.sba
 """Root symbols of ordinary statements, with their shares."""
 
 
-@dataclass(frozen=True, slots=True)
-class Example:
+class Example(NamedTuple):
     """A labelled sentence with the tree that it comes from."""
 
     split: str

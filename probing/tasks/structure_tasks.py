@@ -1,6 +1,7 @@
 """Tasks of the controlled corpus that ask for the shape of a sentence: length, depth, top constituents, word order."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import pairwise
 
 from probing.tasks.grammar import Node
 from probing.tasks.realisation import spell_out
@@ -59,60 +60,51 @@ _EITHER_SIDE = {"that", "near", "outside", "inside", "before", "after"}
 """Words that may stand on either side of their neighbours."""
 
 
-def make_sentence_length(source: SentenceSource, sizes: Mapping[str, int]) -> list[Example]:
+def make_sentence_length(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """Bins of length, equally many of each, with the same depths in each."""
-    examples = []
     for split, size in sizes.items():
         for turn, label in enumerate(spread(range(len(LENGTH_BINS)), size)):
             first, last = LENGTH_BINS[label]
             depth = _LENGTH_DEPTHS[turn // len(LENGTH_BINS) % len(_LENGTH_DEPTHS)]
             tree = source.draw(STATEMENTS, range(first, last + 1), depth - 1)
-            examples.append(_label(split, str(label), tree))
-    return examples
+            yield _label(split, str(label), tree)
 
 
-def make_tree_depth(source: SentenceSource, sizes: Mapping[str, int]) -> list[Example]:
+def make_tree_depth(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """Depths from `ROOT` to the deepest word in edges, equally many of each, with the same lengths in each."""
-    examples = []
     for split, size in sizes.items():
         for turn, depth in enumerate(spread(_DEPTHS, size)):
             length = _DEPTH_LENGTHS[turn // len(_DEPTHS) % len(_DEPTH_LENGTHS)]
-            examples.append(_label(split, str(depth), source.draw(STATEMENTS, (length,), depth - 1)))
-    return examples
+            yield _label(split, str(depth), source.draw(STATEMENTS, (length,), depth - 1))
 
 
-def make_top_constituents(source: SentenceSource, sizes: Mapping[str, int]) -> list[Example]:
+def make_top_constituents(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """What stands directly below the root, equally many of each, with the same lengths in each."""
-    return [
-        _label(split, label, source.draw({TOP_ROOTS[label]: 1}, _TOP_LENGTHS))
-        for split, size in sizes.items()
-        for label in spread(tuple(TOP_ROOTS), size)
-    ]
+    for split, size in sizes.items():
+        for label in spread(tuple(TOP_ROOTS), size):
+            yield _label(split, label, source.draw({TOP_ROOTS[label]: 1}, _TOP_LENGTHS))
 
 
-def make_bigram_shift(source: SentenceSource, sizes: Mapping[str, int]) -> list[Example]:
+def make_bigram_shift(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """`O` as it was, `I` with two neighbours exchanged; both could have been exchanged."""
-    examples = []
     for split, size in sizes.items():
         for label in spread("OI", size):
-            places: list[int] = []
-            while not places:
+            tree = source.draw(_SHIFT_ROOTS, _SHIFT_LENGTHS)
+            while not (places := find_shifts(tree)):
                 tree = source.draw(_SHIFT_ROOTS, _SHIFT_LENGTHS)
-                places = find_shifts(tree)
             words = spell_out(tree)
             place = source.pick(places)
             if label == "I":
                 words[place : place + 2] = words[place + 1], words[place]
-            examples.append(Example(split, label, " ".join(words), tree))
-    return examples
+            yield Example(split, label, " ".join(words), tree)
 
 
 def find_shifts(tree: Node) -> list[int]:
     """Places of a word, not the first, that may be exchanged with the next one."""
-    leaves = list(tree.leaves())
+    leaves = tree.leaves()
     return [
         place
-        for place, (left, right) in enumerate(zip(leaves, leaves[1:], strict=False))
+        for place, (left, right) in enumerate(pairwise(leaves))
         if place and right.label in _OPEN_BEFORE.get(left.label, ()) and not {left.word, right.word} & _EITHER_SIDE
     ]
 

@@ -1,7 +1,6 @@
 """Tasks of the controlled corpus that ask for one word: which one occurs, its number, its tense."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -26,90 +25,80 @@ class Target:
     groups: tuple[Group, ...]
 
 
+_SCARCITY = {"V": 0, "JJ": 1, "N": 2}
 _VERB_TAGS = (("VBD",), ("VBZ",), ("VB", "VBP"))
 _NUMBER_LABELS = {"NN": False, "NNS": True}
 _CONTENT_ROOTS = {**STATEMENTS, "S.order": 1, "SQ.did": 1}
 
 
-def make_past_present(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> list[Example]:
+def make_past_present(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> Iterator[Example]:
     """Tense of the main clause, carried by its verb; all other clauses have either tense regardless of it."""
     # a verb such as `read` looks the same in both tenses
     lemmas = {verb.lemma for verb in lexicon.VERBS if inflect(verb.lemma, "VBD") != verb.lemma}
     parts = part_lemmas("past_present", seed, lemmas)
-    examples = []
     for split, size in sizes.items():
         for label in spread(("PAST", "PRES"), size):
             plan = Plan(past=label == "PAST", shift=0.5, verbs=parts[split])
-            examples.append(_label(split, label, source.draw({"S.tense": 1}, _LENGTHS, plan=plan)))
-    return examples
+            yield _label(split, label, source.draw({"S.tense": 1}, _LENGTHS, plan=plan))
 
 
-def make_subj_number(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> list[Example]:
+def make_subj_number(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> Iterator[Example]:
     """Number of the subject of the main clause, told by the noun alone."""
-    return _make_number(source, sizes, seed, "subj_number")
+    yield from _make_number(source, sizes, seed, "subj_number")
 
 
-def make_obj_number(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> list[Example]:
+def make_obj_number(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> Iterator[Example]:
     """Number of the direct object of the main clause, told by the noun alone."""
-    return _make_number(source, sizes, seed, "obj_number")
+    yield from _make_number(source, sizes, seed, "obj_number")
 
 
-def _make_number(source: SentenceSource, sizes: Mapping[str, int], seed: int, name: str) -> list[Example]:
+def _make_number(source: SentenceSource, sizes: Mapping[str, int], seed: int, name: str) -> Iterator[Example]:
     parts = part_lemmas(name, seed, [lemma for lemmas in lexicon.NOUNS.values() for lemma in lemmas])
-    examples = []
     for split, size in sizes.items():
         for label in spread(tuple(_NUMBER_LABELS), size):
             # nothing but `be` agrees in the past, and the rules keep it out of the main clause
             plan = Plan(past=True, shift=0.3, target_plural=_NUMBER_LABELS[label], nouns=parts[split])
-            examples.append(_label(split, label, source.draw({f"S.{name}": 1}, _LENGTHS, plan=plan)))
-    return examples
+            yield _label(split, label, source.draw({f"S.{name}": 1}, _LENGTHS, plan=plan))
 
 
-def make_word_content(source: SentenceSource, sizes: Mapping[str, int]) -> list[Example]:
+def make_word_content(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """Which one of many words occurs; each sentence has exactly one of them, and its other forms occur as well."""
-    of_group: dict[Group, list[Target]] = {}
     targets = target_words()
+    missing: dict[str, list[str]] = {}
+    for split, size in sizes.items():
+        for target in spread(targets, size):
+            missing.setdefault(target.word, []).append(split)
+    of_group: dict[Group, list[Target]] = {}
     for target in targets:
-        for group in target.groups:
+        for group in target.groups if target.word in missing else ():
             of_group.setdefault(group, []).append(target)
-    words = [target.word for target in targets]
-    wanted = {split: Counter(spread(words, size)) for split, size in sizes.items()}
-    found = _find_targets(source, of_group, sum(wanted.values(), Counter()), Plan(banned=frozenset(words)))
-    return [
-        _label(split, word, found[word].pop())
-        for split, counts in wanted.items()
-        for word, count in counts.items()
-        for _ in range(count)
-    ]
-
-
-def _find_targets(
-    source: SentenceSource, of_group: Mapping[Group, Sequence[Target]], missing: Counter[str], plan: Plan
-) -> dict[str, list[Node]]:
-    """For each word as many trees as are missing: trees without targets in which it has taken a like word's place."""
-    found: dict[str, list[Node]] = {word: [] for word in missing}
-    open_targets = {group: [t for t in targets if missing[t.word]] for group, targets in of_group.items()}
-    n_missing = missing.total()
-    while n_missing:
+    plan = Plan(banned=frozenset(target.word for target in targets))
+    while of_group:
         tree = source.draw(_CONTENT_ROOTS, _LENGTHS, plan=plan)
-        places = [leaf for leaf in tree.leaves() if open_targets.get(leaf.group)]
-        if not places:
-            continue
-        # the group with the longest waiting list last would keep the rarest waiting longest
-        leaf = min(places, key=lambda leaf: _frequency(leaf.group))
-        target = source.pick(open_targets[leaf.group])
-        leaf.word, leaf.lemma = target.word, target.lemma
-        if source.is_new(" ".join(spell_out(tree))):
-            found[target.word].append(tree)
-            n_missing -= 1
-            if len(found[target.word]) == missing[target.word]:
-                for group in target.groups:
-                    open_targets[group].remove(target)
-    return found
+        target = _place_target(source, tree, of_group)
+        if target is not None and source.is_new(" ".join(spell_out(tree))):
+            yield _label(missing[target.word].pop(), target.word, tree)
+            if not missing[target.word]:
+                _drop_target(of_group, target)
 
 
-def _frequency(group: Group) -> int:
-    return {"V": 0, "JJ": 1}.get(group[0], 2)
+def _place_target(source: SentenceSource, tree: Node, of_group: Mapping[Group, Sequence[Target]]) -> Target | None:
+    """Let a target that is still wanted take the place of a like word; None if the tree has none."""
+    places = [leaf for leaf in tree.leaves() if leaf.group in of_group]
+    if not places:
+        return None
+    # verbs have the fewest places to stand in, nouns the most
+    leaf = min(places, key=lambda leaf: _SCARCITY[leaf.group[0]])
+    target = source.pick(of_group[leaf.group])
+    leaf.word, leaf.lemma = target.word, target.lemma
+    return target
+
+
+def _drop_target(of_group: dict[Group, list[Target]], target: Target) -> None:
+    for group in target.groups:
+        of_group[group].remove(target)
+        if not of_group[group]:
+            del of_group[group]
 
 
 def target_words(count: int = N_TARGETS) -> list[Target]:
