@@ -1,15 +1,34 @@
 """The main table on a terminal, in at most 100 columns."""
 
+from pathlib import Path
+
 import pandas as pd
 from rich import box
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.load import Run
-from analysis.tables import MARK
+from analysis.comparisons import compare_all
+from analysis.figures import save_figures
+from analysis.load import Run, load_run
+from analysis.summary import summarise
+from analysis.tables import MARK, main_table
 
 _LEFT = ("Task", "At")
 _SCORES = ("Last", "Best", "Mix")
+
+
+def show_run(folder: Path) -> None:
+    """Print the main table of a run folder, and save its figures there.
+
+    Raises:
+        InputError: as `analysis.load.load_run`.
+    """
+    run = load_run(folder)
+    comparisons = compare_all(run)
+    Console().print(draw_table(main_table(summarise(run), comparisons), comparisons, run))
+    save_figures(run, folder / "figures")
+    Console().print(f"scores, layer weights and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
 def draw_table(table: pd.DataFrame, comparisons: pd.DataFrame, run: Run | None = None) -> Table:

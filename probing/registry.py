@@ -38,6 +38,13 @@ TABLES: dict[str, dict[str, str]] = {
     "metrics": {
         "accuracy": "probing.scores.metrics:accuracy",
     },
+    # What scripts call once their settings are known, so that --help loads neither torch nor pandas.
+    "stories": {
+        "run": "probing.pipeline:run",
+    },
+    "views": {
+        "run": "analysis.screen:show_run",
+    },
 }
 
 

@@ -1,6 +1,6 @@
 """The scalar mix of ELMo (Peters et al. 2018, arXiv 1802.05365, eq. 1), which BERMo (arXiv 2110.15802) gives to BERT.
 
-    h_mix = gamma * sum_l s_l h_l,    s = softmax(w)
+h_mix = gamma * sum_l s_l h_l,    s = softmax(w)
 """
 
 import torch

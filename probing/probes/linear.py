@@ -88,9 +88,7 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
             self.loss_[layer] = solution.losses.view(len(coef), -1)[number, best].item()
             self.converged_[layer] = solution.converged.view(len(coef), -1)[number, best].item()
 
-    def read(
-        self, X: Float[np.ndarray, "layers sentences hidden"]
-    ) -> Iterator[Float[np.ndarray, "sentences classes"]]:
+    def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
         """Log probabilities (nats) of each class, layer by layer."""
         for layer, vectors in enumerate(X):
             scaled = (vectors - self.mean_[layer]) / self.scale_[layer]

@@ -107,9 +107,7 @@ class ScalarMixProbe(ClassifierMixin, BaseEstimator):
         self.coef_, self.intercept_ = weights[0].cpu().numpy(), intercepts[0].cpu().numpy()
         self.contribution_ = compute_contribution(self.weights_, X)
 
-    def read(
-        self, X: Float[np.ndarray, "layers sentences hidden"]
-    ) -> Iterator[Float[np.ndarray, "sentences classes"]]:
+    def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
         """Log probabilities (nats) of each class: one reading."""
         mixed = np.tensordot(self.weights_, X, axes=1)
         logits = torch.from_numpy((mixed - self.mean_) / self.scale_ @ self.coef_.T + self.intercept_)

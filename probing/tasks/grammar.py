@@ -67,7 +67,7 @@ VP.gaprest              -> V.gap PP.place                   : 1
 {_FULL}                 -> V.ditr NP.iobj NP.theme          : 1
 {_FULL}                 -> V.ditr NP.theme PP.to            : 1
 {_FULL} VP.adv          -> V.said SBAR.that                 : 2
-{_FULL}                 -> V.said SBAR.zero                 : 0.7
+{_FULL}                 -> V.think SBAR.zero                : 0.7
 {_FULL}                 -> V.ask SBAR.if                    : 1
 {_FULL} VP.adv          -> V.want S.inf                     : 1.5
 VP VP.main VP.lex       -> ADVP.manner V.trans NP.obj       : 1

@@ -11,10 +11,11 @@ from itertools import product
 
 from probing.tasks import lexicon
 from probing.tasks.derivation import Derivation
+from probing.tasks.features import Plan
 from probing.tasks.grammar import Node
-from probing.tasks.lexicon import Verb
-from probing.tasks.realisation import Plan, spell_out
+from probing.tasks.realisation import spell_out
 from probing.tasks.sentence_source import Example, SentenceSource, part_lemmas, spread
+from probing.tasks.verbs import NEAR_KINDS, STORIES, VERBS, Verb
 
 _LENGTHS = tuple(range(7, 15))
 _STORY_LENGTHS = tuple(range(12, 23))
@@ -22,7 +23,7 @@ _STORY_LENGTHS = tuple(range(12, 23))
 
 def make_odd_man_out(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> Iterator[Example]:
     """`O` as it was, `C` with a noun or a verb that does not go with the rest."""
-    strict = [verb for verb in lexicon.VERBS if verb.strict]
+    strict = [verb for verb in VERBS if verb.strict]
     nouns = [lemma for lemmas in lexicon.NOUNS.values() for lemma in lemmas]
     # together, since some words, such as `cook`, are both
     lemmas = part_lemmas("odd_man_out", seed, [*nouns, *(verb.lemma for verb in strict)])
@@ -43,7 +44,7 @@ def make_odd_man_out(source: SentenceSource, sizes: Mapping[str, int], seed: int
 def _clash(one: Verb, other: Verb) -> bool:
     """Whether the objects of each are plainly odd with the other."""
     return all(
-        first != second and frozenset((first, second)) not in lexicon.NEAR_KINDS
+        first != second and frozenset((first, second)) not in NEAR_KINDS
         for first, second in product(one.objects, other.objects)
     )
 
@@ -87,7 +88,7 @@ def make_coordination_inversion(source: SentenceSource, sizes: Mapping[str, int]
     """`O` as it was, `I` with its two clauses exchanged, so that what is done with a thing comes before the thing."""
     stories = [
         (Verb(first, "first", ("person",), (kind,)), Verb(second, "second", ("person",), (kind,)))
-        for kind, (beginnings, endings) in lexicon.STORIES.items()
+        for kind, (beginnings, endings) in STORIES.items()
         for first, second in product(beginnings.split(), endings.split())
         if first != second
     ]

@@ -11,8 +11,9 @@ import numpy as np
 
 from probing.randomness import derived_seed
 from probing.tasks.derivation import Derivation, DerivationSampler
+from probing.tasks.features import DeadEndError, Plan
 from probing.tasks.grammar import Node, read_rules
-from probing.tasks.realisation import DeadEndError, Plan, Realiser, spell_out
+from probing.tasks.realisation import Realiser, spell_out
 
 _Item = TypeVar("_Item")
 

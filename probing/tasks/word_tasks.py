@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from itertools import product
 
 from probing.tasks import lexicon
+from probing.tasks.features import Plan
 from probing.tasks.grammar import Node
 from probing.tasks.morphology import inflect
-from probing.tasks.realisation import Plan, group_verb, spell_out
+from probing.tasks.realisation import spell_out
 from probing.tasks.sentence_source import STATEMENTS, Example, SentenceSource, part_lemmas, spread
+from probing.tasks.verbs import VERBS
+from probing.tasks.wording import group_verb
 
 N_TARGETS = 1000
 _LENGTHS = tuple(range(8, 17))
@@ -32,14 +35,21 @@ _CONTENT_ROOTS = {**STATEMENTS, "S.order": 1, "SQ.did": 1}
 
 
 def make_past_present(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> Iterator[Example]:
-    """Tense of the main clause, carried by its verb; all other clauses have either tense regardless of it."""
+    """Tense of the main clause, carried by its verb; there are other clauses, with either tense regardless of it."""
     # a verb such as `read` looks the same in both tenses
-    lemmas = {verb.lemma for verb in lexicon.VERBS if inflect(verb.lemma, "VBD") != verb.lemma}
+    lemmas = {verb.lemma for verb in VERBS if inflect(verb.lemma, "VBD") != verb.lemma}
     parts = part_lemmas("past_present", seed, lemmas)
     for split, size in sizes.items():
         for label in spread(("PAST", "PRES"), size):
             plan = Plan(past=label == "PAST", shift=0.5, verbs=parts[split])
-            yield _label(split, label, source.draw({"S.tense": 1}, _LENGTHS, plan=plan))
+            tree = source.draw({"S.tense": 1}, _LENGTHS, plan=plan)
+            while _count_finite(tree) < 2:
+                tree = source.draw({"S.tense": 1}, _LENGTHS, plan=plan)
+            yield _label(split, label, tree)
+
+
+def _count_finite(tree: Node) -> int:
+    return sum(leaf.label in {"VBD", "VBZ", "VBP"} for leaf in tree.leaves())
 
 
 def make_subj_number(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> Iterator[Example]:
@@ -113,8 +123,8 @@ def target_words(count: int = N_TARGETS) -> list[Target]:
         _own(owners, f"{lemma}/noun", lemma, ("NN", "NNS"))
         tag = ("NN", "NNS")[place % 2]
         groups.setdefault((inflect(lemma, tag), lemma), []).append(("N", kind, tag))
-    order = {lemma: place for place, lemma in enumerate(dict.fromkeys(verb.lemma for verb in lexicon.VERBS))}
-    for verb in lexicon.VERBS:
+    order = {lemma: place for place, lemma in enumerate(dict.fromkeys(verb.lemma for verb in VERBS))}
+    for verb in VERBS:
         _own(owners, f"{verb.lemma}/verb", verb.lemma, ("VB", "VBD", "VBG", "VBN", "VBZ"))
         tags = _VERB_TAGS[order[verb.lemma] % len(_VERB_TAGS)]
         where = groups.setdefault((inflect(verb.lemma, tags[0]), verb.lemma), [])

@@ -15,6 +15,7 @@ from probing.tasks import lexicon
 from probing.tasks.controlled import load, make_examples, make_rows
 from probing.tasks.senteval import SENTEVAL_TASKS, read_task, write_tasks
 from probing.tasks.structure_tasks import LENGTH_BINS, TOP_ROOTS
+from probing.tasks.verbs import STORIES, VERBS
 from probing.tasks.word_tasks import target_words
 
 NAMES = [spec.name for spec in SENTEVAL_TASKS]
@@ -90,14 +91,14 @@ def object_number(example):
 
 def sense(example):
     leaves = {leaf.role: leaf.lemma for leaf in example.tree.leaves()}
-    allowed = next(verb.objects for verb in lexicon.VERBS if verb.strict and verb.lemma == leaves["V.odd"])
+    allowed = next(verb.objects for verb in VERBS if verb.strict and verb.lemma == leaves["V.odd"])
     return "O" if KINDS[leaves["N.odd"]] in allowed else "C"
 
 
 def order_of_clauses(example):
     lemmas = [leaf.lemma for leaf in example.tree.leaves() if leaf.role in {"V.first", "V.second"}]
     kind = next(KINDS[leaf.lemma] for leaf in example.tree.leaves() if leaf.role == "N.new")
-    beginnings, endings = (words.split() for words in lexicon.STORIES[kind])
+    beginnings, endings = (words.split() for words in STORIES[kind])
     return "O" if tuple(lemmas) in set(product(beginnings, endings)) else "I"
 
 

