@@ -26,7 +26,7 @@ TARGETS = {target.word for target in target_words()}
 
 @cache
 def examples_of(name):
-    return make_examples(name, 0, {"train": 1600, "dev": 400, "test": 400})
+    return make_examples(name, 0, {"train": 800, "dev": 200, "test": 200})
 
 
 def read_tree(example):
@@ -128,7 +128,7 @@ def test_an_independent_walk_of_the_tree_finds_every_label(name, seed):
 def test_all_sentences_differ_and_splits_have_their_sizes(name):
     examples = examples_of(name)
     assert len({example.sentence for example in examples}) == len(examples)
-    assert Counter(example.split for example in examples) == {"train": 1600, "dev": 400, "test": 400}
+    assert Counter(example.split for example in examples) == {"train": 800, "dev": 200, "test": 200}
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -202,7 +202,7 @@ def test_odd_words_are_as_often_at_home():
 @pytest.mark.parametrize("name", ["tree_depth", "sentence_length"])
 def test_length_and_depth_do_not_go_together(name):
     shapes = np.array([(len(e.sentence.split()), int(depth_in_edges(e))) for e in examples_of(name)])
-    assert abs(np.corrcoef(shapes.T)[0, 1]) < 0.08  # about four standard errors at this size
+    assert abs(np.corrcoef(shapes.T)[0, 1]) < 0.12  # four standard errors at this size
 
 
 def test_structure_is_varied_enough():

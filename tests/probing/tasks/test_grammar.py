@@ -86,7 +86,7 @@ def agrees(verb, plural):
     )
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(st.integers(0), st.sampled_from(ROOTS), st.integers(5, 12), st.integers(5, 28))
 def test_a_derivation_has_exactly_the_depth_and_the_length_asked_for(seed, root, depth, length):
     if SAMPLER.weights(root, depth)[length] == 0:
@@ -97,7 +97,7 @@ def test_a_derivation_has_exactly_the_depth_and_the_length_asked_for(seed, root,
     assert (derivation_depth(drawn), derivation_words(drawn)) == (depth, length)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(st.integers(0), st.sampled_from(ROOTS), st.integers(7, 20))
 def test_every_finite_verb_agrees_with_its_subject(seed, root, length):
     tree = draw_tree(Random(seed), root, length)
