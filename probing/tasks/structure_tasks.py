@@ -7,7 +7,7 @@ from probing.tasks.grammar import Node
 from probing.tasks.realisation import spell_out
 from probing.tasks.sentence_source import STATEMENTS, Example, SentenceSource, spread
 
-LENGTH_BINS = ((6, 8), (9, 12), (13, 16), (17, 20), (21, 25), (26, 28))
+LENGTH_BINS = ((5, 8), (9, 12), (13, 16), (17, 20), (21, 25), (26, 28))
 """Numbers of tokens, the final stop included."""
 _LENGTH_DEPTHS = (6, 7, 8)
 _DEPTHS = tuple(range(5, 13))

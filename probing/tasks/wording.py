@@ -133,7 +133,8 @@ class WordChooser:
         return Node("PRP", word="they" if nominal.plural else "she" if she else "he" if he else either, role="PRO")
 
     def _possessive(self, nominal: Nominal, clause: Clause) -> Node:
-        return Node("POS", word="'" if nominal.plural else "'s", role="POS")
+        ends_in_s = nominal.plural and inflect(nominal.lemma, "NNS").endswith("s")
+        return Node("POS", word="'" if ends_in_s else "'s", role="POS")
 
     def _relative(self, nominal: Nominal, clause: Clause) -> Node:
         word = self.pick(("who", "who", "that") if nominal.kind == "person" else ("which", "that"))
