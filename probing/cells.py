@@ -77,7 +77,7 @@ def compute_cell(
     start = time.perf_counter()
     if cell.representation == "scalar_mix" and not settings.mix_embeddings:
         layers = [layer for layer in layers if encoder.layer_names[layer] != "embeddings"] or layers
-    vectors = {split: stack.values[np.ix_(layers, rows[split])] for split in SPLITS}
+    vectors = {split: stack.values[np.array(layers)[:, None], rows[split]] for split in SPLITS}
     labels = {split: cell.task.splits[split].labels for split in SPLITS}
     probe = make_probe(cell, settings, encoder.device)
     probe.fit(vectors["train"], labels["train"], vectors["dev"], labels["dev"])

@@ -3,7 +3,6 @@
 import os
 import platform
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version

@@ -155,7 +155,7 @@ class LayerWeight:
     """After softmax; sums to 1 over the mixed layers."""
     gamma: float
     contribution: float
-    """`gamma * weight_l * mean ||h_l||`, normalised to sum 1: weights alone mislead where norms differ (arXiv 2109.05958)."""
+    """`gamma * weight_l * mean ||h_l||`, normalised to sum 1: weights mislead where norms differ (arXiv 2109.05958)."""
 
 
 @dataclass(frozen=True)

@@ -120,19 +120,25 @@ class StackSpace:
         return values, truncated
 
     def _index(self, path: Path) -> None:
-        try:
-            with safe_open(path, framework="numpy") as shard:
-                tensors = {name: shard.get_tensor(name) for name in ("keys", "truncated", "values")}
-                intact = (shard.metadata() or {}).get("crc32") == str(_checksum(tensors))
-        except (SafetensorError, OSError):
-            intact = False
-        if not intact:
+        keys = _read_keys(path)
+        if keys is None:
             self.damaged.append(path)
             with suppress(FileNotFoundError):
                 path.unlink()
             return
-        for place, key in enumerate(tensors["keys"]):
+        for place, key in enumerate(keys):
             self._places[key.tobytes()] = (path, place)
+
+
+def _read_keys(path: Path) -> np.ndarray | None:
+    """The keys of a shard; none where its content is not what was written."""
+    try:
+        with safe_open(path, framework="numpy") as shard:
+            tensors = {name: shard.get_tensor(name) for name in ("keys", "truncated", "values")}
+            intact = (shard.metadata() or {}).get("crc32") == str(_checksum(tensors))
+    except (SafetensorError, OSError):
+        return None
+    return tensors["keys"] if intact else None
 
 
 def _checksum(tensors: dict[str, np.ndarray]) -> int:

@@ -7,7 +7,7 @@ The paper's code was never published and its text leaves open whether the embedd
 gamma and whether states are normalised first: each is a field of `BermoConfig` that says where its default is from.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Float, Int
@@ -35,12 +35,12 @@ class BermoConfig(PretrainedConfig):
         mix_embeddings: whether layer 0 is mixed. Ours: no, since the abstract speaks of one scalar per layer.
         mix_gamma: whether a scale is learned. Ours: yes, after ELMo's scheme, which the abstract names.
         mix_norm: whether states are normalised per token before mixing. Ours: no, ELMo's default.
-        mix_dropout: probability of leaving a layer out of the mix in training. Ours: 0; UDify (arXiv 1904.02099) has .1.
+        mix_dropout: probability of leaving a layer out in training. Ours: 0; UDify (arXiv 1904.02099) has .1.
         classifier_dropout: dropout before the classifier. Ours: .1, as BERT.
     """
 
     model_type = "bermo"
-    sub_configs = {"backbone_config": AutoConfig}  # noqa: RUF012 (read by transformers)
+    sub_configs: ClassVar = {"backbone_config": AutoConfig}  # pyright: ignore[reportIncompatibleMethodOverride]
 
     def __init__(
         self,
@@ -151,7 +151,7 @@ class BermoForSequenceClassification(BermoPreTrainedModel):
         super().__init__(config)
         self.bermo = BermoModel(config)
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        self.classifier = nn.Linear(config.hidden_size, int(config.num_labels or 2))
         self.post_init()
 
     def forward(

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_model, load_tokenizer
 from probing.records import Text
@@ -49,22 +49,24 @@ class TransformerEncoder:
         self.checkpoint = checkpoint.name
         self.revision = checkpoint.revision
         self.mixes_layers = mixes_layers
-        self.tokenizer = load_tokenizer(checkpoint)
-        self.digest = compute_digest(model, self.tokenizer)
+        tokenizer = load_tokenizer(checkpoint)
+        self.digest = compute_digest(model, tokenizer)
         self.device = choose_device(device)
         self.dtype = choose_dtype(dtype, self.device)
         self.hidden_size = int(model.config.hidden_size)
         self.layer_names = name_layers(model)
-        self.max_length = min(max_length or _UNBOUNDED, find_limit(model, self.tokenizer))
-        self.model = model.eval().requires_grad_(False).to(self.device, getattr(torch, self.dtype))
-        self._backend = self.tokenizer.backend_tokenizer
-        self._backend.no_padding()
-        self._backend.enable_truncation(self.max_length)
-        self._takes_types = "token_type_ids" in self.tokenizer.model_input_names
+        self.max_length = min(max_length or _UNBOUNDED, find_limit(model, tokenizer))
+        self.model = model.eval().requires_grad_(False)
+        self.model.to(device=torch.device(self.device), dtype=getattr(torch, self.dtype))
+        self._tokenizer = tokenizer.backend_tokenizer
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(self.max_length)
+        self._pad_id = int(model.config.pad_token_id or 0)
+        self._takes_types = "token_type_ids" in tokenizer.model_input_names
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
         """Tokens of each text, cut to `max_length`; an empty text keeps its special tokens only."""
-        encodings = self._backend.encode_batch([text if len(text) > 1 else text[0] for text in texts])
+        encodings = self._tokenizer.encode_batch([text if len(text) > 1 else "".join(text) for text in texts])
         return Tokens(
             ids=tuple(np.array(encoding.ids, dtype=np.int64) for encoding in encodings),
             types=tuple(np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings),
@@ -80,7 +82,7 @@ class TransformerEncoder:
         """
         ids = [tokens.ids[row] for row in rows]
         mask = _pad([np.ones(len(row), dtype=bool) for row in ids], False)
-        inputs = {"input_ids": _pad(ids, self.tokenizer.pad_token_id or 0).to(self.device)}
+        inputs = {"input_ids": _pad(ids, self._pad_id).to(self.device)}
         if not bool(mask.all()):
             inputs["attention_mask"] = mask.long().to(self.device)
         if self._takes_types:
@@ -97,7 +99,7 @@ def build(checkpoint: str, *, seed: int = 0, **options: Any) -> TransformerEncod
     return TransformerEncoder("bert", load_model(found), found, **options)
 
 
-def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
+def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> str:
     """SHA-256 over the architecture, every tensor by name, and the tokenizer: equal states have equal digests."""
     digest = sha256(type(model).__name__.encode())
     architecture = {key: value for key, value in model.config.to_dict().items() if key not in _NOT_ARCHITECTURE}
@@ -132,7 +134,7 @@ def name_layers(model: PreTrainedModel) -> tuple[str, ...]:
     return ("embeddings", *(str(block + 1) for block in range(model.config.num_hidden_layers)))
 
 
-def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
+def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
     """The longest input in tokens, special tokens included."""
     positions = getattr(model.config, "max_position_embeddings", None) or _UNBOUNDED
     # RoBERTa counts positions from padding_idx + 1 on, so that its table holds two rows that no token can use.

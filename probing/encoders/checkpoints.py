@@ -6,11 +6,16 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
-from huggingface_hub import snapshot_download
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
-from huggingface_hub.errors import RevisionNotFoundError
 from httpx import HTTPError
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from huggingface_hub import snapshot_download
+from huggingface_hub.errors import (
+    HfHubHTTPError,
+    HFValidationError,
+    LocalEntryNotFoundError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
 from probing.records import InputError
@@ -77,7 +82,7 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
         raise InputError(f"checkpoint {checkpoint.name}: {_first_line(error)}") from None
 
 
-def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     """The fast tokenizer of a checkpoint.
 
     Raises:
@@ -87,7 +92,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder)
     except (ValueError, KeyError, OSError) as error:
         raise InputError(f"checkpoint {checkpoint.name}: no tokenizer ({_first_line(error)})") from None
-    if not tokenizer.is_fast:
+    if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"checkpoint {checkpoint.name}: its tokenizer is a slow one; add a tokenizer.json")
     return tokenizer
 

@@ -10,7 +10,7 @@ _BLOCK_ROWS = (256, 4096)
 
 
 def block_rows(n_logits: int) -> int:
-    """How many sentences to take at a time, when each has `n_logits`: few enough for the caches, enough for a product."""
+    """How many sentences to take at a time, when each has `n_logits`: few for the caches, enough for a product."""
     least, most = _BLOCK_ROWS
     return max(least, min(most, _BLOCK_LOGITS // n_logits))
 
@@ -40,6 +40,6 @@ def curvature(
 ) -> Float[Tensor, "*batch strengths hidden"]:
     """Curvature of the penalised loss in each principal direction, at the even guess.
 
-    There the Hessian is (1/C)(I - 11'/C) x X'X/N + lambda I, of the shape of Boehning's bound (1992), which has 1/2 for 1/C.
+    There the Hessian is (1/C)(I - 11'/C) x X'X/N + lambda I: Boehning's bound (1992), with 1/C for its 1/2.
     """
     return eigenvalues.unsqueeze(-2) / n_classes + strengths.unsqueeze(-1)

@@ -1,0 +1,47 @@
+"""The controls that a score is held against: what each one changes, and nothing else.
+
+The majority class is no entry here: it is scored in every run, beside the probes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from probing.records import InputError
+from probing.registry import suggest
+
+
+@dataclass(frozen=True)
+class Control:
+    """One way of taking something away from the encoder or from the labels."""
+
+    difference: str
+    """Metric of the score minus the control's score, paired by test sentence."""
+    encoder: str = ""
+    """Key of the encoder that takes the place of the run's own; empty keeps it."""
+    relabelling: str = ""
+    """Key of the function that gives the same sentences other labels; empty keeps them."""
+    embeddings_only: bool = False
+    """Whether the embedding layer alone is probed, and no mix."""
+
+
+CONTROLS = {
+    "bag_of_embeddings": Control("gain", embeddings_only=True),
+    "untrained": Control("gain", encoder="untrained"),
+    "control_task": Control("selectivity", relabelling="control_task"),
+    "shuffled_labels": Control("gain", relabelling="shuffled_labels"),
+}
+"""Ours: the names. `control_task` is that of Hewitt & Liang 2019 (arXiv 1909.03368), for sentences."""
+
+DEFAULT_CONTROLS = ("bag_of_embeddings", "control_task", "untrained")
+"""Without `shuffled_labels`: a check of the machinery, which is at chance by construction, not of an encoder."""
+
+
+def check_controls(wanted: Sequence[str]) -> None:
+    """Refuse a control that does not exist.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    for name in wanted:
+        if name not in CONTROLS:
+            raise InputError(f"unknown control {name!r}: {suggest(name, CONTROLS)}")
