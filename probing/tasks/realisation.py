@@ -66,23 +66,31 @@ class Realiser:
             return parent
         clause = parent if root else Clause(self._dependent_tense(parent))
         if symbol == "S.srel" and nominal is not None:
-            clause.kind, clause.plural = nominal.kind, nominal.plural
-            clause.neutral = self.plan.hides_number_of(nominal)
-            clause.past |= clause.neutral
+            self._share_subject(clause, nominal)
             return clause
         if symbol in {"S.orel", "SQ.gap"} and nominal is not None:
             clause.gap = nominal.kind
         if symbol in {"S.first", "S.second"}:
-            clause.past = parent.past
-        clause.past = {"SQ.did": True, "SQ.does": False}.get(symbol, clause.past)
+            clause.past = parent.past  # a story does not change its tense
         if parts[-2:-1] and parts[-2][0] == "VP.order":
             clause.tag, clause.active = "VB", True
-        slot = find_slot(parts)
-        clause.kind = "person" if symbol == "S.part" else self._words.pick(SUBJECT_KINDS.get(slot, ("person",)))
+        self._settle_subject(symbol, parts, clause)
+        return clause
+
+    def _share_subject(self, clause: Clause, nominal: Nominal) -> None:
+        """The subject of a relative clause is the noun that it modifies."""
+        clause.kind, clause.plural = nominal.kind, nominal.plural
+        clause.neutral = self.plan.hides_number_of(nominal)
+        clause.past |= clause.neutral
+
+    def _settle_subject(self, symbol: str, parts: Sequence[Derivation], clause: Clause) -> None:
+        """Kind and number of the subject to come, since an auxiliary may stand before it."""
+        clause.past = {"SQ.did": True, "SQ.does": False}.get(symbol, clause.past)
+        kinds = SUBJECT_KINDS.get(find_slot(parts), ("person",))
+        clause.kind = "person" if symbol == "S.part" else self._words.pick(kinds)
         clause.plural = joins_subjects(parts) or (symbol != "SQ.does" and self._words.toss())
         if clause.plural and symbol == "SQ.does":
             raise DeadEndError
-        return clause
 
     def _dependent_tense(self, parent: Clause) -> bool:
         same, parent.same_tense = parent.same_tense, False

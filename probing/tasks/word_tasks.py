@@ -114,8 +114,8 @@ def _drop_target(of_group: dict[Group, list[Target]], target: Target) -> None:
 def target_words(count: int = N_TARGETS) -> list[Target]:
     """The target forms: nouns before verbs before adjectives, as many as asked for.
 
-    A noun gives its singular or its plural in turn, a verb one of three of its forms, every other adjective itself;
-    what is a form of two entries of the lexicon is left out.
+    A noun gives its singular or its plural in turn, a verb one of three of its forms, an adjective of odd length
+    itself; what is a form of two entries of the lexicon is left out.
     """
     owners: dict[str, set[str]] = {}
     groups: dict[tuple[str, str], list[Group]] = {}
