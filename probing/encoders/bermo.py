@@ -40,7 +40,7 @@ class BermoConfig(PretrainedConfig):
     """
 
     model_type = "bermo"
-    sub_configs: ClassVar = {"backbone_config": AutoConfig}  # pyright: ignore[reportIncompatibleMethodOverride]
+    sub_configs: ClassVar = {"backbone_config": AutoConfig}  # pyright: ignore
 
     def __init__(
         self,

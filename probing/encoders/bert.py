@@ -57,7 +57,7 @@ class TransformerEncoder:
         self.layer_names = name_layers(model)
         self.max_length = min(max_length or _UNBOUNDED, find_limit(model, tokenizer))
         self.model = model.eval().requires_grad_(False)
-        self.model.to(device=torch.device(self.device), dtype=getattr(torch, self.dtype))
+        self.model.to(torch.device(self.device), getattr(torch, self.dtype))  # pyright: ignore
         self._tokenizer = tokenizer.backend_tokenizer
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.max_length)

@@ -1,0 +1,47 @@
+# Plain `make` prints the targets.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help setup probe test test-slow test-browser check bench notebooks lab results clean
+
+help:  ## print the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(INSTALLED)  ## a virtual environment with everything in it
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+probe: setup  ## probe the embedded encoder, layer by layer and mixed: the main job
+	$(BIN)/python probing/run_senteval.py --model bermo
+
+test: setup  ## the unit tests: under two minutes, offline
+	$(BIN)/python -m pytest
+
+test-slow: setup  ## the tests that take longer: the real encoder, the real corpora
+	$(BIN)/python -m pytest -m slow
+
+test-browser: setup  ## the report in a real browser (needs chromium)
+	$(BIN)/python -m pytest -m browser
+
+check: setup  ## style, types, floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/pyright
+
+bench: setup  ## timings, side by side in one run
+	$(BIN)/python -m tests.benchmarks
+
+notebooks: setup  ## execute the notebooks
+	$(BIN)/python -m pytest --nbmake notebooks
+
+lab: setup  ## JupyterLab with the notebooks
+	$(BIN)/jupyter lab notebooks
+
+clean:  ## remove the virtual environment and all caches
+	rm -rf $(VENV) data/cache .pytest_cache .ruff_cache .import_linter_cache
