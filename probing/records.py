@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 SPLITS = ("train", "dev", "test")
-GROUPS = ("surface", "syntactic", "semantic", "transfer", "control")
+GROUPS = ("surface", "syntactic", "semantic", "transfer", "own", "control")
 
 Text = tuple[str, ...]
 """One text to encode: one segment, or two for a sentence pair."""
@@ -32,10 +32,15 @@ class TaskSpec:
     """One of `GROUPS`."""
     aliases: tuple[str, ...] = ()
     """Other names that users may type; compared without case, hyphens and underscores."""
-    metric: str = "accuracy"
-    """Key of the metric that the literature reports for this task."""
+    metrics: tuple[str, ...] = ("accuracy",)
+    """Keys of the metrics that the literature reports for this task; the first one heads tables and figures."""
     reference: str = ""
     """Where the task is defined, as an arXiv id."""
+
+    @property
+    def metric(self) -> str:
+        """The metric that heads tables and figures."""
+        return self.metrics[0]
 
 
 @dataclass(frozen=True)
@@ -44,10 +49,20 @@ class Split:
 
     texts: tuple[Text, ...]
     labels: Int[np.ndarray, " sentences"]
-    """Index of each text's class in `Task.classes`."""
+    """Index of each text's class in `Task.classes`; in a graded task, of the class nearest to its score."""
+    lines: Int[np.ndarray, " sentences"] | None = None
+    """Where each text stands in its file, counted from 1 as editors do; none where there is no file."""
+    targets: Float[np.ndarray, " sentences"] | None = None
+    """The scores of a graded task, in [0, classes - 1]; none where labels are classes and nothing more."""
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def select(self, rows: Int[np.ndarray, " rows"]) -> "Split":
+        """Some of the texts, in the order of `rows`."""
+        lines = None if self.lines is None else self.lines[rows]
+        targets = None if self.targets is None else self.targets[rows]
+        return Split(tuple(self.texts[row] for row in rows), self.labels[rows], lines, targets)
 
 
 @dataclass(frozen=True)
@@ -61,6 +76,15 @@ class Task:
     """Keys are `SPLITS`."""
     origin: str = ""
     """The file or generator that the task came from."""
+    folds: int = 0
+    """Number of parts of a cross-validation, where each split is the whole task; 0 where the splits are fixed."""
+    division: str = ""
+    """How the splits were made, where the source had none; empty where they are the source's own."""
+
+    @property
+    def graded(self) -> bool:
+        """Whether labels are scores on a scale, such as the likeness of two sentences."""
+        return self.splits["test"].targets is not None
 
     @property
     def name(self) -> str:
@@ -92,10 +116,13 @@ class LayerStack:
 class Predictions:
     """What one fitted probe said of the test sentences, kept for paired comparisons."""
 
-    labels: Int[np.ndarray, " sentences"]
-    predicted: Int[np.ndarray, " sentences"]
+    labels: Int[np.ndarray, " sentences"] | Float[np.ndarray, " sentences"]
+    """Class indices; in a graded task, the scores."""
+    predicted: Int[np.ndarray, " sentences"] | Float[np.ndarray, " sentences"]
+    """Likewise; in a graded task, the score expected under the class probabilities."""
     log_probability: Float[np.ndarray, " sentences"]
-    """Natural logarithm of the probability given to the true class."""
+    """Natural logarithm of the probability given to the true class; in a graded task, the mean over the two classes
+    that the score lies between."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +148,7 @@ class Score:
     split: str
     metric: str
     value: float
-    """In the metric's own range ([0, 1] for accuracy); times 100 only where tables are drawn."""
+    """In the metric's own range ([0, 1] for accuracy, [-1, 1] for correlations); times 100 only in tables."""
     ci_low: float
     ci_high: float
     """Bounds of the 95 % interval over test sentences."""
@@ -129,7 +156,7 @@ class Score:
     """Number of sentences scored."""
     n_classes: int
     majority: float
-    """Accuracy of the most frequent training class on this split."""
+    """What this row's metric gives to always answering the most frequent training class."""
     hyperparameters: str
     """JSON object of what was chosen on dev."""
     converged: bool

@@ -6,6 +6,7 @@ nowhere else. Of a line with more than three fields the first, the second and th
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -102,7 +103,7 @@ def limit_task(task: Task, limit: int, seed: int = 0) -> Task:
     splits = {
         name: _limit_split(split, limit, stream(seed, "limit", task.name, name)) for name, split in task.splits.items()
     }
-    return Task(task.spec, task.classes, splits, task.origin)
+    return replace(task, splits=splits)
 
 
 def _limit_split(split: Split, limit: int, generator: np.random.Generator) -> Split:
@@ -117,7 +118,7 @@ def _limit_split(split: Split, limit: int, generator: np.random.Generator) -> Sp
         position[row] = rank[label] / sizes[label]
         rank[label] += 1
     rows = np.sort(order[np.argsort(position[order], kind="stable")[:limit]])
-    return Split(tuple(split.texts[row] for row in rows), split.labels[rows])
+    return split.select(rows)
 
 
 def _read_rows(path: Path) -> list[tuple[int, Row]]:
