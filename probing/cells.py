@@ -3,16 +3,18 @@
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from probing.controls import CONTROLS
 from probing.randomness import stream
 from probing.records import SPLITS, CellResult, LayerStack, LayerWeight, Predictions, Score, Task
 from probing.registry import resolve
-from probing.scores.uncertainty import score_with_interval
+from probing.scores.uncertainty import means_with_intervals, score_with_interval
+from probing.scores.usable_information import pointwise_information
 from probing.settings import RunSettings
 from probing.states import Encoder
 
@@ -47,13 +49,25 @@ class Reading:
 
 
 def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
-    """All cells of a run, task by task."""
+    """The cells of the run itself, task by task."""
     cells = []
     for task in tasks:
         cells += [Cell(task, "none"), Cell(task, "layer")]
         if encoder.mixes_layers:
             cells += [Cell(task, "scalar_mix", seed=seed) for seed in settings.seeds]
     return cells
+
+
+def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
+    """The cells of one control, task by task, for the first seed of the run."""
+    control, seed = CONTROLS[name], settings.seeds[0]
+    relabel = resolve("relabellings", control.relabelling) if control.relabelling else None
+    mixes = encoder.mixes_layers and not control.embeddings_only
+    return [
+        Cell(relabel(task, seed) if relabel else task, representation, name, seed)
+        for task in tasks
+        for representation in (("layer", "scalar_mix") if mixes else ("layer",))
+    ]
 
 
 def compute_cell(
@@ -75,8 +89,7 @@ def compute_cell(
         rows: where each split's sentences stand in the stack.
     """
     start = time.perf_counter()
-    if cell.representation == "scalar_mix" and not settings.mix_embeddings:
-        layers = [layer for layer in layers if encoder.layer_names[layer] != "embeddings"] or layers
+    layers = choose_layers(cell, settings, encoder.layer_names, layers)
     vectors = {split: stack.values[np.array(layers)[:, None], rows[split]] for split in SPLITS}
     labels = {split: cell.task.splits[split].labels for split in SPLITS}
     probe = make_probe(cell, settings, encoder.device)
@@ -84,14 +97,44 @@ def compute_cell(
     seconds = time.perf_counter() - start
     scores, predictions = [], {}
     readings = list(describe_readings(cell, probe, layers, encoder.layer_names))
+    read = {split: list(probe.read(vectors[split])) for split in ("dev", "test")}
     for split in ("dev", "test"):
-        for reading, log_probabilities in zip(readings, probe.read(vectors[split]), strict=True):
+        for reading, log_probabilities in zip(readings, read[split], strict=True):
             said = read_predictions(log_probabilities, labels[split])
             scores.append(score_reading(cell, reading, split, said, settings, encoder, seconds))
             if split == "test":
                 predictions[f"{cell.representation}/{reading.layer}"] = said
-    weights = weigh_layers(cell, probe, layers, encoder) if cell.representation == "scalar_mix" else []
+    if cell.representation != "none":
+        scores += measure_information(cell, read, scores[len(readings) :])
+    weights = weigh_layers(cell, probe, layers, settings.model, encoder) if cell.representation == "scalar_mix" else []
     return CellResult(scores, weights, predictions)
+
+
+def choose_layers(
+    cell: Cell, settings: RunSettings, layer_names: Sequence[str], layers: Sequence[int]
+) -> Sequence[int]:
+    """Those of the probed layers that a cell reads."""
+    embeddings = [layer for layer, name in enumerate(layer_names) if name == "embeddings"]
+    if cell.control != "none" and CONTROLS[cell.control].embeddings_only:
+        return embeddings
+    if cell.representation == "scalar_mix" and not settings.mix_embeddings:
+        return [layer for layer in layers if layer not in embeddings] or layers
+    return layers
+
+
+def measure_information(
+    cell: Cell, read: Mapping[str, Sequence[Float[np.ndarray, "sentences classes"]]], scored: Sequence[Score]
+) -> list[Score]:
+    """The usable information of every reading, in bits per sentence, from the predictions that were scored."""
+    task = cell.task
+    shares = np.bincount(task.splits["train"].labels, minlength=len(task.classes)) / len(task.splits["train"])
+    dev, test = (task.splits[split].labels for split in ("dev", "test"))
+    bits = [pointwise_information(one, dev, other, test, shares) for one, other in zip(*read.values(), strict=True)]
+    values = means_with_intervals(np.stack(bits), stream(0, "interval", task.name, "test", "information"))
+    return [
+        replace(score, metric="usable_information_bits", value=value, ci_low=low, ci_high=high)
+        for score, (value, low, high) in zip(scored, values.tolist(), strict=True)
+    ]
 
 
 def make_probe(cell: Cell, settings: RunSettings, device: str) -> Any:
@@ -134,7 +177,7 @@ def score_reading(
     value, low, high = score_with_interval(spec.metric, said.labels, said.predicted, rng)
     most_frequent = np.bincount(cell.task.splits["train"].labels).argmax()
     return Score(
-        model=encoder.name,
+        model=settings.model,
         checkpoint=encoder.checkpoint,
         revision=encoder.revision,
         task=spec.name,
@@ -161,11 +204,11 @@ def score_reading(
     )
 
 
-def weigh_layers(cell: Cell, probe: Any, layers: Sequence[int], encoder: Encoder) -> list[LayerWeight]:
+def weigh_layers(cell: Cell, probe: Any, layers: Sequence[int], model: str, encoder: Encoder) -> list[LayerWeight]:
     """The layer weights of a fitted mix."""
     return [
         LayerWeight(
-            model=encoder.name,
+            model=model,
             checkpoint=encoder.checkpoint,
             task=cell.task.name,
             group=cell.task.spec.group,

@@ -3,32 +3,31 @@
 import os
 import platform
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Int
 
-from probing.cells import Cell, compute_cell, plan_cells
+from probing.cell_runner import CellRunner, Encoded, digest_task
+from probing.cells import plan_cells, plan_control
+from probing.controls import CONTROLS, check_controls
 from probing.progress import Narrator
-from probing.records import SPLITS, CellResult, Failure, InputError, LayerStack, Task, Text
+from probing.records import SPLITS, CellResult, Failure, InputError, Task
 from probing.registry import names, resolve, suggest
 from probing.representations.extraction import Extraction, Pooling, extract_stack
 from probing.run_folder import RunFolder
+from probing.scores.selectivity import subtract_controls
 from probing.settings import WITHOUT_EFFECT, RunSettings
 from probing.states import Encoder
-from probing.store import StackCache, digest_json, text_key
+from probing.store import StackCache, digest_json
 from probing.tasks.sources import load_tasks
 
 RESULTS = Path("data/results")
 """Where run folders stand by default."""
 _PACKAGES = ("bermo-probing", "torch", "transformers", "tokenizers", "numpy", "scikit-learn", "pandas")
-_COSTS_A_CELL = (RuntimeError, ValueError, ArithmeticError, MemoryError)
-"""Errors of torch and numpy, and lack of memory: they cost one cell, and the run goes on."""
 
 
 @dataclass(frozen=True)
@@ -49,20 +48,40 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     tasks = read_tasks(settings, narrator)
-    encoder = resolve("encoders", settings.model)(
-        settings.checkpoint, dtype=settings.dtype, device=settings.device, max_length=settings.max_length
-    )
+    encoder = build_encoder(settings.model, settings)
     layers = choose_layers(settings.layers, encoder.layer_names)
     folder = open_folder(settings, tasks)
-    stack, rows = encode_tasks(settings, tasks, encoder, narrator)
-    results, failures = probe_tasks(settings, tasks, encoder, layers, stack, rows, folder, narrator)
-    if results:
-        folder.write_tables(results)
-    folder.write_manifest(
-        describe_run(settings, tasks, encoder)
-        | {"stages": narrator.stages, "warnings": narrator.warnings, "failures": [asdict(one) for one in failures]}
-    )
-    return Outcome(folder.path, tuple(failures))
+    runner = CellRunner(settings, folder, narrator)
+    encoded = encode_tasks(settings, tasks, encoder, layers, narrator)
+    runner.run("probing", plan_cells(settings, tasks, encoder), encoded)
+    run_controls(settings, tasks, encoded, runner, narrator)
+    if runner.results:
+        folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
+    failures = [asdict(failure) for failure in runner.failures]
+    outcome = {"stages": narrator.stages, "warnings": narrator.warnings, "failures": failures}
+    folder.write_manifest(describe_run(settings, tasks, encoder) | outcome)
+    return Outcome(folder.path, tuple(runner.failures))
+
+
+def run_controls(
+    settings: RunSettings, tasks: Sequence[Task], encoded: Encoded, runner: CellRunner, narrator: Narrator
+) -> None:
+    """Probe under every control that was asked for, each a stage of its own so that its cost is known."""
+    encoder = encoded.encoder
+    # Those with an encoder of their own come last: one layer stack in memory at a time.
+    for name in sorted(settings.controls, key=lambda name: (bool(CONTROLS[name].encoder), name)):
+        if CONTROLS[name].encoder == settings.model:
+            continue
+        if CONTROLS[name].encoder:
+            control = build_encoder(CONTROLS[name].encoder, settings)
+            encoded = encode_tasks(settings, tasks, control, encoded.layers, narrator, f"encoding {name}")
+        runner.run(name, plan_control(name, settings, tasks, encoder), encoded)
+
+
+def build_encoder(name: str, settings: RunSettings) -> Encoder:
+    """The frozen encoder of that name, with the run's checkpoint and options."""
+    options = {"dtype": settings.dtype, "device": settings.device, "max_length": settings.max_length}
+    return resolve("encoders", name)(settings.checkpoint, **options)
 
 
 def check_settings(settings: RunSettings) -> None:
@@ -77,6 +96,7 @@ def check_settings(settings: RunSettings) -> None:
     for name in ("limit", "max_length", "threads"):
         if getattr(settings, name) < 0:
             raise InputError(f"--{name.replace('_', '-')} {getattr(settings, name)}: expected 0 or more")
+    check_controls(settings.controls)
     if not settings.seeds:
         raise InputError("--seeds: expected at least one")
     if settings.device.startswith("cuda") and not torch.cuda.is_available():
@@ -85,9 +105,7 @@ def check_settings(settings: RunSettings) -> None:
 
 def read_tasks(settings: RunSettings, narrator: Narrator) -> list[Task]:
     """The tasks of the run; tells of those that the corpus lacks."""
-    with narrator.stage("tasks", len(settings.tasks), "names") as advance:
-        tasks, absent = load_tasks(settings.data, settings.tasks, settings.limit)
-        advance(len(settings.tasks))
+    tasks, absent = load_tasks(settings.data, settings.tasks, settings.limit, narrator, settings.senteval_url)
     if absent:
         narrator.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
     return tasks
@@ -119,85 +137,30 @@ def open_folder(settings: RunSettings, tasks: Sequence[Task]) -> RunFolder:
 
 
 def encode_tasks(
-    settings: RunSettings, tasks: Sequence[Task], encoder: Encoder, narrator: Narrator
-) -> tuple[LayerStack, dict[Text, int]]:
-    """The pooled vectors of every distinct sentence of all tasks, and where each sentence stands among them."""
-    texts = list(dict.fromkeys(text for task in tasks for split in SPLITS for text in task.splits[split].texts))
-    pooling = Pooling(settings.pooling, settings.special_tokens)
-    with narrator.stage("encoding", len(texts), "sentences") as advance:
-        extraction = extract_stack(encoder, texts, pooling, StackCache(settings.cache_dir), advance)
-    tell_extraction(extraction, len(texts), encoder, narrator)
-    return extraction.stack, {text: row for row, text in enumerate(texts)}
-
-
-def tell_extraction(extraction: Extraction, n_texts: int, encoder: Encoder, narrator: Narrator) -> None:
-    """Say what the encoding was and what is wrong with it."""
-    facts = {"sentences": n_texts, "encoded": extraction.n_encoded, "tokens": extraction.n_tokens}
-    narrator.note("encoding", **facts, truncated=extraction.n_truncated)
-    if extraction.n_truncated:
-        narrator.warn(f"{extraction.n_truncated} sentences were longer than {encoder.max_length} tokens and were cut")
-    for path in extraction.damaged:
-        narrator.warn(f"{path}: damaged, removed, and its sentences encoded anew")
-
-
-def probe_tasks(
     settings: RunSettings,
     tasks: Sequence[Task],
     encoder: Encoder,
     layers: Sequence[int],
-    stack: LayerStack,
-    index: Mapping[Text, int],
-    folder: RunFolder,
     narrator: Narrator,
-) -> tuple[list[CellResult], list[Failure]]:
-    """Compute all cells that are not there yet; keep each as it is finished."""
-    cells = plan_cells(settings, tasks, encoder)
-    results, failures, found = [], [], 0
-    identity = [encoder.digest, encoder.dtype, encoder.max_length, version(_PACKAGES[0])]
-    with narrator.stage("probing", len(cells), "cells") as advance:
-        for cell in cells:
-            key = digest_json([identity, digest_task(cell.task), layers])
-            result = folder.find_cell(cell.name, key)
-            found += result is not None
-            try:
-                if result is None:
-                    result = compute_cell(cell, settings, encoder, layers, stack, locate(cell.task, index))
-                    folder.keep_cell(cell.name, key, result)
-                results.append(result)
-            except _COSTS_A_CELL as error:
-                failures.append(fail(cell, error, narrator))
-            advance(1)
-    narrator.note("probing", cells=len(cells), resumed=found)
-    warn_unconverged(results, narrator)
-    return results, failures
+    stage: str = "encoding",
+) -> Encoded:
+    """The pooled vectors of every distinct sentence of all tasks, and where each sentence stands among them."""
+    texts = list(dict.fromkeys(text for task in tasks for split in SPLITS for text in task.splits[split].texts))
+    pooling = Pooling(settings.pooling, settings.special_tokens)
+    with narrator.stage(stage, len(texts), "sentences") as advance:
+        extraction = extract_stack(encoder, texts, pooling, StackCache(settings.cache_dir), advance)
+    tell_extraction(stage, extraction, len(texts), encoder, narrator)
+    return Encoded(encoder, layers, extraction.stack, {text: row for row, text in enumerate(texts)})
 
 
-def locate(task: Task, index: Mapping[Text, int]) -> dict[str, Int[np.ndarray, " sentences"]]:
-    """Where the sentences of each split stand in the stack."""
-    return {split: np.array([index[text] for text in task.splits[split].texts]) for split in SPLITS}
-
-
-def fail(cell: Cell, error: Exception, narrator: Narrator) -> Failure:
-    """Record a cell that could not be computed."""
-    narrator.warn(f"{cell.name} failed: {type(error).__name__}: {error}")
-    return Failure(cell.task.name, cell.representation, cell.control, cell.seed, f"{type(error).__name__}: {error}")
-
-
-def warn_unconverged(results: Sequence[CellResult], narrator: Narrator) -> None:
-    """Say which probes stopped before their minimum."""
-    scores = [score for result in results for score in result.scores if score.split == "test" and not score.converged]
-    if scores:
-        where = ", ".join(f"{score.task} ({score.layer_name})" for score in scores)
-        narrator.warn(f"{len(scores)} probes did not converge: {where}")
-
-
-def digest_task(task: Task) -> str:
-    """The identity of a task's sentences and labels."""
-    return digest_json(
-        [task.name, task.classes]
-        + [[text_key(text).hex() for text in task.splits[split].texts] for split in SPLITS]
-        + [task.splits[split].labels.tolist() for split in SPLITS]
-    )
+def tell_extraction(stage: str, extraction: Extraction, n_texts: int, encoder: Encoder, narrator: Narrator) -> None:
+    """Say what the encoding was and what is wrong with it."""
+    facts = {"sentences": n_texts, "encoded": extraction.n_encoded, "tokens": extraction.n_tokens}
+    narrator.note(stage, **facts, truncated=extraction.n_truncated)
+    if extraction.n_truncated:
+        narrator.warn(f"{extraction.n_truncated} sentences were longer than {encoder.max_length} tokens and were cut")
+    for path in extraction.damaged:
+        narrator.warn(f"{path}: damaged, removed, and its sentences encoded anew")
 
 
 def describe_run(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> dict[str, Any]:

