@@ -27,7 +27,7 @@ class Narrator:
         self.warnings: list[str] = []
 
     @contextmanager
-    def stage(self, name: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    def stage(self, name: str, total: int, unit: str) -> Iterator[Callable[[float], None]]:
         """A bar for one stage; gives the function that moves it on."""
         columns = (
             TextColumn("{task.description:<9}"), BarColumn(30), MofNCompleteColumn(), TextColumn(unit),

@@ -20,7 +20,7 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "tasks": {
         "controlled": "probing.tasks.controlled:load",
-        "senteval": "probing.tasks.senteval:load",
+        "senteval": "probing.tasks.official:load",
     },
     "builders": {
         "treebank": "probing.tasks.treebank:build_corpus",
@@ -42,6 +42,10 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "metrics": {
         "accuracy": "probing.scores.metrics:accuracy",
+        "f1": "probing.scores.metrics:f1",
+        "matthews": "probing.scores.metrics:matthews",
+        "pearson": "probing.scores.metrics:pearson",
+        "spearman": "probing.scores.metrics:spearman",
     },
     # What scripts call once their settings are known, so that --help loads neither torch nor pandas.
     "stories": {

@@ -24,7 +24,7 @@ class RunSettings:
     checkpoint: str = EMBEDDED
     """Weights: the embedded all-MiniLM-L6-v2, a local folder, or a Hugging Face id such as bert-base-uncased@main."""
     data: str = "controlled"
-    """The corpus: controlled (built in), senteval (the official files), or a folder of task files, SentEval's or CSV."""
+    """The corpus: controlled (built in), senteval (the official files), or a folder of task files."""
     tasks: tuple[str, ...] = ("all",)
     """Tasks or groups, by any of their names: all, semantic, tree_depth, TreeDepth, Depth, ..."""
     layers: tuple[int, ...] = ()

@@ -11,8 +11,8 @@ _LEVEL = 0.95
 
 def score_with_interval(
     metric: str,
-    labels: Int[np.ndarray, " sentences"],
-    predicted: Int[np.ndarray, " sentences"],
+    labels: Int[np.ndarray, " sentences"] | Float[np.ndarray, " sentences"],
+    predicted: Int[np.ndarray, " sentences"] | Float[np.ndarray, " sentences"],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "3"]:
     """The score and the bounds of its 95 % percentile bootstrap interval over sentences (Efron 1979).

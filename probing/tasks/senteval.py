@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from probing.randomness import stream
-from probing.records import SPLITS, InputError, Split, Task, TaskSpec
+from probing.records import InputError, Split, Task, TaskSpec
 from probing.registry import suggest
 from probing.store import write_atomically
+from probing.tasks.entries import Contents, Entry, Fault, make_task
+from probing.tasks.text_lines import read_lines
 
 SPLIT_MARKS = {"tr": "train", "va": "dev", "te": "test"}
 _PAPER = "1805.01070"
@@ -45,11 +47,11 @@ def find_specs(wanted: Iterable[str], known: Sequence[TaskSpec] = SENTEVAL_TASKS
     """
     chosen: set[str] = set()
     for name in wanted:
-        key = _fold(name)
+        key = fold_name(name)
         matches = {
             spec.name
             for spec in known
-            if key in map(_fold, (spec.name, spec.title, spec.group, *spec.aliases)) or key == "all"
+            if key in map(fold_name, (spec.name, spec.title, spec.group, *spec.aliases)) or key == "all"
         }
         if not matches:
             raise InputError(f"unknown task {name!r}: {suggest(name, [spec.name for spec in known])}")
@@ -64,23 +66,14 @@ def read_task(path: Path, spec: TaskSpec) -> Task:
         InputError: the file is missing, not UTF-8, or holds a line that is no task line, an empty split, or a
             label that train never saw. The message names the file, the line and what was expected.
     """
-    rows = _read_rows(path)
-    classes = tuple(sorted({label for _, (split, label, _) in rows if split == "train"}))
-    index = {label: number for number, label in enumerate(classes)}
-    for line, (split, label, _) in rows:
-        if label not in index:
-            raise InputError(
-                f"{path}:{line}: label {label!r} of split {split} never occurs in train (known there: {_shorten(classes)})"
-            )
-    splits = {}
-    for split in SPLITS:
-        chosen = [(label, sentence) for _, (mark, label, sentence) in rows if mark == split]
-        if not chosen:
-            raise InputError(f"{path}: split {split} is empty; a task needs lines marked {', '.join(SPLIT_MARKS)}")
-        splits[split] = Split(
-            tuple((sentence,) for _, sentence in chosen), np.array([index[label] for label, _ in chosen])
-        )
-    return Task(spec, classes, splits, origin=str(path))
+    return make_task(spec, read_contents(path), str(path))
+
+
+def read_contents(path: Path) -> Contents:
+    """All lines of a file, those that are no task lines as faults."""
+    found = [line if isinstance(line, Fault) else _parse_line(path, *line) for line in read_lines(path)]
+    entries = [one for one in found if isinstance(one, Entry)]
+    return Contents(entries, [one for one in found if isinstance(one, Fault)])
 
 
 def format_rows(rows: Iterable[Row]) -> str:
@@ -121,39 +114,21 @@ def _limit_split(split: Split, limit: int, generator: np.random.Generator) -> Sp
     return split.select(rows)
 
 
-def _read_rows(path: Path) -> list[tuple[int, Row]]:
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; expected a SentEval task file") from None
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{path}:{line}: byte 0x{content[error.start]:02x} is not UTF-8; save the file as UTF-8"
-        ) from None
-    lines = text.split("\n")
-    return [(number, _parse_line(path, number, line)) for number, line in enumerate(lines, start=1) if line.strip()]
-
-
-def _parse_line(path: Path, number: int, line: str) -> Row:
-    parts = line.rstrip("\r").split("\t")
+def _parse_line(path: Path, number: int, line: str) -> Entry | Fault:
+    parts = line.split("\t")
     if len(parts) < 3:
-        raise InputError(
-            f"{path}:{number}: expected split, label and sentence with tabs between, got {len(parts)} field(s)"
-        )
+        message = f"expected split, label and sentence with tabs between, got {len(parts)} field(s)"
+        return Fault(path, number, message)
     mark, label, sentence = parts[0], parts[1], parts[-1]
     if mark not in SPLIT_MARKS:
-        raise InputError(f"{path}:{number}: unknown split {mark!r}; expected one of {', '.join(SPLIT_MARKS)}")
+        return Fault(path, number, f"unknown split {mark!r}; expected one of {', '.join(SPLIT_MARKS)}")
+    if not label.strip():
+        return Fault(path, number, "the label is empty")
     if not sentence.strip():
-        raise InputError(f"{path}:{number}: the sentence is empty")
-    return SPLIT_MARKS[mark], label, sentence
+        return Fault(path, number, "the sentence is empty")
+    return Entry(number, SPLIT_MARKS[mark], label, (sentence,))
 
 
-def _fold(name: str) -> str:
+def fold_name(name: str) -> str:
+    """What is left of a name when case, hyphens and underscores do not count."""
     return name.lower().replace("-", "").replace("_", "")
-
-
-def _shorten(values: Sequence[str], most: int = 8) -> str:
-    return ", ".join(values[:most]) + (", ..." if len(values) > most else "")

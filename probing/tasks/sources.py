@@ -1,62 +1,113 @@
-"""Where tasks come from: the built-in corpus, the official files, or a folder of the user's."""
+"""Where tasks come from: the built-in corpus, the official files, a folder of the user's, or an installed package."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from probing.records import InputError, Task
-from probing.registry import resolve
-from probing.tasks.senteval import SENTEVAL_TASKS, find_specs, limit_task, read_task
+from probing.partition import N_FOLDS
+from probing.progress import Narrator
+from probing.records import InputError, Task, TaskSpec
+from probing.registry import names, resolve
+from probing.settings import SENTEVAL_URL
+from probing.tasks.offers import list_offers
+from probing.tasks.official import OFFICIAL_FOLDER, fetch_files
+from probing.tasks.senteval import SENTEVAL_TASKS, find_specs, fold_name, limit_task
+from probing.tasks.transfer import TRANSFER_TASKS
 
-OFFICIAL_FOLDER = Path("data/corpora/senteval")
-"""Where the official files are looked for."""
+_FAMILIES = (SENTEVAL_TASKS, tuple(task.spec for task in TRANSFER_TASKS))
+_FILES = {task.spec.name: [f"{task.spec.title}/{file}" for file in task.files.values()] for task in TRANSFER_TASKS}
+
+Reader = Callable[[], Task]
 
 
-def load_tasks(data: str, wanted: Sequence[str], limit: int = 0) -> tuple[list[Task], list[str]]:
+def load_tasks(
+    data: str, wanted: Sequence[str], limit: int = 0, narrator: Narrator | None = None, url: str = SENTEVAL_URL
+) -> tuple[list[Task], list[str]]:
     """The tasks asked for, in the papers' order, and the names of those that the corpus does not have.
 
     A task asked for by name must be there; one that only belongs to a group asked for may be missing.
 
     Args:
-        data: `controlled`, `senteval`, or a folder of SentEval files.
+        data: `controlled`, `senteval`, a folder or file as in `tasks.offers`, or a corpus of an installed package.
         wanted: names, titles, aliases or groups.
         limit: at most this many sentences of each split; 0 takes all.
+        narrator: who tells how far it is.
+        url: where the official files are fetched from.
 
     Raises:
         InputError: an unknown task, a folder or file that is missing or faulty, or nothing to probe.
     """
-    specs = find_specs(wanted)
+    narrator = narrator or Narrator(quiet=True)
+    if data == "senteval":
+        fetch_files([spec.name for spec in find_specs(wanted)], OFFICIAL_FOLDER, url, narrator)
+    readers = list_readers(data)
+    specs, absent = choose_tasks(data, wanted, [spec for spec, _ in readers.values()])
+    tasks = []
+    with narrator.stage("tasks", len(specs), "tasks") as advance:
+        for spec in specs:
+            tasks.append(_limited(readers[spec.name][1](), limit))
+            advance(1)
+    return tasks, absent
+
+
+def list_readers(data: str) -> Mapping[str, tuple[TaskSpec, Reader]]:
+    """What a source offers: by name, what the task is and the function that reads or makes it.
+
+    Raises:
+        InputError: there is no such source, or two of its files stand for one task.
+    """
     if data == "controlled":
-        made = resolve("tasks", "controlled")([spec.name for spec in specs])
-        return [_limited(made[spec.name], limit) for spec in specs], []
-    folder = find_folder(data)
-    present = [spec for spec in specs if (folder / f"{spec.name}.txt").is_file()]
-    absent = [spec.name for spec in specs if spec not in present]
-    by_name = set(absent) & {
-        spec.name for name in wanted for spec in find_specs([name]) if len(find_specs([name])) == 1
-    }
-    if by_name or not present:
-        missing = sorted(by_name) or absent
-        known = [spec.name for spec in SENTEVAL_TASKS if (folder / f"{spec.name}.txt").is_file()]
-        raise InputError(f"{folder}: no {missing[0]}.txt; tasks there: {', '.join(known) or 'none'}")
-    return [_limited(read_task(folder / f"{spec.name}.txt", spec), limit) for spec in present], absent
+        load = resolve("tasks", data)
+        return {spec.name: (spec, lambda name=spec.name: load([name])[name]) for spec in SENTEVAL_TASKS}
+    if data in names("tasks") and data != "senteval":
+        return {name: (task.spec, lambda task=task: task) for name, task in resolve("tasks", data)(["all"]).items()}
+    return {offer.spec.name: (offer.spec, offer.read) for offer in list_offers(find_source(data))}
 
 
-def find_folder(data: str) -> Path:
-    """The folder that `--data` names.
+def choose_tasks(data: str, wanted: Sequence[str], offered: Sequence[TaskSpec]) -> tuple[list[TaskSpec], list[str]]:
+    """Those of the offered tasks that are wanted, and the names of the wanted ones that are missing.
+
+    Of a family of tasks that the source has nothing of, none is missing unless it was asked for by name.
+
+    Raises:
+        InputError: an unknown task, one asked for by name that is missing, or nothing left.
+    """
+    there = {spec.name for spec in offered}
+    if not there:
+        raise InputError(
+            f"{data}: holds no tasks; expected NAME.txt in SentEval's form, NAME.csv, .tsv, .parquet or .jsonl"
+        )
+    papers = [spec for family in _FAMILIES for spec in family]
+    known = [*papers, *(spec for spec in offered if spec not in papers)]
+    specs = find_specs(wanted, known)
+    demanded = {found[0].name for name in wanted if len(found := find_specs([name], known)) == 1}
+    present = [spec for spec in specs if spec.name in there]
+    missing = [spec.name for spec in specs if spec.name not in there]
+    lost = [name for name in missing if name in demanded] or ([] if present else missing)
+    if lost:
+        expected = " and ".join(_FILES.get(lost[0], [f"{lost[0]}.txt"]))
+        found = ", ".join(spec.name for spec in known if spec.name in there) or "none"
+        raise InputError(f"{data}: no {expected}; tasks there: {found}")
+    begun = {spec.name for family in _FAMILIES for spec in family if there & {one.name for one in family}}
+    return present, [name for name in missing if name in begun]
+
+
+def find_source(data: str) -> Path:
+    """The folder or file that `--data` names.
 
     Raises:
         InputError: there is none.
     """
-    folder = OFFICIAL_FOLDER if data == "senteval" else Path(data)
-    if folder.is_dir():
-        return folder
-    if data == "senteval":
-        raise InputError(
-            f"{folder}: no such folder; copy the ten files of data/probing from the SentEval repository "
-            "(facebookresearch/SentEval) there"
-        )
-    raise InputError(f"--data {data}: no such folder; expected controlled, senteval, or a folder of SentEval files")
+    path = OFFICIAL_FOLDER if data == "senteval" else Path(data).expanduser()
+    if path.exists():
+        return path
+    builtin = ", ".join(names("tasks"))
+    near = [name for name in names("tasks") if fold_name(name) == fold_name(data)]
+    hint = f"did you mean {near[0]}?" if near else f"expected {builtin}, or a folder of task files (see data/README.md)"
+    raise InputError(f"--data {data}: no such folder; {hint}")
 
 
 def _limited(task: Task, limit: int) -> Task:
-    return limit_task(task, limit) if limit else task
+    limited = limit_task(task, limit) if limit else task
+    if limited.folds and len(set(limited.splits["test"].texts)) < N_FOLDS:
+        raise InputError(f"task {task.name}: {task.folds}-fold cross-validation needs at least {N_FOLDS} sentences")
+    return limited
