@@ -48,7 +48,12 @@ class ScalarMix(nn.Module):
     def __init__(self, n_layers: int, *, scale: bool = True, norm: bool = False, dropout: float = 0.0):
         super().__init__()
         self.logits = nn.Parameter(torch.zeros(n_layers))
-        self.gamma = nn.Parameter(torch.ones(()), requires_grad=scale)
+        self.gamma: Tensor
+        # A buffer where it is not learned: loading a checkpoint would switch the gradient of a parameter on again.
+        if scale:
+            self.gamma = nn.Parameter(torch.ones(()))
+        else:
+            self.register_buffer("gamma", torch.ones(()))
         self.norm = norm
         self.dropout = dropout
 

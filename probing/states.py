@@ -13,12 +13,12 @@ from probing.records import Text
 
 @dataclass(frozen=True)
 class Tokens:
-    """Tokenised texts, unpadded, in the order given."""
+    """Tokenised texts, unpadded and so of several lengths, in the order given."""
 
-    ids: tuple[Int[np.ndarray, " tokens"], ...]
-    types: tuple[Int[np.ndarray, " tokens"], ...]
+    ids: tuple[Int[np.ndarray, " _tokens"], ...]
+    types: tuple[Int[np.ndarray, " _tokens"], ...]
     """Segment of each token: 0, or 1 for the second of a pair."""
-    special: tuple[Bool[np.ndarray, " tokens"], ...]
+    special: tuple[Bool[np.ndarray, " _tokens"], ...]
     """True where the token is [CLS], [SEP] or their like."""
     truncated: Bool[np.ndarray, " sentences"]
     """True where the text was longer than the encoder's limit and lost its end."""

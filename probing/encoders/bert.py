@@ -11,8 +11,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_model, load_tokenizer
-from probing.records import Text
+from probing.encoders.checkpoints import Checkpoint, find_checkpoint, is_pooler, load_model, load_tokenizer
+from probing.records import InputError, Text
 from probing.states import HiddenStates, Tokens
 
 _UNBOUNDED = 1_000_000
@@ -55,14 +55,16 @@ class TransformerEncoder:
         self.dtype = choose_dtype(dtype, self.device)
         self.hidden_size = int(model.config.hidden_size)
         self.layer_names = name_layers(model)
-        self.max_length = min(max_length or _UNBOUNDED, find_limit(model, tokenizer))
+        self.max_length = choose_limit(max_length, model, tokenizer)
         self.model = model.eval().requires_grad_(False)
         self.model.to(torch.device(self.device), getattr(torch, self.dtype))  # pyright: ignore
         self._tokenizer = tokenizer.backend_tokenizer
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.max_length)
         self._pad_id = int(model.config.pad_token_id or 0)
-        self._takes_types = "token_type_ids" in tokenizer.model_input_names
+        # DistilBERT's tokenizer gives segments that the model does not take; DeBERTa's has no table for them.
+        knows_types = getattr(model.config, "type_vocab_size", 0) > 1
+        self._takes_types = knows_types and "token_type_ids" in tokenizer.model_input_names
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
         """Tokens of each text, cut to `max_length`; an empty text keeps its special tokens only."""
@@ -100,11 +102,13 @@ def build(checkpoint: str, *, seed: int = 0, **options: Any) -> TransformerEncod
 
 
 def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> str:
-    """SHA-256 over the architecture, every tensor by name, and the tokenizer: equal states have equal digests."""
+    """SHA-256 over the architecture, every tensor that a state reads, and the tokenizer: equal if states are."""
     digest = sha256(type(model).__name__.encode())
     architecture = {key: value for key, value in model.config.to_dict().items() if key not in _NOT_ARCHITECTURE}
     digest.update(json.dumps(architecture, sort_keys=True, default=str).encode())
     for name, tensor in sorted(model.state_dict().items()):
+        if is_pooler(name):
+            continue
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     digest.update(tokenizer.backend_tokenizer.to_str().encode())
@@ -141,6 +145,19 @@ def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> in
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     padding = getattr(table, "padding_idx", None)
     return min(tokenizer.model_max_length, positions if padding is None else positions - padding - 1)
+
+
+def choose_limit(max_length: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
+    """The limit asked for, or the encoder's own where that is smaller or 0 was asked for.
+
+    Raises:
+        InputError: it leaves no room for a word of a sentence pair beside the special tokens.
+    """
+    limit = min(max_length or _UNBOUNDED, find_limit(model, tokenizer))
+    least = tokenizer.backend_tokenizer.num_special_tokens_to_add(is_pair=True) + 1
+    if limit < least:
+        raise InputError(f"--max-length {limit}: special tokens and one word take {least}; expected at least that")
+    return limit
 
 
 def _pad(rows: Sequence[np.ndarray], value: int | bool) -> "Int[Tensor, 'batch tokens'] | Bool[Tensor, 'batch tokens']":

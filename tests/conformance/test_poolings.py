@@ -1,0 +1,86 @@
+"""What every pooling must hold to."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from probing.registry import names, resolve
+
+BATCH, TOKENS, HIDDEN = 4, 6, 5
+
+
+@pytest.fixture(params=names("poolings"))
+def pool(request):
+    return resolve("poolings", request.param)
+
+
+def draw(seed=0, dtype=torch.float32):
+    generator = torch.Generator().manual_seed(seed)
+    states = torch.randn(BATCH, TOKENS, HIDDEN, generator=generator).to(dtype)
+    lengths = torch.tensor([6, 4, 1, 3])
+    return states, torch.arange(TOKENS) < lengths[:, None]
+
+
+def test_gives_one_float32_vector_per_sentence(pool):
+    for dtype in (torch.float32, torch.bfloat16):
+        pooled = pool(*draw(dtype=dtype))
+        assert pooled.shape == (BATCH, HIDDEN)
+        assert pooled.dtype == torch.float32
+
+
+def test_padding_is_never_pooled(pool):
+    states, positions = draw()
+    for filling in (1e9, -1e9, float("nan"), float("inf")):
+        if pool.__name__ == "pool_mean" and not np.isfinite(filling):
+            continue  # 0 * inf: an encoder gives finite states at padding, which is a conformance test of its own
+        filled = states.masked_fill(~positions[..., None], filling)
+        torch.testing.assert_close(pool(filled, positions), pool(states, positions), rtol=0, atol=0)
+
+
+def test_padding_length_does_not_matter(pool):
+    states, positions = draw()
+    longer = torch.cat([states, torch.randn(BATCH, 3, HIDDEN)], dim=1)
+    padded = torch.cat([positions, torch.zeros(BATCH, 3, dtype=torch.bool)], dim=1)
+    # A longer sum is grouped otherwise: one rounding or two of float32.
+    torch.testing.assert_close(pool(longer, padded), pool(states, positions), rtol=1e-6, atol=1e-6)
+
+
+def test_some_position_that_is_read_does_matter(pool):
+    states, positions = draw()
+    moved = states.clone()
+    moved[:, 0] += 10
+    assert not torch.equal(pool(moved, positions), pool(states, positions))
+
+
+def test_input_is_not_changed(pool):
+    states, positions = draw()
+    before = states.clone(), positions.clone()
+    pool(states, positions)
+    assert torch.equal(states, before[0])
+    assert torch.equal(positions, before[1])
+
+
+def test_a_sentence_of_one_token_is_that_token(pool):
+    states, positions = draw()
+    torch.testing.assert_close(pool(states, positions)[2], states[2, 0], rtol=0, atol=0)
+
+
+def test_batch_order_only_orders_the_vectors(pool):
+    states, positions = draw()
+    order = torch.tensor([2, 0, 3, 1])
+    torch.testing.assert_close(pool(states[order], positions[order]), pool(states, positions)[order], rtol=0, atol=0)
+
+
+@given(seed=st.integers(0, 2**31), length=st.integers(1, TOKENS), scale=st.floats(0.25, 100))
+def test_scales_with_the_states(seed, length, scale):
+    """Pooling of c * states is c * pooling, c > 0: no pooling brings in a scale of its own."""
+    states, _ = draw(seed)
+    positions = (torch.arange(TOKENS) < length).expand(BATCH, TOKENS)
+    for name in names("poolings"):
+        pool = resolve("poolings", name)
+        # Two float32 roundings of the product against one of the sum.
+        torch.testing.assert_close(
+            pool(scale * states, positions), scale * pool(states, positions), rtol=1e-4, atol=1e-4
+        )

@@ -1,0 +1,50 @@
+"""No network; shapes in signatures are checked; tiny encoders are written once."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+from jaxtyping import install_import_hook
+
+install_import_hook(["probing", "analysis"], "beartype.beartype")
+
+import pytest  # noqa: E402
+
+from probing.registry import names  # noqa: E402
+from tests.helpers import ARCHITECTURES, save_encoder  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def tiny_folders(tmp_path_factory):
+    """Function: the folder of a tiny encoder of some architecture, made when it is first asked for."""
+    made = {}
+
+    def find(architecture="bert"):
+        if architecture not in made:
+            made[architecture] = save_encoder(tmp_path_factory.mktemp(architecture), architecture)
+        return made[architecture]
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tiny_folders):
+    """The folder of a tiny BERT."""
+    return tiny_folders("bert")
+
+
+@pytest.fixture(params=ARCHITECTURES)
+def architecture(request):
+    """Every architecture that must load."""
+    return request.param
+
+
+def pytest_addoption(parser):
+    parser.addoption("--encoder", help="run the conformance of encoders on this one alone")
+
+
+def pytest_generate_tests(metafunc):
+    if "encoder_name" in metafunc.fixturenames:
+        one = metafunc.config.getoption("--encoder")
+        metafunc.parametrize("encoder_name", [one] if one else names("encoders"))

@@ -1,0 +1,204 @@
+"""Tiny encoders and tasks, built here and not downloaded."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from transformers import (
+    AlbertConfig,
+    AutoModel,
+    BertConfig,
+    DebertaV2Config,
+    DistilBertConfig,
+    ElectraConfig,
+    ModernBertConfig,
+    PreTrainedTokenizerFast,
+    RobertaConfig,
+    XLMRobertaConfig,
+)
+
+from probing.records import Split, Task, TaskSpec
+from probing.tasks.senteval import format_rows
+
+HIDDEN = 8
+N_LAYERS = 2
+LIMIT = 16
+"""Longest input of every tiny encoder, in tokens, special tokens included."""
+NAMES = ("ada", "ben", "cleo", "dan", "eva")
+VERBS = ("sees", "saw", "knows", "knew", "likes", "liked")
+THINGS = ("dogs", "dog", "cats", "cat", "trees", "tree")
+FILLERS = ("today", "often", "here", "now")
+WORDS = (*NAMES, *VERBS, *THINGS, *FILLERS, "the", "a", ".")
+
+SIZES = {
+    "hidden_size": HIDDEN,
+    "num_hidden_layers": N_LAYERS,
+    "num_attention_heads": 2,
+    "intermediate_size": 16,
+    "max_position_embeddings": LIMIT,
+}
+ROBERTA_SIZES = SIZES | {"max_position_embeddings": LIMIT + 2, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2}
+"""RoBERTa's table of positions begins at pad_token_id + 1, so that it holds two rows that no token can use."""
+
+
+def build_word_tokenizer(words=WORDS):
+    """BERT's kind: WordPiece, lower case, [CLS] first ... [SEP] [SEP], [PAD] = 0."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters, *(f"##{letter}" for letter in letters)]
+    vocab = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
+    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = decoders.WordPiece()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS]:0 $A:0 [SEP]:0",
+        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])],
+    )
+    return tokenizer, {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+
+
+def build_byte_tokenizer():
+    """RoBERTa's kind: bytes, merged into the words known; <s> first </s> </s> second </s>, <pad> = 1."""
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocab = {piece: number for number, piece in enumerate(["<s>", "<pad>", "</s>", "<unk>", *alphabet])}
+    merges = []
+    for word in WORDS:
+        built = "Ġ"
+        for letter in word:
+            merges.append((built, letter))
+            built += letter
+            vocab.setdefault(built, len(vocab))
+    tokenizer = Tokenizer(models.BPE(vocab, list(dict.fromkeys(merges)), unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    return tokenizer, {"pad_token": "<pad>", "unk_token": "<unk>", "cls_token": "<s>", "sep_token": "</s>"}
+
+
+TYPED = ("input_ids", "token_type_ids", "attention_mask")
+UNTYPED = ("input_ids", "attention_mask")
+
+ARCHITECTURES = {
+    "bert": (BertConfig, SIZES, build_word_tokenizer, TYPED),
+    "roberta": (RobertaConfig, ROBERTA_SIZES, build_byte_tokenizer, UNTYPED),
+    "xlm_roberta": (XLMRobertaConfig, ROBERTA_SIZES, build_byte_tokenizer, UNTYPED),
+    "distilbert": (
+        DistilBertConfig,
+        {"dim": HIDDEN, "n_layers": N_LAYERS, "n_heads": 2, "hidden_dim": 16, "max_position_embeddings": LIMIT},
+        build_word_tokenizer,
+        TYPED,  # as its published tokenizers, though the model takes none
+    ),
+    "electra": (ElectraConfig, SIZES | {"embedding_size": 6}, build_word_tokenizer, TYPED),
+    "deberta_v2": (
+        DebertaV2Config,
+        SIZES | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"], "position_buckets": 8}
+        | {"type_vocab_size": 0},
+        build_word_tokenizer,
+        TYPED,
+    ),
+    "modernbert": (
+        ModernBertConfig,
+        SIZES | {"local_attention": 4, "global_attn_every_n_layers": 2}
+        | {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3},
+        build_word_tokenizer,
+        UNTYPED,
+    ),
+    "albert": (
+        AlbertConfig,
+        SIZES | {"embedding_size": 6, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3},
+        build_word_tokenizer,
+        TYPED,
+    ),
+}  # fmt: skip
+"""Configuration class, sizes, tokenizer and inputs of each architecture that must load."""
+
+
+def build_config(architecture, **changes):
+    """The configuration of a tiny encoder."""
+    config_class, sizes, make_tokenizer, _ = ARCHITECTURES[architecture]
+    return config_class(vocab_size=make_tokenizer()[0].get_vocab_size(), **(sizes | changes))
+
+
+def build_model(architecture="bert", *, seed=0, **changes):
+    """A tiny encoder with random weights, biases and norms included: no parameter is left at 0 or 1."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModel.from_config(build_config(architecture, **changes))
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(0.2 * torch.randn_like(parameter))
+    return model.eval()
+
+
+def save_tokenizer(folder: Path, architecture="bert", make_tokenizer=None, limit=LIMIT):
+    """Write the tokenizer of an architecture into a folder."""
+    _, _, usual, inputs = ARCHITECTURES[architecture]
+    tokenizer, tokens = (make_tokenizer or usual)()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=limit, model_input_names=list(inputs), **tokens
+    )
+    fast.save_pretrained(folder)
+
+
+def save_encoder(folder: Path, architecture="bert", *, seed=0, **changes) -> Path:
+    """Write a tiny encoder and its tokenizer into a folder, as `save_pretrained` does."""
+    build_model(architecture, seed=seed, **changes).save_pretrained(folder)
+    save_tokenizer(folder, architecture)
+    return folder
+
+
+def draw_sentences(n, rng):
+    """Distinct sentences of several lengths: a name, a verb, a thing, some more."""
+    sentences = {}
+    while len(sentences) < n:
+        parts = [rng.choice(NAMES), rng.choice(VERBS), rng.choice(["the", "a"]), rng.choice(THINGS)]
+        parts += list(rng.choice(FILLERS, size=rng.integers(0, 5)))
+        sentences[" ".join([*parts, "."])] = None
+    return list(sentences)
+
+
+LABELLERS = {
+    "past_present": lambda sentence: "PAST" if sentence.split()[1] in {"saw", "knew", "liked"} else "PRES",
+    "obj_number": lambda sentence: "NNS" if sentence.split()[3] in {"dogs", "cats", "trees"} else "NN",
+    "sentence_length": lambda sentence: str(len(sentence.split()) // 3),
+}
+
+
+def build_task(name="past_present", n=(60, 20, 20), seed=0) -> Task:
+    """A tiny task whose labels can be read off the sentences."""
+    label = LABELLERS[name]
+    sentences = draw_sentences(sum(n), np.random.default_rng(seed))
+    classes = tuple(sorted({label(sentence) for sentence in sentences}))
+    borders = np.cumsum([0, *n])
+    splits = {}
+    for split, start, stop in zip(("train", "dev", "test"), borders, borders[1:], strict=False):
+        chosen = sentences[start:stop]
+        splits[split] = Split(
+            tuple((sentence,) for sentence in chosen), np.array([classes.index(label(sentence)) for sentence in chosen])
+        )
+    return Task(TaskSpec(name, name, "semantic"), classes, splits, origin="tiny")
+
+
+def write_task(folder: Path, task: Task) -> None:
+    """Write a task as a SentEval file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = [
+        (name, task.classes[label], text[0])
+        for name, split in task.splits.items()
+        for text, label in zip(split.texts, split.labels, strict=True)
+    ]
+    (folder / f"{task.name}.txt").write_text(format_rows(rows))
+
+
+def draw_stack(n_layers=3, n=60, hidden=5, n_classes=3, seed=0, signal=1.0, dtype=np.float32):
+    """Random vectors whose class means differ, less from layer to layer: stack and labels."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(n) % n_classes
+    rng.shuffle(labels)
+    centres = rng.normal(size=(n_layers, n_classes, hidden)) * (signal / (1 + np.arange(n_layers)))[:, None, None]
+    stack = rng.normal(size=(n_layers, n, hidden)) + centres[:, labels]
+    return stack.astype(dtype), labels

