@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import numpy as np
 from jaxtyping import Int
 
+from probing import __version__
 from probing.cells import Cell, compute_cell
 from probing.progress import Narrator
 from probing.records import SPLITS, CellResult, Failure, LayerStack, Task, Text
@@ -36,7 +36,7 @@ class Encoded:
 
     def key(self, cell: Cell) -> str:
         """What the numbers of a cell depend on beside the settings."""
-        identity = [self.encoder.digest, self.encoder.dtype, self.encoder.max_length, version("bermo-probing")]
+        identity = [self.encoder.digest, self.encoder.dtype, self.encoder.max_length, __version__]
         return digest_json([identity, digest_task(cell.task), self.layers])
 
 
@@ -103,4 +103,6 @@ def digest_task(task: Task) -> str:
         [task.name, task.classes]
         + [[text_key(text).hex() for text in task.splits[split].texts] for split in SPLITS]
         + [task.splits[split].labels.tolist() for split in SPLITS]
+        + [task.folds, task.spec.metrics]
+        + [targets.tolist() for split in SPLITS if (targets := task.splits[split].targets) is not None]
     )
