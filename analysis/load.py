@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from probing.records import InputError, LayerWeight, Score
+from probing.records import GradientNorm, InputError, LayerWeight, Score, column_names
 
 PREDICTION_TYPES: Mapping[str, object] = {
     "task": str,
@@ -42,6 +42,8 @@ class Run:
     """Columns are `PREDICTION_TYPES`."""
     settings: Mapping[str, Any]
     manifest: Mapping[str, Any]
+    gradients: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(GradientNorm)))
+    """Columns are the fields of `probing.records.GradientNorm`; no rows where none were measured."""
 
     @property
     def name(self) -> str:
@@ -57,6 +59,8 @@ def load_run(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     _check_folder(folder)
+    gradients = folder / "gradient_norms.parquet"
+    measured = {"gradients": _read_table(gradients, _types_of(GradientNorm))} if gradients.is_file() else {}
     return Run(
         folder,
         scores=_read_scores(folder / "scores.parquet"),
@@ -64,6 +68,7 @@ def load_run(folder: Path | str) -> Run:
         predictions=_read_table(folder / "predictions.parquet", PREDICTION_TYPES),
         settings=_read_json(folder / "settings.json"),
         manifest=_read_json(folder / "manifest.json"),
+        **measured,
     )
 
 
