@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,15 +10,19 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from probing.controls import CONTROLS
+from probing.partition import plan_rounds
 from probing.randomness import stream
-from probing.records import SPLITS, CellResult, LayerStack, LayerWeight, Predictions, Score, Task
+from probing.records import SPLITS, CellResult, LayerStack, LayerWeight, Predictions, Score, Split, Task
 from probing.registry import resolve
+from probing.scores.graded import expect_scores, spread_scores
 from probing.scores.uncertainty import means_with_intervals, score_with_interval
 from probing.scores.usable_information import pointwise_information
 from probing.settings import RunSettings
 from probing.states import Encoder
 
 NO_LAYER = -1
+_LEAST_LOG = -300.0
+"""In place of the logarithm of 0."""
 PROTOCOL = "modern"
 
 
@@ -44,8 +48,20 @@ class Reading:
 
     layer: int
     layer_name: str
-    hyperparameters: Mapping[str, float]
+    hyperparameters: Mapping[str, float | list[float]]
+    """In a cross-validation, a list of what was chosen in each round."""
     converged: bool
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The probes of a cell, one for each round, and what they say."""
+
+    probes: Sequence[Any]
+    read: Mapping[str, Sequence[Float[np.ndarray, "_sentences classes"]]]
+    """Of `dev` and `test`: the log probabilities (nats) by each reading, every sentence's from its own round."""
+    seconds: float
+    """Spent on fitting."""
 
 
 def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
@@ -59,13 +75,17 @@ def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -
 
 
 def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
-    """The cells of one control, task by task, for the first seed of the run."""
+    """The cells of one control, task by task, for the first seed of the run.
+
+    Graded tasks are not relabelled: scores have no classes to draw from.
+    """
     control, seed = CONTROLS[name], settings.seeds[0]
     relabel = resolve("relabellings", control.relabelling) if control.relabelling else None
     mixes = encoder.mixes_layers and not control.embeddings_only
     return [
         Cell(relabel(task, seed) if relabel else task, representation, name, seed)
         for task in tasks
+        if not (relabel and task.graded)
         for representation in (("layer", "scalar_mix") if mixes else ("layer",))
     ]
 
@@ -88,26 +108,69 @@ def compute_cell(
         stack: pooled vectors of all layers and sentences.
         rows: where each split's sentences stand in the stack.
     """
-    start = time.perf_counter()
     layers = choose_layers(cell, settings, encoder.layer_names, layers)
-    vectors = {split: stack.values[np.array(layers)[:, None], rows[split]] for split in SPLITS}
-    labels = {split: cell.task.splits[split].labels for split in SPLITS}
-    probe = make_probe(cell, settings, encoder.device)
-    probe.fit(vectors["train"], labels["train"], vectors["dev"], labels["dev"])
-    seconds = time.perf_counter() - start
+    fit = fit_rounds(cell, settings, encoder.device, layers, stack, rows)
     scores, predictions = [], {}
-    readings = list(describe_readings(cell, probe, layers, encoder.layer_names))
-    read = {split: list(probe.read(vectors[split])) for split in ("dev", "test")}
+    readings = list(describe_readings(cell, fit.probes, layers, encoder.layer_names))
     for split in ("dev", "test"):
-        for reading, log_probabilities in zip(readings, read[split], strict=True):
-            said = read_predictions(log_probabilities, labels[split])
-            scores.append(score_reading(cell, reading, split, said, settings, encoder, seconds))
+        for reading, log_probabilities in zip(readings, fit.read[split], strict=True):
+            said = read_predictions(log_probabilities, cell.task.splits[split])
+            for metric in cell.task.spec.metrics:
+                scores.append(score_reading(cell, reading, split, metric, said, settings, encoder, fit.seconds))
             if split == "test":
                 predictions[f"{cell.representation}/{reading.layer}"] = said
-    if cell.representation != "none":
-        scores += measure_information(cell, read, scores[len(readings) :])
-    weights = weigh_layers(cell, probe, layers, settings.model, encoder) if cell.representation == "scalar_mix" else []
+    if cell.representation != "none" and not cell.task.graded:
+        scored = [score for score in scores if (score.split, score.metric) == ("test", cell.task.spec.metric)]
+        scores += measure_information(cell, fit.read, scored)
+    mixed = cell.representation == "scalar_mix"
+    weights = weigh_layers(cell, fit.probes, layers, settings.model, encoder) if mixed else []
     return CellResult(scores, weights, predictions)
+
+
+def fit_rounds(
+    cell: Cell,
+    settings: RunSettings,
+    device: str,
+    layers: Sequence[int],
+    stack: LayerStack,
+    rows: Mapping[str, Int[np.ndarray, " sentences"]],
+) -> Fit:
+    """Fit a probe in every round of the task: one round where the splits are fixed, else one for each fold."""
+    targets = {split: encode_labels(cell.task.splits[split], len(cell.task.classes)) for split in SPLITS}
+    probes, seconds, said = [], 0.0, {"dev": [], "test": []}
+    for chosen in plan_rounds(cell.task):
+        vectors = {split: stack.values[np.array(layers)[:, None], rows[split][chosen[split]]] for split in SPLITS}
+        labels = {split: targets[split][chosen[split]] for split in SPLITS}
+        start = time.perf_counter()
+        probe = make_probe(cell, settings, device)
+        probe.fit(vectors["train"], labels["train"], vectors["dev"], labels["dev"])
+        seconds += time.perf_counter() - start
+        probes.append(probe)
+        for split, parts in said.items():
+            parts.append((chosen[split], list(probe.read(vectors[split]))))
+    read = {split: join_rounds(parts, len(targets[split]), len(cell.task.classes)) for split, parts in said.items()}
+    return Fit(probes, read, seconds)
+
+
+def encode_labels(
+    split: Split, n_classes: int
+) -> Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"]:
+    """What a probe is to learn: class indices or, in a graded task, class probabilities."""
+    return split.labels if split.targets is None else spread_scores(split.targets, n_classes)
+
+
+def join_rounds(
+    parts: Sequence[tuple[Int[np.ndarray, " _rows"], Sequence[Float[np.ndarray, "_rows _classes"]]]],
+    n_sentences: int,
+    n_classes: int,
+) -> list[Float[np.ndarray, "sentences classes"]]:
+    """What each reading says of all sentences; a class that a round's training lacked has probability 0 there."""
+    n_readings = len(parts[0][1])
+    joined = [np.full((n_sentences, n_classes), -np.inf, dtype=np.float32) for _ in range(n_readings)]
+    for rows, said in parts:
+        for whole, one in zip(joined, said, strict=True):
+            whole[rows, : one.shape[1]] = one
+    return joined
 
 
 def choose_layers(
@@ -146,36 +209,56 @@ def make_probe(cell: Cell, settings: RunSettings, device: str) -> Any:
     return resolve("probes", settings.probe)(device=device)
 
 
-def describe_readings(cell: Cell, probe: Any, layers: Sequence[int], layer_names: Sequence[str]) -> Iterator[Reading]:
-    """What the readings of a fitted probe are, in its order."""
+def describe_readings(
+    cell: Cell, probes: Sequence[Any], layers: Sequence[int], layer_names: Sequence[str]
+) -> Iterator[Reading]:
+    """What the readings of fitted probes are, in their order."""
     if cell.representation == "none":
         yield Reading(NO_LAYER, "none", {}, True)
     elif cell.representation == "scalar_mix":
-        chosen = {"strength": float(probe.strength_), "gamma": probe.gamma_}
-        yield Reading(NO_LAYER, "scalar mix", chosen, bool(probe.converged_))
+        chosen = {
+            "strength": _one_or_all(probe.strength_ for probe in probes),
+            "gamma": _one_or_all(probe.gamma_ for probe in probes),
+        }
+        yield Reading(NO_LAYER, "scalar mix", chosen, all(bool(probe.converged_) for probe in probes))
     else:
         for number, layer in enumerate(layers):
-            chosen = {"strength": float(probe.strength_[number])}
-            yield Reading(layer, layer_names[layer], chosen, bool(probe.converged_[number]))
+            chosen = {"strength": _one_or_all(probe.strength_[number] for probe in probes)}
+            yield Reading(layer, layer_names[layer], chosen, all(bool(probe.converged_[number]) for probe in probes))
 
 
-def read_predictions(
-    log_probabilities: Float[np.ndarray, "sentences classes"], labels: Int[np.ndarray, " sentences"]
-) -> Predictions:
-    """What a reading says of some sentences."""
-    given = log_probabilities[np.arange(len(labels)), labels].astype(np.float32)
-    return Predictions(labels, log_probabilities.argmax(axis=1), given)
+def _one_or_all(values: Iterable[Any]) -> float | list[float]:
+    numbers = [float(value) for value in values]
+    return numbers[0] if len(numbers) == 1 else numbers
+
+
+def read_predictions(log_probabilities: Float[np.ndarray, "sentences classes"], split: Split) -> Predictions:
+    """What a reading says of the texts of a split."""
+    if split.targets is None:
+        given = log_probabilities[np.arange(len(split)), split.labels].astype(np.float32)
+        return Predictions(split.labels, log_probabilities.argmax(axis=1), given)
+    wanted = spread_scores(split.targets, log_probabilities.shape[1])
+    given = np.where(wanted > 0, wanted * np.maximum(log_probabilities, _LEAST_LOG), 0).sum(axis=1)
+    return Predictions(split.targets, expect_scores(log_probabilities), given.astype(np.float32))
 
 
 def score_reading(
-    cell: Cell, reading: Reading, split: str, said: Predictions, settings: RunSettings, encoder: Encoder, seconds: float
+    cell: Cell,
+    reading: Reading,
+    split: str,
+    metric: str,
+    said: Predictions,
+    settings: RunSettings,
+    encoder: Encoder,
+    seconds: float,
 ) -> Score:
-    """Score one reading on one split, with its interval."""
+    """Score one reading on one split by one metric, with its interval."""
     spec = cell.task.spec
     # One stream per task and split: all readings are resampled alike.
     rng = stream(0, "interval", spec.name, split)
-    value, low, high = score_with_interval(spec.metric, said.labels, said.predicted, rng)
-    most_frequent = np.bincount(cell.task.splits["train"].labels).argmax()
+    value, low, high = score_with_interval(metric, said.labels, said.predicted, rng)
+    most_frequent = np.full_like(said.predicted, np.bincount(cell.task.splits["train"].labels).argmax())
+    once = np.ones((1, len(most_frequent)), dtype=np.int64)
     return Score(
         model=settings.model,
         checkpoint=encoder.checkpoint,
@@ -191,21 +274,27 @@ def score_reading(
         control=cell.control,
         seed=cell.seed,
         split=split,
-        metric=spec.metric,
+        metric=metric,
         value=float(value),
         ci_low=float(low),
         ci_high=float(high),
         n=len(said.labels),
         n_classes=len(cell.task.classes),
-        majority=float((said.labels == most_frequent).mean()),
+        majority=float(resolve("metrics", metric)(said.labels, most_frequent, once)[0]),
         hyperparameters=json.dumps(dict(reading.hyperparameters)),
         converged=reading.converged,
         seconds=seconds,
     )
 
 
-def weigh_layers(cell: Cell, probe: Any, layers: Sequence[int], model: str, encoder: Encoder) -> list[LayerWeight]:
-    """The layer weights of a fitted mix."""
+def weigh_layers(
+    cell: Cell, probes: Sequence[Any], layers: Sequence[int], model: str, encoder: Encoder
+) -> list[LayerWeight]:
+    """The layer weights of a fitted mix; in a cross-validation, their mean over rounds."""
+    raw, weights, contributions = (
+        np.mean([getattr(probe, name) for probe in probes], axis=0) for name in ("logits_", "weights_", "contribution_")
+    )
+    gamma = float(np.mean([probe.gamma_ for probe in probes]))
     return [
         LayerWeight(
             model=model,
@@ -216,10 +305,10 @@ def weigh_layers(cell: Cell, probe: Any, layers: Sequence[int], model: str, enco
             seed=cell.seed,
             layer=layer,
             layer_name=encoder.layer_names[layer],
-            weight_raw=float(probe.logits_[number]),
-            weight=float(probe.weights_[number]),
-            gamma=probe.gamma_,
-            contribution=float(probe.contribution_[number]),
+            weight_raw=float(raw[number]),
+            weight=float(weights[number]),
+            gamma=gamma,
+            contribution=float(contributions[number]),
         )
         for number, layer in enumerate(layers)
     ]

@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 
-from probing.probes.logistic import block_rows, curvature, eigenbasis, softmax_loss
+from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
 from probing.probes.selection import choose_strength
 from probing.probes.solver import Solution, minimise
 
@@ -52,16 +52,16 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
     def fit(
         self,
         X: Float[np.ndarray, "layers sentences hidden"],
-        y: Int[np.ndarray, " sentences"],
+        y: Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"],
         X_dev: Float[np.ndarray, "layers dev hidden"],
-        y_dev: Int[np.ndarray, " dev"],
+        y_dev: Int[np.ndarray, " dev"] | Float[np.ndarray, "dev classes"],
     ) -> "LinearProbe":
         """Fit every layer at every strength, and keep for each layer the strength that is best on dev.
 
-        Labels are class indices 0 .. classes - 1.
+        Labels are class indices 0 .. classes - 1 or, in a graded task, the probability of each class.
         """
         n_layers, _, hidden = X.shape
-        self.classes_ = np.arange(int(y.max()) + 1)
+        self.classes_ = np.arange(count_classes(torch.from_numpy(y)))
         self.coef_ = np.empty((n_layers, len(self.classes_), hidden), dtype=np.float32)
         self.intercept_ = np.empty((n_layers, len(self.classes_)), dtype=np.float32)
         self.mean_, self.scale_ = np.empty((2, n_layers, hidden), dtype=np.float32)
@@ -122,11 +122,11 @@ class LogisticProblem:
     def __init__(
         self,
         vectors: Float[Tensor, "layers sentences hidden"],
-        labels: Int[Tensor, " sentences"],
+        labels: Labels,
         strengths: Sequence[float],
     ):
         self.labels = labels
-        self.n_classes = int(labels.max()) + 1
+        self.n_classes = count_classes(labels)
         self.strengths = torch.tensor(strengths, dtype=vectors.dtype, device=vectors.device)
         self.mean, self.scale = standardise(vectors)
         gram = torch.einsum("lnh,lng->lhg", vectors, vectors) / len(labels)
@@ -210,11 +210,16 @@ def score_strengths(
     vectors: Float[Tensor, "sentences hidden"],
     coef: Float[Tensor, "strengths classes hidden"],
     intercept: Float[Tensor, "strengths classes"],
-    labels: Int[Tensor, " sentences"],
+    labels: Labels,
 ) -> Float[np.ndarray, " strengths"]:
-    """Accuracy of each strength."""
-    hits = [
-        (torch.addmm(bias, vectors, weights.T).argmax(dim=1) == labels).double().mean().item()
-        for weights, bias in zip(coef, intercept, strict=True)
-    ]
-    return np.array(hits)
+    """Accuracy of each strength; in a graded task, the correlation of expected and true scores."""
+    scores = []
+    for weights, bias in zip(coef, intercept, strict=True):
+        logits = torch.addmm(bias, vectors, weights.T)
+        if labels.ndim == 2:
+            scale = torch.arange(labels.shape[1], dtype=logits.dtype, device=logits.device)
+            pair = torch.stack([logits.softmax(dim=1) @ scale, labels @ scale]).double()
+            scores.append(torch.corrcoef(pair)[0, 1].nan_to_num().item())
+        else:
+            scores.append((logits.argmax(dim=1) == labels).double().mean().item())
+    return np.array(scores)

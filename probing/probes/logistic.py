@@ -15,11 +15,23 @@ def block_rows(n_logits: int) -> int:
     return max(least, min(most, _BLOCK_LOGITS // n_logits))
 
 
+Labels = Int[Tensor, " sentences"] | Float[Tensor, "sentences classes"]
+"""The class index of each sentence; in a graded task, its probability of each class."""
+
+
+def count_classes(labels: Labels) -> int:
+    """How many classes there are."""
+    return labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
+
+
 def softmax_loss(
-    logits: Float[Tensor, "sentences problems classes"], labels: Int[Tensor, " sentences"]
+    logits: Float[Tensor, "sentences problems classes"], labels: Labels
 ) -> tuple[Float[Tensor, " problems"], Float[Tensor, "sentences problems classes"]]:
     """The cross-entropy in nats, summed over sentences, and its gradient by the logits."""
     log_probabilities = F.log_softmax(logits, dim=-1)
+    if labels.ndim == 2:
+        wanted = labels.unsqueeze(1)
+        return -(log_probabilities * wanted).sum(dim=(0, 2)), log_probabilities.exp_() - wanted
     index = labels.view(-1, 1, 1).expand(-1, logits.shape[1], 1)
     losses = -log_probabilities.gather(2, index).sum(dim=(0, 2))
     residuals = log_probabilities.exp_()

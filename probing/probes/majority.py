@@ -16,12 +16,12 @@ class MajorityProbe(ClassifierMixin, BaseEstimator):
     def fit(
         self,
         X: Float[np.ndarray, "layers sentences hidden"],
-        y: Int[np.ndarray, " sentences"],
+        y: Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"],
         X_dev: Float[np.ndarray, "layers dev hidden"] | None = None,
-        y_dev: Int[np.ndarray, " dev"] | None = None,
+        y_dev: Int[np.ndarray, " dev"] | Float[np.ndarray, "dev classes"] | None = None,
     ) -> "MajorityProbe":
-        """Count the classes; labels are class indices 0 .. classes - 1."""
-        counts = np.bincount(y)
+        """Count the classes; labels are class indices 0 .. classes - 1 or the probability of each class."""
+        counts = y.sum(axis=0) if y.ndim == 2 else np.bincount(y)
         self.classes_ = np.arange(len(counts))
         self.shares_ = counts / counts.sum()
         self.converged_ = True

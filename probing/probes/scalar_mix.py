@@ -27,7 +27,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 
 from probing.probes.linear import STRENGTHS, score_strengths
-from probing.probes.logistic import block_rows, curvature, eigenbasis, softmax_loss
+from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
 from probing.probes.selection import choose_strength
 from probing.probes.solver import Solution, minimise
 from probing.randomness import stream
@@ -68,13 +68,13 @@ class ScalarMixProbe(ClassifierMixin, BaseEstimator):
     def fit(
         self,
         X: Float[np.ndarray, "layers sentences hidden"],
-        y: Int[np.ndarray, " sentences"],
+        y: Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"],
         X_dev: Float[np.ndarray, "layers dev hidden"],
-        y_dev: Int[np.ndarray, " dev"],
+        y_dev: Int[np.ndarray, " dev"] | Float[np.ndarray, "dev classes"],
     ) -> "ScalarMixProbe":
         """Fit at every strength, and keep the strength that is best on dev.
 
-        Labels are class indices 0 .. classes - 1.
+        Labels are class indices 0 .. classes - 1 or, in a graded task, the probability of each class.
         """
         problem = MixProblem(torch.tensor(X, device=self.device), torch.tensor(y, device=self.device), self.strengths)
         noise = stream(self.seed, "scalar_mix").normal(scale=_START_NOISE, size=len(X))
@@ -134,11 +134,11 @@ class MixProblem:
     def __init__(
         self,
         vectors: Float[Tensor, "layers sentences hidden"],
-        labels: Int[Tensor, " sentences"],
+        labels: Labels,
         strengths: Sequence[float],
     ):
         self.vectors, self.labels = vectors, labels
-        self.n_classes = int(labels.max()) + 1
+        self.n_classes = count_classes(labels)
         self.strengths = torch.tensor(strengths, dtype=vectors.dtype, device=vectors.device)
         self.mean = vectors.mean(dim=1)
         self.covariance = compute_covariance(vectors, self.mean)

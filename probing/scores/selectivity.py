@@ -50,7 +50,9 @@ def _collect(results: Sequence[CellResult], task: str, control: str) -> Readings
     for result in results:
         for score in result.scores:
             said = result.predictions.get(f"{score.representation}/{score.layer}")
-            if (score.task, score.control, score.split) == (task, control, "test") and said is not None:
+            if said is None or said.labels.dtype.kind == "f":
+                continue  # scores on a scale are not right or wrong
+            if (score.task, score.control, score.split) == (task, control, "test"):
                 found.setdefault((score.representation, score.layer), (score, said))
     return {reading: pair for reading, pair in found.items() if reading[0] != "none"}
 
