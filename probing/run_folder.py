@@ -32,20 +32,36 @@ class RunFolder:
 
     def __init__(self, path: Path, settings: Mapping[str, Any], *, overwrite: bool = False):
         self.path = path
-        if overwrite and (path / "settings.json").is_file():
+        wanted = json.loads(_json(settings))
+        found = self._find_settings(wanted)
+        if overwrite and found:
             shutil.rmtree(path)
-        self._check(settings)
-        write_atomically(path / "settings.json", _json(settings))
+        elif found:
+            self._compare(found, wanted)
+        try:
+            write_atomically(path / "settings.json", _json(settings))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --output") from None
 
-    def _check(self, settings: Mapping[str, Any]) -> None:
+    def _find_settings(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The settings of the run that stands in the folder; empty where nothing stands there."""
         if self.path.is_file():
             raise InputError(f"{self.path}: a file stands where the run folder should be; choose another --output")
         if not self.path.is_dir() or not any(self.path.iterdir()):
-            return
-        if not (self.path / "settings.json").is_file():
+            return {}
+        path = self.path / "settings.json"
+        if not path.is_file():
             raise InputError(f"{self.path}: not empty and no run folder; choose another --output")
-        found = json.loads((self.path / "settings.json").read_text())
-        wanted = json.loads(_json(settings))
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            found = None
+        # Other programs leave a settings.json too: what bears no field of ours is not ours to throw away.
+        if not isinstance(found, dict) or not found.keys() & wanted.keys():
+            raise InputError(f"{path}: not the settings of a run; choose another --output, or remove the folder")
+        return found
+
+    def _compare(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
         changed = [
             f"{name} {found.get(name)!r} -> {wanted.get(name)!r}"
             for name in sorted({*found, *wanted})

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -40,6 +40,7 @@ class HiddenStates:
     """True at special tokens; False at padding."""
 
 
+@runtime_checkable
 class Encoder(Protocol):
     """Text to hidden states of every layer.
 

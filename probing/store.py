@@ -37,7 +37,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def text_key(text: Text) -> bytes:
     """What a text is filed under: a hash of its segments, whose borders count."""
-    return sha256("\0".join(text).encode()).digest()[:_KEY_BYTES]
+    return sha256(json.dumps(text).encode()).digest()[:_KEY_BYTES]
 
 
 def digest_json(value: Any) -> str:
