@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from analysis.frames import ACCURACY
 from analysis.load import Run
 from analysis.significance import (
     holm,
@@ -37,7 +38,7 @@ def compare_all(run: Run, seed: int = 0, control: str = "none") -> pd.DataFrame:
     tasks = summarise_tasks(run, control)
     frames = [compare(run.predictions, tasks, *pair, seed=seed, control=control) for pair in PAIRS]
     whole = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
-    if whole.empty:
+    if whole.empty and (tasks["metric"] == ACCURACY).any():
         raise InputError(f"{run.folder}: no task has two representations to compare")
     return whole
 
@@ -47,7 +48,8 @@ def compare(
 ) -> pd.DataFrame:
     """Accuracy of `first` minus accuracy of `second`, per task that has both, and as a mean by group.
 
-    A group of which some task lacks one of the two has no mean: it would be a mean over other tasks.
+    A group of which some task lacks one of the two has no mean: it would be a mean over other tasks. Neither has a
+    task that another metric heads: what that makes of a sentence is not right or wrong.
 
     Args:
         predictions: as in `Run.predictions`.
@@ -67,7 +69,7 @@ def compare(
     """
     chosen = predictions[predictions["control"] == control]
     rows = dict(list(chosen.groupby(["task", "representation", "layer"], sort=False)))
-    both = tasks[tasks[[first, second]].notna().all(axis=1)].to_dict("records")
+    both = tasks[tasks[[first, second]].notna().all(axis=1) & (tasks["metric"] == ACCURACY)].to_dict("records")
     differences = {
         str(task["task"]): paired_differences(*(_find(rows, task, name) for name in (first, second))) for task in both
     }

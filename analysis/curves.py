@@ -6,13 +6,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.drawing import COLOURS, styled
-from analysis.frames import layer_names
+from analysis.frames import ACCURACY, layer_names, unit_of
 from probing.records import InputError
 
 
 @styled
 def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
-    """Accuracy by layer with its 95 % interval, chance and majority, and the mix as a dotted level.
+    """Score by layer with its 95 % interval, chance and majority, and the mix as a dotted level.
 
     Args:
         scores: from `analysis.frames.mean_scores`.
@@ -36,7 +36,7 @@ def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
         axes.set_visible(False)
     for axes in panels.flat[max(0, len(tasks) - n_columns) : len(tasks)]:
         axes.tick_params(labelbottom=True)
-    figure.supylabel("accuracy x 100 on test")
+    figure.supylabel(f"{unit_of(scores)} x 100 on test")
     figure.supxlabel("layer (emb: embeddings)" if _starts_with_embeddings(names) else "layer")
     handles = {name: line for axes in panels.flat for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4, title=title)
@@ -46,7 +46,8 @@ def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
 def _draw_task(axes: Axes, rows: pd.DataFrame) -> None:
     first = rows.iloc[0]
     layers, mix = (rows[rows["representation"] == name] for name in ("layer", "scalar_mix"))
-    axes.axhline(100 / first["n_classes"], color="#999999", linestyle=":", linewidth=1, label="chance")
+    if first["metric"] == ACCURACY:
+        axes.axhline(100 / first["n_classes"], color="#999999", linestyle=":", linewidth=1, label="chance")
     axes.axhline(100 * first["majority"], color="#999999", linestyle="--", linewidth=1, label="majority")
     colour = COLOURS["last"]
     axes.fill_between(layers["layer"], 100 * layers["ci_low"], 100 * layers["ci_high"], color=colour, alpha=0.25, lw=0)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.drawing import COLOURS, MARKERS, styled
-from analysis.frames import group_spans
+from analysis.frames import group_spans, unit_of
 from analysis.summary import CONTENDERS
 
 _OFFSETS = {"last": -0.22, "best": 0.0, "mix": 0.22}
@@ -56,7 +56,7 @@ def _draw_scores(axes: Axes, tasks: pd.DataFrame, heights: Sequence[float]) -> N
         for name, place in zip(names, places, strict=True):
             _draw_point(axes, name, place, (row[name], row[f"{name}_low"], row[f"{name}_high"]), filled=True)
     axes.scatter(100 * tasks["majority"], heights, marker="|", color="black", s=60)
-    axes.set_xlabel("accuracy x 100 on test, 95 % interval")
+    axes.set_xlabel(f"{unit_of(tasks)} x 100 on test, 95 % interval")
     axes.grid(axis="x")
 
 

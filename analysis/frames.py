@@ -17,8 +17,22 @@ TITLES = {
     "obj_number": "ObjNum",
     "odd_man_out": "SOMO",
     "coordination_inversion": "CoordInv",
+    "mr": "MR",
+    "cr": "CR",
+    "subj": "SUBJ",
+    "mpqa": "MPQA",
+    "sst_2": "SST-2",
+    "sst_5": "SST-5",
+    "trec": "TREC",
+    "mrpc": "MRPC",
+    "cola": "CoLA",
+    "rte": "RTE",
+    "sts_b": "STS-B",
 }
-"""Task key -> the name that papers print, in the order of arXiv 1805.01070. Other tasks are printed by their key."""
+"""Task key -> the name that papers print, in the order of arXiv 1805.01070 and 1803.05449. Others keep their key."""
+
+ACCURACY = "accuracy"
+"""The metric that tables and figures take for granted; any other one stands behind the task's title."""
 
 _KEY = ["task", "group", "representation", "layer", "layer_name"]
 
@@ -26,6 +40,16 @@ _KEY = ["task", "group", "representation", "layer", "layer_name"]
 def title_of(task: str) -> str:
     """The name to print for a task."""
     return TITLES.get(task, task)
+
+
+def unit_of(frame: pd.DataFrame) -> str:
+    """What the values of a frame with a column `metric` are: accuracies, or scores where there are others too."""
+    return ACCURACY if (frame["metric"] == ACCURACY).all() else "score"
+
+
+def headline_metrics(scores: pd.DataFrame) -> pd.Series:
+    """Task -> the metric that heads its tables and figures: that of its first row."""
+    return scores.drop_duplicates("task").set_index("task")["metric"]
 
 
 def order_tasks(frame: pd.DataFrame) -> list[str]:
@@ -44,28 +68,30 @@ def order_tasks(frame: pd.DataFrame) -> list[str]:
 
 
 def mean_scores(
-    scores: pd.DataFrame, split: str = "test", control: str = "none", metric: str = "accuracy"
+    scores: pd.DataFrame, split: str = "test", control: str = "none", metric: str | None = None
 ) -> pd.DataFrame:
     """One row per task and representation: the score averaged over seeds.
 
     The interval's bounds are averaged too: the result is the interval of a typical seed, over test sentences. The
-    majority baseline is the column `majority`, not a row.
+    majority baseline is the column `majority`, not a row. Without a metric, each task has the one that heads it.
 
     Returns:
-        Columns `task title group representation layer layer_name value ci_low ci_high n n_classes majority n_seeds`.
+        Columns `task title metric group representation layer layer_name value ci_low ci_high n n_classes majority
+        n_seeds`.
 
     Raises:
         InputError: no such rows, or rows of several models, poolings or probes, whose mean would mean nothing.
     """
-    rows = scores[(scores["split"] == split) & (scores["control"] == control) & (scores["metric"] == metric)]
+    wanted = scores["task"].map(headline_metrics(scores)) if metric is None else metric
+    rows = scores[(scores["split"] == split) & (scores["control"] == control) & (scores["metric"] == wanted)]
     rows = rows[rows["representation"] != "none"]
     if rows.empty:
-        raise InputError(f"no scores with split {split}, control {control} and metric {metric}")
+        raise InputError(f"no scores with split {split}, control {control} and metric {metric or 'of the task'}")
     _check_alike(rows, ["model", "checkpoint"])
     # The mix has a probe of its own, and a protocol may give a task another one: alike per row of the result.
     _check_alike(rows, ["pooling", "probe", "protocol"], _KEY)
     numbers = dict.fromkeys(("value", "ci_low", "ci_high", "majority"), "mean")
-    rules = {**numbers, "n": "first", "n_classes": "first", "seed": "nunique"}
+    rules = {"metric": "first", **numbers, "n": "first", "n_classes": "first", "seed": "nunique"}
     means = rows.groupby(_KEY, as_index=False, sort=False).agg(rules).rename(columns={"seed": "n_seeds"})
     return _in_order(means)
 
@@ -112,7 +138,12 @@ def group_spans(frame: pd.DataFrame, tasks: Iterable[str]) -> list[tuple[str, in
 
 def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
     rank = {task: number for number, task in enumerate(order_tasks(frame))}
-    frame = frame.assign(title=[title_of(task) for task in frame["task"]], _rank=frame["task"].map(rank))
+    metrics = frame["metric"] if "metric" in frame else [ACCURACY] * len(frame)
+    titles = [
+        title_of(task) + ("" if metric == ACCURACY else f" ({metric.capitalize()})")
+        for task, metric in zip(frame["task"], metrics, strict=True)
+    ]
+    frame = frame.assign(title=titles, _rank=frame["task"].map(rank))
     frame = frame.sort_values(["_rank", "layer"], kind="stable", ignore_index=True).drop(columns="_rank")
     return frame[["task", "title", *frame.columns.drop(["task", "title"])]]
 

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from analysis.drawing import MAP, draw_separators, fit_width, label_groups, label_layers, label_tasks, styled
-from analysis.frames import group_spans, layer_names, title_of
+from analysis.frames import group_spans, layer_names, title_of, unit_of
 from analysis.summary import centre_of_gravity
 from probing.records import InputError
 
@@ -60,7 +60,7 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
     label_groups(panels[0, 0], spans, width)
     label_tasks(panels[-1, 0], [title_of(task) for task in tasks], width)
     _draw_bar(figure, panels[-1, 0], panels[:, 0].tolist(), "colour, per task: majority = 0, the task's best = 1")
-    figure.suptitle(_join(title, "accuracy x 100 on test, by layer"))
+    figure.suptitle(_join(title, f"{unit_of(scores)} x 100 on test, by layer"))
     return figure
 
 

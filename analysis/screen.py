@@ -10,6 +10,7 @@ from rich.text import Text
 
 from analysis.comparisons import compare_all
 from analysis.figures import save_figures
+from analysis.frames import mean_scores, unit_of
 from analysis.load import Run, load_run
 from analysis.summary import summarise
 from analysis.tables import MARK, main_table
@@ -66,8 +67,9 @@ def _title(run: Run | None) -> str | None:
     if run is None:
         return None
     first = run.scores[run.scores["representation"] != "none"].iloc[0]
+    unit = unit_of(mean_scores(run.scores))
     # Escaped: a checkpoint is a path that the user typed, and brackets in it are no markup.
-    return f"{first.model}, {first.checkpoint}, {first.pooling} pooling: accuracy x 100 on test".replace("[", r"\[")
+    return f"{first.model}, {first.checkpoint}, {first.pooling} pooling: {unit} x 100 on test".replace("[", r"\[")
 
 
 def _note(comparisons: pd.DataFrame) -> str:

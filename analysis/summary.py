@@ -34,7 +34,7 @@ def summarise_tasks(run: Run, control: str = "none") -> pd.DataFrame:
     `gravity_contribution` are `centre_of_gravity` of the mix.
 
     Returns:
-        Columns `task title group n n_classes n_seeds majority`; for each of `CONTENDERS` `X X_low X_high X_layer
+        Columns `task title metric group n n_classes n_seeds majority`; for each of `CONTENDERS` `X X_low X_high X_layer
         X_name`; `mix_minus_last mix_minus_best best_minus_last gravity_weight gravity_contribution`.
 
     Raises:
@@ -85,7 +85,7 @@ def _gravity(weights: pd.DataFrame, control: str) -> pd.DataFrame:
 def _summarise_task(rows: pd.DataFrame, last: int, best: int) -> dict[str, object]:
     first = rows.iloc[0]
     single, mix = rows["representation"] == "layer", rows["representation"] == "scalar_mix"
-    row = {name: first[name] for name in ("task", "title", "group", "n", "n_classes", "n_seeds", "majority")}
+    row = {name: first[name] for name in ("task", "title", "metric", "group", "n", "n_classes", "n_seeds", "majority")}
     row |= _contender("last", rows[single & (rows["layer"] == last)])
     row |= _contender("best", rows[single & (rows["layer"] == best)])
     row |= _contender("mix", rows[mix])

@@ -15,7 +15,9 @@ _LATEX |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
 
 
 def main_table(summary: pd.DataFrame, comparisons: pd.DataFrame, interval: str = "bounds") -> pd.DataFrame:
-    """One row per task, a mean after each group, and the overall mean; accuracies times 100, one decimal.
+    """One row per task, a mean after each group, and the overall mean; scores times 100, one decimal.
+
+    A task whose metric is not accuracy has it behind its name, and no interval of its difference.
 
     Args:
         summary: from `analysis.summary.summarise`.
@@ -38,7 +40,11 @@ def main_table(summary: pd.DataFrame, comparisons: pd.DataFrame, interval: str =
         for name in shown:
             cells[heads[name]] = _score(row, name)
             cells |= {"At": row["best_name"] if row["level"] == "task" else ""} if name == "best" else {}
-        cells |= _difference(f"{first.capitalize()} - last", _of_row(compared, row), interval)
+        difference = _difference(f"{first.capitalize()} - last", _of_row(compared, row), interval)
+        cells |= difference or {
+            f"{first.capitalize()} - last": _signed(row[f"{first}_minus_last"]),
+            "95 % interval": "-",
+        }
         rows.append(cells | {MARK: heads.get(find_best(row, comparisons, shown), "")})
     return pd.DataFrame(rows, dtype=object)
 
@@ -108,11 +114,15 @@ def _score(row: pd.Series, name: str) -> str:
 
 def _difference(head: str, compared: pd.DataFrame, interval: str) -> dict[str, str]:
     if compared.empty:
-        return {head: "-", "95 % interval": "-"}
+        return {}
     pair = compared.iloc[0]
     low, high = 100 * pair["ci_low"], 100 * pair["ci_high"]
     text = f"± {(high - low) / 2:.1f}" if interval == "half" else f"[{low:+.1f}, {high:+.1f}]"
-    return {head: f"{100 * pair['difference']:+.1f}", "95 % interval": text}
+    return {head: _signed(pair["difference"]), "95 % interval": text}
+
+
+def _signed(value: float) -> str:
+    return "-" if np.isnan(value) else f"{100 * value:+.1f}"
 
 
 def _percent(value: float) -> str:

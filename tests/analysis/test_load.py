@@ -6,11 +6,14 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from analysis.frames import TITLES, layer_names, mean_scores, order_tasks
+from analysis.comparisons import compare_all
+from analysis.frames import TITLES, layer_names, mean_scores, order_tasks, unit_of
 from analysis.load import load_run, load_runs, stack_scores, stack_weights
 from analysis.summary import summarise
+from analysis.tables import main_table
 from probing.records import InputError
 from probing.tasks.senteval import SENTEVAL_TASKS
+from probing.tasks.transfer import TRANSFER_TASKS
 
 
 @pytest.fixture
@@ -120,14 +123,43 @@ def test_a_missing_layer_is_one_line(run):
 
 
 def test_titles_are_those_of_the_task_table():
-    assert list(TITLES.items()) == [(spec.name, spec.title) for spec in SENTEVAL_TASKS]
+    transfer = [task.spec for task in TRANSFER_TASKS]
+    assert list(TITLES.items()) == [(spec.name, spec.title) for spec in (*SENTEVAL_TASKS, *transfer)]
 
 
 def test_tasks_come_in_the_papers_order_and_unknown_ones_last(run):
     shuffled = run.scores.sample(frac=1, random_state=1)
     extra = shuffled[shuffled["task"] == "tree_depth"].assign(task="mine", group="transfer")
-    assert order_tasks(pd.concat([extra, shuffled])) == [*TITLES, "mine"]
-    assert mean_scores(shuffled)["task"].drop_duplicates().tolist() == list(TITLES)
+    papers = [spec.name for spec in SENTEVAL_TASKS]
+    assert order_tasks(pd.concat([extra, shuffled])) == [*papers, "mine"]
+    assert mean_scores(shuffled)["task"].drop_duplicates().tolist() == papers
+
+
+def test_each_task_is_headed_by_the_metric_of_its_first_row(run):
+    depth = run.scores["task"] == "tree_depth"
+    more = run.scores[depth].assign(metric="f1", value=0.1)
+    correlation = run.scores.assign(metric=run.scores["metric"].mask(depth, "pearson"))
+    pd.testing.assert_frame_equal(mean_scores(pd.concat([run.scores, more])), mean_scores(run.scores))
+    headed = mean_scores(pd.concat([correlation, more])).set_index("task")
+    assert set(headed.loc["tree_depth", "title"]) == {"TreeDepth (Pearson)"}
+    assert set(headed.drop("tree_depth")["metric"]) == {"accuracy"}
+    assert (unit_of(headed), unit_of(mean_scores(run.scores))) == ("score", "accuracy")
+
+
+def test_a_task_without_right_and_wrong_is_compared_without_an_interval(run):
+    depth = run.scores["task"] == "tree_depth"
+    graded = replace(run, scores=run.scores.assign(metric=run.scores["metric"].mask(depth, "pearson")))
+    compared, plain = compare_all(graded), compare_all(run)
+    assert set(plain["task"]) - set(compared["task"]) == {"tree_depth"}
+    assert "syntactic" not in set(compared.loc[compared["level"] == "group", "group"])
+    table = main_table(summarise(graded), compared).set_index("Task")
+    assert table.loc["TreeDepth (Pearson)", "95 % interval"] == "-"
+    assert (
+        table.loc["TreeDepth (Pearson)", "Mix - last"]
+        == main_table(summarise(run), plain).set_index("Task").loc["TreeDepth", "Mix - last"]
+    )
+    alone = replace(graded, scores=graded.scores[depth])
+    assert compare_all(alone).empty
 
 
 def test_importing_analysis_loads_no_torch_and_the_package_alone_loads_nothing():
