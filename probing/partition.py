@@ -32,6 +32,29 @@ def deal_folds(
     return folds
 
 
+def describe_division(task: Task) -> list[dict[str, str | int]]:
+    """Which sentence fell where, one row each; no rows where the source says so itself.
+
+    `row` counts a split's sentences from 0, as predictions do; `line` is where the sentence stands in its file. Of a
+    cross-validation the whole is listed, as `test`, with the `fold` in which each sentence is tested; else that is -1.
+    """
+    if not task.division:
+        return []
+    rows = []
+    for name, split in task.splits.items():
+        if task.folds and name != "test":
+            continue
+        n = len(split)
+        folds = deal_folds(split.texts, split.labels, task.folds) if task.folds else np.full(n, -1)
+        lines = np.zeros(n, dtype=int) if split.lines is None else split.lines
+        pairs = zip(lines.tolist(), folds.tolist(), strict=True)
+        rows += [
+            {"task": task.name, "split": name, "row": row, "line": line, "fold": fold}
+            for row, (line, fold) in enumerate(pairs)
+        ]
+    return rows
+
+
 def plan_rounds(task: Task) -> list[Mapping[str, Int[np.ndarray, " rows"]]]:
     """What a probe is fitted, chosen and tested on, as rows of the task's splits: one round, or one for each fold.
 

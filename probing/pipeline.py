@@ -52,6 +52,7 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     encoder = build_encoder(settings.model, settings)
     layers = choose_layers(settings.layers, encoder.layer_names)
     folder = open_folder(settings, tasks)
+    folder.write_splits(tasks)
     runner = CellRunner(settings, folder, narrator)
     encoded = encode_tasks(settings, tasks, encoder, layers, narrator)
     runner.run("probing", plan_cells(settings, tasks, encoder), encoded)
@@ -183,7 +184,7 @@ def describe_run(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder)
             "max_length": encoder.max_length,
         },
         "tasks": {
-            task.name: {"origin": task.origin, "digest": digest_task(task)}
+            task.name: {"origin": task.origin, "division": task.division, "digest": digest_task(task)}
             | {split: len(task.splits[split]) for split in SPLITS}
             for task in tasks
         },

@@ -12,7 +12,8 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from probing.records import CellResult, InputError, LayerWeight, Predictions, Score, column_names
+from probing.partition import describe_division
+from probing.records import CellResult, InputError, LayerWeight, Predictions, Score, Task, column_names
 from probing.store import write_atomically
 
 TABLES = ("scores", "layer_weights", "predictions")
@@ -101,6 +102,12 @@ class RunFolder:
             "weights": json.dumps([asdict(weight) for weight in result.weights]),
         }
         write_atomically(self._cell(name), save(arrays, metadata=facts))
+
+    def write_splits(self, tasks: Sequence[Task]) -> None:
+        """Write down which sentence is in which split, for the tasks whose splits were made here."""
+        rows = [row for task in tasks for row in describe_division(task)]
+        if rows:
+            write_atomically(self.path / "splits.parquet", pd.DataFrame(rows).to_parquet(index=False))
 
     def write_tables(self, results: Sequence[CellResult]) -> None:
         """Write scores, layer weights and predictions of all cells."""
