@@ -53,18 +53,19 @@ def minimise(
     losses, gradients = objective(points, numbers)
     goals = tolerance * gradients.abs().amax(dim=1)
     history: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=memory)
-    iteration = 0
+    n_iterations = 0
     stuck = torch.zeros(len(points), dtype=torch.bool, device=points.device)
-    for iteration in range(1, max_iterations + 1):  # noqa: B007 (reported)
+    while n_iterations < max_iterations:
         active = ((gradients.abs().amax(dim=1) > goals) & ~stuck).nonzero().squeeze(1)
         if len(active) == 0:
             break
+        n_iterations += 1
         direction = _direction(gradients, history)
         old_points, old_gradients = points.clone(), gradients.clone()
         stuck |= _search(objective, points, losses, gradients, direction, active)
         _remember(history, points - old_points, gradients - old_gradients)
     norms = gradients.abs().amax(dim=1)
-    return Solution(points, losses, norms, norms <= goals, iteration)
+    return Solution(points, losses, norms, norms <= goals, n_iterations)
 
 
 def _direction(gradients: Tensor, history: "deque[tuple[Tensor, Tensor, Tensor]]") -> Tensor:
