@@ -42,7 +42,7 @@ ATTEMPTS = 8
 """How often in all a broken download is taken up again."""
 _PAUSE_S = 1.0
 _TIMEOUT_S = 20.0
-_CHUNK_BYTES = 2**16
+_CHUNK_BYTES = 2**12
 _WHOLE, _RANGE_REFUSED, _SERVER_TROUBLE = 200, 416, 500
 """HTTP: the whole content comes, whatever part was asked for; there is no such part; from here on, try again."""
 
