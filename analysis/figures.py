@@ -36,7 +36,7 @@ def save_figures(run: Run, folder: Path | str, seed: int = 0) -> list[Path]:
     }
     folder.mkdir(parents=True, exist_ok=True)
     for path, content in contents.items():
-        _replace(path, content)
+        replace_file(path, content)
     return list(contents)
 
 
@@ -48,7 +48,8 @@ def render(figure: Figure, form: str) -> bytes:
     return buffer.getvalue()
 
 
-def _replace(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all."""
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(content)
     part.replace(path)

@@ -1,0 +1,12 @@
+"""One HTML page of one or several runs, which opens offline: `python -m analysis.report RUN [RUN ...]`.
+
+    __main__   the command
+    build      runs -> the page, and its file
+    facts      what was run, on what, what to beware of, how to run it again
+    answer     the answer in three sentences
+    evidence   the tables under the answer: scores, controls, published figures, differences between runs
+    charts     the interactive charts, as Vega-Lite specifications
+    page/      template, style sheet and script of the page
+
+Importing this package loads none of them.
+"""

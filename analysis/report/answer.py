@@ -1,0 +1,73 @@
+"""The answer of a run in three sentences: where in the depth, what the mix adds to the last layer, what to the best."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+
+def answer(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
+    """Three sentences with numbers; a difference that is not significant is called so.
+
+    Args:
+        summary: from `analysis.summary.summarise`.
+        comparisons: from `analysis.comparisons.compare_all`.
+    """
+    tasks = summary[summary["level"] == "task"]
+    if tasks["mix"].notna().any():
+        last = _tell_pair(comparisons, "mix", "last", "the scalar mix", "the last layer")
+        return [tell_depth(tasks), last, _tell_pair(comparisons, "mix", "best", "the scalar mix", "the best layer")]
+    nothing = "This model learns no mix of its layers, so what mixing adds stays open: run --model bermo for that."
+    return [tell_depth(tasks), _tell_pair(comparisons, "best", "last", "the best layer", "the last layer"), nothing]
+
+
+def tell_depth(tasks: pd.DataFrame) -> str:
+    """Where the best single layers lie, from the lowest to the highest."""
+    found = tasks[tasks["best"].notna()].sort_values("best_layer", kind="stable")
+    if found.empty:
+        return "The run holds no scores of single layers on dev, so no best layer was chosen."
+    low, high = found.iloc[0], found.iloc[-1]
+    if low["best_layer"] == high["best_layer"]:
+        return f"The best single layer, chosen on dev, is {_layer(low)} on {_count(len(found), 'task')}."
+    return (
+        f"The best single layer, chosen on dev, lies between {_layer(low)} for {low['title']} "
+        f"({100 * low['best']:.1f} on test) and {_layer(high)} for {high['title']} ({100 * high['best']:.1f}), "
+        f"over {_count(len(found), 'task')}."
+    )
+
+
+def _layer(row: pd.Series) -> str:
+    name = str(row["best_name"])
+    return f"layer {name}" if name.isdigit() else f"the {name}" if name == "embeddings" else name
+
+
+def _tell_pair(comparisons: pd.DataFrame, first: str, second: str, one: str, other: str) -> str:
+    pairs = comparisons[(comparisons["first"] == first) & (comparisons["second"] == second)]
+    tasks, whole = pairs[pairs["level"] == "task"], pairs[(pairs["level"] == "group") & (pairs["group"] == "all")]
+    if tasks.empty:
+        return f"No task has both {one} and {other}, so they are not compared."
+    up = tasks[tasks["significant"] & (tasks["difference"] > 0)]
+    down = tasks[tasks["significant"] & (tasks["difference"] < 0)]
+    counted = f"it is significantly better on {_some(up, len(tasks))} and significantly worse on {_some(down)}"
+    if whole.empty:
+        return f"{one.capitalize()} is compared with {other} on {_count(len(tasks), 'task')}: {counted}."
+    return f"{_tell_mean(whole.iloc[0], one, other)}; {counted}."
+
+
+def _tell_mean(row: pd.Series, one: str, other: str) -> str:
+    points = 100 * row["difference"]
+    interval = f"95 % interval {100 * row['ci_low']:+.1f} to {100 * row['ci_high']:+.1f}"
+    if not row["significant"]:
+        text = "On the mean over tasks, {} and {} cannot be told apart ({:+.1f} points, {})"
+        return text.format(one, other, points, interval)
+    text = "On the mean over tasks, {} scores {:.1f} points {} {} ({}), which is significant"
+    return text.format(one, abs(points), "above" if points > 0 else "below", other, interval)
+
+
+def _some(rows: pd.DataFrame, of: int = 0) -> str:
+    total = f" of {of}" if of else ""
+    names: Sequence[str] = rows["task"].tolist()
+    return f"{len(names) or 'none'}{total}" + (" tasks" if of else "")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,229 @@
+"""Runs -> one self-contained HTML page."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import vl_convert
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from analysis.comparisons import compare_all
+from analysis.figures import replace_file
+from analysis.frames import mean_scores, mean_weights, order_tasks, title_of
+from analysis.load import Run, load_runs
+from analysis.pairs import compare_runs
+from analysis.published import ORIGIN, match_published
+from analysis.report import answer, charts, evidence, facts
+from analysis.summary import summarise
+from analysis.tables import main_table
+from probing.records import InputError
+
+NAME = "report.html"
+"""File name of the report of one run, in its folder."""
+
+# So that no text from data can end the script element that the JSON stands in.
+_UNSAFE = {sign: f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """One interactive chart and the tables with the same numbers."""
+
+    key: str
+    """Unique on the page; letters, digits and hyphens."""
+    caption: str
+    spec: charts.Spec
+    tables: Sequence[evidence.Table] = ()
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one run."""
+
+    name: str
+    facts: Sequence[tuple[str, str]]
+    answer: Sequence[str]
+    main: evidence.Table
+    whole: Sequence[Chart]
+    """Charts over all tasks."""
+    controls: evidence.Table
+    published: evidence.Table
+    warnings: Sequence[str]
+    limits: Sequence[str]
+    command: str
+    by_task: Sequence[Chart] = field(default_factory=tuple)
+    """Charts of the chosen task."""
+
+
+def write_report(folders: Sequence[Path], output: Path | None = None, seed: int = 0) -> Path:
+    """Write the report of one or several runs.
+
+    Args:
+        folders: run folders.
+        output: the file; by default `NAME` in the folder of a single run.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: a folder that is no finished run, or several without an output; nothing is written then.
+    """
+    if output is None and len(folders) != 1:
+        raise InputError(f"expected --output for the report of {len(folders)} runs, got none")
+    page = build_report(load_runs(folders), seed)
+    path = output or folders[0] / NAME
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, page.encode("utf-8"))
+    return path
+
+
+def save_report(folder: Path) -> Path:
+    """Write the report of one run into its folder."""
+    return write_report([folder])
+
+
+def build_report(runs: Sequence[Run], seed: int = 0) -> str:
+    """The page of one or several runs.
+
+    Raises:
+        InputError: a run has no scores, or a task lacks a layer that others have.
+    """
+    names = _names(runs)
+    scores = [mean_scores(run.scores).assign(run=name) for run, name in zip(runs, names, strict=True)]
+    sections = [
+        _tell_run(run, name, number, seed) for number, (run, name) in enumerate(zip(runs, names, strict=True))
+    ]
+    together = pd.concat(scores, ignore_index=True)
+    tasks = order_tasks(together)
+    curves = Chart("curves", _CURVES, charts.chart_curves(together))
+    environment = Environment(
+        loader=PackageLoader("analysis.report", "page"),
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["json"] = embed_json
+    return environment.get_template("report.html.j2").render(
+        title=f"Probing {', '.join(names)}",
+        sections=sections,
+        tasks=[(task, title_of(task)) for task in tasks],
+        curves=curves,
+        pairs=_tell_pairs(runs, names, seed),
+        origin=ORIGIN,
+        control_notes=_controls_of(runs),
+        references=facts.REFERENCES,
+        library=bundle_library(),
+        script=_read("report.js"),
+        style=_read("report.css"),
+    )
+
+
+def embed_json(value: Any) -> Markup:
+    """JSON that can stand in a script element, whatever the texts in it."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return Markup("".join(_UNSAFE.get(sign, sign) for sign in text))
+
+
+@cache
+def bundle_library() -> Markup:
+    """Vega, Vega-Lite and Vega-Embed as one script, from the installed package; no network."""
+    return Markup(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script"))
+
+
+_CURVES = (
+    "Score by layer with its 95 % interval. Dashed: the scalar mix. Dotted: the majority baseline. "
+    "Hover or tap for the numbers."
+)
+
+
+def _tell_run(run: Run, name: str, number: int, seed: int) -> Section:
+    summary, comparisons, gains = summarise(run), compare_all(run, seed), evidence.mean_gains(run)
+    scores, weights = mean_scores(run.scores), mean_weights(run.weights)
+    return Section(
+        name=name,
+        facts=facts.list_facts(run),
+        answer=answer.answer(summary, comparisons),
+        main=evidence.tell_main(main_table(summary, comparisons)),
+        whole=[_chart_scores(scores, number), *_chart_weights(weights, number)],
+        by_task=[*_chart_mix(weights, number), *_chart_gains(gains, number), *_chart_gradients(run.gradients, number)],
+        controls=evidence.tell_controls(gains, summary) if len(gains) else _NOTHING,
+        published=evidence.tell_published(match_published(run, scores)),
+        warnings=facts.list_warnings(run),
+        limits=facts.list_limits(run, comparisons),
+        command=facts.rebuild_command(run),
+    )
+
+
+_NOTHING = evidence.Table("", (), ())
+
+
+def _chart_scores(scores: pd.DataFrame, number: int) -> Chart:
+    caption = "Score x 100 of every layer and of the mix. Choose a task by its column to see it below."
+    table = evidence.tell_scores(scores)
+    return Chart(f"scores-{number}", caption, charts.chart_scores(scores), [table], wide=True)
+
+
+def _chart_weights(weights: pd.DataFrame, number: int) -> list[Chart]:
+    if weights.empty:
+        return []
+    captions = {
+        "weight": "Weight of each layer in the mix (after softmax), in percent.",
+        "contribution": "Contribution of each layer to the mix (weight x mean norm), in percent.",
+    }
+    tables = {"weight": [], "contribution": [evidence.tell_weights(weights)]}
+    return [
+        Chart(f"{column}-{number}", caption, charts.chart_weights(weights, column), tables[column])
+        for column, caption in captions.items()
+    ]
+
+
+def _chart_mix(weights: pd.DataFrame, number: int) -> list[Chart]:
+    caption = "What each layer has in the mix of this task."
+    return [Chart(f"mix-{number}", caption, charts.chart_mix(weights))] if len(weights) else []
+
+
+def _chart_gains(gains: pd.DataFrame, number: int) -> list[Chart]:
+    caption = "Points above each control by layer, paired, with 95 % intervals."
+    return [Chart(f"gains-{number}", caption, charts.chart_gains(gains))] if len(gains) else []
+
+
+def _chart_gradients(gradients: pd.DataFrame, number: int) -> list[Chart]:
+    drawn = []
+    for quantity in dict.fromkeys(gradients["quantity"]):
+        rows = gradients[gradients["quantity"] == quantity]
+        tables = [evidence.tell_gradients(gradients, head, quantity) for head in dict.fromkeys(rows["head"])]
+        caption = f"Gradient norm by depth ({quantity}) with 95 % intervals, at the last step measured."
+        spec = charts.chart_gradients(gradients, quantity)
+        drawn.append(Chart(f"gradients-{quantity}-{number}", caption, spec, tables))
+    return drawn
+
+
+def _tell_pairs(runs: Sequence[Run], names: Sequence[str], seed: int) -> list[tuple[str, evidence.Table]]:
+    """Every further run against the first: a table, or why there is none."""
+    told = []
+    for run, name in zip(runs[1:], names[1:], strict=True):
+        try:
+            table = evidence.tell_pairs(compare_runs(runs[0], run, seed=seed), names[0], name)
+            told.append(("", table))
+        except InputError as error:
+            told.append((f"Not compared: {error}.", _NOTHING))
+    return told
+
+
+def _controls_of(runs: Sequence[Run]) -> list[tuple[str, str]]:
+    found = dict.fromkeys(control for run in runs for control in run.scores["control"] if control != "none")
+    return [(str(name), evidence.CONTROL_NOTES.get(str(name), "")) for name in found]
+
+
+def _names(runs: Sequence[Run]) -> list[str]:
+    names = [run.name for run in runs]
+    return names if len(set(names)) == len(names) else [str(run.folder) for run in runs]
+
+
+def _read(name: str) -> Markup:
+    return Markup(files("analysis.report").joinpath("page", name).read_text(encoding="utf-8"))
+
+

@@ -1,0 +1,210 @@
+"""The interactive charts of the report. Each is a specification with its data; the page's script draws it.
+
+All of them know the parameter `task`, which the page sets when the reader chooses a task.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.drawing import COLOURS
+from analysis.frames import layer_names
+
+MIX = "scalar mix"
+_CELL_PX = 30
+_PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
+"""Okabe and Ito's colours that stand out on white and on black."""
+_DARK = 0.45
+"""Below this place on viridis white ink stands out more, above it black."""
+
+Spec = dict[str, Any]
+
+
+def chart_scores(scores: pd.DataFrame) -> Spec:
+    """A heatmap of layers and tasks, the mix above the layers; coloured, per task, from the majority to its best.
+
+    Args:
+        scores: from `analysis.frames.mean_scores`.
+    """
+    names = list(layer_names(scores).values())
+    best = scores.groupby("task")["value"].transform("max")
+    width = (best - scores["majority"]).where(best > scores["majority"])
+    shade = ((scores["value"] - scores["majority"]) / width).clip(0, 1).fillna(0)
+    rows = _percent(scores, ["value", "ci_low", "ci_high", "majority"]).assign(shade=shade)
+    tooltip = [
+        _tip("title", "task"), _tip("group"), _tip("layer_name", "layer"), _tip("value", "score x 100", ".1f"),
+        _tip("interval", "95 % interval"), _tip("n", "test sentences"), _tip("majority", "majority", ".1f"),
+    ]  # fmt: skip
+    rows["interval"] = _intervals(rows)
+    columns = ["task", "title", "group", "layer_name", "value", "interval", "n", "majority", "shade"]
+    order = [MIX, *reversed(names)] if (rows["layer_name"] == MIX).any() else list(reversed(names))
+    return _heatmap(rows[columns], order, "shade", "value", tooltip, "0: majority, 1: best of the task", ".1f")
+
+
+def chart_weights(weights: pd.DataFrame, column: str) -> Spec:
+    """A heatmap of what each layer has in the mix, in percent of a task's sum.
+
+    Args:
+        weights: from `analysis.frames.mean_weights`.
+        column: `weight` or `contribution`.
+    """
+    rows = weights.assign(share=100 * weights[column])[["task", "title", "group", "layer_name", "share"]]
+    tooltip = [_tip("title", "task"), _tip("layer_name", "layer"), _tip("share", "percent of the mix", ".1f")]
+    order = list(reversed(list(layer_names(weights).values())))
+    rows = rows.assign(shade=rows["share"] / rows["share"].max())
+    return _heatmap(rows, order, "shade", "share", tooltip, "share, of the largest", ".0f")
+
+
+def chart_curves(scores: pd.DataFrame) -> Spec:
+    """The chosen task's scores by layer with their intervals, its mix as a dashed level, its majority as a dotted one.
+
+    Args:
+        scores: from `analysis.frames.mean_scores`, of one or more runs, with the column `run`.
+    """
+    rows = _percent(scores, ["value", "ci_low", "ci_high", "majority"])
+    rows["interval"] = _intervals(rows)
+    columns = ["run", "task", "title", "representation", "layer", "layer_name"]
+    rows = rows[[*columns, "value", "ci_low", "ci_high", "interval", "n", "majority"]]
+    tooltip = [
+        _tip("run"), _tip("title", "task"), _tip("layer_name", "layer"), _tip("value", "score x 100", ".1f"),
+        _tip("interval", "95 % interval"), _tip("n", "test sentences"),
+    ]  # fmt: skip
+    colour = _colour_of("run", list(dict.fromkeys(scores["run"])))
+    of_task = alt.Chart(rows).transform_filter("datum.task == task")
+    layers = of_task.transform_filter("datum.representation == 'layer'").encode(x=_depth(scores), color=colour)
+    mixes = of_task.transform_filter("datum.representation == 'scalar_mix'").encode(color=colour, tooltip=tooltip)
+    y = alt.Y("value:Q", title="score x 100 on test", scale=alt.Scale(zero=False))
+    band = layers.mark_area(opacity=0.2, aria=False).encode(y=alt.Y("ci_low:Q"), y2="ci_high:Q")
+    line = layers.mark_line(point=alt.OverlayMarkDef(size=60, filled=True)).encode(y=y, tooltip=tooltip)
+    mix = mixes.mark_rule(strokeDash=[7, 4], strokeWidth=2.5).encode(y=y)
+    level = of_task.mark_rule(strokeDash=[1, 4], strokeWidth=2, color="#888888", strokeCap="round").encode(
+        y=alt.Y("mean(majority):Q"), tooltip=[alt.Tooltip("mean(majority):Q", title="majority", format=".1f")]
+    )
+    text = "Scores of the chosen task by layer; the table below holds the same numbers."
+    return _finish(alt.layer(band, level, mix, line), rows, text, height=300)
+
+
+def chart_mix(weights: pd.DataFrame) -> Spec:
+    """The chosen task's weights and contributions by layer, side by side.
+
+    Args:
+        weights: from `analysis.frames.mean_weights`.
+    """
+    shown = {"weight": "weight", "contribution": "contribution (weight x mean norm)"}
+    keys = ["task", "title", "layer", "layer_name"]
+    rows = weights.melt(keys, list(shown), var_name="kind", value_name="share")
+    rows = rows.assign(share=100 * rows["share"], kind=rows["kind"].map(shown))
+    names = list(layer_names(weights).values())
+    base = alt.Chart(rows).transform_filter("datum.task == task")
+    bars = base.mark_bar().encode(
+        x=alt.X("layer_name:N", sort=names, title="layer", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+        xOffset=alt.XOffset("kind:N", sort=list(shown.values())),
+        y=alt.Y("share:Q", title="percent of the mix"),
+        color=_colour_of("kind", list(shown.values())),
+        tooltip=[_tip("title", "task"), _tip("layer_name", "layer"), _tip("kind"), _tip("share", "percent", ".1f")],
+    )
+    text = "Weights and contributions of the chosen task's mix by layer; the table below holds the same numbers."
+    return _finish(bars, rows, text, height=300)
+
+
+def chart_gains(gains: pd.DataFrame) -> Spec:
+    """The chosen task's scores above each control, by layer, with their intervals.
+
+    Args:
+        gains: from `analysis.report.evidence.mean_gains`.
+    """
+    rows = _percent(gains[gains["representation"] == "layer"], ["value", "ci_low", "ci_high"])
+    rows["interval"] = _intervals(rows)
+    rows = rows[["task", "title", "control", "layer", "layer_name", "value", "ci_low", "ci_high", "interval", "n"]]
+    tooltip = [_tip("title", "task"), _tip("control"), _tip("layer_name", "layer")]
+    tooltip += [_tip("value", "points above", ".1f"), _tip("interval", "95 % interval")]
+    base = alt.Chart(rows).transform_filter("datum.task == task")
+    base = base.encode(x=_depth(gains), color=_colour_of("control", list(dict.fromkeys(rows["control"]))))
+    band = base.mark_area(opacity=0.15, aria=False).encode(y=alt.Y("ci_low:Q"), y2="ci_high:Q")
+    y = alt.Y("value:Q", title="points above the control")
+    line = base.mark_line(point=alt.OverlayMarkDef(size=60, filled=True)).encode(y=y, tooltip=tooltip)
+    zero = alt.Chart(rows).mark_rule(color="#888888", aria=False).encode(y=alt.datum(0))
+    text = "Points of the chosen task above each control, by layer; the table of controls holds the main ones."
+    return _finish(alt.layer(zero, band, line), rows, text, height=300)
+
+
+def chart_gradients(gradients: pd.DataFrame, quantity: str) -> Spec:
+    """The chosen task's gradient norms by depth, on a logarithmic axis: a line per head, at the last step measured.
+
+    Args:
+        gradients: as in `Run.gradients`.
+        quantity: `hidden` or `parameters`.
+    """
+    rows = gradients[(gradients["quantity"] == quantity) & (gradients["step"] == gradients["step"].max())]
+    rows = rows[["task", "head", "step", "layer", "layer_name", "value", "ci_low", "ci_high"]]
+    tooltip = [_tip(name) for name in ("task", "head", "step")] + [_tip("layer_name", "layer")]
+    tooltip += [_tip("value", "gradient norm", ".3g"), _tip("ci_low", "from", ".3g"), _tip("ci_high", "to", ".3g")]
+    scale = alt.Scale(type="log")
+    base = alt.Chart(rows).transform_filter("datum.task == task")
+    base = base.encode(x=_depth(gradients), color=_colour_of("head", list(dict.fromkeys(rows["head"]))))
+    band = base.mark_area(opacity=0.2, aria=False).encode(y=alt.Y("ci_low:Q", scale=scale), y2="ci_high:Q")
+    y = alt.Y("value:Q", title=f"gradient norm ({quantity})", scale=scale, axis=alt.Axis(format=".1~e", tickCount=4))
+    line = base.mark_line(point=alt.OverlayMarkDef(size=60, filled=True)).encode(y=y, tooltip=tooltip)
+    text = "Gradient norms of the chosen task by depth; the table below holds the same numbers."
+    return _finish(alt.layer(band, line), rows, text, height=300)
+
+
+def _heatmap(rows: pd.DataFrame, order: list[str], shade: str, shown: str, tooltip: list, title: str, form: str) -> Spec:
+    tasks = list(dict.fromkeys(rows["title"]))
+    base = alt.Chart(rows).encode(
+        x=alt.X("title:N", sort=tasks, title=None, axis=alt.Axis(labelAngle=-40, orient="bottom", labelLimit=110)),
+        y=alt.Y("layer_name:N", sort=order, title="layer"),
+    )
+    scale = alt.Scale(scheme="viridis", domain=[0, 1])
+    legend = alt.Legend(title=title, orient="top", direction="horizontal", gradientLength=160, titleLimit=300)
+    chosen = alt.condition("datum.task == task", alt.value("#D55E00"), alt.value("transparent"))
+    cells = base.mark_rect(strokeWidth=2.5, cursor="pointer").encode(
+        color=alt.Color(f"{shade}:Q", scale=scale, legend=legend), stroke=chosen, tooltip=tooltip
+    )
+    ink = alt.condition(f"datum.{shade} > {_DARK}", alt.value("black"), alt.value("white"))
+    # Numbers where they fit: 34 pixels hold "100.0" at 11 pixels.
+    room = alt.condition(f"width / {len(tasks)} > 34", alt.value(1), alt.value(0))
+    numbers = base.mark_text(fontSize=11, aria=False, tooltip=None).encode(
+        text=alt.Text(f"{shown}:Q", format=form), color=ink, opacity=room
+    )
+    text = "Heatmap of layers and tasks; the table below holds the same numbers."
+    return _finish(cells + numbers, rows, text, height=_CELL_PX * len(order))
+
+
+def _finish(chart: Any, rows: pd.DataFrame, description: str, height: int) -> Spec:
+    first = next(iter(rows["task"]), "")
+    chart = chart.add_params(alt.param(name="task", value=str(first)))
+    chart = chart.properties(width="container", height=height, description=description, background="transparent")
+    chart = chart.configure_view(stroke=None).configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
+    chart = chart.configure_legend(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelLimit=260)
+    with alt.data_transformers.enable("default", max_rows=None):
+        return chart.to_dict()
+
+
+def _depth(frame: pd.DataFrame) -> alt.X:
+    names: Mapping[int, str] = layer_names(frame)
+    axis = alt.Axis(values=list(names), format="d", labelOverlap=True, title="layer (0: embeddings)")
+    if "embeddings" not in names.values():
+        axis.title = "layer"
+    return alt.X("layer:Q", axis=axis, scale=alt.Scale(zero=False, nice=False, padding=12))
+
+
+def _colour_of(column: str, names: list[str]) -> alt.Color:
+    palette = [COLOURS["last"], COLOURS["mix"], *_PALETTE[2:]]
+    scale = alt.Scale(domain=names, range=[palette[number % len(palette)] for number in range(len(names))])
+    return alt.Color(f"{column}:N", scale=scale, legend=alt.Legend(title=None, orient="top", columns=1))
+
+
+def _percent(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    return frame.assign(**{column: 100 * frame[column] for column in columns})
+
+
+def _intervals(rows: pd.DataFrame) -> list[str]:
+    return [f"{low:.1f} to {high:.1f}" for low, high in zip(rows["ci_low"], rows["ci_high"], strict=True)]
+
+
+def _tip(column: str, title: str = "", form: str | None = None) -> alt.Tooltip:
+    kind = "Q" if form or column == "n" else "N"
+    return alt.Tooltip(f"{column}:{kind}", title=title or column, **({"format": form} if form else {}))

@@ -1,0 +1,122 @@
+"""What was run, on what, what to beware of, and how to run it again: read off settings and manifest."""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from analysis.frames import title_of
+from analysis.load import Run
+
+
+REFERENCES = (
+    ("BERMo", "https://arxiv.org/abs/2110.15802", "arXiv 2110.15802", "the learned mix of layers"),
+    ("SentEval probing tasks", "https://arxiv.org/abs/1805.01070", "arXiv 1805.01070", "the ten tasks"),
+)
+"""What to cite: name, address, identifier, for what."""
+
+
+def list_facts(run: Run) -> list[tuple[str, str]]:
+    """What was run and on what, as pairs of a term and its description; terms of which nothing is known are left out."""
+    first = run.scores[run.scores["representation"] != "none"].iloc[0]
+    encoder = run.manifest.get("encoder", {})
+    tasks = run.manifest.get("tasks", {})
+    facts = {
+        "Model": first["model"],
+        "Checkpoint": _join([str(first["checkpoint"]), _short(str(first["revision"]))]),
+        "Layers": _join([f"{len(encoder.get('layers', []))} of width {encoder.get('hidden_size')}"] if encoder else []),
+        "Data": _join([str(run.settings.get("data", "")), _limit(run)]),
+        "Sentences": _sizes(tasks),
+        "Pooling": first["pooling"],
+        "Probe": f"{first['probe']}, protocol {first['protocol']}",
+        "Seeds": _join(map(str, sorted(run.scores["seed"].unique().tolist()))),
+        "Machine": _machine(run.manifest),
+        "Cost": _cost(run.manifest.get("stages", {})),
+        "Versions": _join(f"{name} {number}" for name, number in run.manifest.get("versions", {}).items()),
+    }
+    return [(term, str(text)) for term, text in facts.items() if text]
+
+
+def list_warnings(run: Run) -> list[str]:
+    """What the run warned of and what failed, and what its sizes and controls leave open."""
+    warnings = [str(text) for text in run.manifest.get("warnings", [])]
+    for failure in run.manifest.get("failures", []):
+        cell = ", ".join(str(failure.get(name, "")) for name in ("task", "representation", "control"))
+        warnings.append(f"Not computed: {cell}: {failure.get('error', '')}")
+    if run.settings.get("limit"):
+        warnings.append(f"At most {run.settings['limit']} sentences of each split were used: small runs are noisy.")
+    if not (run.scores["control"] != "none").any():
+        warnings.append("No control was run: a high score may be the probe's own learning, or word identity alone.")
+    return warnings
+
+
+def list_limits(run: Run, comparisons: pd.DataFrame) -> list[str]:
+    """What the numbers cannot say, whatever they are."""
+    smallest = 100 * comparisons.loc[comparisons["level"] == "task", "smallest"]
+    found = smallest[smallest > 0]
+    limits = [
+        "A probe shows what can be read off the vectors, not what the model uses.",
+        "Intervals are over test sentences; they leave out the choice of training sentences and of the corpus.",
+        "The best layer is chosen on dev among many: its test score is unbiased, the choice itself is noisy.",
+        "Scores of tasks with different numbers of classes do not compare: compare over layers, within a task.",
+    ]
+    if len(found):
+        limits.append(
+            f"With 80 % power the test sets resolve differences from {found.min():.1f} to {found.max():.1f} points, "
+            "by task; smaller ones may exist unseen."
+        )
+    if len(run.weights):
+        limits.append("Weights of a mix mislead where layer norms differ: read the contributions beside them.")
+    return limits
+
+
+def rebuild_command(run: Run) -> str:
+    """The command that makes the run again, as a shell takes it."""
+    words = ["python", "probing/run_senteval.py"]
+    for name, value in run.settings.items():
+        words += _flag("--" + name.replace("_", "-"), value)
+    return shlex.join(words)
+
+
+def _flag(flag: str, value: Any) -> list[str]:
+    if value is None or value == []:
+        return []
+    if isinstance(value, bool):
+        return [flag if value else f"--no-{flag[2:]}"]
+    return [flag, *map(str, value)] if isinstance(value, list) else [flag, str(value)]
+
+
+def _limit(run: Run) -> str:
+    limit = run.settings.get("limit")
+    return f"at most {limit} sentences of each split" if limit else ""
+
+
+def _sizes(tasks: Mapping[str, Any]) -> str:
+    """Train, dev and test sentences by task."""
+    return "; ".join(
+        f"{title_of(name)} {'/'.join(str(task.get(split, '?')) for split in ('train', 'dev', 'test'))}"
+        for name, task in tasks.items()
+    ) + (" (train/dev/test)" if tasks else "")
+
+
+def _machine(manifest: Mapping[str, Any]) -> str:
+    machine = manifest.get("machine", {})
+    cores = [f"{machine['cores']} cores"] if "cores" in machine else []
+    return _join([str(manifest.get("device", "")), str(manifest.get("dtype", "")), *cores, machine.get("system", "")])
+
+
+def _cost(stages: Mapping[str, Any]) -> str:
+    """Seconds and peak memory of each stage."""
+    return "; ".join(
+        f"{name} {stage.get('seconds', 0):.1f} s, {stage.get('peak_rss_bytes', 0) / 2**30:.2f} GiB"
+        for name, stage in stages.items()
+    )
+
+
+def _short(revision: str) -> str:
+    return f"revision {revision[:12]}" if revision else ""
+
+
+def _join(parts: Iterable[str]) -> str:
+    return ", ".join(part for part in parts if part)
