@@ -92,8 +92,15 @@ def fetch_files(
         return
     narrator.say(f"fetching {', '.join(missing)} from {url}")
     with narrator.stage("fetching", len(missing), "files") as advance:
-        for name in missing:
-            _fetch(f"{url.rstrip('/')}/{name}.txt", folder / f"{name}.txt", blob_ids[name], pause_s, advance)
+        for number, name in enumerate(missing):
+            source = f"{url.rstrip('/')}/{name}.txt"
+            reason = _fetch(source, folder / f"{name}.txt", blob_ids[name], pause_s, advance)
+            if reason:
+                lacking = ", ".join(f"{name}.txt" for name in missing[number:])
+                raise InputError(
+                    f"{folder}: lacks {lacking}, and {source} could not be fetched ({reason}); bring the files from "
+                    f"data/probing of github.com/facebookresearch/SentEval, commit {COMMIT[:7]}, to this folder"
+                )
 
 
 def _verify(path: Path, expected: str) -> bool:
@@ -112,7 +119,8 @@ def _verify(path: Path, expected: str) -> bool:
     return True
 
 
-def _fetch(source: str, target: Path, expected: str, pause_s: float, advance: Callable[[float], None]) -> None:
+def _fetch(source: str, target: Path, expected: str, pause_s: float, advance: Callable[[float], None]) -> str:
+    """Fetch one file; the reason why it could not be, or nothing."""
     part = target.with_name(f".{target.name}.part")
     reason, n_wrong = "", 0
     for attempt in range(ATTEMPTS):
@@ -132,17 +140,14 @@ def _fetch(source: str, target: Path, expected: str, pause_s: float, advance: Ca
             # Not renamed: another run may be writing to the partial file.
             write_atomically(target, content)
             part.unlink(missing_ok=True)
-            return
+            return ""
         # Another file, or cut short without notice: it cannot be told which, so once more from the beginning.
         reason = f"what came is not SentEval's file: {len(content):,} bytes, git blob {blob_id(content)[:12]}"
         part.unlink(missing_ok=True)
         n_wrong += 1
         if n_wrong > 1:
             break
-    raise InputError(
-        f"{target} is missing, and {source} could not be fetched ({reason}); bring data/probing/{target.name} of "
-        f"github.com/facebookresearch/SentEval, commit {COMMIT[:7]}, to {target.parent}"
-    )
+    return reason
 
 
 def download_rest(source: str, part: Path, advance: Callable[[float], None]) -> None:

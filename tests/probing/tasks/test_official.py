@@ -185,8 +185,8 @@ def test_without_a_connection_it_says_at_once_what_to_bring_where(tmp_path: Path
     with pytest.raises(InputError, match="no connection") as caught:
         fetch_files([NAME], tmp_path, server.url, Narrator(quiet=True), IDS, pause_s=60.0)
     message = expect_one_line(caught.value)
-    assert message.startswith(f"{tmp_path / NAME}.txt is missing")
-    assert f"bring data/probing/{NAME}.txt of github.com/facebookresearch/SentEval, commit 5d6dc11" in message
+    assert message.startswith(f"{tmp_path}: lacks {NAME}.txt, and {server.url}/{NAME}.txt could not be fetched")
+    assert "bring the files from data/probing of github.com/facebookresearch/SentEval, commit 5d6dc11" in message
 
 
 def test_a_file_that_is_not_the_official_one_is_refused_and_kept(server: Server, tmp_path: Path) -> None:
@@ -213,5 +213,5 @@ def test_the_script_fetches_tells_and_ends_with_2(server: Server, tmp_path: Path
     result = subprocess.run([*command, server.url], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
-    assert "data/corpora/senteval/tree_depth.txt is missing" in result.stderr.splitlines()[-1]
+    assert "data/corpora/senteval: lacks tree_depth.txt" in result.stderr.splitlines()[-1]
     assert not list((tmp_path / "data").rglob("*.txt"))
