@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Int
 
 from probing import __version__
-from probing.cells import Cell, compute_cell
+from probing.cell_plan import Cell
 from probing.progress import Narrator
 from probing.records import SPLITS, CellResult, Failure, LayerStack, Task, Text
+from probing.registry import resolve
 from probing.run_folder import RunFolder
 from probing.settings import RunSettings
 from probing.states import Encoder
@@ -73,7 +74,8 @@ class CellRunner:
             return True
         try:
             rows = encoded.locate(cell.task)
-            result = compute_cell(cell, self.settings, encoded.encoder, encoded.layers, encoded.stack, rows)
+            compute = resolve("measures", cell.measure)
+            result = compute(cell, self.settings, encoded.encoder, encoded.layers, encoded.stack, rows)
             self.folder.keep_cell(cell.name, key, result)
             self.results.append(result)
         except _COSTS_A_CELL as error:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from probing.controls import CONTROLS
+from probing.cell_plan import REPRESENTATIONS, Cell, choose_layers, make_probe, name_probe
 from probing.partition import plan_rounds
 from probing.randomness import stream
 from probing.records import SPLITS, CellResult, LayerStack, LayerWeight, Predictions, Score, Split, Task
@@ -23,23 +23,8 @@ from probing.states import Encoder
 NO_LAYER = -1
 _LEAST_LOG = -300.0
 """In place of the logarithm of 0."""
-PROTOCOL = "modern"
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The smallest piece of a run that is kept and resumed."""
-
-    task: Task
-    representation: str
-    """`none` (a baseline that reads no vectors), `layer` (every layer for itself) or `scalar_mix`."""
-    control: str = "none"
-    seed: int = 0
-
-    @property
-    def name(self) -> str:
-        """File name of the cell."""
-        return f"{self.task.name}.{self.representation}.{self.control}.{self.seed}"
+_CHOSEN = ("strength_", "gamma_", "n_neighbours_")
+"""What a fitted probe may say of each of its readings."""
 
 
 @dataclass(frozen=True)
@@ -62,32 +47,6 @@ class Fit:
     """Of `dev` and `test`: the log probabilities (nats) by each reading, every sentence's from its own round."""
     seconds: float
     """Spent on fitting."""
-
-
-def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
-    """The cells of the run itself, task by task."""
-    cells = []
-    for task in tasks:
-        cells += [Cell(task, "none"), Cell(task, "layer")]
-        if encoder.mixes_layers:
-            cells += [Cell(task, "scalar_mix", seed=seed) for seed in settings.seeds]
-    return cells
-
-
-def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
-    """The cells of one control, task by task, for the first seed of the run.
-
-    Graded tasks are not relabelled: scores have no classes to draw from.
-    """
-    control, seed = CONTROLS[name], settings.seeds[0]
-    relabel = resolve("relabellings", control.relabelling) if control.relabelling else None
-    mixes = encoder.mixes_layers and not control.embeddings_only
-    return [
-        Cell(relabel(task, seed) if relabel else task, representation, name, seed)
-        for task in tasks
-        if not (relabel and task.graded)
-        for representation in (("layer", "scalar_mix") if mixes else ("layer",))
-    ]
 
 
 def compute_cell(
@@ -173,58 +132,43 @@ def join_rounds(
     return joined
 
 
-def choose_layers(
-    cell: Cell, settings: RunSettings, layer_names: Sequence[str], layers: Sequence[int]
-) -> Sequence[int]:
-    """Those of the probed layers that a cell reads."""
-    embeddings = [layer for layer, name in enumerate(layer_names) if name == "embeddings"]
-    if cell.control != "none" and CONTROLS[cell.control].embeddings_only:
-        return embeddings
-    if cell.representation == "scalar_mix" and not settings.mix_embeddings:
-        return [layer for layer in layers if layer not in embeddings] or layers
-    return layers
-
-
 def measure_information(
     cell: Cell, read: Mapping[str, Sequence[Float[np.ndarray, "sentences classes"]]], scored: Sequence[Score]
 ) -> list[Score]:
     """The usable information of every reading, in bits per sentence, from the predictions that were scored."""
-    task = cell.task
-    shares = np.bincount(task.splits["train"].labels, minlength=len(task.classes)) / len(task.splits["train"])
-    dev, test = (task.splits[split].labels for split in ("dev", "test"))
-    bits = [pointwise_information(one, dev, other, test, shares) for one, other in zip(*read.values(), strict=True)]
-    values = means_with_intervals(np.stack(bits), stream(0, "interval", task.name, "test", "information"))
+    rng = stream(0, "interval", cell.task.name, "test", "information")
+    values = means_with_intervals(inform(cell.task, read), rng)
     return [
         replace(score, metric="usable_information_bits", value=value, ci_low=low, ci_high=high)
         for score, (value, low, high) in zip(scored, values.tolist(), strict=True)
     ]
 
 
-def make_probe(cell: Cell, settings: RunSettings, device: str) -> Any:
-    """The unfitted probe of a cell."""
-    if cell.representation == "none":
-        return resolve("probes", "majority")()
-    if cell.representation == "scalar_mix":
-        return resolve("probes", "scalar_mix")(seed=cell.seed, device=device)
-    return resolve("probes", settings.probe)(device=device)
+def inform(
+    task: Task, read: Mapping[str, Sequence[Float[np.ndarray, "sentences classes"]]]
+) -> Float[np.ndarray, "readings sentences"]:
+    """Bits that each reading gives about each test sentence's label."""
+    shares = np.bincount(task.splits["train"].labels, minlength=len(task.classes)) / len(task.splits["train"])
+    dev, test = (task.splits[split].labels for split in ("dev", "test"))
+    pairs = zip(read["dev"], read["test"], strict=True)
+    return np.stack([pointwise_information(one, dev, other, test, shares) for one, other in pairs])
 
 
 def describe_readings(
     cell: Cell, probes: Sequence[Any], layers: Sequence[int], layer_names: Sequence[str]
 ) -> Iterator[Reading]:
     """What the readings of fitted probes are, in their order."""
-    if cell.representation == "none":
-        yield Reading(NO_LAYER, "none", {}, True)
-    elif cell.representation == "scalar_mix":
+    by_layer = REPRESENTATIONS[cell.representation].by_layer
+    name = cell.representation.replace("_", " ")
+    places = [(layer, layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
+    for number, (layer, layer_name) in enumerate(places):
         chosen = {
-            "strength": _one_or_all(probe.strength_ for probe in probes),
-            "gamma": _one_or_all(probe.gamma_ for probe in probes),
+            fact.rstrip("_"): _one_or_all(np.ravel(getattr(probe, fact))[number] for probe in probes)
+            for fact in _CHOSEN
+            if hasattr(probes[0], fact)
         }
-        yield Reading(NO_LAYER, "scalar mix", chosen, all(bool(probe.converged_) for probe in probes))
-    else:
-        for number, layer in enumerate(layers):
-            chosen = {"strength": _one_or_all(probe.strength_[number] for probe in probes)}
-            yield Reading(layer, layer_names[layer], chosen, all(bool(probe.converged_[number]) for probe in probes))
+        converged = all(bool(np.ravel(probe.converged_)[number]) for probe in probes)
+        yield Reading(layer, layer_name, chosen, converged)
 
 
 def _one_or_all(values: Iterable[Any]) -> float | list[float]:
@@ -260,31 +204,39 @@ def score_reading(
     most_frequent = np.full_like(said.predicted, np.bincount(cell.task.splits["train"].labels).argmax())
     once = np.ones((1, len(most_frequent)), dtype=np.int64)
     return Score(
-        model=settings.model,
-        checkpoint=encoder.checkpoint,
-        revision=encoder.revision,
-        task=spec.name,
-        group=spec.group,
-        representation=cell.representation,
-        layer=reading.layer,
-        layer_name=reading.layer_name,
-        pooling="none" if cell.representation == "none" else settings.pooling,
-        probe={"none": "majority", "scalar_mix": "scalar_mix"}.get(cell.representation, settings.probe),
-        protocol=PROTOCOL,
-        control=cell.control,
-        seed=cell.seed,
+        **identify(cell, reading, settings, encoder),
         split=split,
         metric=metric,
         value=float(value),
         ci_low=float(low),
         ci_high=float(high),
         n=len(said.labels),
-        n_classes=len(cell.task.classes),
         majority=float(resolve("metrics", metric)(said.labels, most_frequent, once)[0]),
-        hyperparameters=json.dumps(dict(reading.hyperparameters)),
-        converged=reading.converged,
         seconds=seconds,
     )
+
+
+def identify(cell: Cell, reading: Reading, settings: RunSettings, encoder: Encoder) -> dict[str, Any]:
+    """What a score is of: the fields that say so."""
+    spec = cell.task.spec
+    return {
+        "model": settings.model,
+        "checkpoint": encoder.checkpoint,
+        "revision": encoder.revision,
+        "task": spec.name,
+        "group": spec.group,
+        "representation": cell.representation,
+        "layer": reading.layer,
+        "layer_name": reading.layer_name,
+        "pooling": "none" if cell.representation == "none" else settings.pooling,
+        "probe": name_probe(cell, settings),
+        "protocol": settings.protocol,
+        "control": cell.control,
+        "seed": cell.seed,
+        "n_classes": len(cell.task.classes),
+        "hyperparameters": json.dumps(dict(reading.hyperparameters)),
+        "converged": reading.converged,
+    }
 
 
 def weigh_layers(

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from probing import __version__
+from probing.cell_plan import plan_cells, plan_control, plan_measure
 from probing.cell_runner import CellRunner, Encoded, digest_task
-from probing.cells import plan_cells, plan_control
 from probing.controls import CONTROLS, check_controls
 from probing.progress import Narrator
 from probing.records import SPLITS, CellResult, Failure, InputError, Task
@@ -26,6 +26,8 @@ from probing.states import Encoder
 from probing.store import StackCache, digest_json
 from probing.tasks.sources import load_tasks
 
+MEASURES = ("code_length", "conditional_information", "cumulative_mix", "concat")
+"""What `--measures` knows."""
 RESULTS = Path("data/results")
 """Where run folders stand by default."""
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scikit-learn", "pandas")
@@ -56,6 +58,8 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     runner = CellRunner(settings, folder, narrator)
     encoded = encode_tasks(settings, tasks, encoder, layers, narrator)
     runner.run("probing", plan_cells(settings, tasks, encoder), encoded)
+    for name in settings.measures:
+        runner.run(name, plan_measure(name, settings, tasks, encoder), encoded)
     run_controls(settings, tasks, encoded, runner, narrator)
     if runner.results:
         folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
@@ -99,10 +103,28 @@ def check_settings(settings: RunSettings) -> None:
         if getattr(settings, name) < 0:
             raise InputError(f"--{name.replace('_', '-')} {getattr(settings, name)}: expected 0 or more")
     check_controls(settings.controls)
+    check_measures(settings)
     if not settings.seeds:
         raise InputError("--seeds: expected at least one")
     if settings.device.startswith("cuda") and not torch.cuda.is_available():
         raise InputError(f"--device {settings.device}: torch finds no GPU here; use --device cpu")
+
+
+def check_measures(settings: RunSettings) -> None:
+    """Refuse a measure that does not exist, or that the probe does not allow.
+
+    Raises:
+        InputError: naming it.
+    """
+    for name in settings.measures:
+        if name not in MEASURES:
+            raise InputError(f"unknown measure {name!r}: {suggest(name, MEASURES)}")
+        if name == "code_length" and (settings.probe, settings.protocol) != ("linear", "modern"):
+            raise InputError("--measures code_length: only with --probe linear and --protocol modern")
+    if settings.protocol != "modern" and settings.probe == "knn":
+        raise InputError("--probe knn: SentEval has none; use --protocol modern")
+    if not 0 <= settings.mix_dropout < 1:
+        raise InputError(f"--mix-dropout {settings.mix_dropout}: expected a probability, 0 or more and below 1")
 
 
 def read_tasks(settings: RunSettings, narrator: Narrator) -> list[Task]:

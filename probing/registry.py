@@ -30,10 +30,24 @@ TABLES: dict[str, dict[str, str]] = {
         "control_task": "probing.tasks.control:label_by_word",
         "shuffled_labels": "probing.tasks.control:shuffle_labels",
     },
+    # What a cell can be asked for.
+    "measures": {
+        "scores": "probing.cells:compute_cell",
+        "code_length": "probing.measures:measure_code_length",
+        "conditional_information": "probing.measures:measure_conditional_information",
+    },
+    "protocols": {
+        "linear_only": "probing.probes.senteval:LINEAR_ONLY",
+    },
     "probes": {
+        "concat": "probing.probes.compounds:ConcatProbe",
+        "cumulative_mix": "probing.probes.compounds:CumulativeMixProbe",
+        "knn": "probing.probes.knn:KNNProbe",
         "linear": "probing.probes.linear:LinearProbe",
         "majority": "probing.probes.majority:MajorityProbe",
+        "mlp": "probing.probes.mlp:MLPProbe",
         "scalar_mix": "probing.probes.scalar_mix:ScalarMixProbe",
+        "senteval": "probing.probes.senteval:SentEvalProbe",
     },
     "poolings": {
         "mean": "probing.representations.pooling:pool_mean",

@@ -36,12 +36,24 @@ class RunSettings:
     mix_embeddings: bool = False
     """Whether layer 0 takes part in the mix. BERMo's text speaks of one scalar per layer: no."""
     probe: str = "linear"
-    """Probe on each layer."""
+    """Probe on each layer: linear, mlp (one hidden layer) or knn (the vote of the nearest training sentences)."""
+    protocol: Literal["modern", "senteval", "senteval_original"] = "modern"
+    """How probes are trained: modern (to the minimum, on standardised vectors), senteval (the published set-up: Adam,
+    minibatches, early stopping), senteval_original (that with the original's faults, for comparison with papers)."""
+    mix_norm: bool = False
+    """Whether every vector is brought to mean 0 and variance 1 over its units before it is mixed."""
+    mix_dropout: float = 0.0
+    """Probability of leaving a layer out of the mix in a training step; above 0, the mix is trained by minibatches."""
     controls: tuple[str, ...] = DEFAULT_CONTROLS
     """What the scores are held against beside the majority: bag_of_embeddings, control_task, untrained,
     shuffled_labels."""
+    measures: tuple[str, ...] = ()
+    """What is measured beyond scores: code_length (bits, and compression), conditional_information (what a layer adds
+    to the baseline layer), cumulative_mix (the mix of layers 0 to l, for each l), concat (all layers side by side)."""
+    baseline_layer: int = 0
+    """The layer that conditional_information takes as known."""
     seeds: tuple[int, ...] = (0,)
-    """One mixed probe per seed; the probes on single layers are convex and need none."""
+    """One probe per seed where the start matters: the mix, mlp, senteval. Controls and measures take the first."""
     limit: int = 0
     """At most this many sentences of each split, the same ones every time; 0 takes all."""
     max_length: int = 0

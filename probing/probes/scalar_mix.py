@@ -25,6 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
+from torch.nn import functional as F
 
 from probing.probes.linear import STRENGTHS, score_strengths
 from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
@@ -47,6 +48,8 @@ class ScalarMixProbe(ClassifierMixin, BaseEstimator):
         strengths: L2 strengths (lambda above); the best on dev is kept, and of equals the strongest.
         tolerance: a probe has converged when the largest component of its gradient is this share of what it was.
         max_iterations: after which it is given up, and `converged_` says so.
+        norm: whether every vector is brought to mean 0 and variance 1 over its units before it is mixed, so that no
+            layer counts for more by being longer. Ours: no, as ELMo and BERMo's text have it.
         seed: of the start.
         device: where to compute.
     """
@@ -56,12 +59,14 @@ class ScalarMixProbe(ClassifierMixin, BaseEstimator):
         strengths: Sequence[float] = STRENGTHS,
         tolerance: float = 1e-3,
         max_iterations: int = 300,
+        norm: bool = False,
         seed: int = 0,
         device: str = "cpu",
     ):
         self.strengths = strengths
         self.tolerance = tolerance
         self.max_iterations = max_iterations
+        self.norm = norm
         self.seed = seed
         self.device = device
 
@@ -76,6 +81,7 @@ class ScalarMixProbe(ClassifierMixin, BaseEstimator):
 
         Labels are class indices 0 .. classes - 1 or, in a graded task, the probability of each class.
         """
+        X, X_dev = (normalise(vectors) if self.norm else vectors for vectors in (X, X_dev))
         problem = MixProblem(torch.tensor(X, device=self.device), torch.tensor(y, device=self.device), self.strengths)
         noise = stream(self.seed, "scalar_mix").normal(scale=_START_NOISE, size=len(X))
         solution = problem.solve(noise, self.tolerance, self.max_iterations)
@@ -109,7 +115,7 @@ class ScalarMixProbe(ClassifierMixin, BaseEstimator):
 
     def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
         """Log probabilities (nats) of each class: one reading."""
-        mixed = np.tensordot(self.weights_, X, axes=1)
+        mixed = np.tensordot(self.weights_, normalise(X) if self.norm else X, axes=1)
         logits = torch.from_numpy((mixed - self.mean_) / self.scale_ @ self.coef_.T + self.intercept_)
         yield logits.log_softmax(dim=1).numpy()
 
@@ -140,11 +146,13 @@ class MixProblem:
         self.vectors, self.labels = vectors, labels
         self.n_classes = count_classes(labels)
         self.strengths = torch.tensor(strengths, dtype=vectors.dtype, device=vectors.device)
+        # Centred first: features far from 0 would lose their digits in every sum of squares and products.
         self.mean = vectors.mean(dim=1)
-        self.covariance = compute_covariance(vectors, self.mean)
+        vectors -= self.mean.unsqueeze(1)
+        self.covariance = compute_covariance(vectors)
         even = torch.full((1, len(vectors)), 1 / len(vectors), dtype=vectors.dtype, device=vectors.device)
-        mean, deviation = self.moments(even)
-        mixed = (mix_layers(vectors, even[0]) - mean) / deviation
+        _, deviation = self.moments(even)
+        mixed = mix_layers(vectors, even[0]) / deviation
         eigenvalues, self.basis = eigenbasis(mixed.T @ mixed / len(labels))
         self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
 
@@ -153,7 +161,9 @@ class MixProblem:
     ) -> tuple[Float[Tensor, "mixes hidden"], Float[Tensor, "mixes hidden"]]:
         """Mean and standard deviation of some mixes over the training sentences; a deviation of 0 is given as 1."""
         variance = torch.einsum("ml,mk,lkh->mh", weights, weights, self.covariance)
-        return weights @ self.mean, torch.where(variance > 1e-12, variance, torch.ones_like(variance)).sqrt()
+        mean = weights @ self.mean
+        varies = variance > 1e-12 * (1 + mean.abs()).square()
+        return mean, torch.where(varies, variance, torch.ones_like(variance)).sqrt()
 
     def solve(self, noise: np.ndarray, tolerance: float, max_iterations: int) -> Solution:
         """Minimise from the even guess and nearly even weights."""
@@ -184,9 +194,9 @@ class MixProblem:
         slopes, intercepts, logits = self._split(points)
         weights = slopes * root @ self.basis.T
         mix = (logits * _MIX_RATE).softmax(dim=1)
-        mean, deviation = self.moments(mix)
+        _, deviation = self.moments(mix)
         scaled = weights / deviation.unsqueeze(1)
-        losses, by_scaled, by_intercepts, by_mix = self._pass(mix, mean, scaled, intercepts * self.n_classes**0.5)
+        losses, by_scaled, by_intercepts, by_mix = self._pass(mix, scaled, intercepts * self.n_classes**0.5)
         losses += 0.5 * (penalty * weights.square()).sum(dim=(1, 2))
         # The deviation follows the mix: d deviation_h / d s_l = (sum_k s_k Cov_lkh) / deviation_h.
         by_deviation = -(by_scaled * scaled).sum(dim=1) / deviation.square()
@@ -199,39 +209,33 @@ class MixProblem:
         into_logits.copy_(by_logits * _MIX_RATE)
         return losses, gradients
 
-    def _pass(
-        self, mix: Tensor, mean: Tensor, weights: Tensor, intercepts: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One pass over the stack: mean loss, and its gradients by raw weights, intercepts and mix.
-
-        The mean of the mix is taken out of the logits and of the sums, which saves two passes over the mixed vectors.
-        """
+    def _pass(self, mix: Tensor, weights: Tensor, intercepts: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """One pass over the stack: mean loss, and its gradients by raw weights, intercepts and mix."""
         n, n_layers = len(self.labels), len(self.vectors)
         losses, by_mix = torch.zeros_like(mix[:, 0]), torch.zeros_like(mix)
         by_weights, by_intercepts = torch.zeros_like(weights), torch.zeros_like(intercepts)
-        shifted = (intercepts - (weights @ mean.unsqueeze(2)).squeeze(2)).unsqueeze(1)
         size = block_rows(len(mix) * max(self.n_classes, weights.shape[2] // _MIXED_SHARE))
         for start in range(0, n, size):
             block = self.vectors[:, start : start + size]
             mixed = mix_layers(block, mix)
-            logits = torch.baddbmm(shifted, mixed, weights.mT)
+            logits = torch.baddbmm(intercepts.unsqueeze(1), mixed, weights.mT)
             sums, residuals = softmax_loss(logits.transpose(0, 1), self.labels[start : start + size])
             residuals = residuals.transpose(0, 1)
             losses += sums
             by_weights.baddbmm_(residuals.mT, mixed)
             by_intercepts += residuals.sum(dim=1)
             by_mix.addmm_((residuals @ weights).flatten(1), block.reshape(n_layers, -1).T)
-        by_weights -= by_intercepts.unsqueeze(2) * mean.unsqueeze(1)
-        by_mix -= (by_intercepts.unsqueeze(1) @ weights).squeeze(1) @ self.mean.T
         return losses / n, by_weights / n, by_intercepts / n, by_mix / n
 
 
-def compute_covariance(
-    vectors: Float[Tensor, "layers sentences hidden"], mean: Float[Tensor, "layers hidden"]
-) -> Float[Tensor, "layers layers hidden"]:
-    """Covariance between every two layers, for each hidden unit."""
-    products = torch.stack([(vectors * layer).mean(dim=1) for layer in vectors])
-    return products - mean.unsqueeze(0) * mean.unsqueeze(1)
+def normalise(X: Float[np.ndarray, "layers sentences hidden"]) -> Float[np.ndarray, "layers sentences hidden"]:
+    """Every vector with mean 0 and variance 1 over its own units, with no parameters; one without variance is 0."""
+    return F.layer_norm(torch.from_numpy(X), X.shape[-1:]).numpy()
+
+
+def compute_covariance(vectors: Float[Tensor, "layers sentences hidden"]) -> Float[Tensor, "layers layers hidden"]:
+    """Covariance between every two layers of centred vectors, for each hidden unit."""
+    return torch.stack([(vectors * layer).mean(dim=1) for layer in vectors])
 
 
 def compute_contribution(

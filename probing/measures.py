@@ -1,0 +1,129 @@
+"""What can be measured of a cell beyond the scores of its probes: code length, and information beyond a baseline."""
+
+import time
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from probing.cell_plan import REPRESENTATIONS, Cell, choose_layers
+from probing.cells import NO_LAYER, Reading, fit_rounds, identify, inform
+from probing.probes.online import fit_layers, fit_mix, predict_onwards
+from probing.randomness import stream
+from probing.records import SPLITS, CellResult, LayerStack, Score
+from probing.scores.codelength import cut_portions, find_gravity, measure_code, mix_codes, smooth
+from probing.scores.uncertainty import bound, means_with_intervals, resample_counts
+from probing.settings import RunSettings
+from probing.states import Encoder
+
+
+def measure_code_length(
+    cell: Cell,
+    settings: RunSettings,
+    encoder: Encoder,
+    layers: Sequence[int],
+    stack: LayerStack,
+    rows: Mapping[str, Int[np.ndarray, " sentences"]],
+) -> CellResult:
+    """Code length in bits and compression of the training labels; by layer, also the compressions' centre of gravity.
+
+    The order of the sentences is drawn from the seed, once for all readings. Intervals are over training sentences,
+    with the probes as they are.
+    """
+    start = time.perf_counter()
+    task, by_layer = cell.task, REPRESENTATIONS[cell.representation].by_layer
+    layers = choose_layers(cell, settings, encoder.layer_names, layers)
+    order = stream(cell.seed, "code_length", task.name).permutation(len(task.splits["train"]))
+    vectors = stack.values[np.array(layers)[:, None], rows["train"][order]]
+    labels = task.splits["train"].labels[order]
+    bits = code_sentences(vectors, labels, len(task.classes), by_layer=by_layer, device=encoder.device)
+    seconds = time.perf_counter() - start
+    rng = stream(0, "interval", task.name, "train")
+    samples = np.concatenate([np.ones((1, len(labels))), resample_counts(len(labels), rng)])
+    values = measure_code(bits, samples, len(task.classes))
+    name = cell.representation.replace("_", " ")
+    places = [(layer, encoder.layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
+    if by_layer:
+        values["compression_gravity"] = find_gravity(values["compression"], layers)[None]
+    scores = []
+    for metric, samples in values.items():
+        for place, row in zip(places if len(samples) == len(places) else [(NO_LAYER, "all")], samples, strict=True):
+            reading = Reading(*place, {"portions": len(cut_portions(len(labels)))}, True)
+            scores.append(_score(cell, reading, settings, encoder, "train", metric, row, len(labels), seconds))
+    return CellResult(scores)
+
+
+def code_sentences(
+    vectors: Float[np.ndarray, "layers sentences hidden"],
+    labels: Int[np.ndarray, " sentences"],
+    n_classes: int,
+    *,
+    by_layer: bool,
+    device: str = "cpu",
+) -> Float[np.ndarray, "readings sentences"]:
+    """Bits that the label of each sentence costs, given those before it, by each layer or by the mix of all."""
+    cuts = cut_portions(len(labels))
+    given = predict_onwards(fit_layers if by_layer else fit_mix, vectors, labels, cuts, device)
+    unseen = np.full((*given.shape[:2], cuts[0]), -np.inf)
+    seen = np.repeat([0, *cuts[:-1]], np.diff([0, *cuts]))
+    return mix_codes(smooth(np.concatenate([unseen, given], axis=2), seen, n_classes))
+
+
+def measure_conditional_information(
+    cell: Cell,
+    settings: RunSettings,
+    encoder: Encoder,
+    layers: Sequence[int],
+    stack: LayerStack,
+    rows: Mapping[str, Int[np.ndarray, " sentences"]],
+) -> CellResult:
+    """Bits that each layer adds to what the baseline layer B holds (Hewitt et al. 2021, arXiv 2109.09234, eq. 5).
+
+    I_V(R_l -> Y | B) = H_V(Y | B) - H_V(Y | B, R_l), both by probes: on B alone, and on B and layer l side by side.
+    """
+    base = settings.baseline_layer % len(encoder.layer_names)
+    others = [layer for layer in layers if layer != base]
+    texts = {split: np.arange(len(rows[split])) for split in SPLITS}
+    offsets = dict(zip(SPLITS, np.cumsum([0, *(len(rows[split]) for split in SPLITS)]).tolist(), strict=False))
+    places = {split: texts[split] + offsets[split] for split in SPLITS}
+    every = np.concatenate([rows[split] for split in SPLITS])
+    known = stack.values[base, every]
+    joint = np.stack([np.concatenate([known, stack.values[layer, every]], axis=1) for layer in others])
+    alone, seconds = _inform(cell, settings, encoder, known[None], places)
+    both, more = _inform(cell, settings, encoder, joint, places)
+    rng = stream(0, "interval", cell.task.name, "test", "information")
+    values = means_with_intervals(both - alone, rng)
+    scores = []
+    for layer, row in zip(others, values, strict=True):
+        reading = Reading(layer, encoder.layer_names[layer], {"baseline_layer": base}, True)
+        metric, n = "conditional_information_bits", both.shape[1]
+        scores.append(_score(cell, reading, settings, encoder, "test", metric, row, n, seconds + more))
+    return CellResult(scores)
+
+
+def _inform(
+    cell: Cell, settings: RunSettings, encoder: Encoder, values: np.ndarray, places: Mapping[str, np.ndarray]
+) -> tuple[Float[np.ndarray, "readings sentences"], float]:
+    stack = LayerStack(values, tuple(map(str, range(len(values)))), settings.pooling)
+    fit = fit_rounds(cell, settings, encoder.device, range(len(values)), stack, places)
+    return inform(cell.task, fit.read), fit.seconds
+
+
+def _score(
+    cell: Cell,
+    reading: Reading,
+    settings: RunSettings,
+    encoder: Encoder,
+    split: str,
+    metric: str,
+    values: np.ndarray,
+    n: int,
+    seconds: float,
+) -> Score:
+    """A score of which the first value is what was measured; the others, resamples or the bounds of the interval."""
+    rest = values[1:]
+    low, high = rest if len(rest) == 2 else bound(rest[None])[0]
+    labels = cell.task.splits[split].labels
+    majority = float(np.mean(labels == np.bincount(cell.task.splits["train"].labels).argmax()))
+    facts = {"value": float(values[0]), "ci_low": float(low), "ci_high": float(high), "n": n, "seconds": seconds}
+    return Score(**identify(cell, reading, settings, encoder), split=split, metric=metric, majority=majority, **facts)

@@ -1,0 +1,93 @@
+"""A reading without parameters: what class do the nearest training sentences have?
+
+The neighbours are those of largest cosine, after the training mean has been taken out of all vectors: hidden states
+share a common direction that would make all cosines alike (Ethayarajh 2019, arXiv 1909.00512). With v_c votes for
+class c among k neighbours and C classes,
+
+    p(c) = (v_c + 1 / C) / (k + 1)
+
+so that no class is impossible.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from sklearn.base import BaseEstimator, ClassifierMixin
+from torch import Tensor
+from torch.nn import functional as F
+
+from probing.probes.selection import choose_strength
+
+NEIGHBOURS = (1, 3, 9, 27, 81)
+"""Numbers of neighbours that dev chooses among. Ours."""
+_BLOCK = 512
+
+
+class KNNProbe(ClassifierMixin, BaseEstimator):
+    """The vote of the nearest training sentences, in each layer: one reading for each.
+
+    Args:
+        neighbours: numbers of neighbours; the best on dev is kept, and of equals the largest. None is larger than the
+            training set.
+        device: where to compute.
+    """
+
+    def __init__(self, neighbours: Sequence[int] = NEIGHBOURS, device: str = "cpu"):
+        self.neighbours, self.device = neighbours, device
+
+    def fit(
+        self,
+        X: Float[np.ndarray, "layers sentences hidden"],
+        y: Int[np.ndarray, " sentences"],
+        X_dev: Float[np.ndarray, "layers dev hidden"],
+        y_dev: Int[np.ndarray, " dev"],
+    ) -> "KNNProbe":
+        """Keep the training sentences, and for each layer the number of neighbours that is best on dev.
+
+        Labels are class indices 0 .. classes - 1.
+        """
+        self.classes_ = np.arange(int(y.max()) + 1)
+        self.y_ = torch.tensor(y, device=self.device)
+        self.mean_ = X.mean(axis=1, keepdims=True)
+        self.directions_ = F.normalize(torch.tensor(X - self.mean_, device=self.device), dim=2)
+        tried = sorted({min(number, len(y)) for number in self.neighbours})
+        self.dev_scores_ = np.stack(
+            [(votes.argmax(axis=2) == y_dev).mean(axis=1) for votes in self._vote(X_dev, tried)]
+        )
+        self.n_neighbours_ = np.array([tried[choose_strength(row, tried)] for row in self.dev_scores_])
+        self.converged_ = np.ones(len(X), dtype=bool)
+        return self
+
+    def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
+        """Log probabilities (nats) of each class, layer by layer."""
+        for layer in range(len(X)):
+            number = int(self.n_neighbours_[layer])
+            (votes,) = self._count(layer, X[layer], [number])
+            yield np.log((votes + 1 / len(self.classes_)) / (number + 1))
+
+    def predict_proba(
+        self, X: Float[np.ndarray, "layers sentences hidden"]
+    ) -> Float[np.ndarray, "layers sentences classes"]:
+        """Smoothed shares of the votes, layer by layer."""
+        return np.exp(np.stack(list(self.read(X))))
+
+    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "layers sentences"]:
+        """The class with most votes, layer by layer; of equals the first."""
+        return np.stack([log_probabilities.argmax(axis=1) for log_probabilities in self.read(X)])
+
+    def _vote(self, X: np.ndarray, numbers: Sequence[int]) -> Iterator[np.ndarray]:
+        for layer, vectors in enumerate(X):
+            yield np.stack(self._count(layer, vectors, numbers))
+
+    def _count(self, layer: int, vectors: np.ndarray, numbers: Sequence[int]) -> list[np.ndarray]:
+        """Votes for each class, for several numbers of neighbours."""
+        asked = torch.tensor(vectors - self.mean_[layer], device=self.device)
+        counts: list[list[Tensor]] = [[] for _ in numbers]
+        for block in asked.split(_BLOCK):
+            order = (block @ self.directions_[layer].T).topk(max(numbers), dim=1).indices
+            votes = F.one_hot(self.y_[order], len(self.classes_)).cumsum(dim=1)
+            for counted, number in zip(counts, numbers, strict=True):
+                counted.append(votes[:, number - 1])
+        return [torch.cat(counted).double().cpu().numpy() for counted in counts]

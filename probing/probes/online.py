@@ -1,0 +1,88 @@
+"""Linear and mixed probes fitted to growing portions of the data, each of which predicts the sentences up to the next.
+
+All layers and strengths of a portion are fitted together. A portion knows only the classes that occur in it: the
+others get probability 0 here, and whoever turns probabilities into a code has to see to that.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from probing.probes.linear import STRENGTHS, LogisticProblem
+from probing.probes.scalar_mix import MixProblem
+from probing.scalar_mix import mix_layers
+
+# Looser than a probe's own: any iterate gives a valid code, and what remains of the gradient moves it little.
+_TOLERANCE = 3e-3
+_MOST_ITERATIONS = 100
+_BLOCK_NUMBERS = 2**24
+
+Predict = Callable[[Float[Tensor, "layers block hidden"]], Float[Tensor, "readings strengths block classes"]]
+"""Log probabilities (nats) of each class, for some sentences."""
+Fit = Callable[[Float[Tensor, "layers portion hidden"], Int[Tensor, " portion"]], Predict]
+"""Fit to a portion of the sentences, its classes numbered densely."""
+
+
+def predict_onwards(
+    fit: Fit,
+    X: Float[np.ndarray, "layers sentences hidden"],
+    y: Int[np.ndarray, " sentences"],
+    cuts: Sequence[int],
+    device: str = "cpu",
+) -> Float[np.ndarray, "readings strengths rest"]:
+    """Log probability (nats) of the true class of every sentence from the first cut on.
+
+    Args:
+        fit: `fit_layers` or `fit_mix`.
+        X: vectors, in the order of the code.
+        y: class indices.
+        cuts: numbers of sentences, rising; a probe is fitted at each but the last.
+        device: where to compute.
+    """
+    parts = []
+    for end, stop in pairwise(cuts):
+        classes, dense = np.unique(y[:end], return_inverse=True)
+        predict = fit(torch.tensor(X[:, :end], device=device), torch.tensor(dense, device=device))
+        size = max(1, _BLOCK_NUMBERS // (len(X) * len(STRENGTHS) * len(classes)))
+        for start in range(end, stop, size):
+            rows = slice(start, min(start + size, stop))
+            parts.append(_read_true(predict(torch.tensor(X[:, rows], device=device)), classes, y[rows]))
+    return np.concatenate(parts, axis=2)
+
+
+def fit_layers(vectors: Float[Tensor, "layers portion hidden"], labels: Int[Tensor, " portion"]) -> Predict:
+    """Every layer for itself: one reading per layer."""
+    problem = LogisticProblem(vectors, labels, STRENGTHS)
+    coef, intercept = problem.unpack(problem.solve(_TOLERANCE, _MOST_ITERATIONS))
+
+    def predict(block: Tensor) -> Tensor:
+        scaled = (block - problem.mean.unsqueeze(1)) / problem.scale.unsqueeze(1)
+        return (torch.einsum("lnh,lkch->lknc", scaled, coef) + intercept.unsqueeze(2)).log_softmax(dim=3)
+
+    return predict
+
+
+def fit_mix(vectors: Float[Tensor, "layers portion hidden"], labels: Int[Tensor, " portion"]) -> Predict:
+    """The learned mix, from even weights: one reading."""
+    problem = MixProblem(vectors, labels, STRENGTHS)
+    solution = problem.solve(np.zeros(len(vectors)), _TOLERANCE, _MOST_ITERATIONS)
+    logits, weights, intercepts = problem.unpack(solution.points)
+    mix = logits.softmax(dim=1)
+    means, deviations = problem.moments(mix)
+
+    def predict(block: Tensor) -> Tensor:
+        scaled = (mix_layers(block, mix) - means.unsqueeze(1)) / deviations.unsqueeze(1)
+        return torch.baddbmm(intercepts.unsqueeze(1), scaled, weights.mT).log_softmax(dim=2).unsqueeze(0)
+
+    return predict
+
+
+def _read_true(given: Tensor, classes: np.ndarray, labels: np.ndarray) -> Float[np.ndarray, "readings strengths block"]:
+    known = np.isin(labels, classes)
+    column = np.where(known, np.searchsorted(classes, labels), 0)
+    index = torch.from_numpy(column).to(given.device).view(1, 1, -1, 1).expand(*given.shape[:3], 1)
+    return np.where(known, given.gather(3, index).squeeze(3).double().cpu().numpy(), -np.inf)
