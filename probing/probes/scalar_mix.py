@@ -135,6 +135,11 @@ class MixProblem:
 
     A point holds `classes x (hidden + 1)` numbers as in the linear probe, the principal directions being those of the
     even mix, and then one number per layer.
+
+    Args:
+        vectors: centred in place.
+        labels: class indices, or probabilities.
+        strengths: L2 strengths.
     """
 
     def __init__(
