@@ -67,6 +67,7 @@ TABLES: dict[str, dict[str, str]] = {
     },
     "views": {
         "run": "analysis.screen:show_run",
+        "report": "analysis.report.build:save_report",
     },
 }
 

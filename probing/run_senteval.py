@@ -30,6 +30,8 @@ def main() -> int:
     try:
         outcome = resolve("stories", "run")(settings, narrator)
         resolve("views", "run")(outcome.folder)
+        if settings.report:
+            resolve("views", "report")(outcome.folder)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

@@ -72,9 +72,11 @@ class RunSettings:
     """Where encoded sentences are kept, for this run and all others."""
     overwrite: bool = False
     """Throw away what stands in the run folder."""
+    report: bool = True
+    """Write report.html into the run folder at the end."""
     quiet: bool = False
     """No progress on the screen; the table only."""
 
 
-WITHOUT_EFFECT = ("output", "senteval_url", "cache_dir", "overwrite", "quiet", "threads")
+WITHOUT_EFFECT = ("output", "senteval_url", "cache_dir", "overwrite", "report", "quiet", "threads")
 """Settings that move no number: a run may be resumed with others."""
