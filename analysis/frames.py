@@ -34,6 +34,9 @@ TITLES = {
 ACCURACY = "accuracy"
 """The metric that tables and figures take for granted; any other one stands behind the task's title."""
 
+HEADLINE = ("layer", "scalar_mix")
+"""The representations of the main table; runs may hold others, such as `concat` and `cumulative_mix`."""
+
 _KEY = ["task", "group", "representation", "layer", "layer_name"]
 
 
@@ -68,7 +71,11 @@ def order_tasks(frame: pd.DataFrame) -> list[str]:
 
 
 def mean_scores(
-    scores: pd.DataFrame, split: str = "test", control: str = "none", metric: str | None = None
+    scores: pd.DataFrame,
+    split: str = "test",
+    control: str = "none",
+    metric: str | None = None,
+    representations: Iterable[str] = HEADLINE,
 ) -> pd.DataFrame:
     """One row per task and representation: the score averaged over seeds.
 
@@ -84,7 +91,7 @@ def mean_scores(
     """
     wanted = scores["task"].map(headline_metrics(scores)) if metric is None else metric
     rows = scores[(scores["split"] == split) & (scores["control"] == control) & (scores["metric"] == wanted)]
-    rows = rows[rows["representation"] != "none"]
+    rows = rows[rows["representation"].isin(list(representations))]
     if rows.empty:
         raise InputError(f"no scores with split {split}, control {control} and metric {metric or 'of the task'}")
     _check_alike(rows, ["model", "checkpoint"])

@@ -40,7 +40,7 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
     names = _checked_layers(scores)
     tasks = list(dict.fromkeys(scores["task"]))
     spans = group_spans(scores, tasks)
-    layers = _by_layer(scores[scores["representation"] == "layer"], tasks, "value")
+    layers = by_layer(scores[scores["representation"] == "layer"], tasks, "value")
     mix = scores[scores["representation"] == "scalar_mix"].set_index("task")["value"].reindex(tasks).to_frame().T
     majority = scores.groupby("task")["majority"].first().reindex(tasks)
     best = pd.concat([layers, mix]).max()
@@ -51,7 +51,7 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
     panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=[1, len(layers)][-len(rows) :])
     for axes, frame in zip(panels[::-1, 0], rows, strict=True):
         shown = _between(frame, majority, best)
-        _draw_cells(axes, shown, _percent(frame), 1.0)
+        draw_cells(axes, shown, _percent(frame), 1.0)
         draw_separators(axes, spans)
     label_layers(panels[-1, 0], list(names.values()))
     if len(rows) > 1:
@@ -82,8 +82,8 @@ def plot_weights(weights: pd.DataFrame, title: str = "") -> Figure:
     panels = figure.subplots(1, 2, sharey=True)
     top = float(weights[list(WEIGHT_PANELS)].to_numpy().max())
     for axes, (column, heading) in zip(panels, WEIGHT_PANELS.items(), strict=True):
-        frame = _by_layer(weights, tasks, column)
-        _draw_cells(axes, frame, _percent(frame, "{:.0f}") if width > 0.22 else None, top)
+        frame = by_layer(weights, tasks, column)
+        draw_cells(axes, frame, _percent(frame, "{:.0f}") if width > 0.22 else None, top)
         _mark_gravity(axes, centre_of_gravity(weights, column).reindex(tasks), list(names), width)
         label_groups(axes, group_spans(weights, tasks), width)
         label_tasks(axes, [title_of(task) for task in tasks], width)
@@ -103,7 +103,8 @@ def _checked_layers(frame: pd.DataFrame) -> dict[int, str]:
     return names
 
 
-def _by_layer(frame: pd.DataFrame, tasks: Sequence[str], column: str) -> pd.DataFrame:
+def by_layer(frame: pd.DataFrame, tasks: Sequence[str], column: str) -> pd.DataFrame:
+    """Layers as rows, the top one first, and tasks as columns."""
     return frame.pivot_table(index="layer", columns="task", values=column)[list(tasks)].sort_index(ascending=False)
 
 
@@ -116,7 +117,8 @@ def _percent(frame: pd.DataFrame, form: str = "{:.1f}") -> np.ndarray:
     return frame.map(lambda value: "" if np.isnan(value) else form.format(100 * value)).to_numpy()
 
 
-def _draw_cells(axes: Axes, colours: pd.DataFrame, texts: np.ndarray | None, top: float) -> None:
+def draw_cells(axes: Axes, colours: pd.DataFrame, texts: np.ndarray | None, top: float) -> None:
+    """Coloured cells, 0 to `top`, with their texts in the ink that stands out."""
     sns.heatmap(
         colours,
         vmin=0,

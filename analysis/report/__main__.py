@@ -5,12 +5,12 @@ python -m analysis.report data/results/RUN
 
 import sys
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
+from analysis.report.build import write_report
 from probing.records import InputError
 
 
@@ -32,8 +32,7 @@ def main() -> int:
     """
     settings = tyro.cli(ReportSettings, description=__doc__, prog="python -m analysis.report")
     try:
-        # Only now, so that --help need not wait for it.
-        path = import_module("analysis.report.build").write_report(settings.runs, settings.output)
+        path = write_report(settings.runs, settings.output)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2

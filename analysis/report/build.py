@@ -95,9 +95,7 @@ def build_report(runs: Sequence[Run], seed: int = 0) -> str:
     """
     names = _names(runs)
     scores = [mean_scores(run.scores).assign(run=name) for run, name in zip(runs, names, strict=True)]
-    sections = [
-        _tell_run(run, name, number, seed) for number, (run, name) in enumerate(zip(runs, names, strict=True))
-    ]
+    sections = [_tell_run(run, name, number, seed) for number, (run, name) in enumerate(zip(runs, names, strict=True))]
     together = pd.concat(scores, ignore_index=True)
     tasks = order_tasks(together)
     curves = Chart("curves", _CURVES, charts.chart_curves(together))
@@ -225,5 +223,3 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 def _read(name: str) -> Markup:
     return Markup(files("analysis.report").joinpath("page", name).read_text(encoding="utf-8"))
-
-

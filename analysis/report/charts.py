@@ -9,8 +9,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.drawing import COLOURS
 from analysis.frames import layer_names
+from analysis.report.evidence import CONTROL_NOTES
 
 MIX = "scalar mix"
 _CELL_PX = 30
@@ -54,7 +54,7 @@ def chart_weights(weights: pd.DataFrame, column: str) -> Spec:
     tooltip = [_tip("title", "task"), _tip("layer_name", "layer"), _tip("share", "percent of the mix", ".1f")]
     order = list(reversed(list(layer_names(weights).values())))
     rows = rows.assign(shade=rows["share"] / rows["share"].max())
-    return _heatmap(rows, order, "shade", "share", tooltip, "share, of the largest", ".0f")
+    return _heatmap(rows, order, "shade", "share", tooltip, "share of the mix (1: the largest)", ".0f")
 
 
 def chart_curves(scores: pd.DataFrame) -> Spec:
@@ -121,7 +121,9 @@ def chart_gains(gains: pd.DataFrame) -> Spec:
     tooltip = [_tip("title", "task"), _tip("control"), _tip("layer_name", "layer")]
     tooltip += [_tip("value", "points above", ".1f"), _tip("interval", "95 % interval")]
     base = alt.Chart(rows).transform_filter("datum.task == task")
-    base = base.encode(x=_depth(gains), color=_colour_of("control", list(dict.fromkeys(rows["control"]))))
+    base = base.encode(
+        x=_depth(gains), color=_colour_of("control", list(dict.fromkeys(rows["control"])), tuple(CONTROL_NOTES))
+    )
     band = base.mark_area(opacity=0.15, aria=False).encode(y=alt.Y("ci_low:Q"), y2="ci_high:Q")
     y = alt.Y("value:Q", title="points above the control")
     line = base.mark_line(point=alt.OverlayMarkDef(size=60, filled=True)).encode(y=y, tooltip=tooltip)
@@ -151,7 +153,9 @@ def chart_gradients(gradients: pd.DataFrame, quantity: str) -> Spec:
     return _finish(alt.layer(band, line), rows, text, height=300)
 
 
-def _heatmap(rows: pd.DataFrame, order: list[str], shade: str, shown: str, tooltip: list, title: str, form: str) -> Spec:
+def _heatmap(
+    rows: pd.DataFrame, order: list[str], shade: str, shown: str, tooltip: list, title: str, form: str
+) -> Spec:
     tasks = list(dict.fromkeys(rows["title"]))
     base = alt.Chart(rows).encode(
         x=alt.X("title:N", sort=tasks, title=None, axis=alt.Axis(labelAngle=-40, orient="bottom", labelLimit=110)),
@@ -177,7 +181,9 @@ def _finish(chart: Any, rows: pd.DataFrame, description: str, height: int) -> Sp
     first = next(iter(rows["task"]), "")
     chart = chart.add_params(alt.param(name="task", value=str(first)))
     chart = chart.properties(width="container", height=height, description=description, background="transparent")
-    chart = chart.configure_view(stroke=None).configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
+    chart = chart.configure_view(stroke=None).configure_axis(
+        labelFontSize=12, titleFontSize=12, titleFontWeight="normal"
+    )
     chart = chart.configure_legend(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", labelLimit=260)
     with alt.data_transformers.enable("default", max_rows=None):
         return chart.to_dict()
@@ -191,10 +197,13 @@ def _depth(frame: pd.DataFrame) -> alt.X:
     return alt.X("layer:Q", axis=axis, scale=alt.Scale(zero=False, nice=False, padding=12))
 
 
-def _colour_of(column: str, names: list[str]) -> alt.Color:
-    palette = [COLOURS["last"], COLOURS["mix"], *_PALETTE[2:]]
-    scale = alt.Scale(domain=names, range=[palette[number % len(palette)] for number in range(len(names))])
-    return alt.Color(f"{column}:N", scale=scale, legend=alt.Legend(title=None, orient="top", columns=1))
+def _colour_of(column: str, names: list[str], known: tuple[str, ...] = ()) -> alt.Color:
+    """A colour per name; the known names have the same ones on every chart."""
+    order = [*known, *(name for name in names if name not in known)]
+    scale = alt.Scale(domain=names, range=[_PALETTE[order.index(name) % len(_PALETTE)] for name in names])
+    return alt.Color(
+        f"{column}:N", scale=scale, legend=alt.Legend(title=None, orient="top", columns=1, symbolOpacity=1)
+    )
 
 
 def _percent(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

@@ -41,9 +41,7 @@ def tell_main(table: pd.DataFrame) -> Table:
         table: from `analysis.tables.main_table`.
     """
     heads = ["Task", "Group", *(str(name) for name in table.columns.drop([MARK, "Task", "Group"]))]
-    rows = [
-        [f"{row[name]}{MARKED if row[MARK] == name else ''}" for name in heads] for row in table.to_dict("records")
-    ]
+    rows = [[f"{row[name]}{MARKED if row[MARK] == name else ''}" for name in heads] for row in table.to_dict("records")]
     caption = "Accuracy x 100 on test, ± half the 95 % interval. Best: the single layer that is best on dev."
     return Table(f"{caption} {MARKED}: significantly better than each of the others.", heads, rows)
 
@@ -79,8 +77,8 @@ def mean_gains(run: Run) -> pd.DataFrame:
     """
     found = run.scores[run.scores["metric"].isin(_DIFFERENCES)][["control", "metric"]].drop_duplicates()
     frames = [
-        mean_scores(run.scores, control=row.control, metric=row.metric).assign(control=row.control)
-        for row in found.itertuples()
+        mean_scores(run.scores, control=control, metric=metric).assign(control=control)
+        for control, metric in _columns(found, ["control", "metric"])
     ]
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["control"])
 
@@ -105,9 +103,14 @@ def tell_published(both: pd.DataFrame) -> Table:
         both: from `analysis.published.match_published`.
     """
     rows = [
-        [row.title, row.layer_name, _number(row.value, row.ci_low, row.ci_high), f"{100 * row.published:.1f}"]
-        + [f"{100 * row.difference:+.1f}"]
-        for row in both.itertuples()
+        [
+            row["title"],
+            row["layer_name"],
+            _number(row["value"], row["ci_low"], row["ci_high"]),
+            f"{100 * row['published']:.1f}",
+            f"{100 * row['difference']:+.1f}",
+        ]
+        for row in both.to_dict("records")
     ]
     return Table("Accuracy x 100 on test", ["Task", "Layer", "Here", "Published", "Difference"], rows)
 
@@ -121,10 +124,16 @@ def tell_pairs(pairs: pd.DataFrame, first: str, second: str) -> Table:
         second: name of the run in question.
     """
     rows = [
-        [row.title, row.contender, f"{100 * row.first:.1f}", f"{100 * row.second:.1f}"]
-        + [f"{100 * row.difference:+.1f}{MARKED if row.significant else ''}"]
-        + [f"[{100 * row.ci_low:+.1f}, {100 * row.ci_high:+.1f}]", _p(row.p_holm)]
-        for row in pairs.itertuples()
+        [
+            row["title"],
+            row["contender"],
+            f"{100 * row['first']:.1f}",
+            f"{100 * row['second']:.1f}",
+            f"{100 * row['difference']:+.1f}{MARKED if row['significant'] else ''}",
+            f"[{100 * row['ci_low']:+.1f}, {100 * row['ci_high']:+.1f}]",
+            _p(row["p_holm"]),
+        ]
+        for row in pairs.to_dict("records")
     ]
     heads = ["Task", "What", first, second, "Difference", "95 % interval", "p (Holm)"]
     return Table(f"{second} minus {first}, in points. {MARKED}: significant (McNemar, Holm)", heads, rows)
@@ -133,7 +142,7 @@ def tell_pairs(pairs: pd.DataFrame, first: str, second: str) -> Table:
 def _by_layer(frame: pd.DataFrame, caption: str) -> Table:
     titles = list(dict.fromkeys(frame["title"]))
     names = dict(_columns(frame.sort_values("layer"), ["layer", "layer_name"]))
-    cells = {(row.layer, row.title): row.text for row in frame.itertuples()}
+    cells = {(layer, title): text for layer, title, text in _columns(frame, ["layer", "title", "text"])}
     order = [layer for layer in sorted(names, reverse=True) if layer >= 0]
     order = [layer for layer in names if layer < 0] + order
     return Table(

@@ -9,7 +9,6 @@ import pandas as pd
 from analysis.frames import title_of
 from analysis.load import Run
 
-
 REFERENCES = (
     ("BERMo", "https://arxiv.org/abs/2110.15802", "arXiv 2110.15802", "the learned mix of layers"),
     ("SentEval probing tasks", "https://arxiv.org/abs/1805.01070", "arXiv 1805.01070", "the ten tasks"),
@@ -18,7 +17,7 @@ REFERENCES = (
 
 
 def list_facts(run: Run) -> list[tuple[str, str]]:
-    """What was run and on what, as pairs of a term and its description; terms of which nothing is known are left out."""
+    """What was run and on what, as pairs of a term and its description; without those not known."""
     first = run.scores[run.scores["representation"] != "none"].iloc[0]
     encoder = run.manifest.get("encoder", {})
     tasks = run.manifest.get("tasks", {})

@@ -1,0 +1,52 @@
+"""Compare two runs over the same data, and say whether any score fell: a regression gate.
+
+python -m analysis.compare OLD_RUN NEW_RUN
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from analysis.differences import show_differences
+from probing.records import InputError
+
+FELL = 3
+"""Exit code where a score fell significantly."""
+
+
+@dataclass(frozen=True)
+class CompareSettings:
+    """Which runs, and what to do with the comparison."""
+
+    first: Annotated[Path, tyro.conf.Positional]
+    """Run folder to compare with."""
+    second: Annotated[Path, tyro.conf.Positional]
+    """Run folder in question."""
+    tasks: tuple[str, ...] = ()
+    """Keys of the tasks to compare; none given: all, which both runs must have."""
+    output: Path | None = None
+    """Folder for the figure (PNG and PDF) and the differences (CSV); none given: nothing is written."""
+    seed: int = 0
+    """Of the bootstrap."""
+
+
+def main() -> int:
+    """Run the command.
+
+    Returns:
+        0; 2 after a mistake that the user can mend; 3 where a score fell significantly.
+    """
+    settings = tyro.cli(CompareSettings, description=__doc__, prog="python -m analysis.compare")
+    try:
+        fell = show_differences(settings.first, settings.second, settings.tasks, settings.output, settings.seed)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return FELL if fell else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
