@@ -1,6 +1,7 @@
-"""Make SentEval's probing tasks from treebanks of any language.
+"""Make SentEval's probing tasks from treebanks of any language, or check tasks of any origin.
 
 python probing/build_tasks.py --conllu de_gsd-ud-*.conllu --output data/corpora/german
+python probing/build_tasks.py --check data/corpora/german
 """
 
 import os
@@ -12,12 +13,13 @@ if __name__ == "__main__":
     sys.path[:] = [os.path.dirname(_here), *(p for p in sys.path if os.path.abspath(p or ".") != _here)]  # noqa: PTH100, PTH120
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import tyro
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -29,32 +31,68 @@ from probing.tasks.senteval import SENTEVAL_TASKS, write_tasks
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """Make SentEval's probing tasks from treebanks of any language."""
+    """Make SentEval's probing tasks from treebanks of any language, or check tasks of any origin."""
 
-    conllu: tuple[Path, ...]
+    conllu: tuple[Path, ...] = ()
     """CoNLL-U files; the name of each says its split (train, dev or test), as in de_gsd-ud-train.conllu."""
-    output: Path
+    output: Path | None = None
     """Folder for NAME.txt of each task and tasks.json."""
     trees: tuple[Path, ...] = ()
     """Folders of bracketed trees (NAME.ptb, one a line, and NAME.ids, their sent_id)."""
     seed: int = 0
     """Seed of all draws: the same input and seed give the same bytes."""
+    check: str = ""
+    """Check the tasks of a folder, of controlled or of senteval, and make none; exit code 1 where something is wrong."""
+    report: Path | None = None
+    """Write what the check found to this file too, as JSON."""
 
 
 def main() -> int:
-    """Run the script; the exit code is 2 after a mistake that the user can mend."""
+    """Run the script.
+
+    Returns:
+        0; 1 where a check found faults; 2 after a mistake that the user can mend.
+    """
     settings = tyro.cli(BuildSettings, description=__doc__)
-    console = Console(stderr=True)
     try:
-        build = resolve("builders", "treebank")(
-            settings.conllu, settings.trees, settings.seed, tell=lambda line: console.print(line, style="dim")
-        )
-        write_build(settings.output, build.rows, build.report)
+        return check(settings.check, settings.report) if settings.check else build(settings)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
-    show_report(build.report)
+
+
+def build(settings: BuildSettings) -> int:
+    """Make the tasks and tell of them.
+
+    Raises:
+        InputError: nothing to make them from or nowhere to put them, or a treebank that cannot be used.
+    """
+    if not settings.conllu or settings.output is None:
+        raise InputError("expected --conllu FILES and --output FOLDER to make tasks, or --check FOLDER to check some")
+    console = Console(stderr=True)
+    made = resolve("builders", "treebank")(
+        settings.conllu, settings.trees, settings.seed, tell=lambda line: console.print(line, style="dim")
+    )
+    write_build(settings.output, made.rows, made.report)
+    show_report(made.report)
     return 0
+
+
+def check(data: str, report: Path | None) -> int:
+    """Check tasks and tell of them; 1 where something has to be mended.
+
+    Raises:
+        InputError: there is nothing to check, or the report cannot be written.
+    """
+    checkups, faults = resolve("stories", "check")(data)
+    if report:
+        findings = {"data": data, "faults": faults, "tasks": [checkup.as_json() for checkup in checkups]}
+        try:
+            write_atomically(report, (json.dumps(findings, indent=1, ensure_ascii=False) + "\n").encode())
+        except OSError as error:
+            raise InputError(f"{report}: cannot be written ({error.strerror}); choose another --report") from None
+    show_checkups(checkups, faults)
+    return 1 if faults or any(checkup.faults for checkup in checkups) else 0
 
 
 def write_build(folder: Path, rows: Mapping[str, Any], report: Mapping[str, Any]) -> None:
@@ -91,6 +129,35 @@ def show_report(report: Mapping[str, Any]) -> None:
             console.print(f"{titles[name]}: {line}", style="dim", markup=False, highlight=False)
     for name, reason in report["unsupported"].items():
         console.print(f"{titles[name]} is not supported: {reason}", style="yellow", markup=False, highlight=False)
+
+
+def show_checkups(checkups: Sequence[Any], faults: Sequence[str]) -> None:
+    """A table of the tasks on the screen, and below it what is wrong and what is worth knowing."""
+    console = Console()
+    heads = ("task", "/".join(SPLITS), "classes", "rarest", "words", "repeated", "shared", "majority", "length", "bag")
+    table = Table(*heads, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.caption_justify = "left"
+    for one in checkups:
+        sizes = "/".join(str(count) for split, count in one.sentences.items() if count or split)
+        row = [one.task, sizes if any(one.sentences[split] for split in SPLITS) else str(one.sentences.get("", 0))]
+        row += [str(one.classes), f"{one.class_shares[0]:.1%}", "{}-{}-{}".format(*one.words)]
+        row += [str(one.repeated), str(one.shared)]
+        given = one.shortcuts
+        row += [f"{v:.1%}" for v in (given.majority, given.length, given.bag_of_words)] if given else ["-"] * 3
+        table.add_row(*row)
+    table.caption = (
+        "rarest: share of the rarest class. words: least, median, most. repeated: within a split; shared: with an "
+        "earlier split. majority, length, bag: accuracy on test of the most frequent class, of the number of words "
+        "alone, of a bag of words."
+    )
+    console.print(table)
+    for one in checkups:
+        for note in one.notes:
+            console.print(f"{one.task}: {note}", style="dim", markup=False, highlight=False, soft_wrap=True)
+    lines = [*faults, *(f"{one.task}: {fault}" for one in checkups for fault in one.faults)]
+    for line in lines:
+        console.print(f"fault: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"{len(lines)} faults" if lines else "no faults", style="bold")
 
 
 if __name__ == "__main__":

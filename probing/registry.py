@@ -23,6 +23,7 @@ TABLES: dict[str, dict[str, str]] = {
         "senteval": "probing.tasks.official:load",
     },
     "builders": {
+        "controlled": "probing.tasks.controlled:make_rows",
         "treebank": "probing.tasks.treebank:build_corpus",
     },
     # Tasks whose sentences bear other labels, for controls.
@@ -63,6 +64,7 @@ TABLES: dict[str, dict[str, str]] = {
     },
     # What scripts call once their settings are known, so that --help loads neither torch nor pandas.
     "stories": {
+        "check": "probing.tasks.doctor:check_source",
         "run": "probing.pipeline:run",
     },
     "views": {

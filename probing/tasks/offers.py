@@ -9,7 +9,7 @@ A name of SentEval's stands for SentEval's task; any other is a task of the grou
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -84,16 +84,34 @@ def list_offers(source: Path) -> list[Offer]:
     Raises:
         InputError: two files stand for one task, or the folder cannot be listed.
     """
+    offers = find_offers(source)
+    for fault in find_twins(offers):
+        raise InputError(fault)
+    return offers
+
+
+def find_offers(source: Path) -> list[Offer]:
+    """The same, where two files may stand for one task.
+
+    Raises:
+        InputError: the folder cannot be listed.
+    """
     try:
         paths = sorted(source.iterdir()) if source.is_dir() else [source]
     except OSError as error:
         raise InputError(f"{source}: cannot be listed ({error.strerror})") from None
-    offers = [offer for path in paths if (offer := _offer_folder(path) if path.is_dir() else _offer_file(path))]
-    twice = [name for name, count in Counter(offer.spec.name for offer in offers).items() if count > 1]
-    if twice:
-        origins = " and ".join(str(offer.origin) for offer in offers if offer.spec.name == twice[0])
-        raise InputError(f"task {twice[0]} stands twice, in {origins}; keep one of them")
-    return offers
+    return [offer for path in paths if (offer := _offer_folder(path) if path.is_dir() else _offer_file(path))]
+
+
+def find_twins(offers: Sequence[Offer]) -> list[str]:
+    """What to say of tasks that two files stand for."""
+    counts = Counter(offer.spec.name for offer in offers)
+    origins = {name: [str(offer.origin) for offer in offers if offer.spec.name == name] for name in counts}
+    return [
+        f"task {name} stands twice, in {' and '.join(origins[name])}; keep one of them"
+        for name, count in counts.items()
+        if count > 1
+    ]
 
 
 def name_own(path: Path) -> TaskSpec:

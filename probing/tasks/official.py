@@ -128,6 +128,12 @@ def _fetch(source: str, target: Path, expected: str, pause_s: float, advance: Ca
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             download_rest(source, part, advance)
+            content = part.read_bytes()
+            if blob_id(content) == expected:
+                # Not renamed: another run may be writing to the partial file.
+                write_atomically(target, content)
+                part.unlink(missing_ok=True)
+                return ""
         except OSError as error:
             reason = _explain(error)
             grown = part.is_file() and part.stat().st_size > size
@@ -135,12 +141,6 @@ def _fetch(source: str, target: Path, expected: str, pause_s: float, advance: Ca
                 break
             time.sleep(pause_s * 2**attempt)
             continue
-        content = part.read_bytes()
-        if blob_id(content) == expected:
-            # Not renamed: another run may be writing to the partial file.
-            write_atomically(target, content)
-            part.unlink(missing_ok=True)
-            return ""
         # Another file, or cut short without notice: it cannot be told which, so once more from the beginning.
         reason = f"what came is not SentEval's file: {len(content):,} bytes, git blob {blob_id(content)[:12]}"
         part.unlink(missing_ok=True)
