@@ -30,8 +30,8 @@ def plot_selectivity(scores: pd.DataFrame, title: str = "") -> Figure:
     if found.empty:
         raise InputError("what is left above the controls needs rows of metric selectivity or gain, got none")
     frames = {
-        f"above {row.control}": mean_scores(scores, control=row.control, metric=row.metric)
-        for row in found.itertuples()
+        f"above {control}": mean_scores(scores, control=control, metric=metric)
+        for control, metric in zip(found["control"].tolist(), found["metric"].tolist(), strict=True)
     }
     lines = {name: _times_100(frame[frame["representation"] == "layer"]) for name, frame in frames.items()}
     return _draw_panels(lines, "points above the control on test", title, zero=True)

@@ -39,9 +39,9 @@ def show_differences(first: Path, second: Path, tasks: Sequence[str], output: Pa
     runs = [load_run(folder) for folder in (first, second)]
     pairs = compare_runs(*runs, tasks=tasks, seed=seed)
     names = [run.name if runs[0].name != runs[1].name else str(run.folder) for run in runs]
-    Console().print(draw_differences(pairs, *names))
+    Console().print(draw_differences(pairs, names[0], names[1]))
     if output is not None:
-        save_differences(pairs, *names, output)
+        save_differences(pairs, names[0], names[1], output)
     return int((pairs["significant"] & (pairs["difference"] < 0)).sum())
 
 

@@ -1,6 +1,7 @@
 """Two runs over the same data, compared sentence by sentence."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -75,10 +76,10 @@ def _find_difference(first: Run, second: Run, task: str) -> str:
     return ""
 
 
-def _compare(first: Run, second: Run, chosen: Sequence[str], seed: int) -> Iterator[dict[str, object]]:
+def _compare(first: Run, second: Run, chosen: Sequence[str], seed: int) -> Iterator[dict[str, Any]]:
     one, other = (summarise_tasks(run).set_index("task") for run in (first, second))
     ours, theirs = (_by_reading(run) for run in (first, second))
-    for task in one.index[one["metric"] == ACCURACY].intersection(other.index).intersection(chosen, sort=False):
+    for task in one.index[one["metric"] == ACCURACY].intersection(other.index).intersection(list(chosen), sort=False):
         for contender in CONTENDERS:
             readings = [_reading(frame.loc[task], task, contender) for frame in (one, other)]
             if readings[0] not in ours or readings[1] not in theirs:
@@ -87,7 +88,7 @@ def _compare(first: Run, second: Run, chosen: Sequence[str], seed: int) -> Itera
                 differences = paired_differences(theirs[readings[1]], ours[readings[0]])
             except InputError as error:
                 raise InputError(f"{first.folder} and {second.folder}: task {task}: {error}") from None
-            row: dict[str, object] = {"task": task, "title": one.loc[task, "title"], "group": one.loc[task, "group"]}
+            row: dict[str, Any] = {"task": task, "title": one.loc[task, "title"], "group": one.loc[task, "group"]}
             row |= _name(one.loc[task], other.loc[task], contender)
             yield row | _measure(differences, np.random.default_rng([seed, *f"{task}/{contender}".encode()]))
 
@@ -101,12 +102,12 @@ def _reading(row: pd.Series, task: str, contender: str) -> tuple[str, str, int]:
     return task, "scalar_mix" if contender == "mix" else "layer", int(row[f"{contender}_layer"])
 
 
-def _name(one: pd.Series, other: pd.Series, contender: str) -> dict[str, object]:
+def _name(one: pd.Series, other: pd.Series, contender: str) -> dict[str, Any]:
     names = {"first_name": one[f"{contender}_name"], "second_name": other[f"{contender}_name"]}
     return names | {"contender": contender, "first": one[contender], "second": other[contender]}
 
 
-def _measure(differences: np.ndarray, generator: np.random.Generator) -> dict[str, object]:
+def _measure(differences: np.ndarray, generator: np.random.Generator) -> dict[str, Any]:
     low, high = percentile_interval(resample_means(differences, generator), 1 - ALPHA)
     row = {"difference": float(differences.mean()), "ci_low": low, "ci_high": high, "p": mcnemar(differences)}
     return row | {"n": len(differences), "smallest": smallest_difference(differences)}

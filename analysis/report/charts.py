@@ -216,4 +216,4 @@ def _intervals(rows: pd.DataFrame) -> list[str]:
 
 def _tip(column: str, title: str = "", form: str | None = None) -> alt.Tooltip:
     kind = "Q" if form or column == "n" else "N"
-    return alt.Tooltip(f"{column}:{kind}", title=title or column, **({"format": form} if form else {}))
+    return alt.Tooltip(f"{column}:{kind}", title=title or column, format=form or alt.Undefined)
