@@ -1,11 +1,11 @@
 """At which depth does an encoder hold a task: several summaries that should agree, and whether they do."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
-from scipy.stats import spearmanr
 
 from analysis.comparisons import ALPHA
 from analysis.frames import ACCURACY, mean_scores, mean_weights
@@ -87,7 +87,7 @@ def correctness(predictions: pd.DataFrame, task: str, representation: str) -> di
 def expect_layer(scores: Float[np.ndarray, "layers *samples"], layers: Sequence[int]) -> np.ndarray:
     """Expected layer of cumulative mixes (Tenney et al. 2019, arXiv 1905.05950, section 3.2).
 
-    With the score of the mix of layers 0..l and its gain d_l over that of 0..l-1: sum_{l >= 1} l d_l / sum_{l >= 1} d_l.
+    With the gain d_l of the mix of layers 0..l over that of 0..l-1: sum_{l >= 1} l d_l / sum_{l >= 1} d_l.
     """
     gains = np.diff(scores, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -100,11 +100,12 @@ def entropy_bits(weights: Float[np.ndarray, " layers"]) -> float:
     return float(-(kept * np.log2(kept)).sum())
 
 
-def explain_disagreement(row: Mapping[str, object], names: Mapping[int, str]) -> str:
+def explain_disagreement(row: Mapping[str, Any], names: Mapping[int, str]) -> str:
     """In words, why the views of a task's depth do not agree; empty where they do.
 
     The rule: they disagree where the layer with the largest weight is not the one with the largest contribution, or
-    where the layer with the largest contribution is, alone, significantly worse than the best single layer.
+    where the layer with the largest contribution is, alone, significantly worse than the best single layer; the
+    latter only where that best layer takes part in the mix.
     """
     weight, contribution = row.get("top_weight"), row.get("top_contribution")
     if weight is None or contribution is None:
@@ -113,7 +114,8 @@ def explain_disagreement(row: Mapping[str, object], names: Mapping[int, str]) ->
     if weight != contribution:
         reasons.append(f"weight points to {_name(names, weight)}, contribution to {_name(names, contribution)}")
     indistinct = row["indistinct"]
-    if isinstance(indistinct, tuple) and contribution not in indistinct:
+    mixed = row["best_layer"] in row["mixed"]
+    if mixed and contribution not in indistinct:
         best = _name(names, row["best_layer"])
         reasons.append(f"{_name(names, contribution)}, which contributes most, is worse alone than {best}")
     return "; ".join(reasons)
@@ -146,16 +148,20 @@ def _gravity(scores: pd.DataFrame, task: str) -> dict[str, float]:
     return {name: float(row["value"]), f"{name}_low": float(row["ci_low"]), f"{name}_high": float(row["ci_high"])}
 
 
-def _weigh(weights: pd.DataFrame, scores: pd.DataFrame) -> dict[str, object]:
+def _weigh(weights: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
     if weights.empty:
         return {}
     both = weights.merge(scores[["layer", "value"]], on="layer", how="left")
     shares = both["weight"].to_numpy()
     entropy = entropy_bits(shares)
-    row: dict[str, object] = {"entropy_bits": entropy, "kl_uniform_bits": float(np.log2(len(shares)) - entropy)}
+    row: dict[str, Any] = {
+        "mixed": both["layer"].tolist(),
+        "entropy_bits": entropy,
+        "kl_uniform_bits": float(np.log2(len(shares)) - entropy),
+    }
     for name in ("weight", "contribution"):
         row[f"gravity_{name}"] = float(centre_of_gravity(both, name).iloc[0])
-        row[f"top_{name}"] = int(both.loc[both[name].idxmax(), "layer"])
+        row[f"top_{name}"] = int(both["layer"].to_numpy()[both[name].to_numpy().argmax()])
     pairs = {"weight_contribution": ("weight", "contribution"), "weight_score": ("weight", "value")}
     pairs |= {"contribution_score": ("contribution", "value")}
     return row | {f"rank_{name}": correlate_ranks(both[one], both[other]) for name, (one, other) in pairs.items()}
@@ -165,4 +171,4 @@ def correlate_ranks(one: pd.Series, other: pd.Series) -> float:
     """Spearman's rank correlation; NaN where one of the two does not vary or there are fewer than three layers."""
     if len(one) < 3 or one.nunique() < 2 or other.nunique() < 2:
         return float("nan")
-    return float(spearmanr(one, other).statistic)
+    return float(one.corr(other, method="spearman"))

@@ -9,6 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.comparisons import compare_all
+from analysis.controlled import summarise_controls
+from analysis.depth import summarise_depth
+from analysis.details import draw_controls, draw_depth, warn_of_disagreement
 from analysis.figures import save_figures
 from analysis.frames import mean_scores, unit_of
 from analysis.load import Run, load_run
@@ -28,8 +31,20 @@ def show_run(folder: Path) -> None:
     run = load_run(folder)
     comparisons = compare_all(run)
     Console().print(draw_table(main_table(summarise(run), comparisons), comparisons, run))
+    show_details(run)
     save_figures(run, folder / "figures")
     Console().print(f"scores, layer weights and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def show_details(run: Run) -> None:
+    """Print what the scores are worth against the controls, and at which depth the tasks lie."""
+    console, depth = Console(), summarise_depth(run)
+    controls = draw_controls(summarise_controls(run))
+    for table in (controls, draw_depth(depth)):
+        if table.row_count:
+            console.print(table)
+    for line in warn_of_disagreement(depth):
+        console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
 
 
 def draw_table(table: pd.DataFrame, comparisons: pd.DataFrame, run: Run | None = None) -> Table:

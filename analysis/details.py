@@ -1,0 +1,116 @@
+"""The tables below the main one on a terminal: controls and depth, in at most 100 columns."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from rich import box
+from rich.table import Table
+
+_CONTROLS = {
+    "bag_of_embeddings": "over\nembeddings",
+    "untrained": "over\nuntrained",
+    "control_task": "selec-\ntivity",
+    "shuffled_labels": "over\nshuffled",
+}
+_MEASURES = {"compression": "compres-\nsion", "usable_information_bits": "usable\nbits"}
+_CONTROLS_NOTE = (
+    "Points with the 95 % interval, paired by test sentence. Selectivity: score minus that of a control task, whose "
+    "classes are drawn per word (arXiv 1909.03368). Compression: bits of the uniform code per bit of the online code."
+)
+_DEPTH_NOTE = (
+    "As good: layers not significantly worse than the best (McNemar, Holm over layers, p < 0.05). CG: centre of "
+    "gravity of the mix's weights, of weights times vector lengths, of compressions. Bits: entropy of the weights. "
+    "Expected: layer by cumulative mixes (arXiv 1905.05950)."
+)
+
+
+def draw_controls(summary: pd.DataFrame) -> Table:
+    """What the best layer and the mix have over each control; no rows where the run had none.
+
+    Args:
+        summary: from `analysis.controlled.summarise_controls`.
+    """
+    shown = {name: head for name, head in _CONTROLS.items() if f"{name}_difference" in summary}
+    measures = {name: head for name, head in _MEASURES.items() if name in summary}
+    table = _start("Against controls", _CONTROLS_NOTE, ["Task", "Reading", *shown.values(), *measures.values()])
+    if not shown and "compression" not in measures:
+        return table
+    for _, rows in summary.groupby("task", sort=False):
+        for number, (_, row) in enumerate(rows.iterrows()):
+            reading = "mix" if row["contender"] == "mix" else f"best ({_short(row['layer_name'])})"
+            cells = [_points(row, f"{name}_difference", name) for name in shown]
+            cells += [_bits(row, name) for name in measures]
+            table.add_row("" if number else str(row["title"]), reading, *cells)
+    return table
+
+
+def draw_depth(depth: pd.DataFrame) -> Table:
+    """Best layers, centres of gravity and what else says at which depth a task lies.
+
+    Args:
+        depth: from `analysis.depth.summarise_depth`.
+    """
+    columns = {"gravity_weight": "CG\nweights", "gravity_contribution": "CG contri-\nbutions", "entropy_bits": "Bits"}
+    ranges = {"gravity_compression": "CG compres-\nsions", "expected_layer": "Expected"}
+    shown = [name for name in (*columns, *ranges) if depth[name].notna().any()]
+    heads = [(columns | ranges)[name] for name in shown]
+    table = _start("Depth", _DEPTH_NOTE, ["Task", "Best", "As good", *heads])
+    for _, row in depth.iterrows():
+        cells = [_range(row, name) if name in ranges else _number(row[name]) for name in shown]
+        table.add_row(str(row["title"]), _short(row["best_name"]), list_layers(row["indistinct"]), *cells)
+    return table
+
+
+def warn_of_disagreement(depth: pd.DataFrame) -> Iterator[str]:
+    """One line for every task whose weights, contributions and single-layer scores point to different depths."""
+    for _, row in depth.iterrows():
+        if row["disagreement"]:
+            yield f"{row['title']}: the mix and the single layers disagree on the depth: {row['disagreement']}"
+
+
+def list_layers(layers: tuple[int, ...]) -> str:
+    """Layers in short: runs as `2-5`."""
+    runs: list[list[int]] = []
+    for layer in layers:
+        if runs and layer == runs[-1][-1] + 1:
+            runs[-1].append(layer)
+        else:
+            runs.append([layer])
+    return ", ".join(str(run[0]) if len(run) == 1 else f"{run[0]}-{run[-1]}" for run in runs)
+
+
+def _start(title: str, note: str, heads: list[str]) -> Table:
+    table = Table(title=title, caption=note, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.caption_justify = "left"
+    table.padding = (0, 1, 0, 0)
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="left" if number < 2 else "right", no_wrap=True)
+    return table
+
+
+def _points(row: pd.Series, value: str, control: str) -> str:
+    if value not in row or np.isnan(row[value]):
+        return "-"
+    low, high = 100 * row[f"{control}_low"], 100 * row[f"{control}_high"]
+    return rf"{100 * row[value]:+.1f} \[{low:+.0f}, {high:+.0f}]"
+
+
+def _bits(row: pd.Series, name: str) -> str:
+    if np.isnan(row[name]):
+        return "-"
+    return f"{row[name]:.2f} ± {(row[f'{name}_high'] - row[f'{name}_low']) / 2:.2f}"
+
+
+def _range(row: pd.Series, name: str) -> str:
+    if np.isnan(row[name]):
+        return "-"
+    return rf"{row[name]:.2f} \[{row[f'{name}_low']:.1f}, {row[f'{name}_high']:.1f}]"
+
+
+def _number(value: float) -> str:
+    return "-" if np.isnan(value) else f"{value:.2f}"
+
+
+def _short(name: str) -> str:
+    return "emb" if name == "embeddings" else str(name)
