@@ -42,7 +42,7 @@ class BuildSettings:
     seed: int = 0
     """Seed of all draws: the same input and seed give the same bytes."""
     check: str = ""
-    """Check the tasks of a folder, of controlled or of senteval, and make none; exit code 1 where something is wrong."""
+    """Check the tasks of a folder, of controlled or of senteval, and make none; exit code 1 where one is faulty."""
     report: Path | None = None
     """Write what the check found to this file too, as JSON."""
 

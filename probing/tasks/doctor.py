@@ -105,7 +105,8 @@ def _check(offer: Offer, contents: Contents) -> Checkup:
     try:
         shortcuts = measure_shortcuts(offer.make(Contents(entries, [])))
     except InputError as error:
-        faults.append(str(error))
+        # Nothing was read: that has been said.
+        faults += [str(error)] if entries else []
     faults += _show(shared, "stands in an earlier split too") + _show(contradicted, "has two labels")
     labels, lengths = Counter(entry.label for entry in entries), [count_words(entry.text) for entry in entries] or [0]
     counts = sorted(labels.values()) or [0]

@@ -87,7 +87,7 @@ def _read_csv(path: Path) -> Iterator[Record | Fault]:
         try:
             record = next(reader, None)
         except csv.Error as error:
-            yield Fault(path, lines[reader.line_num - 1][0], f"is no CSV ({error})")
+            yield Fault(path, lines[reader.reader.line_num - 1][0], f"is no CSV ({error})")
             return
         if record is None:
             return
