@@ -1,0 +1,226 @@
+"""Tasks from anyone's files: read whole, divided alike every time, and one line where something is wrong."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from probing.records import SPLITS, InputError, Task
+from probing.tasks.senteval import write_tasks
+from probing.tasks.sources import load_tasks
+
+WORDS = ("red", "blue", "green", "grey")
+
+
+def draw_table(n: int = 200, seed: int = 0) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    texts = [f"sentence {number} is, «{rng.choice(WORDS)}»" for number in range(n)]
+    return pd.DataFrame({"text": texts, "label": rng.choice(["yes", "no", "maybe"], size=n, p=[0.6, 0.3, 0.1])})
+
+
+def write_table(frame: pd.DataFrame, path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".csv":
+        frame.to_csv(path, index=False)
+    elif path.suffix == ".tsv":
+        path.write_text("".join("\t".join(map(str, row)) + "\n" for row in [frame.columns, *frame.to_numpy()]))
+    elif path.suffix == ".parquet":
+        frame.to_parquet(path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in frame.to_dict("records")))
+    return path
+
+
+def load(path: Path, *wanted: str, limit: int = 0) -> Task:
+    return load_tasks(str(path), wanted or ("all",), limit)[0][0]
+
+
+def list_rows(task: Task) -> list[tuple]:
+    return [
+        (split, text, task.classes[label])
+        for split in SPLITS
+        for text, label in zip(task.splits[split].texts, task.splits[split].labels.tolist(), strict=True)
+    ]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet", ".jsonl"])
+def test_every_kind_of_table_is_the_same_task(tmp_path: Path, suffix: str) -> None:
+    frame = draw_table()
+    frame["split"] = ["train"] * 150 + ["validation"] * 20 + ["TEST"] * 30
+    task = load(write_table(frame, tmp_path / f"my_task{suffix}").parent, "my_task")
+    marks = ["train"] * 150 + ["dev"] * 20 + ["test"] * 30
+    expected = list(zip(marks, [(text,) for text in frame["text"]], frame["label"], strict=True))
+    assert list_rows(task) == sorted(expected, key=lambda row: SPLITS.index(row[0]))
+    assert (task.name, task.spec.group, task.classes) == ("my_task", "own", ("maybe", "no", "yes"))
+    assert (task.division, task.folds) == ("", 0)
+
+
+@pytest.mark.parametrize("names", [("text_a", "text_b"), ("sentence1", "sentence2")])
+def test_pairs_are_two_segments(tmp_path: Path, names: tuple[str, str]) -> None:
+    frame = draw_table().rename(columns={"text": names[0]})
+    frame.insert(1, names[1], frame[names[0]].str.upper())
+    task = load(write_table(frame, tmp_path / "pairs.csv"))
+    assert {(one, two.lower()) for one, two in task.splits["train"].texts} == {
+        (one, one.lower()) for one, _ in task.splits["train"].texts
+    }
+
+
+def test_labels_may_be_numbers_and_texts_may_hold_line_breaks(tmp_path: Path) -> None:
+    frame = draw_table().assign(label=lambda frame: frame.index % 2)
+    frame.loc[0, "text"] = 'two\nlines, and "quotes"'
+    task = load(write_table(frame, tmp_path / "numbers.csv"))
+    assert task.classes == ("0", "1")
+    assert 'two\nlines, and "quotes"' in {text for split in SPLITS for (text,) in task.splits[split].texts}
+
+
+def test_splits_that_are_missing_are_tenths_stratified_and_free_of_copies(tmp_path: Path) -> None:
+    frame = draw_table(1000)
+    frame.loc[500:519, "text"] = "said twenty times"
+    task = load(write_table(frame, tmp_path / "mine.csv"))
+    sizes = {split: len(task.splits[split]) for split in SPLITS}
+    # Copies stay together, so that the part that has them may be larger by them.
+    assert sum(sizes.values()) == 1000
+    assert all(abs(sizes[split] - wanted) <= 20 for split, wanted in (("train", 800), ("dev", 100), ("test", 100)))
+    for split in SPLITS:
+        shares = np.bincount(task.splits[split].labels, minlength=3) / sizes[split]
+        np.testing.assert_allclose(shares, np.bincount(_labels(task), minlength=3) / 1000, atol=0.03)
+    texts = [set(task.splits[split].texts) for split in SPLITS]
+    assert len(set.union(*texts)) == sum(map(len, texts))
+    assert task.division.startswith("8/1/1 tenths")
+
+
+def _labels(task: Task) -> np.ndarray:
+    return np.concatenate([task.splits[split].labels for split in SPLITS])
+
+
+def test_the_division_depends_on_the_sentences_and_not_on_their_order(tmp_path: Path) -> None:
+    frame = draw_table()
+    one = load(write_table(frame, tmp_path / "a" / "mine.csv"))
+    other = load(write_table(frame.sample(frac=1, random_state=1), tmp_path / "b" / "mine.jsonl"))
+    assert sorted(list_rows(one)) == sorted(list_rows(other))
+    fewer = load(write_table(frame.iloc[:150], tmp_path / "c" / "mine.csv"))
+    assert sorted(list_rows(fewer)) != sorted(list_rows(one))[:150]
+
+
+def test_lines_point_into_the_file(tmp_path: Path) -> None:
+    path = write_table(draw_table(), tmp_path / "mine.tsv")
+    lines = path.read_text().split("\n")
+    task = load(path)
+    for split in SPLITS:
+        numbers = task.splits[split].lines
+        assert numbers is not None
+        assert [lines[number - 1].split("\t")[0] for number in numbers] == [
+            text for (text,) in task.splits[split].texts
+        ]
+
+
+def test_a_missing_dev_is_a_tenth_of_train_and_test_is_untouched(tmp_path: Path) -> None:
+    frame = draw_table().assign(split=["train"] * 150 + ["test"] * 50)
+    task = load(write_table(frame, tmp_path / "mine.csv"))
+    assert [len(task.splits[split]) for split in SPLITS] == [135, 15, 50]
+    assert [text for (text,) in task.splits["test"].texts] == frame["text"].tolist()[150:]
+
+
+def test_a_folder_of_one_file_per_split_is_a_task(tmp_path: Path) -> None:
+    frame = draw_table()
+    write_table(frame.iloc[:150], tmp_path / "mine" / "train.csv")
+    write_table(frame.iloc[150:], tmp_path / "mine" / "test.jsonl")
+    assert [len(load(tmp_path, "mine").splits[split]) for split in SPLITS] == [135, 15, 50]
+
+
+def test_senteval_files_may_bear_any_name(tmp_path: Path) -> None:
+    rows = [(split, label, f"{split} {label} {n}") for split in SPLITS for label in "ab" for n in range(3)]
+    write_tasks(tmp_path, {"tree_depth": rows, "my_probe": rows})
+    (tmp_path / "notes.txt").write_text("no task\n")
+    tasks, absent = load_tasks(str(tmp_path), ["all"])
+    assert [(task.name, task.spec.group) for task in tasks] == [("tree_depth", "syntactic"), ("my_probe", "own")]
+    assert len(absent) == 9
+    assert load_tasks(str(tmp_path), ["own"])[0][0].name == "my_probe"
+
+
+def test_limit_keeps_everything_that_belongs_to_a_sentence(tmp_path: Path) -> None:
+    whole, part = (load(write_table(draw_table(), tmp_path / "mine.csv"), limit=limit) for limit in (0, 15))
+    assert [len(part.splits[split]) for split in SPLITS] == [15, 15, 15]
+    assert set(list_rows(part)) < set(list_rows(whole))
+    assert part.division == whole.division
+
+
+FAULTY = {
+    "columns": ("a,b\n1,2\n", "mine.csv: expected the columns text (or text_a and text_b) and label, got 'a', 'b'"),
+    "fields": ("text,label\nx,1\ny\n", "mine.csv:3: expected 2 fields, as in the header, got 1"),
+    "too many": ("text,label\nx,1,2\n", "mine.csv:2: expected 2 fields, as in the header, got 3"),
+    "blank": ('text,label\nx,1\n" ",1\n', "mine.csv:3: column text is empty"),
+    "label": ("text,label\nx,\n", "mine.csv:2: column label is ''"),
+    "split": ("text,label,split\nx,1,trian\n", "mine.csv:2: unknown split 'trian'; expected train, dev or test"),
+    "some splits": (
+        "text,label,split\nx,1,train\ny,1,\n",
+        "mine.csv:3: has no split, though other rows have one; give one to all or to none",
+    ),
+    "quote": ('text,label\n"x,1\n', "mine.csv:2: is no CSV (unexpected end of data)"),
+    "nothing": ("", "mine.csv: holds no rows"),
+    "one class": ("text,label\n" + "".join(f"s{n},x\n" for n in range(30)), "mine.csv: every label of train is x;"),
+    "no classes": ("text,label\n" + "".join(f"s{n},{n / 7}\n" for n in range(60)), "labels on 48 rows of train"),
+    "too few": ("text,label\nx,1\ny,2\n", "split train is empty"),
+    "unseen": (
+        "text,label,split\n" + "x,1,train\ny,2,train\nz,1,dev\nw,3,test\n",
+        "mine.csv:5: label '3' of split test never occurs in train (known there: 1, 2)",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAULTY)
+def test_a_faulty_table_is_one_line(tmp_path: Path, case: str) -> None:
+    content, expected = FAULTY[case]
+    (tmp_path / "mine.csv").write_text(content)
+    with pytest.raises(InputError) as caught:
+        load(tmp_path)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_bytes_that_are_no_text_are_one_line(tmp_path: Path) -> None:
+    for name, content, expected in (
+        ("a.csv", "text,label\nMünchen,1\n".encode("latin-1"), "a.csv:2: byte 0xfc is not UTF-8"),
+        ("a.parquet", b"PAR1", "a.parquet: is no parquet file"),
+        ("a.jsonl", b'{"text": "x", "label": 1}\n{"text"', "a.jsonl:2: is no JSON"),
+        (
+            "a.txt",
+            b"tr\tA\tok\ntr\tB\n",
+            "a.txt:2: expected split, label and sentence with tabs between, got 2 field(s)",
+        ),
+    ):
+        path = tmp_path / name
+        path.write_bytes(content)
+        with pytest.raises(InputError) as caught:
+            load(path)
+        assert expected in str(caught.value)
+        assert "\n" not in str(caught.value)
+        path.unlink()
+
+
+def test_names_that_are_wrong_get_the_near_ones(tmp_path: Path) -> None:
+    write_table(draw_table(), tmp_path / "my_task.csv")
+    for wanted, expected in (
+        ("my_tsk", "unknown task 'my_tsk': did you mean my_task?"),
+        ("tree_dpth", "did you mean tree_depth"),
+        ("tree_depth", "no tree_depth.txt; tasks there: my_task"),
+        ("MR", "no MR/all.tsv; tasks there: my_task"),
+        ("transfer", "no MR/all.tsv"),
+    ):
+        with pytest.raises(InputError) as caught:
+            load(tmp_path, wanted)
+        assert expected in str(caught.value)
+    with pytest.raises(InputError, match="holds no tasks"):
+        load(_empty(tmp_path))
+    with pytest.raises(InputError, match="did you mean controlled"):
+        load_tasks("Controlled", ["all"])
+    write_table(draw_table(), tmp_path / "my_task.jsonl")
+    with pytest.raises(InputError, match="task my_task stands twice"):
+        load(tmp_path)
+
+
+def _empty(folder: Path) -> Path:
+    (folder / "empty").mkdir()
+    return folder / "empty"
