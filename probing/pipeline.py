@@ -39,6 +39,8 @@ class Outcome:
 
     folder: Path
     failures: tuple[Failure, ...]
+    n_scores: int
+    """Rows of its score table."""
 
 
 def run(settings: RunSettings, narrator: Narrator) -> Outcome:
@@ -50,10 +52,12 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     check_settings(settings)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    tasks = read_tasks(settings, narrator)
+    tasks, absent = load_tasks(settings.data, settings.tasks, settings.limit, narrator, settings.senteval_url)
     encoder = build_encoder(settings.model, settings)
     layers = choose_layers(settings.layers, encoder.layer_names)
     folder = open_folder(settings, tasks)
+    if absent:
+        narrator.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
     folder.write_splits(tasks)
     runner = CellRunner(settings, folder, narrator)
     encoded = encode_tasks(settings, tasks, encoder, layers, narrator)
@@ -66,7 +70,7 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     failures = [asdict(failure) for failure in runner.failures]
     outcome = {"stages": narrator.stages, "warnings": narrator.warnings, "failures": failures}
     folder.write_manifest(describe_run(settings, tasks, encoder) | outcome)
-    return Outcome(folder.path, tuple(runner.failures))
+    return Outcome(folder.path, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
 
 
 def run_controls(
@@ -104,10 +108,27 @@ def check_settings(settings: RunSettings) -> None:
             raise InputError(f"--{name.replace('_', '-')} {getattr(settings, name)}: expected 0 or more")
     check_controls(settings.controls)
     check_measures(settings)
-    if not settings.seeds:
-        raise InputError("--seeds: expected at least one")
-    if settings.device.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError(f"--device {settings.device}: torch finds no GPU here; use --device cpu")
+    if not settings.seeds or min(settings.seeds) < 0 or len(set(settings.seeds)) < len(settings.seeds):
+        given = "".join(f" {seed}" for seed in settings.seeds)
+        raise InputError(f"--seeds{given}: expected one or more different numbers, 0 or more each")
+    check_device(settings.device)
+    for path in (settings.cache_dir, *settings.cache_dir.parents):
+        if path.is_file():
+            raise InputError(f"--cache-dir {settings.cache_dir}: {path} is a file; expected a folder")
+
+
+def check_device(device: str) -> None:
+    """Refuse a device that torch does not know or does not find.
+
+    Raises:
+        InputError: naming it.
+    """
+    try:
+        kind = "cpu" if device == "auto" else torch.device(device).type
+    except RuntimeError:
+        raise InputError(f"--device {device}: expected auto, cpu, cuda, or cuda:NUMBER") from None
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise InputError(f"--device {device}: torch finds no GPU here; use --device cpu")
 
 
 def check_measures(settings: RunSettings) -> None:
@@ -125,14 +146,6 @@ def check_measures(settings: RunSettings) -> None:
         raise InputError("--probe knn: SentEval has none; use --protocol modern")
     if not 0 <= settings.mix_dropout < 1:
         raise InputError(f"--mix-dropout {settings.mix_dropout}: expected a probability, 0 or more and below 1")
-
-
-def read_tasks(settings: RunSettings, narrator: Narrator) -> list[Task]:
-    """The tasks of the run; tells of those that the corpus lacks."""
-    tasks, absent = load_tasks(settings.data, settings.tasks, settings.limit, narrator, settings.senteval_url)
-    if absent:
-        narrator.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
-    return tasks
 
 
 def choose_layers(wanted: Sequence[int], layer_names: Sequence[str]) -> list[int]:

@@ -50,13 +50,13 @@ class Narrator:
     def say(self, line: str) -> None:
         """A line, unless it should be quiet."""
         if not self.quiet:
-            self.console.print(line, style="dim", markup=False, highlight=False)
+            self.console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
     def warn(self, line: str) -> None:
         """A warning: a line on the screen and in the manifest, once."""
         if line not in self.warnings:
             self.warnings.append(line)
-            self.console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
+            self.console.print(f"warning: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def peak_rss() -> int:

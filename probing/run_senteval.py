@@ -29,8 +29,9 @@ def main() -> int:
     narrator = Narrator(quiet=settings.quiet)
     try:
         outcome = resolve("stories", "run")(settings, narrator)
-        resolve("views", "run")(outcome.folder)
-        if settings.report:
+        if outcome.n_scores:
+            resolve("views", "run")(outcome.folder)
+        if settings.report and outcome.n_scores:
             resolve("views", "report")(outcome.folder)
     except InputError as error:
         print(error, file=sys.stderr)

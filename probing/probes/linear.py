@@ -196,7 +196,7 @@ def standardise(
 ) -> tuple[Float[Tensor, "layers hidden"], Float[Tensor, "layers hidden"]]:
     """Bring every feature of every layer to mean 0 and standard deviation 1, in place; return what they were.
 
-    A feature that never varies becomes 0; its scale is given as 1.
+    A feature that varies by less than a millionth of 1 + |mean| is dead or constant: it stays near 0, its scale is 1.
     """
     mean = vectors.mean(dim=1)
     vectors -= mean.unsqueeze(1)

@@ -1,0 +1,334 @@
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from probing.pipeline import choose_layers, run
+from probing.probes.linear import LinearProbe
+from probing.probes.majority import MajorityProbe
+from probing.probes.scalar_mix import ScalarMixProbe
+from probing.progress import Narrator
+from probing.records import InputError, Score, column_names
+from probing.settings import RunSettings
+from tests.helpers import build_task, write_task
+
+NAMES = ("past_present", "obj_number")
+
+
+@pytest.fixture
+def settings(tmp_path, tiny_folder):
+    """A run on two tiny tasks, without controls."""
+    for seed, name in enumerate(NAMES):
+        write_task(tmp_path / "corpus", build_task(name, seed=seed))
+    return RunSettings(
+        model="bermo", checkpoint=str(tiny_folder), data=str(tmp_path / "corpus"), tasks=NAMES, controls=(),
+        dtype="float32", device="cpu", output=tmp_path / "run", cache_dir=tmp_path / "cache", quiet=True,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def fits(monkeypatch):
+    """How often each probe has been fitted, by its name."""
+    counts = {}
+
+    def count(probe):
+        original = probe.fit
+
+        def fit(self, *arguments):
+            counts[probe.__name__] = counts.get(probe.__name__, 0) + 1
+            return original(self, *arguments)
+
+        monkeypatch.setattr(probe, "fit", fit)
+
+    for probe in (LinearProbe, MajorityProbe, ScalarMixProbe):
+        count(probe)
+    return counts
+
+
+def tell(settings):
+    narrator = Narrator(quiet=True)
+    return run(settings, narrator), narrator
+
+
+def read(settings, name="scores"):
+    return pd.read_parquet(settings.output / f"{name}.parquet")
+
+
+def numbers(table):
+    """What must come out again: all but the seconds."""
+    return table.drop(columns=["seconds"])
+
+
+def test_leaves_a_score_for_every_task_layer_mix_and_baseline(settings):
+    outcome, _ = tell(settings)
+    scores = read(settings)
+    assert outcome.failures == ()
+    assert list(scores.columns) == column_names(Score)
+    accuracy = scores[scores["metric"] == "accuracy"]
+    expected = {(task, split, kind, layer)
+                for task in NAMES for split in ("dev", "test")
+                for kind, layer in [("none", -1), ("layer", 0), ("layer", 1), ("layer", 2), ("scalar_mix", -1)]}  # fmt: skip
+    assert set(zip(accuracy["task"], accuracy["split"], accuracy["representation"], accuracy["layer"])) == expected
+    assert len(accuracy) == len(expected)
+    assert accuracy["value"].between(0, 1).all()
+    assert (accuracy["ci_low"] <= accuracy["value"]).all()
+    assert (accuracy["value"] <= accuracy["ci_high"]).all()
+    assert set(scores.loc[scores["layer"] == 0, "layer_name"]) == {"embeddings"}
+    assert (accuracy["n"] == 20).all()
+
+
+def test_scores_are_counted_from_the_predictions_that_are_kept(settings):
+    tell(settings)
+    scores, predictions = read(settings), read(settings, "predictions")
+    tests = scores[(scores["split"] == "test") & (scores["metric"] == "accuracy")]
+    for _, score in tests.iterrows():
+        rows = predictions
+        for name in ("task", "representation", "layer", "control", "seed"):
+            rows = rows[rows[name] == score[name]]
+        assert len(rows) == score["n"]
+        assert (rows["label"] == rows["predicted"]).mean() == score["value"]
+        task = build_task(score["task"], seed=NAMES.index(score["task"]))
+        assert rows["label"].tolist() == task.splits["test"].labels.tolist()
+
+
+def test_scores_are_those_of_probes_fitted_by_hand_on_the_right_rows(settings):
+    """Sentence by sentence through the encoder, one layer, one task: no row or label can have been mixed up."""
+    from probing.encoders.bert import build
+    from probing.representations.pooling import pool_mean
+
+    tell(settings)
+    scores = read(settings)
+    encoder = build(settings.checkpoint, dtype="float32", device="cpu")
+    for number, name in enumerate(NAMES):
+        task = build_task(name, seed=number)
+        vectors = {}
+        for split, part in task.splits.items():
+            rows = []
+            for text in part.texts:
+                states = encoder.encode(encoder.tokenize([text]), np.arange(1))
+                rows.append(torch.stack([pool_mean(layer, states.mask)[0] for layer in states.layers]).numpy())
+            vectors[split] = np.stack(rows, axis=1)
+        labels = {split: part.labels for split, part in task.splits.items()}
+        probe = LinearProbe().fit(vectors["train"], labels["train"], vectors["dev"], labels["dev"])
+        expected = (probe.predict(vectors["test"]) == labels["test"]).mean(axis=1)
+        chosen = scores[
+            (scores["task"] == name) & (scores["split"] == "test")
+            & (scores["metric"] == "accuracy") & (scores["representation"] == "layer")
+        ]  # fmt: skip
+        np.testing.assert_allclose(chosen.sort_values("layer")["value"], expected, atol=0.051)  # 1 of 20 on the border
+
+
+def test_a_finished_run_is_resumed_without_a_single_fit(settings, fits):
+    tell(settings)
+    assert fits == {"MajorityProbe": 2, "LinearProbe": 2, "ScalarMixProbe": 2}
+    before = read(settings)
+    fits.clear()
+    outcome, _ = tell(settings)
+    assert fits == {}
+    assert outcome.failures == ()
+    pd.testing.assert_frame_equal(read(settings), before)  # seconds too: the cells are the same
+
+
+def test_a_killed_run_computes_only_what_is_missing(settings, fits, monkeypatch):
+    with monkeypatch.context() as patch:
+        original, done = ScalarMixProbe.fit, []
+
+        def die_at_the_second(self, *arguments):
+            done.append(1)
+            if len(done) == 2:
+                raise KeyboardInterrupt
+            return original(self, *arguments)
+
+        patch.setattr(ScalarMixProbe, "fit", die_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            tell(settings)
+    assert not (settings.output / "scores.parquet").exists()
+    fits.clear()
+    tell(settings)
+    assert fits == {"ScalarMixProbe": 1}
+    whole = replace(settings, output=settings.output.with_name("whole"))
+    tell(whole)
+    pd.testing.assert_frame_equal(numbers(read(settings)), numbers(read(whole)))
+
+
+def test_changed_data_costs_the_cells_of_its_own_task_only(settings, fits):
+    tell(settings)
+    before = read(settings)
+    write_task(Path(settings.data), build_task("obj_number", seed=7))
+    fits.clear()
+    tell(settings)
+    assert fits == {"MajorityProbe": 1, "LinearProbe": 1, "ScalarMixProbe": 1}
+    after = read(settings)
+    same = [table[table["task"] == "past_present"].reset_index(drop=True) for table in (before, after)]
+    pd.testing.assert_frame_equal(*same)
+
+
+def test_another_order_of_the_sentences_is_other_data(settings, fits):
+    tell(settings)
+    path = Path(settings.data) / "obj_number.txt"
+    path.write_text("".join(reversed(path.read_text().splitlines(keepends=True))))
+    fits.clear()
+    tell(settings)
+    assert fits["LinearProbe"] == 1
+
+
+def test_other_weights_under_the_same_name_cost_every_cell(settings, fits, tmp_path):
+    from tests.helpers import save_encoder
+
+    moving = replace(settings, checkpoint=str(save_encoder(tmp_path / "moving", seed=1)))
+    tell(moving)
+    fits.clear()
+    save_encoder(tmp_path / "moving", seed=2)
+    tell(moving)
+    assert fits["LinearProbe"] == 2
+
+
+def test_a_cell_that_fails_is_recorded_and_the_rest_goes_on(settings, monkeypatch):
+    original = LinearProbe.fit
+    doomed = build_task("obj_number", seed=1).splits["train"].labels
+
+    def fail_on_one_task(self, X, y, *rest):
+        if np.array_equal(y, doomed):
+            raise RuntimeError("no luck")
+        return original(self, X, y, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LinearProbe, "fit", fail_on_one_task)
+        outcome, narrator = tell(settings)
+    (failure,) = outcome.failures
+    assert (failure.task, failure.representation) == ("obj_number", "layer")
+    assert "no luck" in failure.error
+    assert any("no luck" in line for line in narrator.warnings)
+    manifest = json.loads((settings.output / "manifest.json").read_text())
+    assert [each["task"] for each in manifest["failures"]] == ["obj_number"]
+    scores = read(settings)
+    assert set(scores["task"]) == set(NAMES)
+    assert set(scores.loc[scores["task"] == "obj_number", "representation"]) == {"none", "scalar_mix"}
+    assert tell(settings)[0].failures == ()  # and it is tried again the next time
+
+
+def test_every_sentence_of_all_tasks_is_encoded_once(settings):
+    _, narrator = tell(settings)
+    texts = {
+        text
+        for seed, name in enumerate(NAMES)
+        for split in build_task(name, seed=seed).splits.values()
+        for text in split.texts
+    }
+    assert narrator.stages["encoding"]["encoded"] == len(texts)
+    again = replace(settings, tasks=NAMES[:1], output=settings.output.with_name("other"))
+    assert tell(again)[1].stages["encoding"]["encoded"] == 0
+
+
+def test_another_task_moves_no_number_of_the_first(settings):
+    tell(settings)
+    alone = replace(settings, tasks=NAMES[:1], output=settings.output.with_name("alone"))
+    tell(alone)
+    both = read(settings)
+    both = both[both["task"] == NAMES[0]].reset_index(drop=True)
+    pd.testing.assert_frame_equal(numbers(both), numbers(read(alone)))
+
+
+def test_two_runs_give_the_same_numbers(settings):
+    other = replace(settings, output=settings.output.with_name("other"), cache_dir=settings.cache_dir / "other")
+    tell(settings), tell(other)
+    pd.testing.assert_frame_equal(numbers(read(settings)), numbers(read(other)))
+    pd.testing.assert_frame_equal(read(settings, "layer_weights"), read(other, "layer_weights"))
+
+
+def test_bert_has_no_mix_and_the_layers_of_bermo(settings):
+    plain = replace(settings, model="bert", output=settings.output.with_name("bert"))
+    tell(settings), tell(plain)
+    assert set(read(plain)["representation"]) == {"none", "layer"}
+    assert len(read(plain, "layer_weights")) == 0
+    mixed = read(settings)
+    mixed = mixed[mixed["representation"] != "scalar_mix"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(
+        numbers(read(plain)).drop(columns="model"), numbers(mixed).drop(columns="model"), check_dtype=False
+    )
+
+
+def test_layer_weights_sum_to_one_and_leave_the_embeddings_out_unless_asked(settings):
+    tell(settings)
+    whole = replace(settings, mix_embeddings=True, output=settings.output.with_name("whole"))
+    tell(whole)
+    for table, layers in ((read(settings, "layer_weights"), {1, 2}), (read(whole, "layer_weights"), {0, 1, 2})):
+        assert set(table["layer"]) == layers
+        for _, one in table.groupby("task"):
+            assert one["weight"].sum() == pytest.approx(1, abs=1e-6)
+            assert one["contribution"].sum() == pytest.approx(1, abs=1e-6)
+            raised = np.exp(one["weight_raw"] - one["weight_raw"].max())
+            np.testing.assert_allclose(one["weight"], raised / raised.sum(), rtol=1e-5)
+
+
+def test_chosen_layers_are_probed_and_no_others_and_no_number_moves(settings):
+    chosen = replace(settings, layers=(-1, 0), output=settings.output.with_name("chosen"))
+    tell(settings), tell(chosen)
+    scores, whole = read(chosen), read(settings)
+    found = scores[(scores["representation"] == "layer") & (scores["metric"] == "accuracy")]
+    assert set(found["layer"]) == {0, 2}
+    keys = ["task", "split", "layer"]
+    expected = whole[(whole["representation"] == "layer") & (whole["metric"] == "accuracy")]
+    both = found.merge(expected, on=keys, suffixes=("", "_whole"))
+    assert len(both) == 8
+    assert (both["value"] == both["value_whole"]).all()
+
+
+def test_one_mix_per_seed(settings):
+    tell(replace(settings, seeds=(0, 5)))
+    scores = read(settings)
+    assert set(scores.loc[scores["representation"] == "scalar_mix", "seed"]) == {0, 5}
+    assert set(scores.loc[scores["representation"] == "layer", "seed"]) == {0}
+
+
+def test_sentences_that_were_cut_are_counted_and_told_once(settings):
+    short = replace(settings, max_length=6)
+    _, narrator = tell(short)
+    told = [line for line in narrator.warnings if "were cut" in line]
+    assert len(told) == 1
+    manifest = json.loads((settings.output / "manifest.json").read_text())
+    assert manifest["stages"]["encoding"]["truncated"] > 0
+    assert told[0] in manifest["warnings"]
+
+
+def test_the_manifest_says_what_the_numbers_depend_on(settings):
+    tell(settings)
+    manifest = json.loads((settings.output / "manifest.json").read_text())
+    assert manifest["encoder"]["checkpoint"] == settings.checkpoint
+    assert len(manifest["encoder"]["digest"]) == 64
+    assert manifest["dtype"] == "float32"
+    assert manifest["tasks"]["past_present"]["train"] == 60
+    assert {"torch", "transformers", "python"} <= manifest["versions"].keys()
+    for stage in ("encoding", "probing"):
+        assert manifest["stages"][stage]["seconds"] > 0
+        assert manifest["stages"][stage]["peak_rss_bytes"] > 0
+
+
+def test_settings_that_move_no_number_may_change_on_the_way(settings, fits):
+    tell(settings)
+    fits.clear()
+    tell(replace(settings, threads=1, cache_dir=settings.cache_dir / "other"))
+    assert fits == {}
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("pooling", "cls"), ("limit", 10), ("seeds", (1,)), ("dtype", "bfloat16")]
+)
+def test_settings_that_move_numbers_may_not(field, value, settings):
+    tell(settings)
+    with pytest.raises(InputError, match=rf"{field} .* -> "):
+        tell(replace(settings, **{field: value}))
+
+
+def test_layers_are_chosen_by_index_from_either_end():
+    names = ("embeddings", "1", "2", "3")
+    assert choose_layers((), names) == [0, 1, 2, 3]
+    assert choose_layers((0,), names) == [0]  # 0 is a layer, not nothing
+    assert choose_layers((-1, 1, 3), names) == [1, 3]
+    for wrong in (4, -5):
+        with pytest.raises(InputError, match=r"0 \(embeddings\) to 3"):
+            choose_layers((wrong,), names)
