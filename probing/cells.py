@@ -95,27 +95,29 @@ def fit_rounds(
     rows: Mapping[str, Int[np.ndarray, " sentences"]],
 ) -> Fit:
     """Fit a probe in every round of the task: one round where the splits are fixed, else one for each fold."""
-    targets = {split: encode_labels(cell.task.splits[split], len(cell.task.classes)) for split in SPLITS}
+    splits, n_classes = cell.task.splits, len(cell.task.classes)
     probes, seconds, said = [], 0.0, {"dev": [], "test": []}
     for chosen in plan_rounds(cell.task):
         vectors = {split: stack.values[np.array(layers)[:, None], rows[split][chosen[split]]] for split in SPLITS}
-        labels = {split: targets[split][chosen[split]] for split in SPLITS}
         start = time.perf_counter()
         probe = make_probe(cell, settings, device)
+        labels = {split: encode_labels(splits[split].select(chosen[split]), n_classes, probe) for split in SPLITS}
         probe.fit(vectors["train"], labels["train"], vectors["dev"], labels["dev"])
         seconds += time.perf_counter() - start
         probes.append(probe)
         for split, parts in said.items():
             parts.append((chosen[split], list(probe.read(vectors[split]))))
-    read = {split: join_rounds(parts, len(targets[split]), len(cell.task.classes)) for split, parts in said.items()}
+    read = {split: join_rounds(parts, len(splits[split]), n_classes) for split, parts in said.items()}
     return Fit(probes, read, seconds)
 
 
 def encode_labels(
-    split: Split, n_classes: int
+    split: Split, n_classes: int, probe: Any
 ) -> Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"]:
-    """What a probe is to learn: class indices or, in a graded task, class probabilities."""
-    return split.labels if split.targets is None else spread_scores(split.targets, n_classes)
+    """What a probe is to learn: class indices or, in a graded task, class probabilities if it `takes_scores`."""
+    if split.targets is None or not getattr(probe, "takes_scores", False):
+        return split.labels
+    return spread_scores(split.targets, n_classes)
 
 
 def join_rounds(

@@ -37,10 +37,13 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
         device: where to compute.
     """
 
+    takes_scores = True
+    """Whether it learns class probabilities too, as graded tasks have them."""
+
     def __init__(
         self,
         strengths: Sequence[float] = STRENGTHS,
-        tolerance: float = 1e-3,
+        tolerance: float = 5e-4,
         max_iterations: int = 300,
         device: str = "cpu",
     ):

@@ -13,6 +13,9 @@ class MajorityProbe(ClassifierMixin, BaseEstimator):
     Among equally frequent classes the first one is taken.
     """
 
+    takes_scores = True
+    """Whether it learns class probabilities too, as graded tasks have them."""
+
     def fit(
         self,
         X: Float[np.ndarray, "layers sentences hidden"],

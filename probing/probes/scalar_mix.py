@@ -54,6 +54,9 @@ class ScalarMixProbe(ClassifierMixin, BaseEstimator):
         device: where to compute.
     """
 
+    takes_scores = True
+    """Whether it learns class probabilities too, as graded tasks have them."""
+
     def __init__(
         self,
         strengths: Sequence[float] = STRENGTHS,
