@@ -4,9 +4,10 @@ The neighbours are those of largest cosine, after the training mean has been tak
 share a common direction that would make all cosines alike (Ethayarajh 2019, arXiv 1909.00512). With v_c votes for
 class c among k neighbours and C classes,
 
-    p(c) = (v_c + 1 / C) / (k + 1)
+    p(c) = (v_c + 1 / C) / (sum_c v_c + 1)
 
-so that no class is impossible.
+so that no class is impossible. The vote of the r-th nearest, r = 1..k, counts 1 + (k - r + 1) / (k^2 + k): all these
+extras together are half a vote, so that they decide between classes of equal votes and nothing else.
 """
 
 from collections.abc import Iterator, Sequence
@@ -56,7 +57,9 @@ class KNNProbe(ClassifierMixin, BaseEstimator):
         self.dev_scores_ = np.stack(
             [(votes.argmax(axis=2) == y_dev).mean(axis=1) for votes in self._vote(X_dev, tried)]
         )
-        self.n_neighbours_ = np.array([tried[choose_strength(row, tried)] for row in self.dev_scores_])
+        self.n_neighbours_ = np.array(
+            [tried[choose_strength(row, [float(number) for number in tried])] for row in self.dev_scores_]
+        )
         self.converged_ = np.ones(len(X), dtype=bool)
         return self
 
@@ -65,7 +68,7 @@ class KNNProbe(ClassifierMixin, BaseEstimator):
         for layer in range(len(X)):
             number = int(self.n_neighbours_[layer])
             (votes,) = self._count(layer, X[layer], [number])
-            yield np.log((votes + 1 / len(self.classes_)) / (number + 1))
+            yield np.log((votes + 1 / len(self.classes_)) / (votes.sum(axis=1, keepdims=True) + 1))
 
     def predict_proba(
         self, X: Float[np.ndarray, "layers sentences hidden"]
@@ -74,7 +77,7 @@ class KNNProbe(ClassifierMixin, BaseEstimator):
         return np.exp(np.stack(list(self.read(X))))
 
     def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "layers sentences"]:
-        """The class with most votes, layer by layer; of equals the first."""
+        """The class with most votes, layer by layer."""
         return np.stack([log_probabilities.argmax(axis=1) for log_probabilities in self.read(X)])
 
     def _vote(self, X: np.ndarray, numbers: Sequence[int]) -> Iterator[np.ndarray]:
@@ -87,7 +90,8 @@ class KNNProbe(ClassifierMixin, BaseEstimator):
         counts: list[list[Tensor]] = [[] for _ in numbers]
         for block in asked.split(_BLOCK):
             order = (block @ self.directions_[layer].T).topk(max(numbers), dim=1).indices
-            votes = F.one_hot(self.y_[order], len(self.classes_)).cumsum(dim=1)
+            voters = F.one_hot(self.y_[order], len(self.classes_)).double()
             for counted, number in zip(counts, numbers, strict=True):
-                counted.append(votes[:, number - 1])
-        return [torch.cat(counted).double().cpu().numpy() for counted in counts]
+                extras = torch.arange(number, 0, -1, device=voters.device) / (number**2 + number)
+                counted.append(torch.einsum("nkc,k->nc", voters[:, :number], 1 + extras.double()))
+        return [torch.cat(counted).cpu().numpy() for counted in counts]
