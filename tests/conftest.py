@@ -34,17 +34,18 @@ def tiny_folder(tiny_folders):
     return tiny_folders("bert")
 
 
-@pytest.fixture(params=ARCHITECTURES)
-def architecture(request):
-    """Every architecture that must load."""
-    return request.param
-
-
 def pytest_addoption(parser):
     parser.addoption("--encoder", help="run the conformance of encoders on this one alone")
 
 
 def pytest_generate_tests(metafunc):
+    """`bert` over every architecture that must load; the others, which share its code, over three."""
     if "encoder_name" in metafunc.fixturenames:
         one = metafunc.config.getoption("--encoder")
-        metafunc.parametrize("encoder_name", [one] if one else names("encoders"))
+        few = ("bert", "roberta", "modernbert")
+        pairs = [
+            (name, architecture)
+            for name in ([one] if one else names("encoders"))
+            for architecture in (ARCHITECTURES if name in {one, "bert"} else few)
+        ]
+        metafunc.parametrize(("encoder_name", "architecture"), pairs, scope="function")

@@ -69,10 +69,10 @@ def test_leaves_a_score_for_every_task_layer_mix_and_baseline(settings):
     assert outcome.failures == ()
     assert list(scores.columns) == column_names(Score)
     accuracy = scores[scores["metric"] == "accuracy"]
-    expected = {(task, split, kind, layer)
-                for task in NAMES for split in ("dev", "test")
-                for kind, layer in [("none", -1), ("layer", 0), ("layer", 1), ("layer", 2), ("scalar_mix", -1)]}  # fmt: skip
-    assert set(zip(accuracy["task"], accuracy["split"], accuracy["representation"], accuracy["layer"])) == expected
+    readings = [("none", -1), ("layer", 0), ("layer", 1), ("layer", 2), ("scalar_mix", -1)]
+    expected = {(task, split, *reading) for task in NAMES for split in ("dev", "test") for reading in readings}
+    keys = accuracy[["task", "split", "representation", "layer"]]
+    assert set(keys.itertuples(index=False, name=None)) == expected
     assert len(accuracy) == len(expected)
     assert accuracy["value"].between(0, 1).all()
     assert (accuracy["ci_low"] <= accuracy["value"]).all()

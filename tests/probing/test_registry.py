@@ -8,8 +8,8 @@ from probing.registry import TABLES, names, resolve, suggest
 
 
 @pytest.mark.parametrize(("table", "name"), [(table, name) for table, rows in TABLES.items() for name in rows])
-def test_every_name_stands_for_something_that_can_be_called(table, name):
-    assert callable(resolve(table, name))
+def test_every_name_stands_for_something_that_is_there(table, name):
+    assert resolve(table, name) is not None
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
