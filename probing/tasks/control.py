@@ -63,14 +63,7 @@ def count_sentences(texts: Iterable[Text]) -> Counter[str]:
 
 def choose_word(text: Text, counts: Mapping[str, int], cap: float) -> str:
     """The commonest word within the cap; else the rarest above it; else the first one, which train never saw."""
-
-    def rank(word: str) -> tuple[int, int, str]:
-        count = counts.get(word, 0)
-        if 0 < count <= cap:
-            return (0, -count, word)
-        return (1, count, word) if count else (2, 0, word)
-
-    return min(_words(text), key=rank, default="")
+    return min(((_rank(counts.get(word, 0), cap), word) for word in _words(text)), default=((), ""))[1]
 
 
 def draw_classes(
@@ -92,6 +85,12 @@ def draw_classes(
         class_of[word] = chosen
         lacking[chosen] -= sizes[word]
     return class_of
+
+
+def _rank(count: int, cap: float) -> tuple[int, int]:
+    if 0 < count <= cap:
+        return (0, -count)
+    return (1, count) if count else (2, 0)
 
 
 def _words(text: Text) -> list[str]:
