@@ -26,7 +26,7 @@ class RunSettings:
     data: str = "controlled"
     """The corpus: controlled (built in), senteval (the official files), or a folder of task files."""
     tasks: tuple[str, ...] = ("all",)
-    """Tasks or groups, by any of their names: all, semantic, tree_depth, TreeDepth, Depth, ..."""
+    """Tasks or groups, by any of their names: all, semantic, transfer, tree_depth, TreeDepth, Depth, ..."""
     layers: tuple[int, ...] = ()
     """Layers to probe and to mix, 0 being the embeddings, -1 the last; none given: all."""
     pooling: str = "mean"
