@@ -48,6 +48,8 @@ def plot_depth(depth: pd.DataFrame, title: str = "") -> Figure:
             _draw_summary(axes, height + offset, row, name)
     axes.set_yticks(heights, list(depth["title"] + ", " + depth["group"]))
     axes.set_ylim(max(heights) + 0.6, min(heights) - 0.6)
+    axes.use_sticky_edges = False
+    axes.margins(x=0.03)
     axes.set_xlabel("layer (0: embeddings)")
     axes.grid(axis="x")
     handles = dict(reversed(list(zip(*reversed(axes.get_legend_handles_labels()), strict=True))))

@@ -21,7 +21,7 @@ from analysis.load import load_run
 from analysis.pairs import compare_runs
 from probing.records import InputError
 
-DIVERGING = "PuOr"
+DIVERGING = "PuOr_r"
 """Purple below 0, orange above: told apart with any colour vision."""
 
 _OFFSETS = {"last": -0.22, "best": 0.0, "mix": 0.22}
@@ -119,7 +119,8 @@ def plot_models(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str
     one, other = (by_layer(frame[frame["representation"] == "layer"], tasks, "value") for frame in (first, second))
     difference = other - one
     figure = Figure(figsize=(fit_width(3 * len(tasks), 0.34, 1.6), 0.9 + max(2.4, 0.36 * len(one))))
-    top, most = max(one.to_numpy().max(), other.to_numpy().max()), float(np.abs(difference.to_numpy()).max())
+    # Half as much again as the largest difference, so that black ink stands out on every colour.
+    top, most = max(one.to_numpy().max(), other.to_numpy().max()), 1.5 * float(np.abs(difference.to_numpy()).max())
     panels = figure.subplots(1, 3, sharey=True)
     titles = dict(zip(first["task"], first["title"], strict=True))
     for axes, frame, name in zip(panels[:2], (one, other), names, strict=True):
