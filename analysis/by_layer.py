@@ -1,6 +1,7 @@
 """Lines by layer, one small panel per task: what is left above each control, code length, gradient norms."""
 
 from collections.abc import Mapping
+from itertools import cycle
 
 import numpy as np
 import pandas as pd
@@ -81,14 +82,14 @@ def plot_gradients(gradients: pd.DataFrame, quantity: str = "hidden", title: str
         for head, own in rows.groupby("head", sort=False)
         for step in steps
     }
-    lines = {name: own.assign(title=own["task"].map(title_of), group="") for name, own in lines.items()}
+    lines = {name: own.assign(group="") for name, own in lines.items()}
     return _draw_panels(lines, f"gradient norm ({quantity})", title, logarithmic=True)
 
 
 def _draw_panels(
     lines: Mapping[str, pd.DataFrame], label: str, title: str, *, zero: bool = False, logarithmic: bool = False
 ) -> Figure:
-    """One panel per task, one line per frame; the frames have columns `task title layer value ci_low ci_high`."""
+    """One panel per task, one line per frame; the frames have columns `task group layer value ci_low ci_high`."""
     together = pd.concat(lines.values(), ignore_index=True)
     names = layer_names(together)
     tasks = order_tasks(together)
@@ -97,9 +98,9 @@ def _draw_panels(
     figure = Figure(figsize=(max(5.5, 2 * n_columns), min(8.0, max(3.4, 0.7 + 2.5 * n_rows))))
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=logarithmic, squeeze=False)
     for axes, task in zip(panels.flat, tasks, strict=False):
-        for (name, frame), style in zip(lines.items(), _STYLES, strict=False):
+        for (name, frame), style in zip(lines.items(), cycle(_STYLES), strict=False):
             _draw_line(axes, frame[frame["task"] == task], name, style)
-        axes.set_title(together.loc[together["task"] == task, "title"].iloc[0], fontsize=9)
+        axes.set_title(title_of(task), fontsize=9)
         _finish_panel(axes, list(names), zero, logarithmic)
     for axes in panels.flat[len(tasks) :]:
         axes.set_visible(False)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from analysis.frames import mean_scores
+from analysis.frames import mean_scores, title_of
 from analysis.load import Run
 from analysis.tables import MARK
 
@@ -80,7 +80,10 @@ def mean_gains(run: Run) -> pd.DataFrame:
         mean_scores(run.scores, control=control, metric=metric).assign(control=control)
         for control, metric in _columns(found, ["control", "metric"])
     ]
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=["control"])
+    if not frames:
+        return pd.DataFrame(columns=["control"])
+    gains = pd.concat(frames, ignore_index=True)
+    return gains.assign(title=gains["task"].map(title_of))
 
 
 def tell_controls(gains: pd.DataFrame, summary: pd.DataFrame) -> Table:
