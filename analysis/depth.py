@@ -84,14 +84,14 @@ def correctness(predictions: pd.DataFrame, task: str, representation: str) -> di
     return dict(zip(table.index.tolist(), table.to_numpy(), strict=True))
 
 
-def expect_layer(scores: Float[np.ndarray, "layers *samples"], layers: Sequence[int]) -> np.ndarray:
+def expect_layer(scores: Float[np.ndarray, "layers *samples"], layers: Sequence[int]) -> Float[np.ndarray, "*samples"]:
     """Expected layer of cumulative mixes (Tenney et al. 2019, arXiv 1905.05950, section 3.2).
 
     With the gain d_l of the mix of layers 0..l over that of 0..l-1: sum_{l >= 1} l d_l / sum_{l >= 1} d_l.
     """
     gains = np.diff(scores, axis=0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.tensordot(np.asarray(layers[1:], dtype=float), gains, axes=1) / gains.sum(axis=0)
+        return np.asarray(np.tensordot(np.asarray(layers[1:], dtype=float), gains, axes=1) / gains.sum(axis=0))
 
 
 def entropy_bits(weights: Float[np.ndarray, " layers"]) -> float:

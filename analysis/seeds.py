@@ -28,13 +28,13 @@ def summarise_seeds(predictions: pd.DataFrame, control: str = "none", seed: int 
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def _measure(correct: np.ndarray, task: object, seed: int) -> dict[str, float]:
+def _measure(correct: np.ndarray, task: object, seed: int) -> dict[str, float | int]:
     generator = np.random.default_rng([seed, *str(task).encode()])
     means = correct.mean(axis=1)
     half = float(t.ppf(0.975, len(means) - 1) * means.std(ddof=1) / np.sqrt(len(means)))
     value = float(means.mean())
     over_sentences = percentile_interval(resample_both(correct, generator, resample_seeds=False))
     over_both = percentile_interval(resample_both(correct, generator))
-    row = {"n_seeds": len(means), "value": value, "seeds_low": value - half, "seeds_high": value + half}
+    row: dict[str, float | int] = {"n_seeds": len(means), "value": value, "seeds_low": value - half, "seeds_high": value + half}
     row |= {"sentences_low": over_sentences[0], "sentences_high": over_sentences[1]}
     return row | {"both_low": over_both[0], "both_high": over_both[1]}
