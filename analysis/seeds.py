@@ -35,6 +35,11 @@ def _measure(correct: np.ndarray, task: object, seed: int) -> dict[str, float | 
     value = float(means.mean())
     over_sentences = percentile_interval(resample_both(correct, generator, resample_seeds=False))
     over_both = percentile_interval(resample_both(correct, generator))
-    row: dict[str, float | int] = {"n_seeds": len(means), "value": value, "seeds_low": value - half, "seeds_high": value + half}
+    row: dict[str, float | int] = {
+        "n_seeds": len(means),
+        "value": value,
+        "seeds_low": value - half,
+        "seeds_high": value + half,
+    }
     row |= {"sentences_low": over_sentences[0], "sentences_high": over_sentences[1]}
     return row | {"both_low": over_both[0], "both_high": over_both[1]}
