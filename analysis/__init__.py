@@ -6,8 +6,12 @@
     significance  statistics of paired comparisons, on arrays
     comparisons   the same on a run: which difference is more than the noise of its test set
     tables        the main table for the screen, Markdown, LaTeX and CSV
-    plots, dumbbell, drawing   tidy frame -> matplotlib `Figure`; nothing is shown or saved
+    plots, heatmaps, curves, dumbbell, by_layer, depth_figure   tidy frame -> matplotlib `Figure`; nothing is saved
     figures       all figures of a run, and the files they go to
+    pairs         two runs over the same data, compared sentence by sentence
+    differences   the same on the screen and as figures; `python -m analysis.compare OLD NEW` is its command
+    published     BERT's published figures by layer, beside a run on the same data
+    report        one HTML page of one or several runs; `python -m analysis.report RUN` is its command
 
 Importing this package loads none of them: `from analysis.load import load_run`.
 """

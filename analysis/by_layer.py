@@ -12,6 +12,9 @@ from analysis.drawing import styled
 from analysis.frames import layer_names, mean_scores, order_tasks, title_of
 from probing.records import InputError
 
+DIFFERENCES = ("gain", "selectivity")
+"""Metrics that are a score minus its control's score."""
+
 _STYLES = (("#0072B2", "o", "-"), ("#D55E00", "D", "--"), ("#009E73", "s", "-."), ("#CC79A7", "^", ":"))
 """Colour (Okabe and Ito), mark and dashes of each line: told apart without colour."""
 
@@ -27,7 +30,7 @@ def plot_selectivity(scores: pd.DataFrame, title: str = "") -> Figure:
     Raises:
         InputError: no such rows, or a task lacks a layer that others have.
     """
-    found = scores[scores["metric"].isin(["selectivity", "gain"])][["control", "metric"]].drop_duplicates()
+    found = scores[scores["metric"].isin(DIFFERENCES)][["control", "metric"]].drop_duplicates()
     if found.empty:
         raise InputError("what is left above the controls needs rows of metric selectivity or gain, got none")
     frames = {

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.by_layer import DIFFERENCES
 from analysis.frames import mean_scores, title_of
 from analysis.load import Run
 from analysis.tables import MARK
@@ -17,9 +18,6 @@ CONTROL_NOTES = {
     "shuffled_labels": "labels permuted: a probe must be at chance here",
 }
 """What each control takes away."""
-
-_DIFFERENCES = ("gain", "selectivity")
-"""Metrics that are a score minus its control's score."""
 
 MARKED = "*"
 
@@ -75,7 +73,7 @@ def mean_gains(run: Run) -> pd.DataFrame:
     Returns:
         The columns of `analysis.frames.mean_scores`, and `control`.
     """
-    found = run.scores[run.scores["metric"].isin(_DIFFERENCES)][["control", "metric"]].drop_duplicates()
+    found = run.scores[run.scores["metric"].isin(DIFFERENCES)][["control", "metric"]].drop_duplicates()
     frames = [
         mean_scores(run.scores, control=control, metric=metric).assign(control=control)
         for control, metric in _columns(found, ["control", "metric"])

@@ -4,7 +4,10 @@ import pandas as pd
 import pytest
 
 from analysis.by_layer import plot_code_length, plot_gradients, plot_selectivity
+from analysis.depth import summarise_depth
+from analysis.depth_figure import plot_depth
 from analysis.load import load_run
+from analysis.plots import draw_figures
 from probing.records import InputError
 
 RUNS = Path(__file__).parent / "runs"
@@ -45,6 +48,18 @@ def test_code_length_has_a_line_for_the_task_and_for_each_control(stored):
     made = plain[plain["representation"] == "layer"].assign(metric="compression", split="train")
     drawn = lines(plot_code_length(pd.concat([stored.scores, made])))
     assert set(drawn) == {"the task", "control_task"}
+
+
+def test_depth_marks_what_was_measured_at_its_depth(stored):
+    depth = summarise_depth(stored)
+    drawn = lines(plot_depth(depth))
+    assert set(drawn) >= {"centre of gravity of weights", "centre of gravity of contributions"}
+    assert "expected layer of cumulative mixes" not in drawn
+    assert drawn["centre of gravity of weights"].get_xdata()[0] == pytest.approx(depth["gravity_weight"].iloc[-1])
+
+
+def test_a_run_has_a_figure_of_all_that_it_measured(stored):
+    assert set(draw_figures(stored)) >= {"depth", "above_controls", "gradients_hidden", "gradients_parameters"}
 
 
 def test_nothing_to_draw_is_one_line(plain_run):
