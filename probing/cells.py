@@ -33,7 +33,7 @@ class Reading:
 
     layer: int
     layer_name: str
-    hyperparameters: Mapping[str, float | list[float]]
+    hyperparameters: Mapping[str, int | float | list[float]]
     """In a cross-validation, a list of what was chosen in each round."""
     converged: bool
 
