@@ -5,8 +5,7 @@ official SentEval files; logistic regression with SentEval's settings (no hidden
 tenacity 3, epoch size 2), layer 0 the embeddings. One run each, printed with two decimals: no intervals.
 """
 
-from importlib.resources import files
-from io import StringIO
+from pathlib import Path
 
 import pandas as pd
 
@@ -15,14 +14,14 @@ from analysis.load import Run
 ORIGIN = "jklj077/senteval-info at 422a7cd, logistic regression by SentEval's own procedure"
 """Where the figures are from, in the words of a caption."""
 
+_FILE = Path(__file__).with_name("bert_layerwise.tsv")
 _TEST_SENTENCES = range(9_900, 10_101)
 """The official files have 10,000 test sentences per task, 9,996 and 10,002 in two of them."""
 
 
 def read_published() -> pd.DataFrame:
     """Columns `checkpoint pooling layer task value`; values in [0, 1]."""
-    text = files("analysis").joinpath("bert_layerwise.tsv").read_text(encoding="utf-8")
-    frame = pd.read_csv(StringIO(text), sep="\t")
+    frame = pd.read_csv(_FILE, sep="\t")
     return frame.assign(value=frame["score"] / 100).drop(columns="score")
 
 

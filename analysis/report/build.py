@@ -4,13 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import vl_convert
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.comparisons import compare_all
@@ -26,6 +25,8 @@ from probing.records import InputError
 
 NAME = "report.html"
 """File name of the report of one run, in its folder."""
+
+_PAGE = Path(__file__).with_name("page")
 
 # So that no text from data can end the script element that the JSON stands in.
 _UNSAFE = {sign: f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
@@ -100,7 +101,7 @@ def build_report(runs: Sequence[Run], seed: int = 0) -> str:
     tasks = order_tasks(together)
     curves = Chart("curves", _CURVES, charts.chart_curves(together))
     environment = Environment(
-        loader=PackageLoader("analysis.report", "page"),
+        loader=FileSystemLoader(_PAGE),
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["json"] = embed_json
@@ -222,4 +223,4 @@ def _names(runs: Sequence[Run]) -> list[str]:
 
 
 def _read(name: str) -> Markup:
-    return Markup(files("analysis.report").joinpath("page", name).read_text(encoding="utf-8"))
+    return Markup((_PAGE / name).read_text(encoding="utf-8"))
