@@ -27,10 +27,10 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 from torch.nn import functional as F
 
-from probing.probes.linear import STRENGTHS, score_strengths
+from probing.probes.linear import MANY_CLASSES, STRENGTHS, score_strengths
 from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
 from probing.probes.selection import choose_strength
-from probing.probes.solver import Solution, minimise
+from probing.probes.solver import Solution, minimise, minimise_in_turn
 from probing.randomness import stream
 from probing.scalar_mix import mix_layers
 
@@ -178,7 +178,17 @@ class MixProblem:
         start = torch.zeros(len(self.strengths), self.n_classes * (len(self.basis) + 1) + len(self.vectors))
         start[:, -len(self.vectors) :] = torch.from_numpy(noise) / _MIX_RATE
         start = start.to(self.root)
-        return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
+        if self.n_classes < MANY_CLASSES:
+            return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
+        turns = list(torch.arange(len(start), device=start.device).split(1))
+        return minimise_in_turn(self, start, turns, self._carry, tolerance=tolerance, max_iterations=max_iterations)
+
+    def _carry(self, points: Tensor, before: Tensor, numbers: Tensor) -> Tensor:
+        """The same weights and the same mix in the coordinates of another strength."""
+        carried = points.clone()
+        slopes, _, _ = self._split(carried)
+        slopes *= (self.root[before] / self.root[numbers]).unsqueeze(1)
+        return carried
 
     def unpack(
         self, points: Float[Tensor, "problems parameters"]

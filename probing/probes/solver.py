@@ -6,7 +6,7 @@ out of the passes that follow.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,15 +43,18 @@ def minimise(
     tolerance: float,
     max_iterations: int = 300,
     memory: int = 10,
+    numbers: Int[Tensor, " problems"] | None = None,
+    reference: Float[Tensor, " problems"] | None = None,
 ) -> Solution:
     """Minimise every problem until the largest component of its gradient is `tolerance` times what it was at the start.
 
     The objective should be scaled so that its curvature is near 1 in every direction: then the first steps are
     Newton's, and few iterations are needed.
     """
-    points, numbers = start.clone(), torch.arange(len(start), device=start.device)
+    points = start.clone()
+    numbers = torch.arange(len(start), device=start.device) if numbers is None else numbers
     losses, gradients = objective(points, numbers)
-    goals = tolerance * gradients.abs().amax(dim=1)
+    goals = tolerance * (gradients.abs().amax(dim=1) if reference is None else reference)
     history: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=memory)
     n_iterations = 0
     stuck = torch.zeros(len(points), dtype=torch.bool, device=points.device)
@@ -62,10 +65,51 @@ def minimise(
         n_iterations += 1
         direction = _direction(gradients, history)
         old_points, old_gradients = points.clone(), gradients.clone()
-        stuck |= _search(objective, points, losses, gradients, direction, active)
+        stuck |= _search(objective, numbers, points, losses, gradients, direction, active)
         _remember(history, points - old_points, gradients - old_gradients)
     norms = gradients.abs().amax(dim=1)
     return Solution(points, losses, norms, norms <= goals, n_iterations)
+
+
+def minimise_in_turn(
+    objective: Objective,
+    start: Float[Tensor, "problems parameters"],
+    turns: Sequence[Int[Tensor, " turn"]],
+    carry: Callable[
+        [Float[Tensor, "turn parameters"], Int[Tensor, " turn"], Int[Tensor, " turn"]], Float[Tensor, "turn parameters"]
+    ],
+    *,
+    tolerance: float,
+    max_iterations: int = 300,
+) -> Solution:
+    """Minimise groups of problems one after the other, each from the solution of the group before it.
+
+    Worth it where the arithmetic, and not the passes over the data, is what costs: then nothing is gained by doing
+    all problems at once, and much by starting near the end.
+
+    Args:
+        objective: of all problems.
+        start: where the first group starts, and where the gradient is taken that `tolerance` is a share of.
+        turns: the numbers of the problems of each group; the groups are of one size.
+        carry: takes points, the problems they solve and the problems to start; gives the starting points.
+        tolerance: as in `minimise`.
+        max_iterations: for each group.
+    """
+    points, converged = start.clone(), torch.zeros(len(start), dtype=torch.bool, device=start.device)
+    losses, norms, n_iterations, before = start.new_empty(len(start)), start.new_empty(len(start)), 0, None
+    for numbers in turns:
+        reference = None
+        if before is not None:
+            reference = objective(start[numbers], numbers)[1].abs().amax(dim=1)
+            points[numbers] = carry(points[before], before, numbers)
+        part = minimise(
+            objective, points[numbers], tolerance=tolerance, max_iterations=max_iterations, numbers=numbers,
+            reference=reference,
+        )  # fmt: skip
+        points[numbers], losses[numbers], norms[numbers] = part.points, part.losses, part.gradient_norms
+        converged[numbers] = part.converged
+        n_iterations, before = n_iterations + part.n_iterations, numbers
+    return Solution(points, losses, norms, converged, n_iterations)
 
 
 def _direction(gradients: Tensor, history: "deque[tuple[Tensor, Tensor, Tensor]]") -> Tensor:
@@ -86,7 +130,13 @@ def _direction(gradients: Tensor, history: "deque[tuple[Tensor, Tensor, Tensor]]
 
 
 def _search(
-    objective: Objective, points: Tensor, losses: Tensor, gradients: Tensor, direction: Tensor, active: Tensor
+    objective: Objective,
+    numbers: Tensor,
+    points: Tensor,
+    losses: Tensor,
+    gradients: Tensor,
+    direction: Tensor,
+    active: Tensor,
 ) -> Tensor:
     """Move each active problem along its direction, in place; say which of them no step could lower."""
     slope = (direction * gradients).sum(dim=1)
@@ -97,7 +147,7 @@ def _search(
     pending = active
     for _ in range(_MOST_TRIALS):
         trial = origin[pending] + length[pending].unsqueeze(1) * direction[pending]
-        trial_losses, trial_gradients = objective(trial, pending)
+        trial_losses, trial_gradients = objective(trial, numbers[pending])
         bound = before[pending] + _DECREASE * length[pending] * slope[pending] + slack[pending]
         passed = trial_losses <= bound
         done = pending[passed]

@@ -41,7 +41,7 @@ class SentenceSource:
         self._seen: set[str] = set()
 
     def draw(
-        self, roots: Mapping[str, float], lengths: Sequence[int], depth: int | None = None, plan: Plan = PLAIN
+        self, roots: Mapping[str, int | float], lengths: Sequence[int], depth: int | None = None, plan: Plan = PLAIN
     ) -> Node:
         """A tree of one of the roots and lengths, of exactly this depth if one is given."""
         while True:

@@ -13,7 +13,8 @@ from probing.tasks.sentence_source import STATEMENTS, Example, SentenceSource, p
 from probing.tasks.verbs import VERBS
 from probing.tasks.wording import group_verb
 
-N_TARGETS = 1000
+N_TARGETS = 250
+"""Forty training sentences for each. SentEval has a thousand targets: the lexicon has as many, with ten sentences each."""
 _LENGTHS = tuple(range(8, 17))
 Group = tuple[str, ...]
 """What `Node.group` holds: words of one group may stand in for one another."""
@@ -112,7 +113,7 @@ def _drop_target(of_group: dict[Group, list[Target]], target: Target) -> None:
 
 
 def target_words(count: int = N_TARGETS) -> list[Target]:
-    """The target forms: nouns before verbs before adjectives, as many as asked for.
+    """The target forms, as many as asked for: nouns, verbs and adjectives in the lexicon's proportions.
 
     A noun gives its singular or its plural in turn, a verb one of three of its forms, an adjective of odd length
     itself; what is a form of two entries of the lexicon is left out.
@@ -136,7 +137,8 @@ def target_words(count: int = N_TARGETS) -> list[Target]:
             owners.setdefault(lemma, set()).add(f"{lemma}/adjective")
             if len(lemma) % 2:
                 groups.setdefault((lemma, lemma), []).append(("JJ", kind, str(place)))
-    return [Target(*key, tuple(where)) for key, where in groups.items() if len(owners[key[0]]) == 1][:count]
+    targets = [Target(*key, tuple(where)) for key, where in groups.items() if len(owners[key[0]]) == 1]
+    return targets[:: len(targets) // count][:count]
 
 
 def _own(owners: dict[str, set[str]], owner: str, lemma: str, tags: Sequence[str]) -> None:
