@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.colors import to_hex
 from scipy.stats import binomtest
 
 from analysis import compare
@@ -150,7 +149,7 @@ def test_two_models_stand_side_by_side_with_their_difference(two):
     low, high = figure.axes[2].collections[0].get_clim()
     assert low == -high
     paper = figure.axes[2].collections[0].cmap(0.5)
-    assert to_hex(paper) == "#f6f6f7"  # the middle is white: no difference, no colour
+    assert min(paper[:3]) > 0.95  # the middle is white: no difference, no colour
 
 
 def test_models_with_other_layers_are_not_drawn_side_by_side(two):
