@@ -36,6 +36,9 @@ PROTOCOLS = {"modern": None, "senteval": {"faults": False}, "senteval_original":
 """Options of the SentEval probe, where the protocol has the layers and the mix probed by it."""
 
 
+_CLASSES_ONLY = ("mlp", "knn", "senteval")
+
+
 @dataclass(frozen=True)
 class Cell:
     """The smallest piece of a run that is kept and resumed."""
@@ -120,8 +123,14 @@ def name_probe(cell: Cell, settings: RunSettings) -> str:
 
 
 def make_probe(cell: Cell, settings: RunSettings, device: str = "cpu") -> Any:
-    """The unfitted probe of a cell, with those of the run's options that it knows."""
+    """The unfitted probe of a cell, with those of the run's options that it knows.
+
+    Raises:
+        ValueError: the task is graded, and the probe knows classes only.
+    """
     name = name_probe(cell, settings)
+    if cell.task.graded and name in _CLASSES_ONLY:
+        raise ValueError(f"the {name} probe knows classes only, and {cell.task.name} is graded: take --probe linear")
     probe = resolve("probes", name)()
     mixes = REPRESENTATIONS[cell.representation].mixes
     options: dict[str, Any] = {"device": device, "seed": cell.seed}

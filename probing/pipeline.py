@@ -14,20 +14,19 @@ import torch
 from probing import __version__
 from probing.cell_plan import plan_cells, plan_control, plan_measure
 from probing.cell_runner import CellRunner, Encoded, digest_task
-from probing.controls import CONTROLS, check_controls
+from probing.controls import CONTROLS
 from probing.progress import Narrator
 from probing.records import SPLITS, CellResult, Failure, InputError, Task
-from probing.registry import names, resolve, suggest
+from probing.registry import resolve
 from probing.representations.extraction import Extraction, Pooling, extract_stack
 from probing.run_folder import RunFolder
 from probing.scores.selectivity import subtract_controls
+from probing.setting_checks import check_settings
 from probing.settings import WITHOUT_EFFECT, RunSettings
 from probing.states import Encoder
 from probing.store import StackCache, digest_json
 from probing.tasks.sources import load_tasks
 
-MEASURES = ("code_length", "conditional_information", "cumulative_mix", "concat")
-"""What `--measures` knows."""
 RESULTS = Path("data/results")
 """Where run folders stand by default."""
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scikit-learn", "pandas")
@@ -55,6 +54,7 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     tasks, absent = load_tasks(settings.data, settings.tasks, settings.limit, narrator, settings.senteval_url)
     encoder = build_encoder(settings.model, settings)
     layers = choose_layers(settings.layers, encoder.layer_names)
+    choose_layers((settings.baseline_layer,), encoder.layer_names, "--baseline-layer")
     folder = open_folder(settings, tasks)
     if absent:
         narrator.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
@@ -94,61 +94,7 @@ def build_encoder(name: str, settings: RunSettings) -> Encoder:
     return resolve("encoders", name)(settings.checkpoint, **options)
 
 
-def check_settings(settings: RunSettings) -> None:
-    """Refuse early what would fail late.
-
-    Raises:
-        InputError: an unknown name, or a number out of range.
-    """
-    for table, name in (("encoders", settings.model), ("poolings", settings.pooling), ("probes", settings.probe)):
-        if name not in names(table):
-            raise InputError(f"unknown {table[:-1]} {name!r}: {suggest(name, names(table))}")
-    for name in ("limit", "max_length", "threads"):
-        if getattr(settings, name) < 0:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(settings, name)}: expected 0 or more")
-    check_controls(settings.controls)
-    check_measures(settings)
-    if not settings.seeds or min(settings.seeds) < 0 or len(set(settings.seeds)) < len(settings.seeds):
-        given = "".join(f" {seed}" for seed in settings.seeds)
-        raise InputError(f"--seeds{given}: expected one or more different numbers, 0 or more each")
-    check_device(settings.device)
-    for path in (settings.cache_dir, *settings.cache_dir.parents):
-        if path.is_file():
-            raise InputError(f"--cache-dir {settings.cache_dir}: {path} is a file; expected a folder")
-
-
-def check_device(device: str) -> None:
-    """Refuse a device that torch does not know or does not find.
-
-    Raises:
-        InputError: naming it.
-    """
-    try:
-        kind = "cpu" if device == "auto" else torch.device(device).type
-    except RuntimeError:
-        raise InputError(f"--device {device}: expected auto, cpu, cuda, or cuda:NUMBER") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"--device {device}: torch finds no GPU here; use --device cpu")
-
-
-def check_measures(settings: RunSettings) -> None:
-    """Refuse a measure that does not exist, or that the probe does not allow.
-
-    Raises:
-        InputError: naming it.
-    """
-    for name in settings.measures:
-        if name not in MEASURES:
-            raise InputError(f"unknown measure {name!r}: {suggest(name, MEASURES)}")
-        if name == "code_length" and (settings.probe, settings.protocol) != ("linear", "modern"):
-            raise InputError("--measures code_length: only with --probe linear and --protocol modern")
-    if settings.protocol != "modern" and settings.probe == "knn":
-        raise InputError("--probe knn: SentEval has none; use --protocol modern")
-    if not 0 <= settings.mix_dropout < 1:
-        raise InputError(f"--mix-dropout {settings.mix_dropout}: expected a probability, 0 or more and below 1")
-
-
-def choose_layers(wanted: Sequence[int], layer_names: Sequence[str]) -> list[int]:
+def choose_layers(wanted: Sequence[int], layer_names: Sequence[str], flag: str = "--layers") -> list[int]:
     """Indices of the layers to probe, in order of depth.
 
     Raises:
@@ -157,7 +103,7 @@ def choose_layers(wanted: Sequence[int], layer_names: Sequence[str]) -> list[int
     count = len(layer_names)
     for layer in wanted:
         if not -count <= layer < count:
-            raise InputError(f"--layers {layer}: the encoder has layers 0 (embeddings) to {count - 1}")
+            raise InputError(f"{flag} {layer}: the encoder has layers 0 (embeddings) to {count - 1}")
     return sorted({layer % count for layer in wanted}) or list(range(count))
 
 

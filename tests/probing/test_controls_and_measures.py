@@ -1,6 +1,7 @@
 """A whole run with every control and measure, on a tiny encoder."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,10 @@ import pytest
 from probing.cell_plan import Cell, choose_layers, make_probe, name_probe, plan_cells, plan_control, plan_measure
 from probing.controls import CONTROLS, DEFAULT_CONTROLS, check_controls
 from probing.encoders.bermo import build
-from probing.pipeline import MEASURES, run
+from probing.pipeline import run
 from probing.progress import Narrator
 from probing.records import InputError
+from probing.setting_checks import MEASURES
 from probing.settings import RunSettings
 from tests.helpers import build_task, write_task
 
@@ -135,6 +137,7 @@ def test_the_default_controls_exist_and_leave_the_sanity_check_out():
         ({"measures": ("code_lenght",)}, "unknown measure 'code_lenght': did you mean code_length"),
         ({"measures": ("code_length",), "probe": "mlp"}, "only with --probe linear"),
         ({"probe": "knn", "protocol": "senteval"}, "SentEval has none"),
+        ({"probe": "scalar_mix"}, "--probe scalar_mix: reads no single layer"),
         ({"mix_dropout": 1.0}, "--mix-dropout 1.0: expected a probability"),
     ],
 )
@@ -168,6 +171,15 @@ def test_the_published_protocol_takes_its_own_probe():
     assert make_probe(mix, published).mixes
     assert not make_probe(layer, RunSettings(protocol="senteval")).faults
     assert make_probe(layer, RunSettings(protocol="senteval")).n_hidden == 0
+
+
+def test_a_graded_task_is_refused_by_probes_that_know_classes_only():
+    task = build_task()
+    splits = {name: replace(split, targets=split.labels.astype(float)) for name, split in task.splits.items()}
+    graded = Cell(replace(task, splits=splits), "layer")
+    assert make_probe(graded, RunSettings())
+    with pytest.raises(ValueError, match="the mlp probe knows classes only"):
+        make_probe(graded, RunSettings(probe="mlp"))
 
 
 def test_word_content_never_has_a_hidden_layer_there():
