@@ -14,7 +14,7 @@ from probing.tasks.verbs import VERBS
 from probing.tasks.wording import group_verb
 
 N_TARGETS = 250
-"""Forty training sentences for each. SentEval has a thousand targets: the lexicon has as many, with ten sentences each."""
+"""Forty training sentences for each. The lexicon has a thousand, as SentEval; each would have ten sentences."""
 _LENGTHS = tuple(range(8, 17))
 Group = tuple[str, ...]
 """What `Node.group` holds: words of one group may stand in for one another."""
