@@ -36,6 +36,8 @@ PROTOCOLS = {"modern": None, "senteval": {"faults": False}, "senteval_original":
 """Options of the SentEval probe, where the protocol has the layers and the mix probed by it."""
 
 
+_CONTROL_ITERATIONS = 150
+"""Where the mix of a control is cut off: labels without a rule take the solver long, and dev scores no longer move."""
 _CLASSES_ONLY = ("mlp", "knn", "senteval")
 
 
@@ -136,6 +138,8 @@ def make_probe(cell: Cell, settings: RunSettings, device: str = "cpu") -> Any:
     options: dict[str, Any] = {"device": device, "seed": cell.seed}
     if mixes:
         options |= {"mixes": True, "norm": settings.mix_norm, "dropout": settings.mix_dropout}
+    if cell.control != "none" and name == "scalar_mix":
+        options["max_iterations"] = _CONTROL_ITERATIONS
     if name == "senteval":
         linear = settings.probe != "mlp" or cell.task.name in resolve("protocols", "linear_only")
         options |= {"n_hidden": 0 if linear else 50} | (PROTOCOLS[settings.protocol] or {})

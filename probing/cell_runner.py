@@ -90,13 +90,16 @@ def fail(cell: Cell, error: Exception, narrator: Narrator) -> Failure:
 
 
 def warn_unconverged(results: Sequence[CellResult], narrator: Narrator) -> None:
-    """Say which probes stopped before their minimum."""
-    scores = [score for result in results for score in result.scores if score.split == "test" and not score.converged]
+    """Say which probes stopped before their minimum; those of controls are cut off by design."""
+    scores = [
+        score
+        for result in results
+        for score in result.scores
+        if (score.split, score.control) == ("test", "none") and not score.converged
+    ]
     if scores:
         where = ", ".join(dict.fromkeys(f"{score.task} ({score.layer_name})" for score in scores))
-        control = scores[0].control
-        under = "" if control == "none" else f" under control {control}"
-        narrator.warn(f"probes did not converge{under}: {where}")
+        narrator.warn(f"probes did not converge: {where}")
 
 
 def digest_task(task: Task) -> str:
