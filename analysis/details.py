@@ -93,7 +93,7 @@ def _points(row: pd.Series, value: str, control: str) -> str:
     if value not in row or np.isnan(row[value]):
         return "-"
     low, high = 100 * row[f"{control}_low"], 100 * row[f"{control}_high"]
-    return rf"{100 * row[value]:+.1f} \[{low:+.0f}, {high:+.0f}]"
+    return rf"{100 * row[value]:+.1f} \[{low:+.0f},{high:+.0f}]"
 
 
 def _bits(row: pd.Series, name: str) -> str:
