@@ -60,7 +60,7 @@ def test_ci_calls_the_test_command():
 def test_the_six_lines_on_data_of_ones_own_work(tmp_path):
     [block] = [block for block in BLOCKS if "my_task.csv" in block]
     script = block.replace("data/mine", str(tmp_path / "mine")).replace("python ", f"{sys.executable} ")
-    script += f" --output {tmp_path / 'run'} --cache-dir {tmp_path / 'cache'} --quiet"
+    script = script.rstrip() + f" --output {tmp_path / 'run'} --cache-dir {tmp_path / 'cache'} --quiet"
     done = subprocess.run(
         ["bash", "-euc", script], cwd=ROOT, env=os.environ, capture_output=True, text=True, check=False
     )
