@@ -18,6 +18,7 @@ from analysis.load import Run, load_run
 from analysis.summary import summarise
 from analysis.tables import MARK, main_table
 
+_LEAST_WIDTH = 100
 _LEFT = ("Task", "At")
 _SCORES = ("Last", "Best", "Mix")
 
@@ -30,15 +31,21 @@ def show_run(folder: Path) -> None:
     """
     run = load_run(folder)
     comparisons = compare_all(run)
-    Console().print(draw_table(main_table(summarise(run), comparisons), comparisons, run))
-    show_details(run)
+    console = open_console()
+    console.print(draw_table(main_table(summarise(run), comparisons), comparisons, run))
+    show_details(run, console)
     save_figures(run, folder / "figures")
-    Console().print(f"scores, layer weights and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"scores, layer weights and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
-def show_details(run: Run) -> None:
+def open_console() -> Console:
+    """A console wide enough for the tables: cut numbers are worse than folded lines."""
+    return Console(width=max(Console().width, _LEAST_WIDTH))
+
+
+def show_details(run: Run, console: Console) -> None:
     """Print what the scores are worth against the controls, and at which depth the tasks lie."""
-    console, depth = Console(), summarise_depth(run)
+    depth = summarise_depth(run)
     controls = draw_controls(summarise_controls(run))
     for table in (controls, draw_depth(depth)):
         if table.row_count:
