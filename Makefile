@@ -1,6 +1,7 @@
 # Plain `make` prints the targets.
 PYTHON ?= python3
 VENV ?= .venv
+DATA ?= controlled
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
@@ -42,6 +43,10 @@ notebooks: setup  ## execute the notebooks
 
 lab: setup  ## JupyterLab with the notebooks
 	$(BIN)/jupyter lab notebooks
+
+results: setup  ## the README's table and figure, on DATA (default: the controlled corpus)
+	$(BIN)/python probing/run_senteval.py --model bermo --data $(DATA) --output data/results/readme
+	cp data/results/readme/figures/scores_by_layer.png data/figures/
 
 clean:  ## remove the virtual environment and all caches
 	rm -rf $(VENV) data/cache .pytest_cache .ruff_cache .import_linter_cache

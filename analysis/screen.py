@@ -18,7 +18,7 @@ from analysis.load import Run, load_run
 from analysis.summary import summarise
 from analysis.tables import MARK, main_table
 
-_LEAST_WIDTH = 100
+_LEAST_WIDTH = 104
 _LEFT = ("Task", "At")
 _SCORES = ("Last", "Best", "Mix")
 
