@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.base import BaseEstimator, ClassifierMixin
 
 from probing.probes.linear import LinearProbe
+from probing.probes.reading import Reader
 from probing.probes.scalar_mix import ScalarMixProbe
 
 
-class ConcatProbe(ClassifierMixin, BaseEstimator):
+class ConcatProbe(Reader):
     """A linear probe on the vectors of all layers in a row: one reading.
 
     It can use every layer for itself, with as many weights as layers times units: the mix at its freest.
@@ -39,18 +39,8 @@ class ConcatProbe(ClassifierMixin, BaseEstimator):
         """Log probabilities (nats) of each class: one reading."""
         yield from self.probe_.read(join_layers(X))
 
-    def predict_proba(
-        self, X: Float[np.ndarray, "layers sentences hidden"]
-    ) -> Float[np.ndarray, "1 sentences classes"]:
-        """Probability of each class."""
-        return np.exp(np.stack(list(self.read(X))))
 
-    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "1 sentences"]:
-        """The most probable class."""
-        return np.stack([log_probabilities.argmax(axis=1) for log_probabilities in self.read(X)])
-
-
-class CumulativeMixProbe(ClassifierMixin, BaseEstimator):
+class CumulativeMixProbe(Reader):
     """A scalar-mix probe on layers 0 to l, for every l (Tenney et al. 2019, arXiv 1905.05950, section 3.2).
 
     One reading for each l; what layer l brings is the score of reading l minus that of reading l - 1.
@@ -81,16 +71,6 @@ class CumulativeMixProbe(ClassifierMixin, BaseEstimator):
         """Log probabilities (nats) of each class, mix by mix."""
         for count, probe in enumerate(self.probes_, start=1):
             yield from probe.read(X[:count])
-
-    def predict_proba(
-        self, X: Float[np.ndarray, "layers sentences hidden"]
-    ) -> Float[np.ndarray, "layers sentences classes"]:
-        """Probability of each class, mix by mix."""
-        return np.exp(np.stack(list(self.read(X))))
-
-    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "layers sentences"]:
-        """The most probable class, mix by mix."""
-        return np.stack([log_probabilities.argmax(axis=1) for log_probabilities in self.read(X)])
 
 
 def join_layers(X: Float[np.ndarray, "layers sentences hidden"]) -> Float[np.ndarray, "1 sentences width"]:

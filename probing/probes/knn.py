@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 from torch.nn import functional as F
 
+from probing.probes.reading import Reader
 from probing.probes.selection import choose_strength
 
 NEIGHBOURS = (1, 3, 9, 27, 81)
@@ -26,7 +26,7 @@ NEIGHBOURS = (1, 3, 9, 27, 81)
 _BLOCK = 512
 
 
-class KNNProbe(ClassifierMixin, BaseEstimator):
+class KNNProbe(Reader):
     """The vote of the nearest training sentences, in each layer: one reading for each.
 
     Args:
@@ -69,16 +69,6 @@ class KNNProbe(ClassifierMixin, BaseEstimator):
             number = int(self.n_neighbours_[layer])
             (votes,) = self._count(layer, X[layer], [number])
             yield np.log((votes + 1 / len(self.classes_)) / (votes.sum(axis=1, keepdims=True) + 1))
-
-    def predict_proba(
-        self, X: Float[np.ndarray, "layers sentences hidden"]
-    ) -> Float[np.ndarray, "layers sentences classes"]:
-        """Smoothed shares of the votes, layer by layer."""
-        return np.exp(np.stack(list(self.read(X))))
-
-    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "layers sentences"]:
-        """The class with most votes, layer by layer."""
-        return np.stack([log_probabilities.argmax(axis=1) for log_probabilities in self.read(X)])
 
     def _vote(self, X: np.ndarray, numbers: Sequence[int]) -> Iterator[np.ndarray]:
         for layer, vectors in enumerate(X):

@@ -13,10 +13,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 
 from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
+from probing.probes.reading import Reader
 from probing.probes.selection import choose_strength
 from probing.probes.solver import Solution, minimise, minimise_in_turn
 
@@ -29,7 +29,7 @@ _GROUP_BYTES = 2**30
 """Memory for the vectors that are fitted together."""
 
 
-class LinearProbe(ClassifierMixin, BaseEstimator):
+class LinearProbe(Reader):
     """One linear probe per layer: one reading for each.
 
     Args:
@@ -100,16 +100,6 @@ class LinearProbe(ClassifierMixin, BaseEstimator):
             scaled = (vectors - self.mean_[layer]) / self.scale_[layer]
             logits = torch.from_numpy(scaled @ self.coef_[layer].T + self.intercept_[layer])
             yield logits.log_softmax(dim=1).numpy()
-
-    def predict_proba(
-        self, X: Float[np.ndarray, "layers sentences hidden"]
-    ) -> Float[np.ndarray, "layers sentences classes"]:
-        """Probability of each class, layer by layer."""
-        return np.exp(np.stack(list(self.read(X))))
-
-    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "layers sentences"]:
-        """The most probable class, layer by layer."""
-        return np.stack([log_probabilities.argmax(axis=1) for log_probabilities in self.read(X)])
 
 
 class LogisticProblem:

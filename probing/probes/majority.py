@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.base import BaseEstimator, ClassifierMixin
+
+from probing.probes.reading import Reader
 
 
-class MajorityProbe(ClassifierMixin, BaseEstimator):
+class MajorityProbe(Reader):
     """Always the most frequent training class; its probabilities are the training shares. A single reading.
 
     Among equally frequent classes the first one is taken.
@@ -34,13 +35,3 @@ class MajorityProbe(ClassifierMixin, BaseEstimator):
         """Log probabilities (nats) of each class: one reading, the same for every sentence."""
         with np.errstate(divide="ignore"):
             yield np.tile(np.log(self.shares_), (X.shape[1], 1))
-
-    def predict_proba(
-        self, X: Float[np.ndarray, "layers sentences hidden"]
-    ) -> Float[np.ndarray, "1 sentences classes"]:
-        """The training shares, for every sentence."""
-        return np.exp(np.stack(list(self.read(X))))
-
-    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "1 sentences"]:
-        """The most frequent class, for every sentence."""
-        return np.full((1, X.shape[1]), self.shares_.argmax())

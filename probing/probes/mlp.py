@@ -16,11 +16,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 from torch.nn import functional as F
 
 from probing.probes.linear import standardise
+from probing.probes.reading import Reader
 from probing.probes.selection import choose_strength
 from probing.probes.solver import minimise
 from probing.randomness import stream
@@ -30,7 +30,7 @@ STRENGTHS = (0.03, 0.003, 0.0003)
 _BLOCK = 2048
 
 
-class MLPProbe(ClassifierMixin, BaseEstimator):
+class MLPProbe(Reader):
     """One hidden layer on each layer's vectors: one reading for each.
 
     Args:
@@ -92,16 +92,6 @@ class MLPProbe(ClassifierMixin, BaseEstimator):
             scaled = torch.tensor((vectors - self.mean_[layer]) / self.scale_[layer], device=self.device)
             parts = split_point(self.points_[layer : layer + 1], *self._shape)
             yield run_network(parts, scaled)[0].log_softmax(dim=1).cpu().numpy()
-
-    def predict_proba(
-        self, X: Float[np.ndarray, "layers sentences hidden"]
-    ) -> Float[np.ndarray, "layers sentences classes"]:
-        """Probability of each class, layer by layer."""
-        return np.exp(np.stack(list(self.read(X))))
-
-    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "layers sentences"]:
-        """The most probable class, layer by layer."""
-        return np.stack([log_probabilities.argmax(axis=1) for log_probabilities in self.read(X)])
 
 
 class NetworkProblem:

@@ -23,12 +23,12 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 from torch.nn import functional as F
 
 from probing.probes.linear import MANY_CLASSES, STRENGTHS, score_strengths
 from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
+from probing.probes.reading import Reader
 from probing.probes.selection import choose_strength
 from probing.probes.solver import Solution, minimise, minimise_in_turn
 from probing.randomness import stream
@@ -41,7 +41,7 @@ _MIXED_SHARE = 4
 """A mixed vector counts as this share (1/4) of its width when blocks are cut."""
 
 
-class ScalarMixProbe(ClassifierMixin, BaseEstimator):
+class ScalarMixProbe(Reader):
     """One linear probe on the learned mix of all layers: a single reading.
 
     Args:
@@ -121,16 +121,6 @@ class ScalarMixProbe(ClassifierMixin, BaseEstimator):
         mixed = np.tensordot(self.weights_, normalise(X) if self.norm else X, axes=1)
         logits = torch.from_numpy((mixed - self.mean_) / self.scale_ @ self.coef_.T + self.intercept_)
         yield logits.log_softmax(dim=1).numpy()
-
-    def predict_proba(
-        self, X: Float[np.ndarray, "layers sentences hidden"]
-    ) -> Float[np.ndarray, "1 sentences classes"]:
-        """Probability of each class."""
-        return np.exp(np.stack(list(self.read(X))))
-
-    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "1 sentences"]:
-        """The most probable class."""
-        return np.stack([log_probabilities.argmax(axis=1) for log_probabilities in self.read(X)])
 
 
 class MixProblem:

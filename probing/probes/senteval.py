@@ -20,10 +20,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from sklearn.base import BaseEstimator, ClassifierMixin
 from torch import Tensor
 
 from probing.probes.networks import Adam, Parameters, add_mix, run_networks, start_networks, step_networks
+from probing.probes.reading import Reader
 from probing.probes.scalar_mix import compute_contribution, normalise
 from probing.probes.selection import choose_strength
 from probing.scalar_mix import drop_layers
@@ -36,7 +36,7 @@ LINEAR_ONLY = ("word_content",)
 _BLOCK = 1024
 
 
-class SentEvalProbe(ClassifierMixin, BaseEstimator):
+class SentEvalProbe(Reader):
     """One network per layer and strength, all trained together: one reading for each layer, or one of the mix.
 
     Args:
@@ -108,14 +108,6 @@ class SentEvalProbe(ClassifierMixin, BaseEstimator):
             layers = torch.arange(1 if self.mixes else len(X), device=self.device)
             for logits in run_networks(self.networks_, vectors, layers):
                 yield logits.log_softmax(dim=1).cpu().numpy()
-
-    def predict_proba(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Float[np.ndarray, "readings n classes"]:
-        """Probability of each class, reading by reading."""
-        return np.exp(np.stack(list(self.read(X))))
-
-    def predict(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Int[np.ndarray, "readings sentences"]:
-        """The most probable class, reading by reading."""
-        return np.stack([log_probabilities.argmax(axis=1) for log_probabilities in self.read(X)])
 
     def _train(self, layers: Tensor, data: tuple[Tensor, ...]) -> tuple[Parameters, Tensor]:
         """The best networks by dev accuracy, and those accuracies."""
