@@ -206,6 +206,71 @@ class GradientNorm:
 
 
 @dataclass(frozen=True)
+class TrainingRow:
+    """One number of one training step: a row of `training_log.parquet`."""
+
+    recipe: str
+    model: str
+    checkpoint: str
+    task: str
+    method: str
+    """How weights were pruned; empty where none were."""
+    sparsity: float
+    """The share of zeros aimed at; 0 where nothing was pruned."""
+    seed: int
+    step: int
+    """Optimiser steps done when the number was taken."""
+    quantity: str
+    """`loss` (mean over the steps since the last row), `dev_loss`, `dev_score`, `gradient_norm` (dL/dtheta of a block
+    before clipping; layer 0: of the embeddings), `weight` (of a layer in the mix, after softmax), `gamma`,
+    `learning_rate` or `sparsity` (share of zeros reached)."""
+    layer: int
+    """-1 where the number belongs to no single layer."""
+    layer_name: str
+    value: float
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One trained model and its score on one split: a row of `trained_models.parquet`."""
+
+    recipe: str
+    model: str
+    checkpoint: str
+    revision: str
+    task: str
+    method: str
+    sparsity: float
+    """The share of zeros aimed at; 0 where nothing was pruned."""
+    seed: int
+    split: str
+    """`dev` or `test`."""
+    metric: str
+    value: float
+    """In the metric's own range; of the model that is kept."""
+    ci_low: float
+    ci_high: float
+    n: int
+    majority: float
+    """What this metric gives to always answering the most frequent training class."""
+    diverged: bool
+    """Whether the score is at or below majority + 1 point, or the loss was no number."""
+    steps: int
+    """Optimiser steps done."""
+    best_step: int
+    """The step of the model that is kept: the last one, or with early stopping that of the best dev score."""
+    achieved_sparsity: float
+    """Share of zeros counted in the encoder's linear layers; 0 where nothing was pruned."""
+    n_train: int
+    seconds: float
+    tokens_per_s: float
+    """Training tokens, padding not counted, in each second of training steps."""
+    peak_rss_bytes: int
+    folder: str
+    """Where the model stands, relative to the run folder; empty where it was not kept."""
+
+
+@dataclass(frozen=True)
 class Failure:
     """A cell that could not be computed: which one, and why."""
 
