@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int
-from torch import Tensor
+from jaxtyping import Int
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from probing.encoders.checkpoints import Checkpoint, find_checkpoint, is_pooler, load_model, load_tokenizer
+from probing.encoders.inputs import ModelInputs, pad_rows
 from probing.records import InputError, Text
 from probing.states import HiddenStates, Tokens
 
@@ -58,23 +58,11 @@ class TransformerEncoder:
         self.max_length = choose_limit(max_length, model, tokenizer)
         self.model = model.eval().requires_grad_(False)
         self.model.to(torch.device(self.device), getattr(torch, self.dtype))  # pyright: ignore
-        self._tokenizer = tokenizer.backend_tokenizer
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(self.max_length)
-        self._pad_id = int(model.config.pad_token_id or 0)
-        # DistilBERT's tokenizer gives segments that the model does not take; DeBERTa's has no table for them.
-        knows_types = getattr(model.config, "type_vocab_size", 0) > 1
-        self._takes_types = knows_types and "token_type_ids" in tokenizer.model_input_names
+        self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
         """Tokens of each text, cut to `max_length`; an empty text keeps its special tokens only."""
-        encodings = self._tokenizer.encode_batch([text if len(text) > 1 else "".join(text) for text in texts])
-        return Tokens(
-            ids=tuple(np.array(encoding.ids, dtype=np.int64) for encoding in encodings),
-            types=tuple(np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings),
-            special=tuple(np.array(encoding.special_tokens_mask, dtype=bool) for encoding in encodings),
-            truncated=np.array([bool(encoding.overflowing) for encoding in encodings], dtype=bool),
-        )
+        return self._inputs.tokenize(texts)
 
     @torch.inference_mode()
     def encode(self, tokens: Tokens, rows: Int[np.ndarray, " batch"]) -> HiddenStates:
@@ -82,15 +70,9 @@ class TransformerEncoder:
 
         Texts of one length make a batch without padding and without a mask, which is the fast way.
         """
-        ids = [tokens.ids[row] for row in rows]
-        mask = _pad([np.ones(len(row), dtype=bool) for row in ids], False)
-        inputs = {"input_ids": _pad(ids, self._pad_id).to(self.device)}
-        if not bool(mask.all()):
-            inputs["attention_mask"] = mask.long().to(self.device)
-        if self._takes_types:
-            inputs["token_type_ids"] = _pad([tokens.types[row] for row in rows], 0).to(self.device)
-        output = self.model(**inputs, output_hidden_states=True)
-        special = _pad([tokens.special[row] for row in rows], False)
+        output = self.model(**self._inputs.collate(tokens, rows, self.device), output_hidden_states=True)
+        special = pad_rows([tokens.special[row] for row in rows], False)
+        mask = pad_rows([np.ones(len(tokens.ids[row]), dtype=bool) for row in rows], False)
         return HiddenStates(tuple(output.hidden_states), mask.to(self.device), special.to(self.device))
 
 
@@ -158,10 +140,3 @@ def choose_limit(max_length: int, model: PreTrainedModel, tokenizer: PreTrainedT
     if limit < least:
         raise InputError(f"--max-length {limit}: special tokens and one word take {least}; expected at least that")
     return limit
-
-
-def _pad(rows: Sequence[np.ndarray], value: int | bool) -> "Int[Tensor, 'batch tokens'] | Bool[Tensor, 'batch tokens']":
-    padded = np.full((len(rows), max(map(len, rows))), value, dtype=rows[0].dtype)
-    for number, row in enumerate(rows):
-        padded[number, : len(row)] = row
-    return torch.from_numpy(padded)

@@ -1,0 +1,65 @@
+"""Text to model inputs: tokens of several lengths, and padded batches of some of them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int
+from torch import Tensor
+from transformers import PretrainedConfig, PreTrainedTokenizerFast
+
+from probing.records import Text
+from probing.states import Tokens
+
+
+class ModelInputs:
+    """What a Hugging Face encoder reads, made from texts by its fast tokenizer.
+
+    Args:
+        tokenizer: of the encoder.
+        config: of the encoder.
+        max_length: limit in tokens, special tokens included.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, config: PretrainedConfig, max_length: int):
+        self._tokenizer = tokenizer.backend_tokenizer
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_length)
+        self._pad_id = int(config.pad_token_id or 0)
+        # DistilBERT's tokenizer gives segments that the model does not take; DeBERTa's has no table for them.
+        knows_types = getattr(config, "type_vocab_size", 0) > 1
+        self._takes_types = knows_types and "token_type_ids" in tokenizer.model_input_names
+
+    def tokenize(self, texts: Sequence[Text]) -> Tokens:
+        """Tokens of each text, cut to the limit; an empty text keeps its special tokens only."""
+        encodings = self._tokenizer.encode_batch([text if len(text) > 1 else "".join(text) for text in texts])
+        return Tokens(
+            ids=tuple(np.array(encoding.ids, dtype=np.int64) for encoding in encodings),
+            types=tuple(np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings),
+            special=tuple(np.array(encoding.special_tokens_mask, dtype=bool) for encoding in encodings),
+            truncated=np.array([bool(encoding.overflowing) for encoding in encodings], dtype=bool),
+        )
+
+    def collate(self, tokens: Tokens, rows: Int[np.ndarray, " batch"], device: str) -> dict[str, Tensor]:
+        """The inputs of some texts, in the order of `rows`, as keywords of the model.
+
+        Texts of one length make a batch without padding and without a mask, which is the fast way.
+        """
+        ids = [tokens.ids[row] for row in rows]
+        mask = pad_rows([np.ones(len(row), dtype=bool) for row in ids], False)
+        inputs = {"input_ids": pad_rows(ids, self._pad_id).to(device)}
+        if not bool(mask.all()):
+            inputs["attention_mask"] = mask.long().to(device)
+        if self._takes_types:
+            inputs["token_type_ids"] = pad_rows([tokens.types[row] for row in rows], 0).to(device)
+        return inputs
+
+
+def pad_rows(
+    rows: Sequence[np.ndarray], value: int | bool
+) -> "Int[Tensor, 'batch tokens'] | Bool[Tensor, 'batch tokens']":
+    """Rows of several lengths as one array, filled up with a value."""
+    padded = np.full((len(rows), max(map(len, rows))), value, dtype=rows[0].dtype)
+    for number, row in enumerate(rows):
+        padded[number, : len(row)] = row
+    return torch.from_numpy(padded)
