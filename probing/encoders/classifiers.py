@@ -1,0 +1,109 @@
+"""Encoders with a classification head, to be trained: BERT's, which reads the last layer, and BERMo's.
+
+Both get the same head, drawn from the same generator, so that what differs is what the head reads.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+
+from probing.encoders.bermo import BermoForSequenceClassification, BermoModel
+from probing.encoders.checkpoints import Checkpoint, load_config, load_model
+from probing.records import InputError
+
+_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
+"""What architectures call the dropout inside the encoder."""
+_INITIAL_STD = 0.02
+
+
+def build_bert(
+    checkpoint: Checkpoint, n_labels: int, dropout: float, generator: torch.Generator
+) -> PreTrainedModel:
+    """The encoder with the head of its own architecture, on the last layer.
+
+    Args:
+        checkpoint: of a bare encoder, or of one with a head, which is kept where it has as many labels.
+        n_labels: number of classes; 1 for a regression.
+        dropout: inside the encoder and before the classifier.
+        generator: draws the weights of a new classifier.
+
+    Raises:
+        InputError: the checkpoint is a BERMo, or of an architecture without such a head.
+    """
+    config = load_config(checkpoint)
+    if config.model_type == "bermo":
+        raise InputError(f"checkpoint {checkpoint.name}: a BERMo, but --model bert; use --model bermo")
+    set_dropout(config, dropout)
+    config.num_labels = n_labels
+    try:
+        model, report = AutoModelForSequenceClassification.from_pretrained(
+            checkpoint.folder,
+            config=config,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+        )
+    except (ValueError, OSError, RuntimeError) as error:
+        raise InputError(f"checkpoint {checkpoint.name}: no classifier ({str(error).splitlines()[0]})") from None
+    if {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])} & {"classifier.weight"}:
+        draw_classifier(model, generator)
+    return model
+
+
+def build_bermo(
+    checkpoint: Checkpoint, n_labels: int, dropout: float, generator: torch.Generator
+) -> BermoForSequenceClassification:
+    """The encoder with BERMo's head, on the scalar mix of its layers, which starts as their average.
+
+    Args:
+        checkpoint: of a bare encoder, or of a BERMo, whose mix is kept, and its head where it has as many labels.
+        n_labels: number of classes; 1 for a regression.
+        dropout: inside the encoder and before the classifier.
+        generator: draws the weights of a new classifier.
+
+    Raises:
+        InputError: the checkpoint's weights do not fit.
+    """
+    source = load_model(checkpoint)
+    body = source if isinstance(source, BermoModel) else BermoModel.from_backbone(source)
+    config = body.config
+    set_dropout(config.backbone_config, dropout)
+    config.classifier_dropout, config.num_labels = dropout, n_labels
+    if body is source:
+        return _load_bermo(checkpoint, config, generator)
+    model = BermoForSequenceClassification(config)
+    model.bermo.load_state_dict(body.state_dict())
+    draw_classifier(model, generator)
+    return model
+
+
+def _load_bermo(
+    checkpoint: Checkpoint, config: PretrainedConfig, generator: torch.Generator
+) -> BermoForSequenceClassification:
+    model, report = BermoForSequenceClassification.from_pretrained(
+        checkpoint.folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
+    )
+    if {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])} & {"classifier.weight"}:
+        draw_classifier(model, generator)
+    return model
+
+
+def set_dropout(config: PretrainedConfig, dropout: float) -> None:
+    """Set the dropout of an encoder, under whatever names its architecture has for it."""
+    for name in _DROPOUTS:
+        if isinstance(getattr(config, name, None), float):
+            setattr(config, name, dropout)
+    if hasattr(config, "classifier_dropout"):
+        config.classifier_dropout = dropout
+
+
+@torch.no_grad()
+def draw_classifier(model: Any, generator: torch.Generator) -> None:
+    """Draw a classifier anew: weights normal with deviation .02, as BERT's; biases 0."""
+    layers = [layer for layer in model.classifier.modules() if isinstance(layer, nn.Linear)]
+    for layer in layers:
+        layer.weight.normal_(0, _INITIAL_STD, generator=generator)
+        if layer.bias is not None:
+            layer.bias.zero_()
