@@ -1,0 +1,38 @@
+"""Which modules of a Hugging Face encoder make which layer."""
+
+from torch import nn
+from transformers import PreTrainedModel
+
+from probing.records import InputError
+
+
+def find_blocks(model: PreTrainedModel) -> list[nn.Module]:
+    """The modules whose parameters make each layer: the embeddings, then block after block.
+
+    As many as there are hidden states. What follows the last block (a final norm, a pooler, a mix, a head) and what
+    all blocks share (DeBERTa's table of relative positions) is in none of them.
+
+    Args:
+        model: a bare encoder, one with a head, or BERMo.
+
+    Raises:
+        InputError: no list of `num_hidden_layers` blocks, as in ALBERT, whose layers share their weights.
+    """
+    encoder = getattr(model.base_model, "backbone", model.base_model)
+    n_layers = int(model.config.num_hidden_layers)
+    lists = (module for module in encoder.modules() if isinstance(module, nn.ModuleList))
+    blocks = next((list(found) for found in lists if len(found) == n_layers), None)
+    if blocks is None:
+        raise InputError(
+            f"{type(model).__name__}: no list of {n_layers} blocks; its layers share weights, or have none"
+        )
+    return [_find_embeddings(encoder), *blocks]
+
+
+def _find_embeddings(encoder: nn.Module) -> nn.Module:
+    """All that makes layer 0: word, position and segment tables, norm, and ELECTRA's projection to the width."""
+    embeddings = getattr(encoder, "embeddings", None)
+    if not isinstance(embeddings, nn.Module):
+        return encoder.get_input_embeddings()  # pyright: ignore
+    projection = getattr(encoder, "embeddings_project", None)
+    return nn.ModuleList([embeddings, projection]) if isinstance(projection, nn.Module) else embeddings
