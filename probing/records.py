@@ -216,7 +216,7 @@ class TrainingRow:
     method: str
     """How weights were pruned; empty where none were."""
     sparsity: float
-    """The share of zeros aimed at; 0 where nothing was pruned."""
+    """The share of zeros aimed at; 0 where nothing was pruned, or where it is an outcome (soft_movement)."""
     seed: int
     step: int
     """Optimiser steps done when the number was taken."""
@@ -228,6 +228,8 @@ class TrainingRow:
     """-1 where the number belongs to no single layer."""
     layer_name: str
     value: float
+    penalty: float = 0.0
+    """Weight of soft_movement's penalty at the end of training; 0 where there was none."""
 
 
 @dataclass(frozen=True)
@@ -241,7 +243,7 @@ class TrainedModel:
     task: str
     method: str
     sparsity: float
-    """The share of zeros aimed at; 0 where nothing was pruned."""
+    """The share of zeros aimed at; 0 where nothing was pruned, or where it is an outcome (soft_movement)."""
     seed: int
     split: str
     """`dev` or `test`."""
@@ -268,6 +270,8 @@ class TrainedModel:
     peak_rss_bytes: int
     folder: str
     """Where the model stands, relative to the run folder; empty where it was not kept."""
+    penalty: float = 0.0
+    """Weight of soft_movement's penalty at the end of training; 0 where there was none."""
 
 
 @dataclass(frozen=True)

@@ -85,22 +85,27 @@ class PruneSettings(TrainSettings):
     recipe: str = "prune"
     """The way of training: finetune or prune."""
     method: tuple[Literal["magnitude", "movement", "soft_movement"], ...] = ("soft_movement",)
-    """How weights are chosen: magnitude (smallest first), movement (learned scores, top share kept), soft_movement
-    (learned scores above a threshold, kept small by a penalty). One model per method, sparsity and seed."""
+    """How weights are chosen: magnitude (the largest stay), movement (those of the highest learned scores S stay),
+    soft_movement (those whose sigmoid(S) is above a threshold stay, and a penalty keeps it small)."""
     sparsity: tuple[float, ...] = (0.9,)
-    """Share of zeros in the encoder's linear layers at the end; soft_movement comes near it by its threshold."""
+    """Share of zeros at the end of magnitude and movement in each matrix of the encoder's blocks; one model each.
+    With soft_movement it is what --penalty and --threshold make of it."""
+    penalty: tuple[float, ...] = (400.0,)
+    """Weight of soft_movement's penalty, mean sigmoid(S), at the end; it grows with the threshold. One model each:
+    more of it leaves fewer weights."""
+    threshold: float = 0.1
+    """What sigmoid(S) must be above at the end of soft_movement; at first it is 0."""
     weight_decay: float = 0.0
     """Of weight matrices. The paper's: none."""
     score_learning_rate: float = 1e-2
-    """Of movement's scores."""
-    penalty: float = 400.0
-    """Weight of soft_movement's penalty, mean sigmoid(S), at the end; it grows with the threshold."""
+    """Of the scores S, which start at 0 and move by no more than about this in a step. A threshold of .1 on sigmoid(S)
+    is one of -2.2 on S: below some 500 steps, soft_movement prunes nothing at the paper's 1e-2. Raise it there."""
     prune_warmup_share: float = 0.1
-    """Share of the steps before pruning begins. The paper's: once the warm-up of the learning rate."""
+    """Share of the steps before pruning begins. The paper's: the warm-up of the learning rate."""
     prune_cooldown_share: float = 0.2
     """Share of the steps after it has ended. The paper's: twice the warm-up."""
     freeze_up_to: int = 0
-    """Layers that keep their weights. The paper's: the embeddings."""
+    """Layers that keep their weights, and are not pruned. The paper's: the embeddings."""
     distill_from: str = ""
     """A fine-tuned classifier whose probabilities are learned too: a folder written by finetune; empty: none."""
     distill_share: float = 0.5
