@@ -3,11 +3,11 @@
     rules -> derivation of a wanted depth and length -> tree with words -> example -> task
 
 `grammar` has the rules, `derivation` draws from them, `lexicon` and `morphology` have the words, `realisation` puts
-the words in; `structure_tasks`, `word_tasks` and `order_tasks` say what each task labels. No text was copied for it.
+the words in; `structure_tasks`, `word_tasks` and `order_tasks` say what each task labels, `confounds` what can be
+switched on. No text was copied for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
 from random import Random
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ import numpy as np
 from probing.randomness import derived_seed
 from probing.records import SPLITS, Split, Task, TaskSpec
 from probing.tasks import order_tasks, structure_tasks, word_tasks
+from probing.tasks.confounds import find_confounds
 from probing.tasks.sentence_source import Example, SentenceSource
 from probing.tasks.senteval import Row, find_specs
 
@@ -23,40 +24,63 @@ SIZES = {"train": 10_000, "dev": 1_000, "test": 1_000}
 """Number of sentences per split."""
 
 _Item = TypeVar("_Item", Row, Example)
-_Maker = Callable[[SentenceSource, Mapping[str, int]], Iterator[Example]]
+_MAKERS: dict[str, Callable[[SentenceSource, Mapping[str, int]], Iterator[Example]]] = {
+    "sentence_length": structure_tasks.make_sentence_length,
+    "word_content": word_tasks.make_word_content,
+    "tree_depth": structure_tasks.make_tree_depth,
+    "top_constituents": structure_tasks.make_top_constituents,
+    "bigram_shift": structure_tasks.make_bigram_shift,
+    "past_present": word_tasks.make_past_present,
+    "subj_number": word_tasks.make_subj_number,
+    "obj_number": word_tasks.make_obj_number,
+    "odd_man_out": order_tasks.make_odd_man_out,
+    "coordination_inversion": order_tasks.make_coordination_inversion,
+}
 
 
-def load(names: Iterable[str] = ("all",), seed: int = 0, sizes: Mapping[str, int] = SIZES) -> dict[str, Task]:
+def load(
+    names: Iterable[str] = ("all",), seed: int = 0, sizes: Mapping[str, int] = SIZES, confounds: Iterable[str] = ()
+) -> dict[str, Task]:
     """Make some of the ten tasks; none depends on which others are made.
 
     Args:
         names: names, titles, aliases or groups of tasks, or `all`.
         seed: another seed gives other sentences, and other target words to each split.
         sizes: number of sentences per split, in the order `train`, `dev`, `test`.
+        confounds: those of `CONFOUNDS` that are switched on; a switch leaves the tasks that it does not concern as
+            they are.
 
     Raises:
-        InputError: a name that no task bears.
+        InputError: a name that no task or no confound bears.
     """
+    switched = find_confounds(confounds)
+    origin = ", ".join([f"controlled corpus, seed {seed}", *sorted(switched)])
     return {
-        spec.name: _make_task(spec, rows, origin=f"controlled corpus, seed {seed}")
+        spec.name: _make_task(spec, rows, origin)
         for spec in find_specs(names)
-        for rows in [_make_rows(spec.name, seed, sizes)]
+        for rows in [_make_rows(spec.name, seed, sizes, switched)]
     }
 
 
-def make_rows(names: Iterable[str] = ("all",), seed: int = 0, sizes: Mapping[str, int] = SIZES) -> dict[str, list[Row]]:
+def make_rows(
+    names: Iterable[str] = ("all",), seed: int = 0, sizes: Mapping[str, int] = SIZES, confounds: Iterable[str] = ()
+) -> dict[str, list[Row]]:
     """The same tasks as rows of SentEval files, for `write_tasks`."""
-    return {spec.name: _make_rows(spec.name, seed, sizes) for spec in find_specs(names)}
+    switched = find_confounds(confounds)
+    return {spec.name: _make_rows(spec.name, seed, sizes, switched) for spec in find_specs(names)}
 
 
-def make_examples(name: str, seed: int = 0, sizes: Mapping[str, int] = SIZES) -> list[Example]:
+def make_examples(
+    name: str, seed: int = 0, sizes: Mapping[str, int] = SIZES, confounds: Iterable[str] = ()
+) -> list[Example]:
     """The same sentences with their trees, in the same order."""
-    return _shuffle(_draw_examples(name, seed, sizes), name, seed)
+    return _shuffle(_draw_examples(name, seed, sizes, find_confounds(confounds)), name, seed)
 
 
-def _make_rows(name: str, seed: int, sizes: Mapping[str, int]) -> list[Row]:
+def _make_rows(name: str, seed: int, sizes: Mapping[str, int], confounds: frozenset[str]) -> list[Row]:
     # tree after tree is dropped: thousands of them at once keep the garbage collector busy
-    return _shuffle(((each.split, each.label, each.sentence) for each in _draw_examples(name, seed, sizes)), name, seed)
+    drawn = _draw_examples(name, seed, sizes, confounds)
+    return _shuffle(((each.split, each.label, each.sentence) for each in drawn), name, seed)
 
 
 def _make_task(spec: TaskSpec, rows: list[Row], origin: str) -> Task:
@@ -78,17 +102,5 @@ def _shuffle(items: Iterable[_Item], name: str, seed: int) -> list[_Item]:
     return sorted(items, key=lambda item: SPLITS.index(item[0]))
 
 
-def _draw_examples(name: str, seed: int, sizes: Mapping[str, int]) -> Iterator[Example]:
-    makers: dict[str, _Maker] = {
-        "sentence_length": structure_tasks.make_sentence_length,
-        "word_content": word_tasks.make_word_content,
-        "tree_depth": structure_tasks.make_tree_depth,
-        "top_constituents": structure_tasks.make_top_constituents,
-        "bigram_shift": structure_tasks.make_bigram_shift,
-        "past_present": partial(word_tasks.make_past_present, seed=seed),
-        "subj_number": partial(word_tasks.make_subj_number, seed=seed),
-        "obj_number": partial(word_tasks.make_obj_number, seed=seed),
-        "odd_man_out": partial(order_tasks.make_odd_man_out, seed=seed),
-        "coordination_inversion": order_tasks.make_coordination_inversion,
-    }
-    return makers[name](SentenceSource(name, seed), sizes)
+def _draw_examples(name: str, seed: int, sizes: Mapping[str, int], confounds: frozenset[str]) -> Iterator[Example]:
+    return _MAKERS[name](SentenceSource(name, seed, confounds), sizes)

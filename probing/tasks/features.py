@@ -43,10 +43,16 @@ class Plan:
     """Probability that a dependent clause has another tense than its parent; 0.5 makes them independent."""
     verb_at: Mapping[str, Verb] = field(default_factory=dict)
     """Verbs that are settled beforehand, by slot."""
+    number_told: bool = False
+    """Whether the determiner of the target noun tells its number, and that of no other noun does."""
+
+    def asks_number_of(self, nominal: "Nominal") -> bool:
+        """Whether the task asks for the number of this noun."""
+        return self.target_plural is not None and nominal.role in {"tsubj", "tobj"}
 
     def hides_number_of(self, nominal: "Nominal") -> bool:
         """Whether nothing but the noun itself may tell its number."""
-        return self.target_plural is not None and nominal.role in {"tsubj", "tobj"}
+        return self.asks_number_of(nominal) and not self.number_told
 
 
 @dataclass(slots=True)

@@ -182,6 +182,9 @@ NEW_DETERMINERS = {False: ("a",), True: ("some",)}
 NEUTRAL_DETERMINERS = ("the",) * 8 + POSSESSIVES
 """Those that leave the number of the noun open."""
 
+TELLING_DETERMINERS = {False: ("a", "this", "that", "every"), True: ("these", "those", "some", "many")}
+"""Those that do not."""
+
 PRONOUNS = {
     (False, False): ("he", "she"),
     (False, True): ("him", "her", "me"),

@@ -5,40 +5,52 @@ same two with a word exchanged between them, so that each word is as often odd a
 Inverted clauses come with something before them, so that not even the capital moves.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from itertools import product
+from itertools import cycle, product
 
 from probing.tasks import lexicon
 from probing.tasks.derivation import Derivation
 from probing.tasks.features import Plan
 from probing.tasks.grammar import Node
 from probing.tasks.realisation import spell_out
-from probing.tasks.sentence_source import Example, SentenceSource, part_lemmas, spread
+from probing.tasks.sentence_source import Example, SentenceSource
 from probing.tasks.verbs import NEAR_KINDS, STORIES, VERBS, Verb
 
 _LENGTHS = tuple(range(7, 15))
 _STORY_LENGTHS = tuple(range(12, 23))
 
 
-def make_odd_man_out(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> Iterator[Example]:
+def make_odd_man_out(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """`O` as it was, `C` with a noun or a verb that does not go with the rest."""
     strict = [verb for verb in VERBS if verb.strict]
     nouns = [lemma for lemmas in lexicon.NOUNS.values() for lemma in lemmas]
     # together, since some words, such as `cook`, are both
-    lemmas = part_lemmas("odd_man_out", seed, [*nouns, *(verb.lemma for verb in strict)])
+    lemmas = source.part_lemmas([*nouns, *(verb.lemma for verb in strict)])
+    # where each label has words of its own, one four gives sentences of one label only
+    rounds = ("O", "C") if "content_words" in source.confounds else ("OC",)
     for split, size in sizes.items():
         pairs = [
             pair for pair in product(strict, strict) if {verb.lemma for verb in pair} <= lemmas[split] and _clash(*pair)
         ]
-        fours: list[Example] = []
-        while len(fours) < size:
+        missing = Counter(source.spread("OC", size))
+        for labels in cycle(rounds):
+            if not missing.total():
+                break
             plans = [
-                Plan(nouns=lemmas[split], verb_at={"odd": verb}, target_plural=source.random.random() < 0.5)
+                Plan(
+                    nouns=lemmas[split],
+                    verb_at={"odd": verb},
+                    target_plural=source.random.random() < 0.5,
+                    banned=source.keep_out(labels[0]),
+                )
                 for verb in source.pick(pairs)
             ]
-            fours += _draw_four(source, split, plans)
-        yield from fours[:size]
+            for example in _draw_four(source, split, plans):
+                if example.label in labels and missing[example.label]:
+                    missing[example.label] -= 1
+                    yield example
 
 
 def _clash(one: Verb, other: Verb) -> bool:
@@ -93,9 +105,9 @@ def make_coordination_inversion(source: SentenceSource, sizes: Mapping[str, int]
         if first != second
     ]
     for split, size in sizes.items():
-        for label in spread("OI", size):
+        for label in source.spread("OI", size):
             first, second = source.pick(stories)
-            plan = Plan(verb_at={"first": first, "second": second})
+            plan = Plan(verb_at={"first": first, "second": second}, banned=source.keep_out(label))
             tree = source.draw({"S.story": 1}, _STORY_LENGTHS, plan=plan)
             tree = invert_clauses(tree) if label == "I" else tree
             yield Example(split, label, " ".join(spell_out(tree)), tree)

@@ -10,6 +10,8 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 
 from probing.randomness import derived_seed
+from probing.records import SPLITS
+from probing.tasks.confounds import KEPT_OUT
 from probing.tasks.derivation import Derivation, DerivationSampler
 from probing.tasks.features import DeadEndError, Plan
 from probing.tasks.grammar import Node, read_rules
@@ -34,9 +36,11 @@ class Example(NamedTuple):
 class SentenceSource:
     """Draws trees for one task, no sentence twice."""
 
-    def __init__(self, name: str, seed: int):
-        """Start the task's own stream of random numbers."""
+    def __init__(self, name: str, seed: int, confounds: Collection[str] = ()):
+        """Start the task's own stream of random numbers; `confounds` are those that are switched on."""
         self.random = Random(derived_seed("controlled", name, seed))
+        self.confounds = confounds
+        self._name, self._seed = name, seed
         self._realiser = Realiser(self.random)
         self._seen: set[str] = set()
 
@@ -71,25 +75,31 @@ class SentenceSource:
         """One of the items."""
         return items[int(self.random.random() * len(items))]
 
+    def part_lemmas(self, lemmas: Collection[str]) -> dict[str, frozenset[str]]:
+        """Lemmas parted at random among the splits, 70 : 15 : 15: those of one split are targets in no other."""
+        order = sorted(set(lemmas))
+        if "shared_words" in self.confounds:
+            return dict.fromkeys(SPLITS, frozenset(order))
+        Random(derived_seed("controlled", self._name, "lemmas", self._seed)).shuffle(order)
+        held_out = round(0.15 * len(order))
+        dev, test, train = order[:held_out], order[held_out : 2 * held_out], order[2 * held_out :]
+        return {"train": frozenset(train), "dev": frozenset(dev), "test": frozenset(test)}
+
+    def spread(self, labels: Sequence[_Item], count: int) -> list[_Item]:
+        """The labels in turn, so that no two counts differ by more than one."""
+        if "uneven_classes" in self.confounds:
+            labels = [either for label in labels for either in (labels[0], label)]
+        return [labels[index % len(labels)] for index in range(count)]
+
+    def keep_out(self, label: str) -> frozenset[str]:
+        """Words that sentences of this label may not have."""
+        return KEPT_OUT[label] if "content_words" in self.confounds else frozenset()
+
     def _draw_shape(
         self, roots: tuple[tuple[str, float], ...], lengths: tuple[int, ...], depth: int | None
     ) -> tuple[str, int]:
         shapes, totals = _shapes(roots, lengths, depth)
         return shapes[bisect(totals, self.random.random() * totals[-1])]
-
-
-def part_lemmas(name: str, seed: int, lemmas: Collection[str]) -> dict[str, frozenset[str]]:
-    """Lemmas parted at random among the splits, 70 : 15 : 15: those of one split are targets in no other."""
-    order = sorted(set(lemmas))
-    Random(derived_seed("controlled", name, "lemmas", seed)).shuffle(order)
-    held_out = round(0.15 * len(order))
-    dev, test, train = order[:held_out], order[held_out : 2 * held_out], order[2 * held_out :]
-    return {"train": frozenset(train), "dev": frozenset(dev), "test": frozenset(test)}
-
-
-def spread(labels: Sequence[_Item], count: int) -> list[_Item]:
-    """The labels in turn, so that no two counts differ by more than one."""
-    return [labels[index % len(labels)] for index in range(count)]
 
 
 @cache

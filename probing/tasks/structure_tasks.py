@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
+from probing.tasks.features import Plan
 from probing.tasks.grammar import Node
 from probing.tasks.realisation import spell_out
-from probing.tasks.sentence_source import STATEMENTS, Example, SentenceSource, spread
+from probing.tasks.sentence_source import STATEMENTS, Example, SentenceSource
 
 LENGTH_BINS = ((5, 8), (9, 12), (13, 16), (17, 20), (21, 25), (26, 28))
 """Numbers of tokens, the final stop included."""
@@ -62,36 +63,41 @@ _EITHER_SIDE = {"that", "near", "outside", "inside", "before", "after"}
 
 def make_sentence_length(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """Bins of length, equally many of each, with the same depths in each."""
+    together = "length_depth" in source.confounds
     for split, size in sizes.items():
-        for turn, label in enumerate(spread(range(len(LENGTH_BINS)), size)):
+        for turn, label in enumerate(source.spread(range(len(LENGTH_BINS)), size)):
             first, last = LENGTH_BINS[label]
-            depth = _LENGTH_DEPTHS[turn // len(LENGTH_BINS) % len(_LENGTH_DEPTHS)]
+            depths = (_LENGTH_DEPTHS[0] + label,) if together else _LENGTH_DEPTHS
+            depth = depths[turn // len(LENGTH_BINS) % len(depths)]
             tree = source.draw(STATEMENTS, range(first, last + 1), depth - 1)
             yield _label(split, str(label), tree)
 
 
 def make_tree_depth(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """Depths from `ROOT` to the deepest word in edges, equally many of each, with the same lengths in each."""
+    together = "length_depth" in source.confounds
     for split, size in sizes.items():
-        for turn, depth in enumerate(spread(_DEPTHS, size)):
-            length = _DEPTH_LENGTHS[turn // len(_DEPTHS) % len(_DEPTH_LENGTHS)]
+        for turn, depth in enumerate(source.spread(_DEPTHS, size)):
+            lengths = tuple(range(depth + 4, depth + 7)) if together else _DEPTH_LENGTHS
+            length = lengths[turn // len(_DEPTHS) % len(lengths)]
             yield _label(split, str(depth), source.draw(STATEMENTS, (length,), depth - 1))
 
 
 def make_top_constituents(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """What stands directly below the root, equally many of each, with the same lengths in each."""
     for split, size in sizes.items():
-        for label in spread(tuple(TOP_ROOTS), size):
+        for label in source.spread(tuple(TOP_ROOTS), size):
             yield _label(split, label, source.draw({TOP_ROOTS[label]: 1}, _TOP_LENGTHS))
 
 
 def make_bigram_shift(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """`O` as it was, `I` with two neighbours exchanged; both could have been exchanged."""
     for split, size in sizes.items():
-        for label in spread("OI", size):
-            tree = source.draw(_SHIFT_ROOTS, _SHIFT_LENGTHS)
+        for label in source.spread("OI", size):
+            plan = Plan(banned=source.keep_out(label))
+            tree = source.draw(_SHIFT_ROOTS, _SHIFT_LENGTHS, plan=plan)
             while not (places := find_shifts(tree)):
-                tree = source.draw(_SHIFT_ROOTS, _SHIFT_LENGTHS)
+                tree = source.draw(_SHIFT_ROOTS, _SHIFT_LENGTHS, plan=plan)
             words = spell_out(tree)
             place = source.pick(places)
             if label == "I":

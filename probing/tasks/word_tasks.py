@@ -9,7 +9,7 @@ from probing.tasks.features import Plan
 from probing.tasks.grammar import Node
 from probing.tasks.morphology import inflect
 from probing.tasks.realisation import spell_out
-from probing.tasks.sentence_source import STATEMENTS, Example, SentenceSource, part_lemmas, spread
+from probing.tasks.sentence_source import STATEMENTS, Example, SentenceSource
 from probing.tasks.verbs import VERBS
 from probing.tasks.wording import group_verb
 
@@ -35,14 +35,15 @@ _NUMBER_LABELS = {"NN": False, "NNS": True}
 _CONTENT_ROOTS = {**STATEMENTS, "S.order": 1, "SQ.did": 1}
 
 
-def make_past_present(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> Iterator[Example]:
+def make_past_present(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """Tense of the main clause, carried by its verb; there are other clauses, with either tense regardless of it."""
     # a verb such as `read` looks the same in both tenses
     lemmas = {verb.lemma for verb in VERBS if inflect(verb.lemma, "VBD") != verb.lemma}
-    parts = part_lemmas("past_present", seed, lemmas)
+    parts = source.part_lemmas(lemmas)
+    shift = 0.0 if "function_words" in source.confounds else 0.5
     for split, size in sizes.items():
-        for label in spread(("PAST", "PRES"), size):
-            plan = Plan(past=label == "PAST", shift=0.5, verbs=parts[split])
+        for label in source.spread(("PAST", "PRES"), size):
+            plan = Plan(past=label == "PAST", shift=shift, verbs=parts[split])
             tree = source.draw({"S.tense": 1}, _LENGTHS, plan=plan)
             while _count_finite(tree) < 2:
                 tree = source.draw({"S.tense": 1}, _LENGTHS, plan=plan)
@@ -53,22 +54,23 @@ def _count_finite(tree: Node) -> int:
     return sum(leaf.label in {"VBD", "VBZ", "VBP"} for leaf in tree.leaves())
 
 
-def make_subj_number(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> Iterator[Example]:
+def make_subj_number(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """Number of the subject of the main clause, told by the noun alone."""
-    yield from _make_number(source, sizes, seed, "subj_number")
+    yield from _make_number(source, sizes, "subj_number")
 
 
-def make_obj_number(source: SentenceSource, sizes: Mapping[str, int], seed: int) -> Iterator[Example]:
+def make_obj_number(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
     """Number of the direct object of the main clause, told by the noun alone."""
-    yield from _make_number(source, sizes, seed, "obj_number")
+    yield from _make_number(source, sizes, "obj_number")
 
 
-def _make_number(source: SentenceSource, sizes: Mapping[str, int], seed: int, name: str) -> Iterator[Example]:
-    parts = part_lemmas(name, seed, [lemma for lemmas in lexicon.NOUNS.values() for lemma in lemmas])
+def _make_number(source: SentenceSource, sizes: Mapping[str, int], name: str) -> Iterator[Example]:
+    parts = source.part_lemmas([lemma for lemmas in lexicon.NOUNS.values() for lemma in lemmas])
+    told = "function_words" in source.confounds
     for split, size in sizes.items():
-        for label in spread(tuple(_NUMBER_LABELS), size):
+        for label in source.spread(tuple(_NUMBER_LABELS), size):
             # nothing but `be` agrees in the past, and the rules keep it out of the main clause
-            plan = Plan(past=True, shift=0.3, target_plural=_NUMBER_LABELS[label], nouns=parts[split])
+            plan = Plan(past=True, shift=0.3, target_plural=_NUMBER_LABELS[label], nouns=parts[split], number_told=told)
             yield _label(split, label, source.draw({f"S.{name}": 1}, _LENGTHS, plan=plan))
 
 
@@ -77,7 +79,7 @@ def make_word_content(source: SentenceSource, sizes: Mapping[str, int]) -> Itera
     targets = target_words()
     missing: dict[str, list[str]] = {}
     for split, size in sizes.items():
-        for target in spread(targets, size):
+        for target in source.spread(targets, size):
             missing.setdefault(target.word, []).append(split)
     of_group: dict[Group, list[Target]] = {}
     for target in targets:

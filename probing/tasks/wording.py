@@ -77,7 +77,9 @@ class WordChooser:
     def _determiner(self, nominal: Nominal, clause: Clause) -> Node:
         if nominal.role == "new":
             words = lexicon.NEW_DETERMINERS[nominal.plural]
-        elif self.plan.hides_number_of(nominal):
+        elif self.plan.number_told and self.plan.asks_number_of(nominal):
+            words = lexicon.TELLING_DETERMINERS[nominal.plural]
+        elif self.plan.number_told or self.plan.hides_number_of(nominal):
             words = lexicon.NEUTRAL_DETERMINERS
         elif nominal.kind in lexicon.PUBLIC_KINDS:
             words = lexicon.PUBLIC_DETERMINERS[nominal.plural]
