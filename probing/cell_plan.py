@@ -94,12 +94,15 @@ def plan_measure(name: str, settings: RunSettings, tasks: Sequence[Task], encode
         "cumulative_mix": lambda task: [Cell(task, "cumulative_mix", seed=seed)],
         "concat": lambda task: [Cell(task, "concat")],
         "conditional_information": lambda task: [Cell(task, "layer", measure=name)],
+        "weight_intervals": lambda task: (
+            [Cell(task, "scalar_mix", seed=seed, measure=name)] if encoder.mixes_layers else []
+        ),
         "code_length": lambda task: [
             Cell(task, representation, seed=seed, measure=name)
             for representation in (("layer", "scalar_mix") if encoder.mixes_layers else ("layer",))
         ],
     }
-    with_classes = [task for task in tasks if name in ("cumulative_mix", "concat") or not task.graded]
+    with_classes = [task for task in tasks if name in ("cumulative_mix", "concat", "weight_intervals") or not task.graded]
     return [cell for task in with_classes for cell in planners[name](task)]
 
 
@@ -134,9 +137,8 @@ def make_probe(cell: Cell, settings: RunSettings, device: str = "cpu") -> Any:
     if cell.task.graded and name in _CLASSES_ONLY:
         raise ValueError(f"the {name} probe knows classes only, and {cell.task.name} is graded: take --probe linear")
     probe = resolve("probes", name)()
-    mixes = REPRESENTATIONS[cell.representation].mixes
     options: dict[str, Any] = {"device": device, "seed": cell.seed}
-    if mixes:
+    if REPRESENTATIONS[cell.representation].mixes or name == "cumulative_mix":
         options |= {"mixes": True, "norm": settings.mix_norm, "dropout": settings.mix_dropout}
     if cell.control != "none" and name == "scalar_mix":
         options["max_iterations"] = _CONTROL_ITERATIONS

@@ -1,4 +1,4 @@
-"""What can be measured of a cell beyond the scores of its probes: code length, and information beyond a baseline."""
+"""What can be measured of a cell beyond the scores of its probes: code length, added information, sure weights."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -7,14 +7,21 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from probing.cell_plan import REPRESENTATIONS, Cell, choose_layers
-from probing.cells import NO_LAYER, Reading, fit_rounds, identify, inform
+from probing.cells import NO_LAYER, Reading, encode_labels, fit_rounds, identify, inform
+from probing.partition import plan_rounds
+from probing.probes.mix_resamples import refit_weights
 from probing.probes.online import fit_layers, fit_mix, predict_onwards
+from probing.probes.scalar_mix import normalise
 from probing.randomness import stream
 from probing.records import SPLITS, CellResult, LayerStack, Score
 from probing.scores.codelength import cut_portions, find_gravity, measure_code, mix_codes, smooth
+from probing.scores.mixing import describe_mixes
 from probing.scores.uncertainty import bound, means_with_intervals, resample_counts
 from probing.settings import RunSettings
 from probing.states import Encoder
+
+_RESAMPLES = 40
+"""Ours: as many as show where the middle 95 % lie, coarsely, at two to three times the cost of the mix itself."""
 
 
 def measure_code_length(
@@ -35,6 +42,7 @@ def measure_code_length(
     layers = choose_layers(cell, settings, encoder.layer_names, layers)
     order = stream(cell.seed, "code_length", task.name).permutation(len(task.splits["train"]))
     vectors = stack.values[np.array(layers)[:, None], rows["train"][order]]
+    vectors = normalise(vectors) if settings.mix_norm and not by_layer else vectors
     labels = task.splits["train"].labels[order]
     bits = code_sentences(vectors, labels, len(task.classes), by_layer=by_layer, device=encoder.device)
     seconds = time.perf_counter() - start
@@ -98,6 +106,43 @@ def measure_conditional_information(
         reading = Reading(layer, encoder.layer_names[layer], {"baseline_layer": base}, True)
         metric, n = "conditional_information_bits", both.shape[1]
         scores.append(_score(cell, reading, settings, encoder, "test", metric, row, n, seconds + more))
+    return CellResult(scores)
+
+
+def measure_weight_intervals(
+    cell: Cell,
+    settings: RunSettings,
+    encoder: Encoder,
+    layers: Sequence[int],
+    stack: LayerStack,
+    rows: Mapping[str, Int[np.ndarray, " sentences"]],
+) -> CellResult:
+    """Weights of the mix, their centres of gravity and their entropy, with intervals over training sentences.
+
+    Each resample of the training sentences has its mix fitted again (`refit_weights`), with the strength as it was
+    chosen; dev and test take no part. In a cross-validation the resamples are shared out among the rounds.
+    """
+    start = time.perf_counter()
+    layers = choose_layers(cell, settings, encoder.layer_names, layers)
+    fit = fit_rounds(cell, settings, encoder.device, layers, stack, rows)
+    train, rng = cell.task.splits["train"], stream(0, "interval", cell.task.name, "train", "weights")
+    lengths = np.linalg.norm(stack.values[np.array(layers)[:, None], rows["train"]], axis=2).mean(axis=1)
+    resampled = []
+    for probe, chosen in zip(fit.probes, plan_rounds(cell.task), strict=True):
+        own = chosen["train"]
+        counts = resample_counts(len(own), rng, -(-_RESAMPLES // len(fit.probes)))
+        labels = encode_labels(train.select(own), len(cell.task.classes), probe)
+        vectors = stack.values[np.array(layers)[:, None], rows["train"][own]]
+        resampled.append(refit_weights(probe, vectors, labels, counts))
+    once = np.mean([probe.weights_ for probe in fit.probes], axis=0)
+    found = describe_mixes(np.concatenate([once[None], *resampled]), lengths, layers)
+    seconds, scores = time.perf_counter() - start, []
+    for metric, values in found.items():
+        each = [(layer, encoder.layer_names[layer]) for layer in layers]
+        places = each if metric.startswith("mix_") else [(NO_LAYER, "scalar mix")]
+        for place, row in zip(places, values, strict=True):
+            reading = Reading(*place, {"resamples": len(row) - 1}, all(probe.converged_ for probe in fit.probes))
+            scores.append(_score(cell, reading, settings, encoder, "train", metric, row, len(train), seconds))
     return CellResult(scores)
 
 

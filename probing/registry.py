@@ -36,6 +36,7 @@ TABLES: dict[str, dict[str, str]] = {
         "scores": "probing.cells:compute_cell",
         "code_length": "probing.measures:measure_code_length",
         "conditional_information": "probing.measures:measure_conditional_information",
+        "weight_intervals": "probing.measures:measure_weight_intervals",
     },
     "protocols": {
         "linear_only": "probing.probes.senteval:LINEAR_ONLY",

@@ -7,7 +7,7 @@ from probing.records import InputError
 from probing.registry import names, suggest
 from probing.settings import RunSettings
 
-MEASURES = ("code_length", "conditional_information", "cumulative_mix", "concat")
+MEASURES = ("code_length", "conditional_information", "cumulative_mix", "concat", "weight_intervals")
 """What `--measures` knows."""
 _NOT_ON_A_LAYER = ("majority", "scalar_mix", "concat", "cumulative_mix", "senteval")
 """Probes that a representation or a protocol brings with it."""
@@ -63,6 +63,8 @@ def check_measures(settings: RunSettings) -> None:
             raise InputError(f"unknown measure {name!r}: {suggest(name, MEASURES)}")
         if name == "code_length" and (settings.probe, settings.protocol) != ("linear", "modern"):
             raise InputError("--measures code_length: only with --probe linear and --protocol modern")
+    if "weight_intervals" in settings.measures and (settings.protocol != "modern" or settings.mix_dropout > 0):
+        raise InputError("--measures weight_intervals: only with --protocol modern and without --mix-dropout")
     if settings.protocol != "modern" and settings.probe == "knn":
         raise InputError("--probe knn: SentEval has none; use --protocol modern")
     if not 0 <= settings.mix_dropout < 1:

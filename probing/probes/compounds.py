@@ -46,8 +46,8 @@ class CumulativeMixProbe(Reader):
     One reading for each l; what layer l brings is the score of reading l minus that of reading l - 1.
     """
 
-    def __init__(self, seed: int = 0, device: str = "cpu"):
-        self.seed, self.device = seed, device
+    def __init__(self, norm: bool = False, seed: int = 0, device: str = "cpu"):
+        self.norm, self.seed, self.device = norm, seed, device
 
     def fit(
         self,
@@ -58,7 +58,7 @@ class CumulativeMixProbe(Reader):
     ) -> "CumulativeMixProbe":
         """Fit one mix after the other."""
         self.probes_ = [
-            ScalarMixProbe(seed=self.seed, device=self.device).fit(X[:count], y, X_dev[:count], y_dev)
+            ScalarMixProbe(norm=self.norm, seed=self.seed, device=self.device).fit(X[:count], y, X_dev[:count], y_dev)
             for count in range(1, len(X) + 1)
         ]
         self.classes_ = self.probes_[0].classes_

@@ -25,18 +25,30 @@ def count_classes(labels: Labels) -> int:
 
 
 def softmax_loss(
-    logits: Float[Tensor, "sentences problems classes"], labels: Labels
+    logits: Float[Tensor, "sentences problems classes"],
+    labels: Labels,
+    counts: Float[Tensor, "sentences problems"] | None = None,
 ) -> tuple[Float[Tensor, " problems"], Float[Tensor, "sentences problems classes"]]:
-    """The cross-entropy in nats, summed over sentences, and its gradient by the logits."""
+    """The cross-entropy in nats, summed over sentences, and its gradient by the logits.
+
+    Args:
+        logits: before softmax.
+        labels: the truth.
+        counts: how often each sentence counts in each problem; none: once.
+    """
     log_probabilities = F.log_softmax(logits, dim=-1)
     if labels.ndim == 2:
         wanted = labels.unsqueeze(1)
-        return -(log_probabilities * wanted).sum(dim=(0, 2)), log_probabilities.exp_() - wanted
-    index = labels.view(-1, 1, 1).expand(-1, logits.shape[1], 1)
-    losses = -log_probabilities.gather(2, index).sum(dim=(0, 2))
-    residuals = log_probabilities.exp_()
-    residuals.scatter_add_(2, index, torch.full_like(residuals[..., :1], -1.0))
-    return losses, residuals
+        losses = -(log_probabilities * wanted).sum(dim=2)
+        residuals = log_probabilities.exp_() - wanted
+    else:
+        index = labels.view(-1, 1, 1).expand(-1, logits.shape[1], 1)
+        losses = -log_probabilities.gather(2, index).squeeze(2)
+        residuals = log_probabilities.exp_()
+        residuals.scatter_add_(2, index, torch.full_like(residuals[..., :1], -1.0))
+    if counts is None:
+        return losses.sum(dim=0), residuals
+    return (losses * counts).sum(dim=0), residuals.mul_(counts.unsqueeze(2))
 
 
 def eigenbasis(

@@ -86,8 +86,7 @@ class ScalarMixProbe(Reader):
         """
         X, X_dev = (normalise(vectors) if self.norm else vectors for vectors in (X, X_dev))
         problem = MixProblem(torch.tensor(X, device=self.device), torch.tensor(y, device=self.device), self.strengths)
-        noise = stream(self.seed, "scalar_mix").normal(scale=_START_NOISE, size=len(X))
-        solution = problem.solve(noise, self.tolerance, self.max_iterations)
+        solution = problem.solve(draw_start(self.seed, len(X)), self.tolerance, self.max_iterations)
         logits, weights, intercepts = problem.unpack(solution.points)
         means, deviations = problem.moments(logits.softmax(dim=1))
         dev = torch.tensor(X_dev, device=self.device)
@@ -132,7 +131,9 @@ class MixProblem:
     Args:
         vectors: centred in place.
         labels: class indices, or probabilities.
-        strengths: L2 strengths.
+        strengths: L2 strengths, one for each problem.
+        counts: how often each sentence counts in each problem's loss; none: once. The deviations that the mix is
+            brought to stay those of all sentences once.
     """
 
     def __init__(
@@ -140,8 +141,9 @@ class MixProblem:
         vectors: Float[Tensor, "layers sentences hidden"],
         labels: Labels,
         strengths: Sequence[float],
+        counts: Float[Tensor, "problems sentences"] | None = None,
     ):
-        self.vectors, self.labels = vectors, labels
+        self.vectors, self.labels, self.counts = vectors, labels, counts
         self.n_classes = count_classes(labels)
         self.strengths = torch.tensor(strengths, dtype=vectors.dtype, device=vectors.device)
         # Centred first: features far from 0 would lose their digits in every sum of squares and products.
@@ -163,11 +165,15 @@ class MixProblem:
         varies = variance > 1e-12 * (1 + mean.abs()).square()
         return mean, torch.where(varies, variance, torch.ones_like(variance)).sqrt()
 
-    def solve(self, noise: np.ndarray, tolerance: float, max_iterations: int) -> Solution:
-        """Minimise from the even guess and nearly even weights."""
+    def start(self, noise: Float[np.ndarray, " layers"]) -> Float[Tensor, "problems parameters"]:
+        """The even guess and nearly even weights."""
         start = torch.zeros(len(self.strengths), self.n_classes * (len(self.basis) + 1) + len(self.vectors))
         start[:, -len(self.vectors) :] = torch.from_numpy(noise) / _MIX_RATE
-        start = start.to(self.root)
+        return start.to(self.root)
+
+    def solve(self, noise: np.ndarray, tolerance: float, max_iterations: int) -> Solution:
+        """Minimise from the even guess and nearly even weights."""
+        start = self.start(noise)
         if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(len(start), device=start.device).split(1))
@@ -204,7 +210,7 @@ class MixProblem:
         mix = (logits * _MIX_RATE).softmax(dim=1)
         _, deviation = self.moments(mix)
         scaled = weights / deviation.unsqueeze(1)
-        losses, by_scaled, by_intercepts, by_mix = self._pass(mix, scaled, intercepts * self.n_classes**0.5)
+        losses, by_scaled, by_intercepts, by_mix = self._pass(numbers, mix, scaled, intercepts * self.n_classes**0.5)
         losses += 0.5 * (penalty * weights.square()).sum(dim=(1, 2))
         # The deviation follows the mix: d deviation_h / d s_l = (sum_k s_k Cov_lkh) / deviation_h.
         by_deviation = -(by_scaled * scaled).sum(dim=1) / deviation.square()
@@ -217,7 +223,9 @@ class MixProblem:
         into_logits.copy_(by_logits * _MIX_RATE)
         return losses, gradients
 
-    def _pass(self, mix: Tensor, weights: Tensor, intercepts: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _pass(
+        self, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """One pass over the stack: mean loss, and its gradients by raw weights, intercepts and mix."""
         n, n_layers = len(self.labels), len(self.vectors)
         losses, by_mix = torch.zeros_like(mix[:, 0]), torch.zeros_like(mix)
@@ -227,13 +235,19 @@ class MixProblem:
             block = self.vectors[:, start : start + size]
             mixed = mix_layers(block, mix)
             logits = torch.baddbmm(intercepts.unsqueeze(1), mixed, weights.mT)
-            sums, residuals = softmax_loss(logits.transpose(0, 1), self.labels[start : start + size])
+            counts = None if self.counts is None else self.counts[numbers, start : start + size].T
+            sums, residuals = softmax_loss(logits.transpose(0, 1), self.labels[start : start + size], counts)
             residuals = residuals.transpose(0, 1)
             losses += sums
             by_weights.baddbmm_(residuals.mT, mixed)
             by_intercepts += residuals.sum(dim=1)
             by_mix.addmm_((residuals @ weights).flatten(1), block.reshape(n_layers, -1).T)
         return losses / n, by_weights / n, by_intercepts / n, by_mix / n
+
+
+def draw_start(seed: int, n_layers: int) -> Float[np.ndarray, " layers"]:
+    """The weights before softmax that the solver starts from: nearly even."""
+    return stream(seed, "scalar_mix").normal(scale=_START_NOISE, size=n_layers)
 
 
 def normalise(X: Float[np.ndarray, "layers sentences hidden"]) -> Float[np.ndarray, "layers sentences hidden"]:

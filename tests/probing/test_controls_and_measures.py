@@ -107,6 +107,20 @@ def test_every_measure_has_its_rows(scores):
     assert select(plain, metric="usable_information_bits", representation="layer")["layer"].tolist() == [0, 1, 2]
 
 
+def test_intervals_of_the_weights_are_of_the_weights_of_the_run(outcome, scores):
+    weights = pd.read_parquet(outcome.folder / "layer_weights.parquet")
+    weights = select(weights, control="none", task="past_present").set_index("layer")
+    measured = select(scores, task="past_present", representation="scalar_mix", control="none")
+    for metric, column in (("mix_weight", "weight"), ("mix_contribution", "contribution")):
+        rows = select(measured, metric=metric).set_index("layer")
+        assert rows["value"].to_dict() == pytest.approx(weights[column].to_dict(), abs=1e-5)
+        assert (rows["ci_low"] < rows["ci_high"]).all()
+        gravity = select(measured, metric=f"{column}_gravity")
+        assert gravity["value"].item() == pytest.approx((weights.index * weights[column]).sum(), abs=1e-5)
+        assert 1 <= gravity["ci_low"].item() < gravity["ci_high"].item() <= 2
+    assert 0 <= select(measured, metric="weight_entropy_bits")["value"].item() <= 1
+
+
 def test_bits_about_a_class_are_at_most_its_entropy(scores):
     assert (select(scores, metric="usable_information_bits")["value"] <= 1.001).all()
 
@@ -136,6 +150,7 @@ def test_the_default_controls_exist_and_leave_the_sanity_check_out():
         ({"controls": ("untraind",)}, "unknown control 'untraind': did you mean untrained"),
         ({"measures": ("code_lenght",)}, "unknown measure 'code_lenght': did you mean code_length"),
         ({"measures": ("code_length",), "probe": "mlp"}, "only with --probe linear"),
+        ({"measures": ("weight_intervals",), "mix_dropout": 0.1}, "without --mix-dropout"),
         ({"probe": "knn", "protocol": "senteval"}, "SentEval has none"),
         ({"probe": "scalar_mix"}, "--probe scalar_mix: reads no single layer"),
         ({"mix_dropout": 1.0}, "--mix-dropout 1.0: expected a probability"),
@@ -192,6 +207,7 @@ def test_dropped_layers_make_the_mix_a_minibatch_one():
     mix = Cell(build_task(), "scalar_mix")
     assert name_probe(mix, RunSettings()) == "scalar_mix"
     assert make_probe(mix, RunSettings(mix_norm=True)).norm
+    assert make_probe(Cell(build_task(), "cumulative_mix"), RunSettings(mix_norm=True)).norm
     dropped = make_probe(mix, RunSettings(mix_dropout=0.2))
     assert (dropped.dropout, dropped.mixes) == (0.2, True)
 

@@ -1,0 +1,44 @@
+"""How far other training sentences would have moved the weights of a mix: its fit again on bootstrap resamples.
+
+A resample b counts every training sentence n_bi times, sum_i n_bi = N (Efron 1979), and minimises what the mix does,
+
+    (1/N) sum_i n_bi loss_i(w, W, b)  +  (lambda / 2) ||W||^2
+
+from the same start and with the strength lambda that was chosen once. The weights are not normal around their minimum:
+where the loss has several, or weights go to 0, a resample may end elsewhere. Therefore it is fitted again, and nothing
+is read off the curvature at one minimum.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+
+from probing.probes.scalar_mix import MixProblem, ScalarMixProbe, draw_start, normalise
+from probing.probes.solver import minimise
+
+# Looser than the probe's own: what remains of the gradient moves the weights less than another sample does.
+_TOLERANCE = 3e-3
+_MOST_ITERATIONS = 150
+
+
+def refit_weights(
+    probe: ScalarMixProbe,
+    X: Float[np.ndarray, "layers sentences hidden"],
+    y: Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"],
+    counts: Float[np.ndarray, "samples sentences"],
+) -> Float[np.ndarray, "samples layers"]:
+    """The weights after softmax of every resample, all fitted together.
+
+    Args:
+        probe: fitted to the same sentences; its strength, start and norm are kept.
+        X: the training vectors.
+        y: their labels, as the probe was given them.
+        counts: how often each sentence occurs in each resample.
+    """
+    vectors = torch.tensor(normalise(X) if probe.norm else X, device=probe.device)
+    drawn = torch.tensor(counts, dtype=vectors.dtype, device=probe.device)
+    labels = torch.tensor(y, device=probe.device)
+    problem = MixProblem(vectors, labels, [probe.strength_] * len(counts), drawn)
+    start = problem.start(draw_start(probe.seed, len(X)))
+    points = minimise(problem, start, tolerance=_TOLERANCE, max_iterations=_MOST_ITERATIONS).points
+    return problem.unpack(points)[0].softmax(dim=1).cpu().numpy()
