@@ -97,19 +97,30 @@ class Task:
         return 1 / len(self.classes)
 
 
-@dataclass(frozen=True)
 class LayerStack:
-    """One pooled vector per layer and sentence, the only view of an encoder that a probe ever gets."""
+    """One pooled vector per layer and sentence, the only view of an encoder that a probe ever gets.
 
-    values: Float[np.ndarray, "layers sentences hidden"]
-    layer_names: tuple[str, ...]
-    """As named by the encoder; layer 0 is the embedding layer wherever the encoder has one."""
-    pooling: str
-    """Key of the pooling that made the vectors."""
+    This one stands in memory; `probing.store.StoredStack` leaves the vectors on disk.
 
-    def select(self, rows: Int[np.ndarray, " rows"]) -> "Float[np.ndarray, 'layers rows hidden']":
-        """The vectors of some sentences, all layers, copied."""
-        return self.values[:, rows]
+    Args:
+        values: the vectors.
+        layer_names: as named by the encoder; layer 0 is the embedding layer wherever the encoder has one.
+        pooling: key of the pooling that made the vectors.
+    """
+
+    def __init__(
+        self, values: Float[np.ndarray, "layers sentences hidden"], layer_names: tuple[str, ...], pooling: str
+    ):
+        self._values, self.layer_names, self.pooling = values, layer_names, pooling
+
+    @property
+    def values(self) -> Float[np.ndarray, "layers sentences hidden"]:
+        """All vectors; where they are on disk, `select` takes less memory."""
+        return self._values
+
+    def select(self, layers: Sequence[int], rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "chosen rows hidden"]:
+        """The vectors of some sentences in some layers: a copy, which may be changed."""
+        return self.values[np.array(layers)[:, None], rows]
 
 
 @dataclass(frozen=True)

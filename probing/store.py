@@ -2,22 +2,30 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 from uuid import uuid4
+from weakref import finalize
 from zlib import crc32
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from probing.records import Text
+from probing.records import LayerStack, Text
 
+IN_MEMORY_BYTES = 2**30
+"""A larger selection of vectors goes to a file that is mapped into memory, whose pages the system may take back."""
 _KEY_BYTES = 16
+_READ_BYTES = 2**23
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -49,32 +57,110 @@ class StackCache:
     """Pooled vectors by sentence, in one folder per way of making them.
 
     Several runs may share a folder: a file appears whole, under a name that its content gives, and is never changed.
+
+    Args:
+        folder: where the vectors are kept.
+        limit_bytes: how much they may take on disk after `trim`; 0 for no limit.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, limit_bytes: int = 0):
+        self.folder = folder / "stacks"
+        self.limit_bytes = limit_bytes
 
     def space(self, **description: Any) -> "StackSpace":
         """The vectors that were made in one way: by one encoder, pooling, number format and length limit."""
-        folder = self.folder / "stacks" / digest_json(description)
+        folder = self.folder / digest_json(description)
         if not (folder / "space.json").is_file():
             write_atomically(folder / "space.json", json.dumps(description, indent=2).encode())
         return StackSpace(folder)
 
+    def trim(self, own: "StackSpace | None" = None) -> int:
+        """Delete the files that were used longest ago until the rest keeps to the limit.
+
+        Spared are the spaces that are open elsewhere, in this program or in another, and what was used of `own`.
+
+        Returns:
+            Bytes by which the rest is above the limit all the same.
+        """
+        files = sorted((stat.st_mtime_ns, stat.st_size, path) for path, stat in self._list_files())
+        excess = sum(size for _, size, _ in files) - self.limit_bytes
+        with ExitStack() as locks:
+            # One trims at a time, so that no other takes a folder while this one goes from sharing it to having it.
+            if not self.limit_bytes or excess <= 0 or not locks.enter_context(_hold(_Lock(self.folder))):
+                return 0
+            free = {
+                folder: locks.enter_context(_hold(own.lock if own and own.folder == folder else _Lock(folder)))
+                for folder in {path.parent for _, _, path in files}
+            }
+            for _, size, path in files:
+                if excess > 0 and free[path.parent] and path not in (own.used if own else ()):
+                    path.unlink(missing_ok=True)
+                    excess -= size
+        return max(0, excess)
+
+    def _list_files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self.folder.glob("*/*.safetensors"):
+            # Another run may have removed it.
+            with suppress(FileNotFoundError):
+                yield path, path.stat()
+
+
+class _Lock:
+    """An open folder; a shared lock on it says that its files are in use, and ends with the object or its program."""
+
+    def __init__(self, folder: Path):
+        self.file = os.open(folder, os.O_RDONLY)
+        finalize(self, os.close, self.file)
+
+    def share(self) -> None:
+        # A file system without locks has no file deleted either: see _hold.
+        with suppress(OSError):
+            flock(self.file, LOCK_SH)
+
+
+@contextmanager
+def _hold(lock: _Lock) -> Iterator[bool]:
+    """Whether nobody else shares the folder, which then stays so; afterwards it is shared again."""
+    try:
+        flock(lock.file, LOCK_EX | LOCK_NB)
+        alone = True
+    except OSError:
+        alone = False
+    try:
+        yield alone
+    finally:
+        lock.share()
+
 
 class StackSpace:
-    """The cached vectors of one encoder and pooling, in files ("shards") of some thousand sentences each."""
+    """The cached vectors of one encoder and pooling, in files ("shards") of some thousand sentences each.
+
+    While it is open, no run deletes its files for want of room.
+    """
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.lock = _Lock(folder)
+        self.lock.share()
         self.damaged: list[Path] = []
         """Files that could not be trusted and were removed; their sentences count as missing."""
-        self._places: dict[bytes, tuple[Path, int]] = {}
+        self.used: set[Path] = set()
+        """Files that hold sentences which were asked for or filed here."""
+        self._places: dict[bytes, tuple[Shard, int]] = {}
         for path in sorted(folder.glob("*.safetensors")):
             self._index(path)
 
-    def find(self, keys: Iterable[bytes]) -> set[bytes]:
-        """Those of the keys whose vectors are here."""
+    def find(self, keys: Collection[bytes]) -> set[bytes]:
+        """Those of the keys whose vectors are here and whole: the files that hold them are read through once."""
+        shards = {shard.path: shard for key in keys if (shard := self._shard(key)) and shard.path not in self.used}
+        for path, shard in shards.items():
+            if not shard.is_whole():
+                self._drop(path)
+                self._places = {key: place for key, place in self._places.items() if place[0] is not shard}
+                continue
+            self.used.add(path)
+            with suppress(OSError):
+                os.utime(path)
         return self._places.keys() & set(keys)
 
     def add(
@@ -89,60 +175,145 @@ class StackSpace:
             "truncated": truncated.astype(np.uint8),
             "values": np.ascontiguousarray(values),
         }
-        content = save(tensors, metadata={"crc32": str(_checksum(tensors))})
+        checksum = 0
+        for name in sorted(tensors):
+            checksum = crc32(tensors[name].data, checksum)
         path = self.folder / f"{sha256(tensors['keys'].data).hexdigest()[:16]}.safetensors"
-        write_atomically(path, content)
+        write_atomically(path, save(tensors, metadata={"crc32": str(checksum)}))
         self._index(path)
+        self.used.add(path)
 
-    def load(
-        self, keys: Sequence[bytes]
-    ) -> tuple[Float[np.ndarray, "layers sentences hidden"], Bool[np.ndarray, " sentences"]]:
-        """The vectors of some sentences, in their order, and which of the sentences had been cut.
+    def stack(self, keys: Sequence[bytes], layer_names: tuple[str, ...], pooling: str) -> "StoredStack":
+        """The vectors of some sentences, in their order, left where they are.
 
         Raises:
             KeyError: a sentence is not here.
         """
-        wanted: dict[Path, list[tuple[int, int]]] = {}
-        for row, key in enumerate(keys):
-            path, place = self._places[key]
-            wanted.setdefault(path, []).append((row, place))
-        values, truncated = None, np.zeros(len(keys), dtype=bool)
-        for path, pairs in wanted.items():
-            rows, places = np.array(pairs).T
-            with safe_open(path, framework="numpy") as shard:
-                stored = shard.get_tensor("values")
-                truncated[rows] = shard.get_tensor("truncated")[places]
-            if values is None:
-                values = np.empty((len(stored), len(keys), stored.shape[2]), dtype=stored.dtype)
-            values[:, rows] = stored[:, places]
-        if values is None:
-            raise KeyError("no sentences were asked for")
-        return values, truncated
+        return StoredStack(self, [self._places[key] for key in keys], layer_names, pooling)
+
+    def _shard(self, key: bytes) -> "Shard | None":
+        return self._places[key][0] if key in self._places else None
 
     def _index(self, path: Path) -> None:
-        keys = _read_keys(path)
-        if keys is None:
-            self.damaged.append(path)
-            with suppress(FileNotFoundError):
-                path.unlink()
+        shard = open_shard(path)
+        if shard is None:
+            self._drop(path)
             return
-        for place, key in enumerate(keys):
-            self._places[key.tobytes()] = (path, place)
+        for place, key in enumerate(shard.keys):
+            self._places[key.tobytes()] = (shard, place)
+
+    def _drop(self, path: Path) -> None:
+        self.damaged.append(path)
+        path.unlink(missing_ok=True)
 
 
-def _read_keys(path: Path) -> np.ndarray | None:
-    """The keys of a shard; none where its content is not what was written."""
+@dataclass(frozen=True, eq=False)
+class Shard:
+    """One file of the cache; its vectors stay on disk."""
+
+    path: Path
+    keys: UInt8[np.ndarray, "sentences 16"]
+    truncated: UInt8[np.ndarray, " sentences"]
+    shape: tuple[int, int, int]
+    """Layers, sentences, hidden."""
+    offset: int
+    """Where in the file the vectors begin, in bytes."""
+    checksum: str
+    """CRC-32 of keys, truncated and values, in a row."""
+
+    def map(self) -> Float[np.ndarray, "layers sentences hidden"]:
+        """The vectors, read from disk where they are looked at."""
+        return np.memmap(self.path, np.float32, "r", self.offset, self.shape)
+
+    def is_whole(self) -> bool:
+        """Whether the file's content is what was written; reads all of it."""
+        total = crc32(self.truncated.data, crc32(self.keys.data))
+        left, buffer = 4 * int(np.prod(self.shape)), memoryview(bytearray(_READ_BYTES))
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(self.offset)
+                while left and (count := file.readinto(buffer[:left])):
+                    total, left = crc32(buffer[:count], total), left - count
+        except OSError:
+            return False
+        return not left and str(total) == self.checksum
+
+
+def open_shard(path: Path) -> Shard | None:
+    """A file of the cache, without its vectors; none where it is none of ours, or is not whole."""
     try:
-        with safe_open(path, framework="numpy") as shard:
-            tensors = {name: shard.get_tensor(name) for name in ("keys", "truncated", "values")}
-            intact = (shard.metadata() or {}).get("crc32") == str(_checksum(tensors))
+        with safe_open(path, framework="numpy") as file:
+            keys, truncated, values = file.get_tensor("keys"), file.get_tensor("truncated"), file.get_slice("values")
+            shape, checksum = tuple(values.get_shape()), (file.metadata() or {}).get("crc32", "")
+            fits = keys.shape == (len(truncated), _KEY_BYTES) and len(shape) == 3 and shape[1] == len(keys)
+            if not fits or (values.get_dtype(), keys.dtype, truncated.dtype) != ("F32", np.uint8, np.uint8):
+                return None
+        # What safetensors has read is sound: 8 bytes for the header's length, the header, the tensors.
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            begin = json.loads(file.read(length))["values"]["data_offsets"][0]
     except (SafetensorError, OSError):
         return None
-    return tensors["keys"] if intact else None
+    return Shard(path, keys, truncated, shape, 8 + length + begin, checksum)
 
 
-def _checksum(tensors: dict[str, np.ndarray]) -> int:
-    total = 0
-    for name in sorted(tensors):
-        total = crc32(tensors[name].data, total)
-    return total
+class StoredStack(LayerStack):
+    """The layer stack of some sentences in the cache, of which a probe's part is read when it is wanted."""
+
+    def __init__(
+        self, space: StackSpace, places: Sequence[tuple[Shard, int]], layer_names: tuple[str, ...], pooling: str
+    ):
+        self._space, self.layer_names, self.pooling = space, layer_names, pooling
+        self._shards = list(dict.fromkeys(shard for shard, _ in places))
+        numbers = {shard: number for number, shard in enumerate(self._shards)}
+        self._numbers = np.array([numbers[shard] for shard, _ in places], dtype=np.int64)
+        self._places = np.array([place for _, place in places], dtype=np.int64)
+
+    @cached_property
+    def truncated(self) -> Bool[np.ndarray, " sentences"]:
+        """Which of the sentences had been cut."""
+        cut = [self._shards[number].truncated[place] for number, place in zip(self._numbers, self._places, strict=True)]
+        return np.array(cut, dtype=bool)
+
+    @property
+    def values(self) -> Float[np.ndarray, "layers sentences hidden"]:
+        """The vectors of all layers and sentences, read anew each time."""
+        return self.select(range(len(self.layer_names)), np.arange(len(self._places)))
+
+    def select(self, layers: Sequence[int], rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "chosen rows hidden"]:
+        """The vectors of some sentences in some layers: a copy, in memory or, if it is large, in a mapped file.
+
+        Raises:
+            MemoryError: it is large, and the disk has no room for it.
+        """
+        hidden = self._shards[0].shape[2] if self._shards else 0
+        chosen = allocate((len(layers), len(rows), hidden), self._space.folder)
+        numbers, places = self._numbers[rows], self._places[rows]
+        order = np.lexsort((places, numbers))
+        borders = np.flatnonzero(np.diff(numbers[order])) + 1
+        for part in np.split(order, borders) if len(order) else []:
+            # Mapped for as long as it takes: no pages, and no open files, add up.
+            stored = self._shards[numbers[part[0]]].map()
+            for row, layer in zip(chosen, layers, strict=True):
+                row[part] = stored[layer, places[part]]
+        return chosen
+
+
+def allocate(shape: tuple[int, ...], folder: Path) -> Float[np.ndarray, "..."]:
+    """Room for float32 numbers: in memory or, if it is large, in a file of `folder` that ends with the array.
+
+    Raises:
+        MemoryError: the disk has no room for it.
+    """
+    size = 4 * int(np.prod(shape))
+    if size <= IN_MEMORY_BYTES:
+        return np.empty(shape, dtype=np.float32)
+    with TemporaryFile(dir=folder) as file:
+        try:
+            # A full disk would otherwise show when the pages are written, and kill the program.
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise MemoryError(
+                f"{folder}: no room for {size / 1e9:.1f} GB beside the cache ({error.strerror})"
+            ) from None
+        return np.asarray(np.memmap(file, np.float32, "r+", shape=shape))

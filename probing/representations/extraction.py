@@ -1,18 +1,20 @@
 """All texts through the encoder once: every layer pooled on the fly, and kept by content."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from probing.records import LayerStack, Text
+from probing.records import Text
 from probing.registry import resolve
 from probing.representations.pooling import choose_positions
 from probing.states import Encoder, Tokens
-from probing.store import StackCache, text_key
+from probing.store import StackCache, StoredStack, text_key
 
 Progress = Callable[[int], None]
 """Called with the number of sentences done since the last call."""
@@ -23,6 +25,8 @@ _CLOSE_AT = 8
 """A batch that holds an eighth of the budget takes no shorter sentence in, and so no padding."""
 _SHARD_BYTES = 64 * 2**20
 """Size of a cached file: what a killed run loses at most."""
+_TOKENISED = 8192
+"""Texts that are tokenised at once."""
 
 
 @dataclass(frozen=True)
@@ -38,15 +42,27 @@ class Pooling:
 class Extraction:
     """A layer stack and how it came about."""
 
-    stack: LayerStack
-    n_encoded: int
-    """Sentences that went through the encoder; the others were in the cache."""
-    n_tokens: int
-    """Tokens that went through the encoder, padding not counted."""
+    stack: StoredStack
+    lengths: Int[np.ndarray, " encoded"]
+    """Tokens of each sentence that went through the encoder; the others were in the cache."""
+    seconds: float
+    """From the first token to the last file; looking through the cache not counted."""
     n_truncated: int
     """Sentences among all that were longer than the encoder's limit and lost their end."""
     damaged: tuple[Path, ...] = ()
     """Files of the cache that could not be trusted, and were made anew."""
+    excess_bytes: int = 0
+    """By how much the cache is above its limit, since the rest of it is in use."""
+
+    @property
+    def n_encoded(self) -> int:
+        """Sentences that went through the encoder."""
+        return len(self.lengths)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that went through the encoder, padding not counted."""
+        return int(self.lengths.sum())
 
 
 def extract_stack(
@@ -68,12 +84,25 @@ def extract_stack(
     known = space.find(keys)
     missing = [row for row, key in enumerate(keys) if key not in known]
     progress(len(keys) - len(missing))
-    tokens = encoder.tokenize([texts[row] for row in missing])
+    start = time.perf_counter()
+    tokens = tokenise(encoder, [texts[row] for row in missing])
+    excess = cache.trim(space)
     for rows, values in encode_in_shards(encoder, tokens, pooling, progress):
         space.add([keys[missing[row]] for row in rows], values, tokens.truncated[rows])
-    values, truncated = space.load(keys)
-    stack = LayerStack(values, encoder.layer_names, pooling.name)
-    return Extraction(stack, len(missing), int(tokens.lengths.sum()), int(truncated.sum()), tuple(space.damaged))
+        excess = cache.trim(space)
+    stack = space.stack(keys, encoder.layer_names, pooling.name)
+    return Extraction(
+        stack, tokens.lengths, time.perf_counter() - start, int(stack.truncated.sum()), tuple(space.damaged), excess
+    )
+
+
+def tokenise(encoder: Encoder, texts: Sequence[Text]) -> Tokens:
+    """Tokens of all texts, some thousand at a time: what a tokenizer gives back is far larger than what is kept."""
+    parts = [encoder.tokenize(texts[start : start + _TOKENISED]) for start in range(0, max(1, len(texts)), _TOKENISED)]
+    ids, types, special = (
+        tuple(chain.from_iterable(getattr(part, name) for part in parts)) for name in ("ids", "types", "special")
+    )
+    return Tokens(ids, types, special, np.concatenate([part.truncated for part in parts]))
 
 
 def encode_in_shards(
