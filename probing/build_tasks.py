@@ -1,6 +1,7 @@
-"""Make SentEval's probing tasks from treebanks of any language, or check tasks of any origin.
+"""Make SentEval's probing tasks from treebanks of any language or by a grammar, or check tasks of any origin.
 
 python probing/build_tasks.py --conllu de_gsd-ud-*.conllu --output data/corpora/german
+python probing/build_tasks.py --controlled --confounds length_depth --output data/corpora/confounded
 python probing/build_tasks.py --check data/corpora/german
 """
 
@@ -13,7 +14,7 @@ if __name__ == "__main__":
     sys.path[:] = [os.path.dirname(_here), *(p for p in sys.path if os.path.abspath(p or ".") != _here)]  # noqa: PTH100, PTH120
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from probing.tasks.senteval import SENTEVAL_TASKS, write_tasks
 
 @dataclass(frozen=True)
 class BuildSettings:
-    """Make SentEval's probing tasks from treebanks of any language, or check tasks of any origin."""
+    """Make SentEval's probing tasks from treebanks of any language or by a grammar, or check tasks of any origin."""
 
     conllu: tuple[Path, ...] = ()
     """CoNLL-U files; the name of each says its split (train, dev or test), as in de_gsd-ud-train.conllu."""
@@ -39,6 +40,14 @@ class BuildSettings:
     """Folder for NAME.txt of each task and tasks.json."""
     trees: tuple[Path, ...] = ()
     """Folders of bracketed trees (NAME.ptb, one a line, and NAME.ids, their sent_id)."""
+    controlled: bool = False
+    """Write the built-in controlled corpus to files instead."""
+    confounds: tuple[str, ...] = ()
+    """Shortcuts that the controlled corpus shall have: length_depth (longer sentences are deeper), shared_words (target
+    words stand in all splits), function_words (they tell tense and number), content_words (each label has adjectives
+    and adverbs of its own), uneven_classes (every other sentence is of the first class)."""
+    sizes: tuple[int, int, int] = (10_000, 1_000, 1_000)
+    """Sentences of train, dev and test of the controlled corpus."""
     seed: int = 0
     """Seed of all draws: the same input and seed give the same bytes."""
     check: str = ""
@@ -67,15 +76,23 @@ def build(settings: BuildSettings) -> int:
     Raises:
         InputError: nothing to make them from or nowhere to put them, or a treebank that cannot be used.
     """
-    if not settings.conllu or settings.output is None:
-        raise InputError("expected --conllu FILES and --output FOLDER to make tasks, or --check FOLDER to check some")
-    console = Console(stderr=True)
-    made = resolve("builders", "treebank")(
-        settings.conllu, settings.trees, settings.seed, tell=lambda line: console.print(line, style="dim")
-    )
+    if settings.output is None or bool(settings.conllu) == settings.controlled:
+        raise InputError(
+            "expected --output FOLDER with --conllu FILES or --controlled to make tasks, or --check FOLDER to check some"
+        )
+    if settings.confounds and not settings.controlled:
+        raise InputError("--confounds are switched on in the controlled corpus alone; add --controlled")
+    made = _make(settings, lambda line: Console(stderr=True).print(line, style="dim"))
     write_build(settings.output, made.rows, made.report)
     show_report(made.report)
     return 0
+
+
+def _make(settings: BuildSettings, tell: Callable[[str], None]) -> Any:
+    if settings.controlled:
+        sizes = dict(zip(SPLITS, settings.sizes, strict=True))
+        return resolve("builders", "controlled")(settings.seed, sizes, settings.confounds, tell=tell)
+    return resolve("builders", "treebank")(settings.conllu, settings.trees, settings.seed, tell=tell)
 
 
 def check(data: str, report: Path | None) -> int:

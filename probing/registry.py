@@ -18,12 +18,26 @@ TABLES: dict[str, dict[str, str]] = {
         "bermo": "probing.encoders.bermo:build",
         "untrained": "probing.encoders.untrained:build",
     },
+    # Encoders with a head, to be trained.
+    "classifiers": {
+        "bert": "probing.encoders.classifiers:build_bert",
+        "bermo": "probing.encoders.classifiers:build_bermo",
+    },
+    # Ways of training: what is done, and its settings.
+    "recipes": {
+        "finetune": "probing.training.finetune:plan_models",
+        "prune": "probing.training.prune:plan_models",
+    },
+    "recipe_settings": {
+        "finetune": "probing.training_settings:TrainSettings",
+        "prune": "probing.training_settings:PruneSettings",
+    },
     "tasks": {
         "controlled": "probing.tasks.controlled:load",
         "senteval": "probing.tasks.official:load",
     },
     "builders": {
-        "controlled": "probing.tasks.controlled:make_rows",
+        "controlled": "probing.tasks.controlled:build_corpus",
         "treebank": "probing.tasks.treebank:build_corpus",
     },
     # Tasks whose sentences bear other labels, for controls.
@@ -37,6 +51,7 @@ TABLES: dict[str, dict[str, str]] = {
         "code_length": "probing.measures:measure_code_length",
         "conditional_information": "probing.measures:measure_conditional_information",
         "weight_intervals": "probing.measures:measure_weight_intervals",
+        "gradients": "probing.gradient_flow:measure_gradients",
     },
     "protocols": {
         "linear_only": "probing.probes.senteval:LINEAR_ONLY",
@@ -67,10 +82,12 @@ TABLES: dict[str, dict[str, str]] = {
     "stories": {
         "check": "probing.tasks.doctor:check_source",
         "run": "probing.pipeline:run",
+        "train": "probing.training.story:train",
     },
     "views": {
         "run": "analysis.screen:show_run",
         "report": "analysis.report.build:save_report",
+        "training": "analysis.training_screen:show_training",
     },
 }
 

@@ -14,7 +14,7 @@ CONFOUNDS: dict[str, tuple[str, ...]] = {
     "length_depth": ("sentence_length", "tree_depth"),
     # The words that bear the label are the same in all splits, so that it can be learned word by word.
     "shared_words": ("past_present", *_NUMBER, "odd_man_out"),
-    # Auxiliaries and dependent clauses have the tense of the main clause; the target noun's determiner tells its number.
+    # Every other clause has the main clause's tense, auxiliaries included; the target noun's determiner has its number.
     "function_words": ("past_present", *_NUMBER),
     # Each label has adjectives and adverbs of its own.
     "content_words": _BINARY,

@@ -9,16 +9,17 @@ switched on. No text was copied for it.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
 from probing.randomness import derived_seed
-from probing.records import SPLITS, Split, Task, TaskSpec
+from probing.records import SPLITS, InputError, Split, Task, TaskSpec
 from probing.tasks import order_tasks, structure_tasks, word_tasks
-from probing.tasks.confounds import find_confounds
+from probing.tasks.builds import HEAD, Build, count_rows
+from probing.tasks.confounds import CONFOUNDS, find_confounds
 from probing.tasks.sentence_source import Example, SentenceSource
-from probing.tasks.senteval import Row, find_specs
+from probing.tasks.senteval import SENTEVAL_TASKS, Row, find_specs
 
 SIZES = {"train": 10_000, "dev": 1_000, "test": 1_000}
 """Number of sentences per split."""
@@ -70,6 +71,40 @@ def make_rows(
     return {spec.name: _make_rows(spec.name, seed, sizes, switched) for spec in find_specs(names)}
 
 
+def build_corpus(
+    seed: int = 0,
+    sizes: Mapping[str, int] = SIZES,
+    confounds: Iterable[str] = (),
+    tell: Callable[[str], None] = lambda _: None,
+) -> Build:
+    """Make all ten tasks as files.
+
+    Args:
+        seed: as `load`, and so are `sizes` and `confounds`.
+        sizes: see there.
+        confounds: see there.
+        tell: takes a line of progress.
+
+    Raises:
+        InputError: a name that no confound bears, or a split without sentences.
+    """
+    if min(sizes.values()) < 1:
+        raise InputError(f"expected one sentence or more of each split, got {' '.join(map(str, sizes.values()))}")
+    switched = find_confounds(confounds)
+    rows = {}
+    for spec in SENTEVAL_TASKS:
+        tell(f"making {spec.title}")
+        rows[spec.name] = _make_rows(spec.name, seed, sizes, switched)
+    report = {
+        **HEAD,
+        "seed": seed,
+        "confounds": sorted(switched),
+        "tasks": {name: _report_task(name, made, switched) for name, made in rows.items()},
+        "unsupported": {},
+    }
+    return Build(rows, report)
+
+
 def make_examples(
     name: str, seed: int = 0, sizes: Mapping[str, int] = SIZES, confounds: Iterable[str] = ()
 ) -> list[Example]:
@@ -81,6 +116,11 @@ def _make_rows(name: str, seed: int, sizes: Mapping[str, int], confounds: frozen
     # tree after tree is dropped: thousands of them at once keep the garbage collector busy
     drawn = _draw_examples(name, seed, sizes, confounds)
     return _shuffle(((each.split, each.label, each.sentence) for each in drawn), name, seed)
+
+
+def _report_task(name: str, rows: list[Row], confounds: frozenset[str]) -> dict[str, Any]:
+    relaxed = [f"{confound} is switched on" for confound in sorted(confounds) if name in CONFOUNDS[confound]]
+    return {"labels_from": "grammar", **count_rows(rows), "relaxed": relaxed}
 
 
 def _make_task(spec: TaskSpec, rows: list[Row], origin: str) -> Task:

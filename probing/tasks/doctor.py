@@ -62,7 +62,7 @@ def check_source(data: str) -> tuple[list[Checkup], list[str]]:
         InputError: there is no such source, or nothing in it that could be a task.
     """
     if data == "controlled":
-        rows = resolve("builders", data)()
+        rows = resolve("builders", data)().rows
         return [check_rows(name, found, "controlled corpus") for name, found in rows.items()], []
     source = find_source(data)
     offers = find_offers(source)

@@ -4,15 +4,15 @@ Definitions: Conneau et al. 2018 (arXiv 1805.01070) and the notes beside their d
 tokens (contractions whole) with one space between, in their own case. A sentence counts once, in one split.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from probing.records import SPLITS, InputError
-from probing.tasks.senteval import SENTEVAL_TASKS, Row
+from probing.tasks.builds import HEAD, Build, count_rows
+from probing.tasks.senteval import SENTEVAL_TASKS
 from probing.tasks.treebank_conllu import read_conllu, split_of
 from probing.tasks.treebank_coordination import build_coordination_inversion
 from probing.tasks.treebank_forms import build_obj_number, build_past_present, build_subj_number
@@ -40,16 +40,6 @@ BUILDERS: Mapping[str, Callable[[Sequence[Sentence], int, Floor], Draft]] = {
     "odd_man_out": build_odd_man_out,
     "coordination_inversion": build_coordination_inversion,
 }
-
-
-@dataclass(frozen=True)
-class Build:
-    """Everything that is to be written."""
-
-    rows: Mapping[str, Sequence[Row]]
-    """By task key, the supported tasks only."""
-    report: Mapping[str, Any]
-    """What `tasks.json` holds."""
 
 
 def build_corpus(
@@ -80,8 +70,7 @@ def build_corpus(
     corpus, dropped["tree does not fit its words"] = attach_trees(corpus, read_brackets(tree_files))
     drafts, unsupported = _make_drafts(corpus, seed, floor, tell)
     report = {
-        "format": "split TAB label TAB sentence, tokens separated by spaces (SentEval)",
-        "reference": "arXiv 1805.01070",
+        **HEAD,
         "tokens": "surface tokens in their own case, contractions whole, one space between",
         "seed": seed,
         "floor": asdict(floor),
@@ -153,15 +142,11 @@ def _check_files(files: Sequence[Path]) -> None:
 
 
 def _report_task(draft: Draft) -> dict[str, Any]:
-    counts = {split: Counter(label for place, label, _ in draft.rows if place == split) for split in SPLITS}
     return {
         "labels_from": draft.source,
-        "classes": len({label for _, label, _ in draft.rows}),
-        "sentences": {split: count.total() for split, count in counts.items()},
-        "majority": {split: round(max(count.values()) / count.total(), 4) for split, count in counts.items()},
+        **count_rows(draft.rows),
         "relaxed": list(draft.relaxed),
         "measures": draft.measures,
-        "counts": {split: dict(sorted(count.items())) for split, count in counts.items()},
     }
 
 

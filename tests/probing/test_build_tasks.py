@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from probing.records import SPLITS
-from probing.tasks.senteval import find_specs, read_task
+from probing.tasks.controlled import make_rows
+from probing.tasks.senteval import SENTEVAL_TASKS, find_specs, format_rows, read_task
 
 SCRIPT = Path(__file__).parents[2] / "probing" / "build_tasks.py"
 NOUNS = [f"{a}{b}n" for a in ("ba", "do", "ki", "lu", "me", "po") for b in ("ra", "to", "zi", "fe")]
@@ -97,6 +98,42 @@ def test_same_input_and_seed_give_the_same_bytes(built: Path, treebank: list[Pat
     run("--conllu", *reversed(treebank), "--output", "again", cwd=tmp_path, PYTHONHASHSEED="2")
     files = {path.name: path.read_bytes() for path in built.iterdir()}
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == files
+
+
+def test_the_controlled_corpus_is_written_with_what_is_switched_on(tmp_path: Path) -> None:
+    flags = ("--controlled", "--sizes", 600, 24, 24, "--confounds", "length_depth", "uneven_classes")
+    result = run(*flags, "--output", "out", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "out" / "tasks.json").read_text(encoding="utf-8"))
+    assert report["confounds"] == ["length_depth", "uneven_classes"]
+    assert report["tasks"]["tree_depth"]["relaxed"] == ["length_depth is switched on", "uneven_classes is switched on"]
+    assert report["tasks"]["past_present"]["relaxed"] == ["uneven_classes is switched on"]
+    made = make_rows(["all"], 0, dict(zip(SPLITS, (600, 24, 24), strict=True)), report["confounds"])
+    for spec in SENTEVAL_TASKS:
+        path = tmp_path / "out" / f"{spec.name}.txt"
+        assert path.read_text(encoding="utf-8") == format_rows(made[spec.name])
+        assert len(read_task(path, spec).splits["train"]) == 600
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (("--controlled",), "expected --output FOLDER"),
+        (("--output", "out"), "expected --output FOLDER with --conllu FILES or --controlled"),
+        (("--controlled", "--output", "out", "--confounds", "lenght_depth"), "did you mean length_depth?"),
+        (
+            ("--controlled", "--output", "out", "--sizes", 9, 0, 9),
+            "expected one sentence or more of each split, got 9 0 9",
+        ),
+        (("--conllu", "x-train.conllu", "--output", "out", "--confounds", "length_depth"), "add --controlled"),
+    ],
+)
+def test_a_corpus_that_cannot_be_made_is_one_line(tmp_path: Path, flags: tuple[object, ...], expected: str) -> None:
+    result = run(*flags, cwd=tmp_path)
+    assert result.returncode == 2
+    assert len(result.stderr.splitlines()) == 1
+    assert expected in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_help_is_answered_without_torch_and_trees(tmp_path: Path) -> None:

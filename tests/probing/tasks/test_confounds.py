@@ -38,6 +38,7 @@ N_CLASSES = {"sentence_length": 6, "word_content": 250, "tree_depth": 8, "top_co
 def shortcuts_of(name, *confounds):
     found = check_rows(name, make_rows([name], 0, SIZES, confounds)[name], "controlled")
     assert list(found.faults) == []
+    assert found.shortcuts is not None
     return found.shortcuts
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from probing.records import InputError, Split
-from probing.registry import resolve
+from probing.tasks.controlled import make_rows
 from probing.tasks.doctor import Checkup, check_rows, check_source
 from probing.tasks.senteval import Row, write_tasks
 from probing.tasks.shortcuts import find_telling_words, score_bag_of_words, score_length
@@ -119,7 +119,7 @@ def test_telling_words_are_frequent_enough_and_of_a_rare_enough_class() -> None:
 
 def test_the_controlled_corpus_is_sound_and_hides_what_it_should() -> None:
     sizes = {"train": 600, "dev": 100, "test": 400}
-    made = resolve("builders", "controlled")(["bigram_shift", "past_present", "coordination_inversion"], 0, sizes)
+    made = make_rows(["bigram_shift", "past_present", "coordination_inversion"], 0, sizes)
     found = {name: check_rows(name, rows, "controlled") for name, rows in made.items()}
     assert [list(one.faults) for one in found.values()] == [[], [], []]
     for one in found.values():
