@@ -94,6 +94,7 @@ def plan_measure(name: str, settings: RunSettings, tasks: Sequence[Task], encode
         "cumulative_mix": lambda task: [Cell(task, "cumulative_mix", seed=seed)],
         "concat": lambda task: [Cell(task, "concat")],
         "conditional_information": lambda task: [Cell(task, "layer", measure=name)],
+        "gradients": lambda task: [Cell(task, "layer", seed=seed, measure=name)],
         "weight_intervals": lambda task: (
             [Cell(task, "scalar_mix", seed=seed, measure=name)] if encoder.mixes_layers else []
         ),
@@ -102,8 +103,8 @@ def plan_measure(name: str, settings: RunSettings, tasks: Sequence[Task], encode
             for representation in (("layer", "scalar_mix") if encoder.mixes_layers else ("layer",))
         ],
     }
-    with_classes = [task for task in tasks if name in ("cumulative_mix", "concat", "weight_intervals") or not task.graded]
-    return [cell for task in with_classes for cell in planners[name](task)]
+    takes_graded = name in ("cumulative_mix", "concat", "weight_intervals", "gradients")
+    return [cell for task in tasks if takes_graded or not task.graded for cell in planners[name](task)]
 
 
 def choose_layers(

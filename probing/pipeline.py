@@ -15,6 +15,7 @@ from probing import __version__
 from probing.cell_plan import plan_cells, plan_control, plan_measure
 from probing.cell_runner import CellRunner, Encoded, digest_task
 from probing.controls import CONTROLS
+from probing.gradient_flow import can_measure
 from probing.progress import Narrator
 from probing.records import SPLITS, CellResult, Failure, InputError, Task
 from probing.registry import resolve
@@ -64,6 +65,8 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     runner.run("probing", plan_cells(settings, tasks, encoder), encoded)
     for name in settings.measures:
         runner.run(name, plan_measure(name, settings, tasks, encoder), encoded)
+    if settings.gradients and can_measure(encoder, narrator):
+        runner.run("gradients", plan_measure("gradients", settings, tasks, encoder), encoded)
     run_controls(settings, tasks, encoded, runner, narrator)
     if runner.results:
         folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])

@@ -304,6 +304,7 @@ class CellResult:
     weights: Sequence[LayerWeight] = ()
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
     """By `representation/layer`, such as `layer/3` or `scalar_mix/-1`."""
+    gradients: Sequence[GradientNorm] = ()
 
 
 def column_names(record: type) -> list[str]:

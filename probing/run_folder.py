@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from probing.partition import describe_division
-from probing.records import CellResult, InputError, LayerWeight, Predictions, Score, Task, column_names
+from probing.records import CellResult, GradientNorm, InputError, LayerWeight, Predictions, Score, Task, column_names
 from probing.store import write_atomically
 
 TABLES = ("scores", "layer_weights", "predictions")
@@ -87,7 +87,8 @@ class RunFolder:
             return None
         scores = [Score(**row) for row in json.loads(facts["scores"])]
         weights = [LayerWeight(**row) for row in json.loads(facts["weights"])]
-        return CellResult(scores, weights, _unpack_predictions(arrays))
+        gradients = [GradientNorm(**row) for row in json.loads(facts.get("gradients", "[]"))]
+        return CellResult(scores, weights, _unpack_predictions(arrays), gradients)
 
     def keep_cell(self, name: str, key: str, result: CellResult) -> None:
         """Write a finished cell, whole or not at all."""
@@ -100,6 +101,7 @@ class RunFolder:
             "key": key,
             "scores": json.dumps([asdict(score) for score in result.scores]),
             "weights": json.dumps([asdict(weight) for weight in result.weights]),
+            "gradients": json.dumps([asdict(norm) for norm in result.gradients]),
         }
         write_atomically(self._cell(name), save(arrays, metadata=facts))
 
@@ -110,7 +112,7 @@ class RunFolder:
             write_atomically(self.path / "splits.parquet", pd.DataFrame(rows).to_parquet(index=False))
 
     def write_tables(self, results: Sequence[CellResult]) -> None:
-        """Write scores, layer weights and predictions of all cells."""
+        """Write scores, layer weights and predictions of all cells, and gradient norms where there are any."""
         scores = _frame(Score, (score for result in results for score in result.scores))
         weights = _frame(LayerWeight, (weight for result in results for weight in result.weights))
         predictions = pd.concat(
@@ -119,6 +121,9 @@ class RunFolder:
         for name, frame in zip(TABLES, (scores, weights, predictions), strict=True):
             write_atomically(self.path / f"{name}.parquet", frame.to_parquet(index=False))
         write_atomically(self.path / "scores.csv", scores.to_csv(index=False).encode())
+        gradients = _frame(GradientNorm, (norm for result in results for norm in result.gradients))
+        if len(gradients):
+            write_atomically(self.path / "gradient_norms.parquet", gradients.to_parquet(index=False))
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write what the run was: versions, hashes, costs, warnings, failures."""

@@ -53,6 +53,11 @@ class RunSettings:
     mix's weights and their centre of gravity: the mix again on 40 resamples of the training sentences)."""
     baseline_layer: int = 0
     """The layer that conditional_information takes as known."""
+    gradients: int = 32
+    """Test sentences per task on which gradient norms by depth are measured, for a head on the last layer and for one
+    on the mix, before and after the head is trained; 0 leaves it out."""
+    gradient_steps: int = 200
+    """Steps that those heads are trained for, the encoder staying frozen: Adam, 64 sentences each."""
     seeds: tuple[int, ...] = (0,)
     """One probe per seed where the start matters: the mix, mlp, senteval. Controls and measures take the first."""
     limit: int = 0

@@ -1,13 +1,15 @@
 """Any BERT-like Hugging Face encoder (BERT, RoBERTa, DistilBERT, ELECTRA, DeBERTa, ModernBERT, ...), frozen."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
+from torch import Tensor
+from torch.func import functional_call
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from probing.encoders.checkpoints import Checkpoint, find_checkpoint, is_pooler, load_model, load_tokenizer
@@ -70,7 +72,20 @@ class TransformerEncoder:
 
         Texts of one length make a batch without padding and without a mask, which is the fast way.
         """
-        output = self.model(**self._inputs.collate(tokens, rows, self.device), output_hidden_states=True)
+        return self.compute_states(tokens, rows, {})
+
+    def compute_states(
+        self, tokens: Tokens, rows: Int[np.ndarray, " batch"], tensors: Mapping[str, Tensor]
+    ) -> HiddenStates:
+        """As `encode`, with other tensors in place of some parameters and buffers, and with their gradient.
+
+        Args:
+            tokens: of all texts.
+            rows: which of them.
+            tensors: by their names in `model`; those that require a gradient get one. The model itself stays frozen.
+        """
+        inputs = self._inputs.collate(tokens, rows, self.device) | {"output_hidden_states": True}
+        output = functional_call(self.model, dict(tensors), (), inputs)
         special = pad_rows([tokens.special[row] for row in rows], False)
         mask = pad_rows([np.ones(len(tokens.ids[row]), dtype=bool) for row in rows], False)
         return HiddenStates(tuple(output.hidden_states), mask.to(self.device), special.to(self.device))
