@@ -8,15 +8,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.drawing import styled
+from analysis.drawing import LINE_STYLES, LineStyle, styled
 from analysis.frames import layer_names, mean_scores, order_tasks, title_of
 from probing.records import InputError
 
 DIFFERENCES = ("gain", "selectivity")
 """Metrics that are a score minus its control's score."""
-
-_STYLES = (("#0072B2", "o", "-"), ("#D55E00", "D", "--"), ("#009E73", "s", "-."), ("#CC79A7", "^", ":"))
-"""Colour (Okabe and Ito), mark and dashes of each line: told apart without colour."""
 
 
 @styled
@@ -101,7 +98,7 @@ def _draw_panels(
     figure = Figure(figsize=(max(5.5, 2 * n_columns), min(8.0, max(3.4, 0.7 + 2.5 * n_rows))))
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=logarithmic, squeeze=False)
     for axes, task in zip(panels.flat, tasks, strict=False):
-        for (name, frame), style in zip(lines.items(), cycle(_STYLES), strict=False):
+        for (name, frame), style in zip(lines.items(), cycle(LINE_STYLES), strict=False):
             _draw_line(axes, frame[frame["task"] == task], name, style)
         axes.set_title(title_of(task), fontsize=9)
         _finish_panel(axes, list(names), zero, logarithmic)
@@ -114,7 +111,7 @@ def _draw_panels(
     return figure
 
 
-def _draw_line(axes: Axes, rows: pd.DataFrame, name: str, style: tuple[str, str, str]) -> None:
+def _draw_line(axes: Axes, rows: pd.DataFrame, name: str, style: LineStyle) -> None:
     colour, mark, dashes = style
     rows = rows.sort_values("layer")
     axes.fill_between(rows["layer"], rows["ci_low"], rows["ci_high"], color=colour, alpha=0.2, lw=0)

@@ -21,6 +21,18 @@ COLOURS = {"last": "#0072B2", "best": "#666666", "mix": "#D55E00"}
 
 MARKERS = {"last": "o", "best": "s", "mix": "D"}
 
+LineStyle = tuple[str, str, str | tuple[int, tuple[int, ...]]]
+
+LINE_STYLES: tuple[LineStyle, ...] = (
+    ("#0072B2", "o", "-"),
+    ("#D55E00", "D", "--"),
+    ("#009E73", "s", "-."),
+    ("#CC79A7", "^", ":"),
+    ("#E69F00", "v", (0, (5, 1, 1, 1, 1, 1))),
+    ("#56B4E9", "P", (0, (1, 1))),
+)
+"""Colour (Okabe and Ito), mark and dashes of each line: told apart without colour."""
+
 _INCHES_PER_LETTER = 0.078
 
 Span = tuple[str, int, int]

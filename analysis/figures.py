@@ -1,5 +1,6 @@
 """The figures of a run as files: PNG for slides, PDF for papers."""
 
+from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
@@ -28,11 +29,17 @@ def save_figures(run: Run, folder: Path | str, seed: int = 0) -> list[Path]:
     Raises:
         InputError: as `analysis.plots.draw_figures`.
     """
-    folder = Path(folder)
+    return write_figures(draw_figures(run, seed), Path(folder))
+
+
+def write_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
+    """Write figures, by file stem, as PNG and PDF; all are rendered before the first is written.
+
+    Returns:
+        The files, in order.
+    """
     contents = {
-        folder / f"{name}.{form}": render(figure, form)
-        for name, figure in draw_figures(run, seed).items()
-        for form in _METADATA
+        folder / f"{name}.{form}": render(figure, form) for name, figure in figures.items() for form in _METADATA
     }
     folder.mkdir(parents=True, exist_ok=True)
     for path, content in contents.items():

@@ -58,16 +58,16 @@ def load_run(folder: Path | str) -> Run:
         InputError: the folder is missing, empty or half-written, or a file in it is not what its name says.
     """
     folder = Path(folder)
-    _check_folder(folder)
+    check_folder(folder)
     gradients = folder / "gradient_norms.parquet"
-    measured = {"gradients": _read_table(gradients, _types_of(GradientNorm))} if gradients.is_file() else {}
+    measured = {"gradients": read_table(gradients, types_of(GradientNorm))} if gradients.is_file() else {}
     return Run(
         folder,
         scores=_read_scores(folder / "scores.parquet"),
-        weights=_read_table(folder / "layer_weights.parquet", _types_of(LayerWeight)),
-        predictions=_read_table(folder / "predictions.parquet", PREDICTION_TYPES),
-        settings=_read_json(folder / "settings.json"),
-        manifest=_read_json(folder / "manifest.json"),
+        weights=read_table(folder / "layer_weights.parquet", types_of(LayerWeight)),
+        predictions=read_table(folder / "predictions.parquet", PREDICTION_TYPES),
+        settings=read_json(folder / "settings.json"),
+        manifest=read_json(folder / "manifest.json"),
         **measured,
     )
 
@@ -86,32 +86,37 @@ def load_runs(folders: Iterable[Path | str]) -> list[Run]:
 
 def stack_scores(runs: Sequence[Run]) -> pd.DataFrame:
     """The scores of all runs in one frame, with the folder's name as first column `run`."""
-    return _stack(runs, [run.scores for run in runs])
+    return stack_frames([run.folder for run in runs], [run.scores for run in runs])
 
 
 def stack_weights(runs: Sequence[Run]) -> pd.DataFrame:
     """The layer weights of all runs in one frame, with the folder's name as first column `run`."""
-    return _stack(runs, [run.weights for run in runs])
+    return stack_frames([run.folder for run in runs], [run.weights for run in runs])
 
 
-def _stack(runs: Sequence[Run], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    names = [run.name for run in runs]
-    if len(set(names)) < len(names):
-        names = [str(run.folder) for run in runs]
-    named = [frame.assign(run=name) for name, frame in zip(names, frames, strict=True)]
+def name_runs(folders: Sequence[Path]) -> list[str]:
+    """The names of several run folders: their own, or their paths where two have the same."""
+    names = [folder.resolve().name for folder in folders]
+    return names if len(set(names)) == len(names) else [str(folder) for folder in folders]
+
+
+def stack_frames(folders: Sequence[Path], frames: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """The frames of several run folders in one, with the folder's name as first column `run`."""
+    named = [frame.assign(run=name) for name, frame in zip(name_runs(folders), frames, strict=True)]
     whole = pd.concat([frame for frame in named if len(frame)] or named[:1], ignore_index=True)
     return whole[["run", *whole.columns.drop("run")]]
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path, script: str = "run_senteval.py", table: str = "scores.parquet") -> None:
+    """Refuse a folder that is missing or empty, naming the script that would have filled it and its first table."""
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; expected a run folder, such as run_senteval.py writes")
+        raise InputError(f"{folder}: no such folder; expected a run folder, such as {script} writes")
     if not any(folder.iterdir()):
-        raise InputError(f"{folder}: the folder is empty; expected scores.parquet, manifest.json and their neighbours")
+        raise InputError(f"{folder}: the folder is empty; expected {table}, manifest.json and their neighbours")
 
 
 def _read_scores(path: Path) -> pd.DataFrame:
-    scores = _read_table(path, _types_of(Score))
+    scores = read_table(path, types_of(Score))
     if scores.empty:
         raise InputError(f"{path}: holds no scores; see the failures in {path.with_name('manifest.json')}")
     repeated = scores.loc[scores.duplicated(_SCORE_KEY)]
@@ -121,7 +126,12 @@ def _read_scores(path: Path) -> pd.DataFrame:
     return scores
 
 
-def _read_table(path: Path, types: Mapping[str, object]) -> pd.DataFrame:
+def read_table(path: Path, types: Mapping[str, object]) -> pd.DataFrame:
+    """The parquet table of a run, with at least the columns of `types`.
+
+    Raises:
+        InputError: the file is missing or no such table.
+    """
     _check_file(path)
     try:
         table = pd.read_parquet(path)
@@ -136,7 +146,12 @@ def _read_table(path: Path, types: Mapping[str, object]) -> pd.DataFrame:
     return table
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
+def read_json(path: Path) -> Mapping[str, Any]:
+    """The JSON object of a run, such as its settings.
+
+    Raises:
+        InputError: the file is missing or no JSON object.
+    """
     _check_file(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -152,7 +167,8 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path.parent}: {path.name} is missing; the run did not finish: start it again to resume it")
 
 
-def _types_of(record: type) -> dict[str, object]:
+def types_of(record: type) -> dict[str, object]:
+    """The columns of a table of such records and their types, for `read_table`."""
     return {column.name: column.type for column in fields(record)}
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from analysis.load import PREDICTION_TYPES, Run
-from probing.records import LayerWeight, Score
+from analysis.training_runs import TrainingRun
+from probing.records import LayerWeight, Score, TrainedModel, TrainingRow
 
 GROUPS = {
     "sentence_length": ("surface", 6),
@@ -129,3 +130,64 @@ def run():
 def plain_run():
     """Four tasks, seven layers, no mix."""
     return build(mix=False, tasks=["sentence_length", "tree_depth", "past_present", "obj_number"])
+
+
+def train(model="bert", rate=0.05, seeds=(0, 1, 2), methods=("",), sparsities=(0.0,), steps=100, n_layers=3, top=0.9):
+    """A training run made from numbers: the dev score of seed s after t steps is 0.5 + (top - 0.5)(1 - exp(-rate t)),
+    and s thousandths; pruned models lose a fifth of their zeros, the last seed of the sparsest has diverged."""
+    log, models = [], []
+    names = ["embeddings", *(str(layer) for layer in range(1, n_layers))]
+    ways = [(method, sparsity, seed) for method in methods for sparsity in sparsities for seed in seeds]
+    for method, sparsity, seed in ways:
+        key = {"recipe": "prune" if method else "finetune", "model": model, "checkpoint": "made-up", "task": "sst_2"}
+        key |= {"method": method, "sparsity": sparsity, "seed": seed}
+        lost = sparsity / 5
+        diverged = bool(method) and sparsity == max(sparsities) and seed == seeds[-1]
+
+        def score(step, seed=seed, lost=lost, diverged=diverged):
+            return 0.5 if diverged else 0.5 + (top - lost - 0.5) * (1 - np.exp(-rate * step)) + 0.001 * seed
+
+        def log_row(step, quantity, value, layer=-1, key=key):
+            name = names[layer] if layer >= 0 else ""
+            return key | {"step": step, "quantity": quantity, "layer": layer, "layer_name": name, "value": value}
+
+        for step in range(0, steps + 1, 10):
+            log.append(log_row(step, "dev_score", score(step)))
+            log.append(log_row(step, "loss", 0.7 * np.exp(-rate * step) + 0.05))
+            for layer in range(n_layers):
+                log.append(log_row(step, "gradient_norm", (1 + layer) * np.exp(-rate * step / 5), layer))
+                if model == "bermo":
+                    log.append(log_row(step, "weight", (1 + layer) / (n_layers * (n_layers + 1) / 2), layer))
+        for split, offset in (("dev", 0.0), ("test", -0.01)):
+            value = score(steps) + offset
+            row = key | {"revision": "", "split": split, "metric": "accuracy", "value": value, "ci_low": value - 0.03}
+            row |= {"ci_high": value + 0.03, "n": 500, "majority": 0.51, "diverged": diverged, "steps": steps}
+            row |= {"best_step": steps, "achieved_sparsity": 0.99 * sparsity, "n_train": 3200, "seconds": 12.0}
+            row |= {"tokens_per_s": 4321.0, "peak_rss_bytes": 2**30, "folder": ""}
+            models.append(row)
+    return TrainingRun(
+        Path(f"made-up-{model}"),
+        pd.DataFrame(log, columns=columns(TrainingRow)),
+        pd.DataFrame(models, columns=columns(TrainedModel)),
+        {"recipe": "prune" if methods[0] else "finetune", "model": model, "task": "SST-2", "seeds": list(seeds)},
+        {"tasks": {"sst_2": {"train": 3200, "dev": 500, "test": 500, "digest": "made up"}}},
+    )
+
+
+def write_folder(run, folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    run.log.to_parquet(folder / "training_log.parquet")
+    run.models.to_parquet(folder / "trained_models.parquet")
+    (folder / "settings.json").write_text(json.dumps(run.settings))
+    (folder / "manifest.json").write_text(json.dumps(run.manifest))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def build_training():
+    return train
+
+
+@pytest.fixture(scope="session")
+def write_training():
+    return write_folder

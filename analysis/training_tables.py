@@ -1,0 +1,105 @@
+"""The tables of training as frames of strings, ready for the screen and for the report."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.training_runs import TrainingRun
+
+KEPT = "Best step"
+
+
+def seeds_table(run: TrainingRun) -> pd.DataFrame:
+    """One row per trained model, and the mean and standard deviation over seeds below; scores times 100.
+
+    Returns:
+        Strings: `Method` and `Zeros` where weights were pruned, `Seed`, one column per split, `Best step`, `Seconds`,
+        `Tokens/s` and `Diverged`.
+    """
+    rows = []
+    for (method, _), own in run.scores.groupby(["method", "sparsity"], sort=False):
+        way = {"Method": str(method), "Zeros": _percent(own["sparsity"].iloc[0])} if method else {}
+        rows += [way | _tell_seed(models) for _, models in own.groupby("seed")]
+        if own["seed"].nunique() > 1:
+            rows.append(way | _tell_mean(own))
+    return pd.DataFrame(rows).fillna("")
+
+
+def pruning_table(run: TrainingRun, split: str = "dev") -> pd.DataFrame:
+    """One row per method and sparsity: zeros aimed at and reached, mean score and its spread over seeds, divergence.
+
+    Returns:
+        Strings, in columns `Method Aim Reached Seeds Score Lowest Highest Diverged`; no rows where nothing was pruned.
+    """
+    rows = []
+    pruned = run.scores[(run.scores["method"] != "") & (run.scores["split"] == split)]
+    for (method, _), own in pruned.groupby(["method", "sparsity"], sort=False):
+        cells = {"Method": str(method), "Aim": _percent(own["sparsity"].iloc[0])}
+        cells |= {"Reached": _percent(own["achieved_sparsity"].mean()), "Seeds": str(len(own))}
+        cells |= {"Score": _spread(own["value"])}
+        cells |= {"Lowest": _percent(own["value"].min()), "Highest": _percent(own["value"].max())}
+        rows.append(cells | {"Diverged": f"{int(own['diverged'].sum())} of {len(own)}"})
+    return pd.DataFrame(rows)
+
+
+def convergence_table(table: pd.DataFrame, baseline: str, other: str) -> pd.DataFrame:
+    """The rows of `analysis.convergence.compare_convergence` as strings.
+
+    Args:
+        table: the rows.
+        baseline: what to call the model whose final score is the target.
+        other: what to call the other one.
+
+    Returns:
+        Strings, in columns `Share`, `Target`, `Steps NAME` of the two, `Ratio`, `95 % interval`, and `Seeds NAME` of
+        the two: how many reached it on their own.
+    """
+    rows = []
+    for row in table.to_dict("records"):
+        cells = {"Share": f"{100 * row['share']:.0f} %", "Target": f"{100 * row['target']:.1f}"}
+        cells |= {f"Steps {baseline}": _steps(row["baseline_steps"]), f"Steps {other}": _steps(row["other_steps"])}
+        cells |= {"Ratio": _ratio(row), "95 % interval": _interval(row["ci_low"], row["ci_high"])}
+        for name, label in (("baseline", baseline), ("other", other)):
+            seeds = row[f"{name}_seeds"]
+            cells[f"Seeds {label}"] = f"{round(row[f'{name}_reached'] * seeds)} of {seeds}"
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def _tell_seed(models: pd.DataFrame) -> dict[str, str]:
+    """One trained model, of which there is a row per split."""
+    first = models.iloc[0]
+    scores = {str(row["split"]).capitalize(): _percent(row["value"]) for row in models.to_dict("records")}
+    return {
+        "Seed": str(first["seed"]), **scores, KEPT: f"{first['best_step']} of {first['steps']}",
+        "Seconds": f"{first['seconds']:.0f}", "Tokens/s": f"{first['tokens_per_s']:.0f}",
+        "Diverged": "yes" if models["diverged"].any() else "no",
+    }  # fmt: skip
+
+
+def _tell_mean(own: pd.DataFrame) -> dict[str, str]:
+    scores = {str(split).capitalize(): _spread(rows["value"]) for split, rows in own.groupby("split", sort=False)}
+    by_seed = own.groupby("seed")["diverged"].any()
+    return {"Seed": "mean", **scores, "Diverged": f"{int(by_seed.sum())} of {len(by_seed)}"}
+
+
+def _spread(values: pd.Series) -> str:
+    """The mean and the standard deviation over seeds; of one seed the value alone."""
+    return f"{_percent(values.mean())} ± {_percent(values.std())}" if len(values) > 1 else _percent(values.mean())
+
+
+def _ratio(row: dict) -> str:
+    if np.isnan(row["ratio"]):
+        return "-"
+    return f"{'< ' if row['bound'] else ''}{row['ratio']:.2f}"
+
+
+def _interval(low: float, high: float) -> str:
+    return "-" if np.isnan(low) else f"[{low:.2f}, {high:.2f}]"
+
+
+def _steps(steps: float) -> str:
+    return "never" if np.isinf(steps) else f"{steps:.0f}"
+
+
+def _percent(value: float) -> str:
+    return "-" if np.isnan(value) else f"{100 * value:.1f}"
