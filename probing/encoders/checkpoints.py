@@ -75,8 +75,7 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
     Raises:
         InputError: the folder holds no weights, or not all, or none that fit its configuration.
     """
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
+    silence_transformers()
     try:
         model, report = AutoModel.from_pretrained(checkpoint.folder, dtype=torch.float32, output_loading_info=True)
     except (ValueError, KeyError, OSError, RuntimeError, SafetensorError) as error:
@@ -88,6 +87,12 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
             f"checkpoint {checkpoint.name}: its weights lack {len(missing)} tensor(s), such as {missing[0]}"
         )
     return model
+
+
+def silence_transformers() -> None:
+    """No progress bars and no warnings of weights that are missing: we say that ourselves."""
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
 
 
 def is_pooler(name: str) -> bool:
