@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,8 @@ from probing.states import Encoder
 NO_LAYER = -1
 _LEAST_LOG = -300.0
 """In place of the logarithm of 0."""
+_GROUP_BYTES = 2**29
+"""Training vectors that are in memory at a time where each layer is probed by itself; a probe makes copies of them."""
 _CHOSEN = ("strength_", "gamma_", "n_neighbours_")
 """What a fitted probe may say of each of its readings."""
 
@@ -40,7 +43,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Fit:
-    """The probes of a cell, one for each round, and what they say."""
+    """The probes of a cell, one for each round (or what `join_groups` makes of several), and what they say."""
 
     probes: Sequence[Any]
     read: Mapping[str, Sequence[Float[np.ndarray, "_sentences classes"]]]
@@ -98,17 +101,42 @@ def fit_rounds(
     splits, n_classes = cell.task.splits, len(cell.task.classes)
     probes, seconds, said = [], 0.0, {"dev": [], "test": []}
     for chosen in plan_rounds(cell.task):
-        vectors = {split: stack.values[np.array(layers)[:, None], rows[split][chosen[split]]] for split in SPLITS}
-        start = time.perf_counter()
-        probe = make_probe(cell, settings, device)
-        labels = {split: encode_labels(splits[split].select(chosen[split]), n_classes, probe) for split in SPLITS}
-        probe.fit(vectors["train"], labels["train"], vectors["dev"], labels["dev"])
-        seconds += time.perf_counter() - start
-        probes.append(probe)
+        picked = {split: rows[split][chosen[split]] for split in SPLITS}
+        fitted, readings = [], {split: [] for split in said}
+        for group in group_layers(cell, layers, stack, len(picked["train"])):
+            probe = make_probe(cell, settings, device)
+            labels = {split: encode_labels(splits[split].select(chosen[split]), n_classes, probe) for split in SPLITS}
+            vectors = {split: stack.select(group, picked[split]) for split in ("train", "dev")}
+            start = time.perf_counter()
+            # The training vectors, which are the most of all, are given up here.
+            fitted.append(probe.fit(vectors.pop("train"), labels["train"], vectors["dev"], labels["dev"]))
+            seconds += time.perf_counter() - start
+            vectors["test"] = stack.select(group, picked["test"])
+            for split in said:
+                readings[split] += probe.read(vectors[split])
+        probes.append(join_groups(fitted))
         for split, parts in said.items():
-            parts.append((chosen[split], list(probe.read(vectors[split]))))
+            parts.append((chosen[split], readings[split]))
     read = {split: join_rounds(parts, len(splits[split]), n_classes) for split, parts in said.items()}
     return Fit(probes, read, seconds)
+
+
+def group_layers(cell: Cell, layers: Sequence[int], stack: LayerStack, n_sentences: int) -> list[Sequence[int]]:
+    """The layers that are fitted together: as many as memory should hold where each is read by itself, else all."""
+    if cell.representation == "none":
+        return [layers[:1]]
+    size = (
+        max(1, _GROUP_BYTES // (4 * stack.hidden_size * n_sentences)) if cell.representation == "layer" else len(layers)
+    )
+    return [layers[start : start + size] for start in range(0, len(layers), size)]
+
+
+def join_groups(probes: Sequence[Any]) -> Any:
+    """One probe that says what several say, each of its own layers."""
+    if len(probes) == 1:
+        return probes[0]
+    facts = [fact for fact in (*_CHOSEN, "converged_") if hasattr(probes[0], fact)]
+    return SimpleNamespace(**{fact: np.concatenate([getattr(probe, fact) for probe in probes]) for fact in facts})
 
 
 def encode_labels(

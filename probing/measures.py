@@ -7,13 +7,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from probing.cell_plan import REPRESENTATIONS, Cell, choose_layers
-from probing.cells import NO_LAYER, Reading, encode_labels, fit_rounds, identify, inform
+from probing.cells import NO_LAYER, Reading, encode_labels, fit_rounds, group_layers, identify, inform
 from probing.partition import plan_rounds
 from probing.probes.mix_resamples import refit_weights
 from probing.probes.online import fit_layers, fit_mix, predict_onwards
-from probing.probes.scalar_mix import normalise
+from probing.probes.scalar_mix import measure_lengths, normalise
 from probing.randomness import stream
-from probing.records import SPLITS, CellResult, LayerStack, Score
+from probing.records import CellResult, LayerStack, Score
 from probing.scores.codelength import cut_portions, find_gravity, measure_code, mix_codes, smooth
 from probing.scores.mixing import describe_mixes
 from probing.scores.uncertainty import bound, means_with_intervals, resample_counts
@@ -41,14 +41,15 @@ def measure_code_length(
     task, by_layer = cell.task, REPRESENTATIONS[cell.representation].by_layer
     layers = choose_layers(cell, settings, encoder.layer_names, layers)
     order = stream(cell.seed, "code_length", task.name).permutation(len(task.splits["train"]))
-    vectors = stack.values[np.array(layers)[:, None], rows["train"][order]]
-    vectors = normalise(vectors) if settings.mix_norm and not by_layer else vectors
-    labels = task.splits["train"].labels[order]
-    bits = code_sentences(vectors, labels, len(task.classes), by_layer=by_layer, device=encoder.device)
+    labels, bits = task.splits["train"].labels[order], []
+    for group in group_layers(cell, layers, stack, len(order)):
+        vectors = stack.select(group, rows["train"][order])
+        vectors = normalise(vectors) if settings.mix_norm and not by_layer else vectors
+        bits.append(code_sentences(vectors, labels, len(task.classes), by_layer=by_layer, device=encoder.device))
     seconds = time.perf_counter() - start
     rng = stream(0, "interval", task.name, "train")
     samples = np.concatenate([np.ones((1, len(labels))), resample_counts(len(labels), rng)])
-    values = measure_code(bits, samples, len(task.classes))
+    values = measure_code(np.concatenate(bits), samples, len(task.classes))
     name = cell.representation.replace("_", " ")
     places = [(layer, encoder.layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
     if by_layer:
@@ -91,21 +92,17 @@ def measure_conditional_information(
     """
     base = settings.baseline_layer % len(encoder.layer_names)
     others = [layer for layer in layers if layer != base]
-    texts = {split: np.arange(len(rows[split])) for split in SPLITS}
-    offsets = dict(zip(SPLITS, np.cumsum([0, *(len(rows[split]) for split in SPLITS)]).tolist(), strict=False))
-    places = {split: texts[split] + offsets[split] for split in SPLITS}
-    every = np.concatenate([rows[split] for split in SPLITS])
-    known = stack.values[base, every]
-    joint = np.stack([np.concatenate([known, stack.values[layer, every]], axis=1) for layer in others])
-    alone, seconds = _inform(cell, settings, encoder, known[None], places)
-    both, more = _inform(cell, settings, encoder, joint, places)
+    alone = fit_rounds(cell, settings, encoder.device, [base], stack, rows)
+    joint = fit_rounds(cell, settings, encoder.device, others, _Beside(stack, base), rows)
+    seconds = alone.seconds + joint.seconds
+    known, both = (inform(cell.task, fit.read) for fit in (alone, joint))
     rng = stream(0, "interval", cell.task.name, "test", "information")
-    values = means_with_intervals(both - alone, rng)
+    values = means_with_intervals(both - known, rng)
     scores = []
     for layer, row in zip(others, values, strict=True):
         reading = Reading(layer, encoder.layer_names[layer], {"baseline_layer": base}, True)
         metric, n = "conditional_information_bits", both.shape[1]
-        scores.append(_score(cell, reading, settings, encoder, "test", metric, row, n, seconds + more))
+        scores.append(_score(cell, reading, settings, encoder, "test", metric, row, n, seconds))
     return CellResult(scores)
 
 
@@ -126,13 +123,13 @@ def measure_weight_intervals(
     layers = choose_layers(cell, settings, encoder.layer_names, layers)
     fit = fit_rounds(cell, settings, encoder.device, layers, stack, rows)
     train, rng = cell.task.splits["train"], stream(0, "interval", cell.task.name, "train", "weights")
-    lengths = np.linalg.norm(stack.values[np.array(layers)[:, None], rows["train"]], axis=2).mean(axis=1)
+    lengths = measure_lengths(stack.select(layers, rows["train"]))
     resampled = []
     for probe, chosen in zip(fit.probes, plan_rounds(cell.task), strict=True):
         own = chosen["train"]
         counts = resample_counts(len(own), rng, -(-_RESAMPLES // len(fit.probes)))
         labels = encode_labels(train.select(own), len(cell.task.classes), probe)
-        vectors = stack.values[np.array(layers)[:, None], rows["train"][own]]
+        vectors = stack.select(layers, rows["train"][own])
         resampled.append(refit_weights(probe, vectors, labels, counts))
     once = np.mean([probe.weights_ for probe in fit.probes], axis=0)
     found = describe_mixes(np.concatenate([once[None], *resampled]), lengths, layers)
@@ -146,12 +143,20 @@ def measure_weight_intervals(
     return CellResult(scores)
 
 
-def _inform(
-    cell: Cell, settings: RunSettings, encoder: Encoder, values: np.ndarray, places: Mapping[str, np.ndarray]
-) -> tuple[Float[np.ndarray, "readings sentences"], float]:
-    stack = LayerStack(values, tuple(map(str, range(len(values)))), settings.pooling)
-    fit = fit_rounds(cell, settings, encoder.device, range(len(values)), stack, places)
-    return inform(cell.task, fit.read), fit.seconds
+class _Beside(LayerStack):
+    """Every layer of a stack with one and the same layer in front of it."""
+
+    def __init__(self, stack: LayerStack, base: int):
+        self._stack, self._base = stack, base
+        self.layer_names, self.pooling = stack.layer_names, stack.pooling
+
+    @property
+    def hidden_size(self) -> int:
+        return 2 * self._stack.hidden_size
+
+    def select(self, layers: Sequence[int], rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "chosen rows hidden"]:
+        known = np.repeat(self._stack.select([self._base], rows), len(layers), axis=0)
+        return np.concatenate([known, self._stack.select(layers, rows)], axis=2)
 
 
 def _score(

@@ -118,6 +118,11 @@ class LayerStack:
         """All vectors; where they are on disk, `select` takes less memory."""
         return self._values
 
+    @property
+    def hidden_size(self) -> int:
+        """Width of a vector."""
+        return self.values.shape[2]
+
     def select(self, layers: Sequence[int], rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "chosen rows hidden"]:
         """The vectors of some sentences in some layers: a copy, which may be changed."""
         return self.values[np.array(layers)[:, None], rows]

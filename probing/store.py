@@ -280,18 +280,22 @@ class StoredStack(LayerStack):
         """The vectors of all layers and sentences, read anew each time."""
         return self.select(range(len(self.layer_names)), np.arange(len(self._places)))
 
+    @property
+    def hidden_size(self) -> int:
+        """Width of a vector."""
+        return self._shards[0].shape[2]
+
     def select(self, layers: Sequence[int], rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "chosen rows hidden"]:
         """The vectors of some sentences in some layers: a copy, in memory or, if it is large, in a mapped file.
 
         Raises:
             MemoryError: it is large, and the disk has no room for it.
         """
-        hidden = self._shards[0].shape[2] if self._shards else 0
-        chosen = allocate((len(layers), len(rows), hidden), self._space.folder)
+        chosen = allocate((len(layers), len(rows), self.hidden_size), self._space.folder)
         numbers, places = self._numbers[rows], self._places[rows]
         order = np.lexsort((places, numbers))
         borders = np.flatnonzero(np.diff(numbers[order])) + 1
-        for part in np.split(order, borders) if len(order) else []:
+        for part in np.split(order, borders):
             # Mapped for as long as it takes: no pages, and no open files, add up.
             stored = self._shards[numbers[part[0]]].map()
             for row, layer in zip(chosen, layers, strict=True):

@@ -39,6 +39,8 @@ _MIX_RATE = 3.0
 """How far the solver moves w where it would move a weight of the classifier by 1: the mix's own learning rate."""
 _MIXED_SHARE = 4
 """A mixed vector counts as this share (1/4) of its width when blocks are cut."""
+_COVARIANCE_ROWS = 1024
+"""Sentences that the covariances are summed over at a time: their products then stay in the caches."""
 
 
 class ScalarMixProbe(Reader):
@@ -50,6 +52,7 @@ class ScalarMixProbe(Reader):
         max_iterations: after which it is given up, and `converged_` says so.
         norm: whether every vector is brought to mean 0 and variance 1 over its units before it is mixed, so that no
             layer counts for more by being longer. Ours: no, as ELMo and BERMo's text have it.
+        copy_X: whether `fit` leaves the training vectors as they are, at the price of a second set of them.
         seed: of the start.
         device: where to compute.
     """
@@ -63,6 +66,7 @@ class ScalarMixProbe(Reader):
         tolerance: float = 1e-3,
         max_iterations: int = 300,
         norm: bool = False,
+        copy_X: bool = True,
         seed: int = 0,
         device: str = "cpu",
     ):
@@ -70,6 +74,7 @@ class ScalarMixProbe(Reader):
         self.tolerance = tolerance
         self.max_iterations = max_iterations
         self.norm = norm
+        self.copy_X = copy_X
         self.seed = seed
         self.device = device
 
@@ -84,22 +89,28 @@ class ScalarMixProbe(Reader):
 
         Labels are class indices 0 .. classes - 1 or, in a graded task, the probability of each class.
         """
-        X, X_dev = (normalise(vectors) if self.norm else vectors for vectors in (X, X_dev))
-        problem = MixProblem(torch.tensor(X, device=self.device), torch.tensor(y, device=self.device), self.strengths)
+        X = X.copy() if self.copy_X else X
+        if self.norm:
+            X_dev = normalise(X_dev)
+            for layer in range(len(X)):
+                X[layer : layer + 1] = normalise(X[layer : layer + 1])
+        self.lengths_ = measure_lengths(X)
+        vectors = torch.as_tensor(X, device=self.device)
+        problem = MixProblem(vectors, torch.tensor(y, device=self.device), self.strengths)
         solution = problem.solve(draw_start(self.seed, len(X)), self.tolerance, self.max_iterations)
         logits, weights, intercepts = problem.unpack(solution.points)
         means, deviations = problem.moments(logits.softmax(dim=1))
-        dev = torch.tensor(X_dev, device=self.device)
+        dev = torch.as_tensor(X_dev, device=self.device)
         labels = torch.tensor(y_dev, device=self.device)
         self.dev_scores_ = np.empty(len(self.strengths))
         for number, row in enumerate(logits.softmax(dim=1)):
             scaled = (mix_layers(dev, row) - means[number]) / deviations[number]
             one = slice(number, number + 1)
             self.dev_scores_[number] = score_strengths(scaled, weights[one], intercepts[one], labels)[0]
-        self._keep(choose_strength(self.dev_scores_, self.strengths), problem, solution, X)
+        self._keep(choose_strength(self.dev_scores_, self.strengths), problem, solution)
         return self
 
-    def _keep(self, best: int, problem: "MixProblem", solution: Solution, X: np.ndarray) -> None:
+    def _keep(self, best: int, problem: "MixProblem", solution: Solution) -> None:
         logits, weights, intercepts = (part[best : best + 1] for part in problem.unpack(solution.points))
         means, deviations = problem.moments(logits.softmax(dim=1))
         self.classes_ = np.arange(problem.n_classes)
@@ -113,7 +124,7 @@ class ScalarMixProbe(Reader):
         self.weights_ = logits[0].softmax(dim=0).cpu().numpy()
         self.mean_, self.scale_ = means[0].cpu().numpy(), deviations[0].cpu().numpy()
         self.coef_, self.intercept_ = weights[0].cpu().numpy(), intercepts[0].cpu().numpy()
-        self.contribution_ = compute_contribution(self.weights_, X)
+        self.contribution_ = compute_contribution(self.weights_, self.lengths_)
 
     def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
         """Log probabilities (nats) of each class: one reading."""
@@ -257,12 +268,21 @@ def normalise(X: Float[np.ndarray, "layers sentences hidden"]) -> Float[np.ndarr
 
 def compute_covariance(vectors: Float[Tensor, "layers sentences hidden"]) -> Float[Tensor, "layers layers hidden"]:
     """Covariance between every two layers of centred vectors, for each hidden unit."""
-    return torch.stack([(vectors * layer).mean(dim=1) for layer in vectors])
+    sums = vectors.new_zeros(len(vectors), len(vectors), vectors.shape[2])
+    for block in vectors.split(_COVARIANCE_ROWS, dim=1):
+        for number, layer in enumerate(block):
+            sums[number] += (block * layer).sum(dim=1)
+    return sums / vectors.shape[1]
+
+
+def measure_lengths(X: Float[np.ndarray, "layers sentences hidden"]) -> Float[np.ndarray, " layers"]:
+    """The mean length of each layer's vectors, mean_i ||h_li||."""
+    return np.array([np.linalg.norm(vectors, axis=1).mean() for vectors in X])
 
 
 def compute_contribution(
-    weights: Float[np.ndarray, " layers"], X: Float[np.ndarray, "layers sentences hidden"]
+    weights: Float[np.ndarray, " layers"], lengths: Float[np.ndarray, " layers"]
 ) -> Float[np.ndarray, " layers"]:
     """What each layer adds to the mix: `weight_l * mean_i ||h_li||`, normalised to sum 1 (gamma cancels)."""
-    sizes = weights * np.linalg.norm(X, axis=2).mean(axis=1)
+    sizes = weights * lengths
     return sizes / sizes.sum()

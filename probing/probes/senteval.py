@@ -24,7 +24,7 @@ from torch import Tensor
 
 from probing.probes.networks import Adam, Parameters, add_mix, run_networks, start_networks, step_networks
 from probing.probes.reading import Reader
-from probing.probes.scalar_mix import compute_contribution, normalise
+from probing.probes.scalar_mix import compute_contribution, measure_lengths, normalise
 from probing.probes.selection import choose_strength
 from probing.scalar_mix import drop_layers
 
@@ -86,7 +86,7 @@ class SentEvalProbe(Reader):
         Labels are class indices 0 .. classes - 1.
         """
         X, X_dev = (normalise(part) if self.norm else part for part in (X, X_dev))
-        data = tuple(torch.tensor(array, device=self.device) for array in (X, y, X_dev, y_dev))
+        data = tuple(torch.as_tensor(array, device=self.device) for array in (X, y, X_dev, y_dev))
         n_readings = 1 if self.mixes else len(X)
         self.classes_ = np.arange(int(y.max()) + 1)
         layers = torch.arange(n_readings, device=self.device).repeat_interleave(len(self.strengths))
@@ -104,7 +104,7 @@ class SentEvalProbe(Reader):
     def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
         """Log probabilities (nats) of each class, reading by reading."""
         with torch.inference_mode():
-            vectors = torch.tensor(normalise(X) if self.norm else X, device=self.device)
+            vectors = torch.as_tensor(normalise(X) if self.norm else X, device=self.device)
             layers = torch.arange(1 if self.mixes else len(X), device=self.device)
             for logits in run_networks(self.networks_, vectors, layers):
                 yield logits.log_softmax(dim=1).cpu().numpy()
@@ -167,7 +167,7 @@ class SentEvalProbe(Reader):
         self.logits_ = self.networks_["mix"][0].cpu().numpy()
         self.weights_ = self.networks_["mix"][0].softmax(dim=0).cpu().numpy()
         self.gamma_ = float(self.networks_["gamma"])
-        self.contribution_ = compute_contribution(self.weights_, X)
+        self.contribution_ = compute_contribution(self.weights_, measure_lengths(X))
 
 
 @torch.inference_mode()

@@ -3,7 +3,13 @@ import pytest
 import torch
 
 from probing.probes.linear import LinearProbe, LogisticProblem
-from probing.probes.scalar_mix import MixProblem, ScalarMixProbe, compute_contribution, compute_covariance
+from probing.probes.scalar_mix import (
+    MixProblem,
+    ScalarMixProbe,
+    compute_contribution,
+    compute_covariance,
+    measure_lengths,
+)
 from tests.helpers import draw_stack
 
 TIGHT = {"tolerance": 1e-6, "max_iterations": 2000}
@@ -168,11 +174,11 @@ def test_contribution_is_weight_times_mean_length_and_sums_to_one():
     sizes = [
         weight * np.mean([np.linalg.norm(row) for row in layer]) for weight, layer in zip(weights, stack, strict=True)
     ]
-    found = compute_contribution(weights, stack)
+    found = compute_contribution(weights, measure_lengths(stack))
     np.testing.assert_allclose(found, np.array(sizes) / np.sum(sizes), rtol=1e-5)
     assert float(found.sum()) == pytest.approx(1, abs=1e-6)
     larger = stack * np.array([1, 1, 10], dtype=np.float32)[:, None, None]
-    assert compute_contribution(weights, larger)[2] > found[2]
+    assert compute_contribution(weights, measure_lengths(larger))[2] > found[2]
 
 
 def test_the_seed_moves_the_start_and_only_the_start():
