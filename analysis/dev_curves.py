@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from analysis.training_runs import TrainingRun
+from analysis.training_runs import AIM, TrainingRun
 from probing.records import InputError
 
 _RESAMPLES = 10_000
@@ -39,8 +39,8 @@ def read_curves(run: TrainingRun) -> DevCurves:
     rows = run.log[run.log["quantity"] == "dev_score"]
     if rows.empty:
         raise InputError(f"{run.folder}: expected rows of quantity dev_score in the training log, got none")
-    if len(rows[["method", "sparsity"]].drop_duplicates()) > 1:
-        raise InputError(f"{run.folder}: expected one model per seed, got several ways of pruning or sparsities")
+    if len(rows[list(AIM)].drop_duplicates()) > 1:
+        raise InputError(f"{run.folder}: expected one model per seed, got several ways of pruning")
     table = by_step(rows)
     return DevCurves(table.index.to_numpy(float), table.to_numpy().T)
 

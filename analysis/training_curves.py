@@ -15,6 +15,7 @@ from matplotlib.ticker import LogLocator, NullFormatter
 from analysis.dev_curves import by_step
 from analysis.drawing import LINE_STYLES, MAP, LineStyle, styled
 from analysis.frames import title_of
+from analysis.pruning import summarise_pruning
 from probing.records import InputError
 
 LABELS = {"gradient_norm": "gradient norm of a block, before clipping", "weight": "weight in the mix, percent"}
@@ -137,7 +138,7 @@ def plot_pruning(models: pd.DataFrame, split: str = "dev") -> Figure:
     panels = figure.subplots(1, len(methods), sharey=True, squeeze=False)[0]
     for axes, method in zip(panels, methods, strict=True):
         for (name, own), style in _with_styles(rows, rows["method"] == method):
-            _draw_sparsities(axes, own, name, style)
+            _draw_sparsities(axes, own, split, name, style)
         axes.axhline(100 * rows["majority"].mean(), color="#777777", linestyle=":", linewidth=1, label="majority")
         axes.set(xlabel="zeros reached, percent", title=_plain(method.replace("_", " ")))
         axes.grid(axis="y")
@@ -159,16 +160,14 @@ def _draw_band(axes: Axes, table: pd.DataFrame, name: str, style: LineStyle, *, 
     )
 
 
-def _draw_sparsities(axes: Axes, rows: pd.DataFrame, name: str, style: LineStyle) -> None:
+def _draw_sparsities(axes: Axes, rows: pd.DataFrame, split: str, name: str, style: LineStyle) -> None:
     colour, mark, dashes = style
-    rows = rows.assign(value=100 * rows["value"], zeros=100 * rows["achieved_sparsity"])
-    means = rows.groupby("sparsity").agg(
-        zeros=("zeros", "mean"), value=("value", "mean"), low=("value", "min"), high=("value", "max")
-    )
-    axes.fill_between(means["zeros"], means["low"], means["high"], color=colour, alpha=0.2, lw=0)
-    axes.plot(means["zeros"], means["value"], color=colour, marker=mark, linestyle=dashes, ms=4, label=_plain(name))
+    means = 100 * summarise_pruning(rows, split).sort_values("achieved")[["achieved", "value", "lowest", "highest"]]
+    zeros = means["achieved"]
+    axes.fill_between(zeros, means["lowest"], means["highest"], color=colour, alpha=0.2, lw=0)
+    axes.plot(zeros, means["value"], color=colour, marker=mark, linestyle=dashes, ms=4, label=_plain(name))
     diverged = rows[rows["diverged"].astype(bool)]
-    axes.scatter(diverged["zeros"], diverged["value"], marker="x", s=36, color=colour, zorder=3)
+    axes.scatter(100 * diverged["achieved_sparsity"], 100 * diverged["value"], marker="x", s=36, color=colour, zorder=3)
     axes.scatter([], [], marker="x", s=36, color="black", label="diverged (one seed)")
 
 

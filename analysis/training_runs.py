@@ -13,14 +13,17 @@ from probing.records import InputError, TrainedModel, TrainingRow
 LOG = "training_log.parquet"
 MODELS = "trained_models.parquet"
 
-_LOG_KEY = ["model", "checkpoint", "task", "method", "sparsity", "seed", "step", "quantity", "layer"]
-_MODEL_KEY = ["model", "checkpoint", "task", "method", "sparsity", "seed", "split", "metric"]
+AIM = ("method", "sparsity", "penalty")
+"""What tells the models of one seed apart: how weights were pruned, and how many were to be."""
+
+_LOG_KEY = ["model", "checkpoint", "task", *AIM, "seed", "step", "quantity", "layer"]
+_MODEL_KEY = ["model", "checkpoint", "task", *AIM, "seed", "split", "metric"]
 _ONE = ("recipe", "model", "checkpoint", "task")
 
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What training one model on one task left in its folder: a trained model per seed, method and sparsity."""
+    """What training one model on one task left in its folder: a trained model per seed and way of pruning."""
 
     folder: Path
     log: pd.DataFrame
@@ -98,12 +101,11 @@ def load_trainings(folders: Iterable[Path | str]) -> list[TrainingRun]:
 def stack_logs(runs: Sequence[TrainingRun]) -> pd.DataFrame:
     """The logs of all runs in one frame, with the folder's name as first column `run`.
 
-    The last column, `line`, names what is trained once per seed: the model, and the method and sparsity of pruning.
+    The last column, `line`, names what is trained once per seed: the model, and the method and aim of pruning.
     """
     logs = stack_frames([run.folder for run in runs], [run.log for run in runs])
-    methods = logs["method"].str.replace("_", " ")
-    zeros = (100 * logs["sparsity"]).map("{:.4g} %".format)
-    return logs.assign(line=_lines(logs, runs) + (" " + methods + " " + zeros).where(logs["method"] != "", ""))
+    ways = " " + logs["method"].str.replace("_", " ") + " " + name_aims(logs)
+    return logs.assign(line=_lines(logs, runs) + ways.where(logs["method"] != "", ""))
 
 
 def stack_models(runs: Sequence[TrainingRun]) -> pd.DataFrame:
@@ -113,6 +115,12 @@ def stack_models(runs: Sequence[TrainingRun]) -> pd.DataFrame:
     """
     models = stack_frames([run.folder for run in runs], [run.scores for run in runs])
     return models.assign(line=_lines(models, runs))
+
+
+def name_aims(frame: pd.DataFrame) -> pd.Series:
+    """The aim of each row of a log or of trained models, where something was pruned: zeros in percent, or a penalty."""
+    zeros = (100 * frame["sparsity"]).map("{:.4g} %".format)
+    return zeros.where(frame["method"] != "soft_movement", "penalty " + frame["penalty"].map("{:g}".format))
 
 
 def label_runs(runs: Sequence[TrainingRun]) -> list[str]:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from analysis.figures import write_figures
 from analysis.frames import title_of
+from analysis.pruning import pruning_table, summarise_pruning
 from analysis.training_curves import (
     LABELS,
     plot_gradients_by_depth,
@@ -20,9 +21,12 @@ from analysis.training_curves import (
     plot_training,
 )
 from analysis.training_runs import TrainingRun, load_training, stack_logs, stack_models
-from analysis.training_tables import convergence_table, pruning_table, seeds_table
+from analysis.training_tables import convergence_table, seeds_table
 
-_LEFT = ("Method", "Seed")
+_LEFT = ("Method", "Aim", "Seed")
+_SHOWN = ["Method", "Aim", "Zeros", "Score", "Lowest", "Diverged", "Others"]
+"""Columns of the table of pruning that fit a narrow screen."""
+
 _MOST_LETTERS = 10
 """Longer names of models do not stand at the head of a column."""
 
@@ -36,7 +40,8 @@ def show_training(folder: Path) -> None:
     run = load_training(folder)
     console = Console()
     pruned = run.recipe == "prune"
-    console.print(draw_rows(pruning_table(run) if pruned else seeds_table(run), describe(run), _NOTES[pruned]))
+    rows = pruning_table(summarise_pruning(run.scores))[_SHOWN] if pruned else seeds_table(run)
+    console.print(draw_rows(rows, describe(run), _NOTES[pruned]))
     write_figures(draw_training_figures(run), folder / "figures")
     console.print(f"log, models and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
@@ -99,6 +104,6 @@ CONVERGENCE_NOTE = (
 
 _NOTES = {
     False: "±: standard deviation over seeds. Diverged: dev score at or below majority + 1 point, or no number.",
-    True: "Score on dev, ±: standard deviation over seeds. Aim, Reached: percent of zeros in the encoder's linear "
-    "layers. Diverged: score at or below majority + 1 point, or no number.",
+    True: "Score: mean over seeds on dev, ±: standard deviation. Aim, Zeros: percent of the weights in the encoder's "
+    "linear layers. Diverged: at or below majority + 1 point, or no number. Others: mean without those.",
 }

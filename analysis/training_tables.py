@@ -3,42 +3,24 @@
 import numpy as np
 import pandas as pd
 
-from analysis.training_runs import TrainingRun
-
-KEPT = "Best step"
+from analysis.training_runs import AIM, TrainingRun, name_aims
 
 
 def seeds_table(run: TrainingRun) -> pd.DataFrame:
     """One row per trained model, and the mean and standard deviation over seeds below; scores times 100.
 
     Returns:
-        Strings: `Method` and `Zeros` where weights were pruned, `Seed`, one column per split, `Best step`, `Seconds`,
+        Strings: `Method` and `Aim` where weights were pruned, `Seed`, one column per split, `Best step`, `Seconds`,
         `Tokens/s` and `Diverged`.
     """
     rows = []
-    for (method, _), own in run.scores.groupby(["method", "sparsity"], sort=False):
-        way = {"Method": str(method), "Zeros": _percent(own["sparsity"].iloc[0])} if method else {}
+    for _, own in run.scores.groupby(list(AIM), sort=False):
+        method, aim = own["method"].iloc[0], name_aims(own).iloc[0]
+        way = {"Method": method, "Aim": aim} if method else {}
         rows += [way | _tell_seed(models) for _, models in own.groupby("seed")]
         if own["seed"].nunique() > 1:
             rows.append(way | _tell_mean(own))
     return pd.DataFrame(rows).fillna("")
-
-
-def pruning_table(run: TrainingRun, split: str = "dev") -> pd.DataFrame:
-    """One row per method and sparsity: zeros aimed at and reached, mean score and its spread over seeds, divergence.
-
-    Returns:
-        Strings, in columns `Method Aim Reached Seeds Score Lowest Highest Diverged`; no rows where nothing was pruned.
-    """
-    rows = []
-    pruned = run.scores[(run.scores["method"] != "") & (run.scores["split"] == split)]
-    for (method, _), own in pruned.groupby(["method", "sparsity"], sort=False):
-        cells = {"Method": str(method), "Aim": _percent(own["sparsity"].iloc[0])}
-        cells |= {"Reached": _percent(own["achieved_sparsity"].mean()), "Seeds": str(len(own))}
-        cells |= {"Score": _spread(own["value"])}
-        cells |= {"Lowest": _percent(own["value"].min()), "Highest": _percent(own["value"].max())}
-        rows.append(cells | {"Diverged": f"{int(own['diverged'].sum())} of {len(own)}"})
-    return pd.DataFrame(rows)
 
 
 def convergence_table(table: pd.DataFrame, baseline: str, other: str) -> pd.DataFrame:
@@ -70,7 +52,7 @@ def _tell_seed(models: pd.DataFrame) -> dict[str, str]:
     first = models.iloc[0]
     scores = {str(row["split"]).capitalize(): _percent(row["value"]) for row in models.to_dict("records")}
     return {
-        "Seed": str(first["seed"]), **scores, KEPT: f"{first['best_step']} of {first['steps']}",
+        "Seed": str(first["seed"]), **scores, "Best step": f"{first['best_step']} of {first['steps']}",
         "Seconds": f"{first['seconds']:.0f}", "Tokens/s": f"{first['tokens_per_s']:.0f}",
         "Diverged": "yes" if models["diverged"].any() else "no",
     }  # fmt: skip

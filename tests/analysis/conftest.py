@@ -140,7 +140,9 @@ def train(model="bert", rate=0.05, seeds=(0, 1, 2), methods=("",), sparsities=(0
     ways = [(method, sparsity, seed) for method in methods for sparsity in sparsities for seed in seeds]
     for method, sparsity, seed in ways:
         key = {"recipe": "prune" if method else "finetune", "model": model, "checkpoint": "made-up", "task": "sst_2"}
-        key |= {"method": method, "sparsity": sparsity, "seed": seed}
+        soft = method == "soft_movement"
+        key |= {"method": method, "sparsity": 0.0 if soft else sparsity, "seed": seed}
+        key |= {"penalty": 1000 * sparsity if soft else 0.0}
         lost = sparsity / 5
         diverged = bool(method) and sparsity == max(sparsities) and seed == seeds[-1]
 

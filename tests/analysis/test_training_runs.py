@@ -16,7 +16,7 @@ from analysis.training_curves import (
 )
 from analysis.training_runs import is_training, label_runs, load_training, load_trainings, stack_logs, stack_models
 from analysis.training_screen import draw_training_figures, show_training
-from analysis.training_tables import pruning_table, seeds_table
+from analysis.training_tables import seeds_table
 from probing.records import InputError
 
 
@@ -62,9 +62,10 @@ def test_several_folders_are_told_apart_by_their_model_or_else_by_their_folder(f
     assert label_runs(load_trainings([other, again])) == ["bert", "bert_again"]
 
 
-def test_logs_of_pruning_have_a_line_for_each_method_and_sparsity(pruned):
+def test_logs_of_pruning_have_a_line_for_each_method_and_aim(pruned):
     lines = set(stack_logs(pruned[:1])["line"])
-    assert lines == {f"bert {method} {zeros} %" for method in ("magnitude", "soft movement") for zeros in (50, 90)}
+    soft = {f"bert soft movement penalty {penalty}" for penalty in (500, 900)}
+    assert lines == {"bert magnitude 50 %", "bert magnitude 90 %"} | soft
     assert set(stack_models(pruned)["line"]) == {"bert", "bermo"}
 
 
@@ -187,16 +188,6 @@ def test_the_table_has_a_row_per_seed_and_their_mean_and_standard_deviation(pair
     values = 100 * pair[0].models.query("split == 'dev'")["value"]
     assert table["Dev"].tolist()[-1] == f"{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}"
     assert table["Diverged"].tolist() == ["no", "no", "no", "0 of 3"]
-
-
-def test_the_table_of_pruning_counts_the_diverged(pruned):
-    table = pruning_table(pruned[0]).set_index(["Method", "Aim"])
-    assert table["Diverged"].to_dict() == {
-        (method, aim): told
-        for method in ("magnitude", "soft_movement")
-        for aim, told in (("50.0", "0 of 3"), ("90.0", "1 of 3"))
-    }
-    assert table.loc[("magnitude", "90.0"), ["Reached", "Lowest"]].tolist() == ["89.1", "50.0"]
 
 
 def test_a_second_metric_does_not_double_the_rows(pair):
