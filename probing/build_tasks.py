@@ -29,6 +29,9 @@ from probing.registry import resolve
 from probing.store import write_atomically
 from probing.tasks.senteval import SENTEVAL_TASKS, write_tasks
 
+_LEAST_WIDTH = 110
+"""Columns that the widest table needs."""
+
 
 @dataclass(frozen=True)
 class BuildSettings:
@@ -78,7 +81,7 @@ def build(settings: BuildSettings) -> int:
     """
     if settings.output is None or bool(settings.conllu) == settings.controlled:
         raise InputError(
-            "expected --output FOLDER with --conllu FILES or --controlled to make tasks, or --check FOLDER to check some"
+            "expected --output FOLDER with --conllu FILES or --controlled to make tasks, or --check FOLDER for a check"
         )
     if settings.confounds and not settings.controlled:
         raise InputError("--confounds are switched on in the controlled corpus alone; add --controlled")
@@ -128,9 +131,14 @@ def write_build(folder: Path, rows: Mapping[str, Any], report: Mapping[str, Any]
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from None
 
 
+def open_console() -> Console:
+    """A console wide enough for the tables: cut numbers are worse than folded lines."""
+    return Console(width=max(Console().width, _LEAST_WIDTH))
+
+
 def show_report(report: Mapping[str, Any]) -> None:
     """A table of the tasks on the screen, and below it what was relaxed and what the corpus could not support."""
-    console = Console()
+    console = open_console()
     table = Table("task", *SPLITS, "classes", "majority", "labels from")
     for spec in SENTEVAL_TASKS:
         if spec.name in report["tasks"]:
@@ -150,7 +158,7 @@ def show_report(report: Mapping[str, Any]) -> None:
 
 def show_checkups(checkups: Sequence[Any], faults: Sequence[str]) -> None:
     """A table of the tasks on the screen, and below it what is wrong and what is worth knowing."""
-    console = Console()
+    console = open_console()
     heads = ("task", "/".join(SPLITS), "classes", "rarest", "words", "repeated", "shared", "majority", "length", "bag")
     table = Table(*heads, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.caption_justify = "left"

@@ -147,6 +147,8 @@ def _fetch(source: str, target: Path, expected: str, pause_s: float, advance: Ca
         n_wrong += 1
         if n_wrong > 1:
             break
+    if part.is_file() and not part.stat().st_size:
+        part.unlink()
     return reason
 
 
