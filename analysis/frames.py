@@ -28,6 +28,8 @@ TITLES = {
     "cola": "CoLA",
     "rte": "RTE",
     "sts_b": "STS-B",
+    "mnli": "MNLI",
+    "qqp": "QQP",
 }
 """Task key -> the name that papers print, in the order of arXiv 1805.01070 and 1803.05449. Others keep their key."""
 

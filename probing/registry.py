@@ -50,7 +50,6 @@ TABLES: dict[str, dict[str, str]] = {
         "scores": "probing.cells:compute_cell",
         "code_length": "probing.measures:measure_code_length",
         "conditional_information": "probing.measures:measure_conditional_information",
-        "gradients": "probing.gradient_flow:measure_gradients",
         "weight_intervals": "probing.measures:measure_weight_intervals",
         "gradients": "probing.gradient_flow:measure_gradients",
     },

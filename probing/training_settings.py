@@ -114,5 +114,5 @@ class PruneSettings(TrainSettings):
     """By which teacher's and student's logits are divided."""
 
 
-TRAINING_WITHOUT_EFFECT = ("seeds", "output", "overwrite", "quiet", "threads", "tensorboard", "checkpoint_every")
-"""Settings that move no number of a model that is there already: a run may be resumed with others."""
+TRAINING_WITHOUT_EFFECT = ("output", "overwrite", "quiet", "threads", "tensorboard", "checkpoint_every")
+"""Settings that move no number: a run may be resumed with others."""

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
-from probing.encoders.bermo import BermoForSequenceClassification, BermoModel
+from probing.encoders.bermo import BermoConfig, BermoForSequenceClassification, BermoModel
 from probing.encoders.checkpoints import Checkpoint, load_config, load_model
 from probing.records import InputError
 
@@ -18,9 +18,7 @@ _DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "
 _INITIAL_STD = 0.02
 
 
-def build_bert(
-    checkpoint: Checkpoint, n_labels: int, dropout: float, generator: torch.Generator
-) -> PreTrainedModel:
+def build_bert(checkpoint: Checkpoint, n_labels: int, dropout: float, generator: torch.Generator) -> PreTrainedModel:
     """The encoder with the head of its own architecture, on the last layer.
 
     Args:
@@ -47,9 +45,7 @@ def build_bert(
         )
     except (ValueError, OSError, RuntimeError) as error:
         raise InputError(f"checkpoint {checkpoint.name}: no classifier ({str(error).splitlines()[0]})") from None
-    if {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])} & {"classifier.weight"}:
-        draw_classifier(model, generator)
-    return model
+    return _with_head(model, report, generator)
 
 
 def build_bermo(
@@ -68,7 +64,7 @@ def build_bermo(
     """
     source = load_model(checkpoint)
     body = source if isinstance(source, BermoModel) else BermoModel.from_backbone(source)
-    config = body.config
+    config: BermoConfig = body.config  # pyright: ignore
     set_dropout(config.backbone_config, dropout)
     config.classifier_dropout, config.num_labels = dropout, n_labels
     if body is source:
@@ -80,12 +76,18 @@ def build_bermo(
 
 
 def _load_bermo(
-    checkpoint: Checkpoint, config: PretrainedConfig, generator: torch.Generator
+    checkpoint: Checkpoint, config: BermoConfig, generator: torch.Generator
 ) -> BermoForSequenceClassification:
-    model, report = BermoForSequenceClassification.from_pretrained(
+    model, report = BermoForSequenceClassification.from_pretrained(  # pyright: ignore
         checkpoint.folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
     )
-    if {*report["missing_keys"], *(key[0] for key in report["mismatched_keys"])} & {"classifier.weight"}:
+    return _with_head(model, report, generator)
+
+
+def _with_head(model: Any, report: dict[str, Any], generator: torch.Generator) -> Any:
+    """The model, its classifier drawn anew where the checkpoint had none, or one for another number of labels."""
+    absent = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
+    if any(key.startswith("classifier.") for key in absent):
         draw_classifier(model, generator)
     return model
 

@@ -13,6 +13,7 @@ from probing.records import TaskSpec
 from probing.tasks.senteval import fold_name
 
 _SENTEVAL, _GLUE, _COLA, _STS = "1803.05449", "1804.07461", "1805.12471", "1708.00055"
+_MNLI, _QQP = "1704.05426", "1702.03814"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ def _row(name: str, title: str, reference: str, files: Mapping[str, str], *metri
     )
 
 
+_BOTH = ("accuracy", "f1")
 _WHOLE = {"": "all.tsv"}
 _THREE = {"train": "train.tsv", "dev": "dev.tsv", "test": "test.tsv"}
 _TEST = {"train": "train.tsv", "test": "test.tsv"}
@@ -47,12 +49,14 @@ TRANSFER_TASKS = (
     _row("sst_2", "SST-2", _SENTEVAL, _THREE),
     _row("sst_5", "SST-5", _SENTEVAL, _THREE),
     _row("trec", "TREC", _SENTEVAL, _TEST),
-    _row("mrpc", "MRPC", _SENTEVAL, {"train": "msr_train.tsv", "test": "msr_test.tsv"}, "accuracy", "f1"),
+    _row("mrpc", "MRPC", _SENTEVAL, {"train": "msr_train.tsv", "test": "msr_test.tsv"}, *_BOTH),
     _row("cola", "CoLA", _COLA, _DEV_AS_TEST, "matthews"),
     _row("rte", "RTE", _GLUE, _DEV_AS_TEST),
     _row("sts_b", "STS-B", _STS, _THREE, "pearson", "spearman", graded=True),
+    _row("mnli", "MNLI", _MNLI, {"train": "train_sub.tsv", "dev": "dev_matched.tsv", "test": "dev_mismatched_1k.tsv"}),
+    _row("qqp", "QQP", _QQP, {"train": "train_sub.tsv", "dev": "wang_dev.tsv", "test": "wang_test.tsv"}, *_BOTH),
 )
-"""The eleven tasks, in SentEval's order and then GLUE's."""
+"""SentEval's tasks in its order, then GLUE's. Of MNLI and QQP, subsets: BERMo's claims are about these two."""
 
 
 def find_transfer(folder: Path) -> TransferTask | None:

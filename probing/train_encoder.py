@@ -1,0 +1,55 @@
+"""Train an encoder with a named recipe: fine-tune BERT or BERMo on a task, or prune it while that is done.
+
+python probing/train_encoder.py --recipe finetune --model bermo --task SST-2 --data data/corpora/classification
+"""
+
+import os
+import sys
+
+if __name__ == "__main__":
+    # Run as a file, Python puts probing/ first on the path, where its modules would hide others of the same name.
+    _here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
+    sys.path[:] = [os.path.dirname(_here), *(p for p in sys.path if os.path.abspath(p or ".") != _here)]  # noqa: PTH100, PTH120
+
+import argparse
+
+import tyro
+
+from probing.progress import Narrator
+from probing.records import InputError
+from probing.registry import resolve
+from probing.training_settings import TrainSettings
+
+
+def main() -> int:
+    """Run the script.
+
+    Returns:
+        0; 2 after a mistake that the user can mend.
+    """
+    try:
+        settings = tyro.cli(choose_settings(sys.argv[1:]), description=__doc__)
+        outcome = resolve("stories", "train")(settings, Narrator(quiet=settings.quiet))
+        resolve("views", "training")(outcome.folder)
+    except InputError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
+        return 130
+    return 0
+
+
+def choose_settings(arguments: list[str]) -> type[TrainSettings]:
+    """The class of settings that the recipe has: each recipe has flags of its own.
+
+    Raises:
+        InputError: there is no such recipe.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--recipe", default="finetune")
+    return resolve("recipe_settings", parser.parse_known_args(arguments)[0].recipe)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
