@@ -57,12 +57,14 @@ class CellRunner:
 
     def run(self, stage: str, cells: Sequence[Cell], encoded: Encoded) -> None:
         """Compute some cells, as a stage of the run."""
-        n_known, n_resumed = len(self.results), 0
+        n_known, n_resumed, n_sentences = len(self.results), 0, 0
         with self.narrator.stage(stage, len(cells), "cells") as advance:
             for cell in cells:
-                n_resumed += self._run_one(cell, encoded)
+                resumed = self._run_one(cell, encoded)
+                n_resumed += resumed
+                n_sentences += 0 if resumed else sum(map(len, cell.task.splits.values()))
                 advance(1)
-        self.narrator.note(stage, cells=len(cells), resumed=n_resumed)
+        self.narrator.note(stage, cells=len(cells), resumed=n_resumed, **self.narrator.rate(stage, n_sentences))
         warn_unconverged(self.results[n_known:], self.narrator)
 
     def _run_one(self, cell: Cell, encoded: Encoded) -> bool:

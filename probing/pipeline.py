@@ -1,24 +1,22 @@
 """The story of a run: load the tasks, encode every sentence once, fit the probes, score them, keep the numbers."""
 
-import os
-import platform
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from probing import __version__
 from probing.cell_plan import plan_cells, plan_control, plan_measure
 from probing.cell_runner import CellRunner, Encoded, digest_task
 from probing.controls import CONTROLS
 from probing.gradient_flow import can_measure
 from probing.progress import Narrator
+from probing.provenance import describe_environment
 from probing.records import SPLITS, CellResult, Failure, InputError, Task
 from probing.registry import resolve
+from probing.representations.ceiling import count_operations, measure_ceiling
 from probing.representations.extraction import Extraction, Pooling, extract_stack
 from probing.run_folder import RunFolder
 from probing.scores.selectivity import subtract_controls
@@ -30,7 +28,8 @@ from probing.tasks.sources import load_tasks
 
 RESULTS = Path("data/results")
 """Where run folders stand by default."""
-_PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scikit-learn", "pandas")
+_WORTH_MEASURING_S = 2.0
+"""Encoding that took less is not held against the machine's rate, whose measurement takes time too."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +67,9 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     if settings.gradients and can_measure(encoder, narrator):
         runner.run("gradients", plan_measure("gradients", settings, tasks, encoder), encoded)
     run_controls(settings, tasks, encoded, runner, narrator)
+    # What this run needed is spared no longer.
+    del encoded
+    open_cache(settings).trim()
     if runner.results:
         folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
     failures = [asdict(failure) for failure in runner.failures]
@@ -119,7 +121,12 @@ def open_folder(settings: RunSettings, tasks: Sequence[Task]) -> RunFolder:
         slug = "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
         content = {task.name: digest_task(task) for task in tasks}
         path = RESULTS / f"{slug}-{digest_json([effective, content])[:8]}"
-    return RunFolder(path, effective, overwrite=settings.overwrite)
+    return RunFolder(path, effective, defaults=asdict(RunSettings()), overwrite=settings.overwrite)
+
+
+def open_cache(settings: RunSettings) -> StackCache:
+    """The cache of encoded sentences, with its limit."""
+    return StackCache(settings.cache_dir, round(settings.cache_limit * 1e9))
 
 
 def encode_tasks(
@@ -134,30 +141,41 @@ def encode_tasks(
     texts = list(dict.fromkeys(text for task in tasks for split in SPLITS for text in task.splits[split].texts))
     pooling = Pooling(settings.pooling, settings.special_tokens)
     with narrator.stage(stage, len(texts), "sentences") as advance:
-        extraction = extract_stack(encoder, texts, pooling, StackCache(settings.cache_dir), advance)
+        extraction = extract_stack(encoder, texts, pooling, open_cache(settings), advance)
     tell_extraction(stage, extraction, len(texts), encoder, narrator)
     return Encoded(encoder, layers, extraction.stack, {text: row for row, text in enumerate(texts)})
 
 
 def tell_extraction(stage: str, extraction: Extraction, n_texts: int, encoder: Encoder, narrator: Narrator) -> None:
     """Say what the encoding was and what is wrong with it."""
-    facts = {"sentences": n_texts, "encoded": extraction.n_encoded, "tokens": extraction.n_tokens}
-    narrator.note(stage, **facts, truncated=extraction.n_truncated)
+    facts: dict[str, float] = {"sentences": n_texts, "encoded": extraction.n_encoded, "tokens": extraction.n_tokens}
+    narrator.note(stage, **facts, truncated=extraction.n_truncated, **rate_extraction(extraction, encoder))
     if extraction.n_truncated:
         narrator.warn(f"{extraction.n_truncated} sentences were longer than {encoder.max_length} tokens and were cut")
     for path in extraction.damaged:
         narrator.warn(f"{path}: damaged, removed, and its sentences encoded anew")
+    if extraction.excess_bytes:
+        narrator.warn(f"the cache is {extraction.excess_bytes / 1e9:.2g} GB above --cache-limit while runs need it")
+
+
+def rate_extraction(extraction: Extraction, encoder: Encoder) -> dict[str, float]:
+    """How fast sentences went through the encoder, and how near that is to what the machine can do."""
+    if not extraction.n_encoded:
+        return {}
+    seconds = extraction.seconds
+    rates = {"sentences_per_s": extraction.n_encoded / seconds, "tokens_per_s": extraction.n_tokens / seconds}
+    operations = count_operations(encoder, extraction.lengths)
+    if operations and seconds > _WORTH_MEASURING_S:
+        ceiling = measure_ceiling(encoder.hidden_size, encoder.dtype, encoder.device)
+        rates |= {"gflop_per_s": operations / seconds / 1e9, "share_of_matrix_rate": operations / seconds / ceiling}
+    return rates
 
 
 def describe_run(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> dict[str, Any]:
     """What the numbers depend on beside the settings: versions, machine, hashes."""
-    return {
-        "versions": {"python": platform.python_version(), "probing": __version__}
-        | {name: version(name) for name in _PACKAGES},
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
+    return describe_environment() | {
         "device": encoder.device,
         "dtype": encoder.dtype,
-        "threads": torch.get_num_threads(),
         "seeds": list(settings.seeds),
         "encoder": {
             "checkpoint": encoder.checkpoint,

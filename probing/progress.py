@@ -7,7 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
 
 _STATUS = Path("/proc/self/status")
 
@@ -31,7 +41,7 @@ class Narrator:
         """A bar for one stage; gives the function that moves it on."""
         columns = (
             TextColumn("{task.description:<9}"), BarColumn(30), MofNCompleteColumn(), TextColumn(unit),
-            TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+            Rate(), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
         )  # fmt: skip
         _reset_peak()
         start = time.perf_counter()
@@ -43,9 +53,14 @@ class Narrator:
     def note(self, stage: str, **facts: Any) -> None:
         """Add facts to a finished stage, and say them in a line."""
         self.stages[stage].update(facts)
-        values = ", ".join(f"{value:,.0f} {name.replace('_', ' ')}" for name, value in facts.items())
+        values = ", ".join(map(tell_fact, facts, facts.values()))
         seconds, peak = self.stages[stage]["seconds"], self.stages[stage]["peak_rss_bytes"]
         self.say(f"{stage}: {values} in {seconds:.1f} s, peak memory {peak / 2**30:.2f} GiB")
+
+    def rate(self, stage: str, n_sentences: int) -> dict[str, float]:
+        """How many sentences a finished stage dealt with, in all and per second; nothing where there were none."""
+        per_s = n_sentences / self.stages[stage]["seconds"]
+        return {"sentences": n_sentences, "sentences_per_s": per_s} if n_sentences else {}
 
     def say(self, line: str) -> None:
         """A line, unless it should be quiet."""
@@ -57,6 +72,23 @@ class Narrator:
         if line not in self.warnings:
             self.warnings.append(line)
             self.console.print(f"warning: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
+class Rate(ProgressColumn):
+    """How many of a stage's units are done in a second."""
+
+    def render(self, task: Task) -> Text:
+        """The rate; nothing as long as it is not known."""
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:,.{0 if speed >= 10 else 1}f}/s", style="progress.data.speed")
+
+
+def tell_fact(name: str, value: float) -> str:
+    """A fact of a stage as one says it: `share_of_...` in per cent, `..._per_s` as a rate."""
+    if name.startswith("share_of_"):
+        return f"{value:.0%} of the {name.removeprefix('share_of_').replace('_', ' ')}"
+    unit = name.removesuffix("_per_s").replace("_", " ").replace("gflop", "GFLOP")
+    return f"{value:,.0f} {unit}{'/s' if name.endswith('_per_s') else ''}"
 
 
 def peak_rss() -> int:

@@ -24,7 +24,7 @@ def check_settings(settings: RunSettings) -> None:
             raise InputError(f"unknown {table[:-1]} {name!r}: {suggest(name, names(table))}")
     if settings.probe in _NOT_ON_A_LAYER:
         raise InputError(f"--probe {settings.probe}: reads no single layer; expected linear, mlp or knn")
-    for name in ("limit", "max_length", "threads", "gradients", "gradient_steps"):
+    for name in ("limit", "max_length", "threads", "cache_limit", "gradients", "gradient_steps"):
         if getattr(settings, name) < 0:
             raise InputError(f"--{name.replace('_', '-')} {getattr(settings, name)}: expected 0 or more")
     check_controls(settings.controls)

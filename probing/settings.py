@@ -76,6 +76,9 @@ class RunSettings:
     """Where the official files are fetched from, when --data is senteval and they are not there yet."""
     cache_dir: Path = Path("data/cache")
     """Where encoded sentences are kept, for this run and all others."""
+    cache_limit: float = 0.0
+    """Most that encoded sentences may take on disk, in GB; those used longest ago go first, and none that a run is
+    using. 0 sets no limit."""
     overwrite: bool = False
     """Throw away what stands in the run folder."""
     report: bool = True
@@ -84,5 +87,5 @@ class RunSettings:
     """No progress on the screen; the table only."""
 
 
-WITHOUT_EFFECT = ("output", "senteval_url", "cache_dir", "overwrite", "report", "quiet", "threads")
+WITHOUT_EFFECT = ("output", "senteval_url", "cache_dir", "cache_limit", "overwrite", "report", "quiet", "threads")
 """Settings that move no number: a run may be resumed with others."""

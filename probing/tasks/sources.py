@@ -46,6 +46,8 @@ def load_tasks(
         for spec in specs:
             tasks.append(_limited(readers[spec.name][1](), limit))
             advance(1)
+    n_sentences = sum(len(split) for task in tasks for split in task.splits.values())
+    narrator.note("tasks", tasks=len(tasks), **narrator.rate("tasks", n_sentences))
     return tasks, absent
 
 
