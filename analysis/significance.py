@@ -47,8 +47,8 @@ def resample_both(
 ) -> Float[Array, " resamples"]:
     """The bootstrap distribution of the mean over seeds and sentences, both drawn with replacement.
 
-    Hierarchical: seeds are drawn first, then sentences, the same for all seeds drawn, since all seeds are scored on
-    the same sentences. With m seeds, their share of the variance comes out (m - 1) / m of what it is; with few seeds
+    Hierarchical (Davison and Hinkley 1997, section 3.8): seeds are drawn first, then sentences, the same for all seeds
+    drawn, since all seeds are scored on the same sentences. With m seeds, their share of the variance comes out (m - 1) / m of what it is; with few seeds
     the interval is a little narrow.
     """
     means = resample_rows(values, generator, n_resamples)
@@ -72,8 +72,9 @@ def percentile_interval(resamples: Float[Array, " resamples"], confidence: float
 
 
 def mcnemar(differences: Float[Array, " sentences"]) -> float:
-    """Two-sided p of the exact McNemar test: of the b + c sentences that tell the two apart, b ~ Bin(b + c, 1/2).
+    """Two-sided p of the exact McNemar test (1947).
 
+    Of the b + c sentences that tell the two apart, b are better by the first: b ~ Bin(b + c, 1/2) if neither is.
     With several seeds, b and c count the sentences where more seeds of the one side were correct (a sign test).
     Returns 1 where no sentence tells the two apart.
     """
@@ -98,6 +99,7 @@ def holm(p_values: Sequence[float]) -> Float[Array, " tests"]:
 def smallest_difference(differences: Float[Array, " sentences"], alpha: float = 0.05, power: float = 0.8) -> float:
     """The smallest true difference of accuracies that a two-sided paired test on this test set finds.
 
+    For why it should be told: Card et al. 2020 (arXiv 2010.06595).
     (z_{1-alpha/2} + z_power) * sqrt(mean(d^2) / n): mean(d^2) is the share of sentences on which the two disagree,
     the variance of d where there is no difference. Returns 0 where they never disagree: nothing to resolve.
     """

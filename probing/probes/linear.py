@@ -1,6 +1,7 @@
 """Multinomial logistic regression on standardised vectors, for all layers and all L2 strengths together.
 
-For each layer and strength lambda, with standardised vectors x_i, labels y_i, weights W and intercepts b:
+The linear probe of Alain & Bengio 2016 (arXiv 1610.01644), with a penalty. For each layer and strength lambda, with
+standardised vectors x_i, labels y_i, weights W and intercepts b:
 
     min_{W, b}  (1/N) sum_i [ logsumexp_c(W_c . x_i + b_c) - (W_{y_i} . x_i + b_{y_i}) ]  +  (lambda / 2) ||W||^2
 
