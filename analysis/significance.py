@@ -48,8 +48,8 @@ def resample_both(
     """The bootstrap distribution of the mean over seeds and sentences, both drawn with replacement.
 
     Hierarchical (Davison and Hinkley 1997, section 3.8): seeds are drawn first, then sentences, the same for all seeds
-    drawn, since all seeds are scored on the same sentences. With m seeds, their share of the variance comes out (m - 1) / m of what it is; with few seeds
-    the interval is a little narrow.
+    drawn, since all seeds are scored on the same sentences. With m seeds, their share of the variance comes out
+    (m - 1) / m of what it is; with few seeds the interval is a little narrow.
     """
     means = resample_rows(values, generator, n_resamples)
     if not resample_seeds:
