@@ -11,6 +11,7 @@
     pairs         two runs over the same data, compared sentence by sentence
     differences   the same on the screen and as figures; `python -m analysis.compare OLD NEW` is its command
     training_runs, training_tables, training_curves, training_screen   the same of a training run: load, tables, figures
+    pruning       score, spread and share of diverged runs by method, aim and model
     convergence   steps of two models to the same dev score; `python -m analysis.convergence BERT BERMO` is its command
     dev_curves    the curves that it reads
     published     BERT's published figures by layer, beside a run on the same data
