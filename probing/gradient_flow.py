@@ -12,7 +12,6 @@ average (step 0), and are then trained on the pooled vectors, the encoder stayin
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
-from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -25,44 +24,18 @@ from transformers import PreTrainedModel
 from probing.cell_plan import Cell, choose_layers
 from probing.encoders.bert import TransformerEncoder
 from probing.encoders.blocks import find_blocks
+from probing.heads import Head, draw_classifier, encode_labels, train_head
 from probing.partition import plan_rounds
 from probing.progress import Narrator
-from probing.randomness import derived_seed, stream
+from probing.randomness import stream
 from probing.records import CellResult, GradientNorm, InputError, LayerStack, Split
 from probing.registry import resolve
 from probing.representations.pooling import choose_positions
-from probing.scalar_mix import ScalarMix
-from probing.scores.graded import spread_scores
 from probing.scores.uncertainty import means_with_intervals
 from probing.settings import RunSettings
 from probing.states import Encoder, HiddenStates
 
-Labels: TypeAlias = Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"]
 QUANTITIES = ("hidden", "parameters")
-_BATCH, _RATE, _MIX_RATE = 64, 1e-3, 1e-2
-"""Of training a head. The mix has a rate of its own: its scalars would hardly move at the classifier's."""
-_START = 0.02
-"""Standard deviation of the classifier's weights at step 0, as BERT's."""
-
-
-class Head(nn.Module):
-    """A linear classifier on the mix of some layers' pooled vectors; of one layer alone, on that layer.
-
-    Args:
-        layers: which layers are mixed.
-        linear: the classifier, which is copied.
-        norm: whether vectors are normalised before they are mixed.
-    """
-
-    def __init__(self, layers: Sequence[int], linear: nn.Linear, *, norm: bool = False):
-        super().__init__()
-        self.layers = list(layers)
-        self.mix = ScalarMix(len(self.layers), scale=len(self.layers) > 1, norm=norm)
-        self.linear = deepcopy(linear)
-
-    def forward(self, stack: Float[Tensor, "layers sentences hidden"]) -> Float[Tensor, "sentences classes"]:
-        """Logits, from the pooled vectors of its layers."""
-        return self.linear(self.mix(stack))
 
 
 def can_measure(encoder: Encoder, narrator: Narrator) -> bool:
@@ -99,59 +72,28 @@ def measure_gradients(
         rows: where each split's sentences stand in the stack.
     """
     task, chosen = cell.task, plan_rounds(cell.task)[0]
-    heads = build_heads(cell, settings, encoder, layers)
-    measured = {(name, 0): deepcopy(head) for name, head in heads.items()} if settings.gradient_steps else {}
-    train = encode_labels(task.splits["train"].select(chosen["train"]), len(task.classes))
-    for name, head in heads.items():
+    train = task.splits["train"].select(chosen["train"])
+    heads = {}
+    for name, head in build_heads(cell, settings, encoder, layers).items():
+        heads[name, 0] = deepcopy(head)
         order = stream(cell.seed, "gradients", task.name, "order")
         train_head(head, stack, rows["train"][chosen["train"]], train, settings.gradient_steps, order)
-        measured[name, settings.gradient_steps] = head
+        heads[name, settings.gradient_steps] = head
     drawn = stream(0, "gradients", task.name, "sample").permutation(chosen["test"])[: settings.gradients]
     sample = task.splits["test"].select(np.sort(drawn))
-    norms = measure_sentences(encoder, sample, list(measured.values()), settings)
-    return CellResult(gradients=list(tell_norms(norms, list(measured), cell, settings, encoder)))
+    norms = measure_sentences(encoder, sample, list(heads.values()), settings)
+    return CellResult(gradients=list(tell_norms(norms, list(heads), cell, settings, encoder)))
 
 
 def build_heads(cell: Cell, settings: RunSettings, encoder: Encoder, layers: Sequence[int]) -> dict[str, Head]:
     """Both heads as they are before training: one random classifier, the same for both, and the plain average."""
-    generator = torch.Generator().manual_seed(derived_seed("gradients", cell.task.name, cell.seed))
-    linear = nn.Linear(encoder.hidden_size, len(cell.task.classes))
-    nn.init.normal_(linear.weight, std=_START, generator=generator)
-    nn.init.zeros_(linear.bias)
+    classifier = draw_classifier(encoder.hidden_size, len(cell.task.classes), "gradients", cell.task.name, cell.seed)
     mixed = choose_layers(Cell(cell.task, "scalar_mix"), settings, encoder.layer_names, layers)
-    heads = {"last_layer": Head([len(encoder.layer_names) - 1], linear)}
-    heads["scalar_mix"] = Head(mixed, linear, norm=settings.mix_norm)
+    heads = {
+        "last_layer": Head([len(encoder.layer_names) - 1], classifier),
+        "scalar_mix": Head(mixed, classifier, norm=settings.mix_norm),
+    }
     return {name: head.to(encoder.device) for name, head in heads.items()}
-
-
-def train_head(
-    head: Head,
-    stack: LayerStack,
-    rows: Int[np.ndarray, " sentences"],
-    labels: Labels,
-    n_steps: int,
-    rng: np.random.Generator,
-) -> None:
-    """Minimise the cross-entropy in place, by Adam on minibatches of pooled vectors.
-
-    Args:
-        head: to train.
-        stack: pooled vectors.
-        rows: where the training sentences stand among them.
-        labels: of the training sentences.
-        n_steps: minibatches to see, drawn without replacement in every pass.
-        rng: of the order.
-    """
-    rates = [{"params": head.linear.parameters()}, {"params": head.mix.parameters(), "lr": _MIX_RATE}]
-    optimiser = torch.optim.Adam(rates, lr=_RATE)
-    n_passes = -(-n_steps * _BATCH // len(rows))
-    order = np.concatenate([rng.permutation(len(rows)) for _ in range(n_passes)])[: n_steps * _BATCH]
-    for chosen in np.split(order, range(_BATCH, len(order), _BATCH)) if n_steps else ():
-        vectors = torch.from_numpy(stack.select(head.layers, rows[chosen])).to(head.linear.weight.device)
-        targets = torch.from_numpy(labels[chosen]).to(vectors.device)
-        optimiser.zero_grad()
-        F.cross_entropy(head(vectors), targets).backward()
-        optimiser.step()
 
 
 def measure_sentences(
@@ -209,11 +151,6 @@ def name_parameters(model: PreTrainedModel) -> list[list[str]]:
         return [[names[id(parameter)] for parameter in block.parameters()] for block in find_blocks(model)]
     except InputError:
         return []
-
-
-def encode_labels(split: Split, n_classes: int) -> Labels:
-    """Class indices or, in a graded task, class probabilities."""
-    return split.labels if split.targets is None else spread_scores(split.targets, n_classes)
 
 
 def tell_norms(

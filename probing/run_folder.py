@@ -25,20 +25,29 @@ class RunFolder:
     Args:
         path: the folder; made if it is not there.
         settings: what the run's numbers depend on, as JSON values.
+        defaults: what a run is taken to have had where it was begun by a version that did not know a setting yet.
         overwrite: whether to throw away what stands there.
 
     Raises:
         InputError: the folder holds a run with other settings, or something else.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], *, overwrite: bool = False):
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, Any],
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+    ):
         self.path = path
         wanted = json.loads(_json(settings))
         found = self._find_settings(wanted)
         if overwrite and found:
             shutil.rmtree(path)
         elif found:
-            self._compare(found, wanted)
+            known = {name: value for name, value in (defaults or {}).items() if name in wanted}
+            self._compare(json.loads(_json(known)) | found, wanted)
         try:
             write_atomically(path / "settings.json", _json(settings))
         except OSError as error:

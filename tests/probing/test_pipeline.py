@@ -26,7 +26,7 @@ def settings(tmp_path, tiny_folder):
         write_task(tmp_path / "corpus", build_task(name, seed=seed))
     return RunSettings(
         model="bermo", checkpoint=str(tiny_folder), data=str(tmp_path / "corpus"), tasks=NAMES, controls=(),
-        dtype="float32", device="cpu", output=tmp_path / "run", cache_dir=tmp_path / "cache", quiet=True,
+        dtype="float32", device="cpu", output=tmp_path / "run", cache_dir=tmp_path / "cache", quiet=True, gradients=0,
     )  # fmt: skip
 
 
