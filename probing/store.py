@@ -295,7 +295,7 @@ class StoredStack(LayerStack):
         numbers, places = self._numbers[rows], self._places[rows]
         order = np.lexsort((places, numbers))
         borders = np.flatnonzero(np.diff(numbers[order])) + 1
-        for part in np.split(order, borders):
+        for part in np.split(order, borders) if len(order) else ():
             # Mapped for as long as it takes: no pages, and no open files, add up.
             stored = self._shards[numbers[part[0]]].map()
             for row, layer in zip(chosen, layers, strict=True):

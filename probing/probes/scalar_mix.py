@@ -39,8 +39,8 @@ _MIX_RATE = 3.0
 """How far the solver moves w where it would move a weight of the classifier by 1: the mix's own learning rate."""
 _MIXED_SHARE = 4
 """A mixed vector counts as this share (1/4) of its width when blocks are cut."""
-_COVARIANCE_ROWS = 1024
-"""Sentences that the covariances are summed over at a time: their products then stay in the caches."""
+_SUMMED_ROWS = 1024
+"""Sentences whose products are summed up at a time: they then stay in the caches, and take no memory."""
 
 
 class ScalarMixProbe(Reader):
@@ -163,8 +163,11 @@ class MixProblem:
         self.covariance = compute_covariance(vectors)
         even = torch.full((1, len(vectors)), 1 / len(vectors), dtype=vectors.dtype, device=vectors.device)
         _, deviation = self.moments(even)
-        mixed = mix_layers(vectors, even[0]) / deviation
-        eigenvalues, self.basis = eigenbasis(mixed.T @ mixed / len(labels))
+        gram = vectors.new_zeros(vectors.shape[2], vectors.shape[2])
+        for block in vectors.split(_SUMMED_ROWS, dim=1):
+            mixed = mix_layers(block, even[0]) / deviation
+            gram.addmm_(mixed.T, mixed)
+        eigenvalues, self.basis = eigenbasis(gram / len(labels))
         self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
 
     def moments(
@@ -269,7 +272,7 @@ def normalise(X: Float[np.ndarray, "layers sentences hidden"]) -> Float[np.ndarr
 def compute_covariance(vectors: Float[Tensor, "layers sentences hidden"]) -> Float[Tensor, "layers layers hidden"]:
     """Covariance between every two layers of centred vectors, for each hidden unit."""
     sums = vectors.new_zeros(len(vectors), len(vectors), vectors.shape[2])
-    for block in vectors.split(_COVARIANCE_ROWS, dim=1):
+    for block in vectors.split(_SUMMED_ROWS, dim=1):
         for number, layer in enumerate(block):
             sums[number] += (block * layer).sum(dim=1)
     return sums / vectors.shape[1]

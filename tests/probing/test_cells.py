@@ -4,8 +4,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from probing.cell_plan import Cell, plan_cells
-from probing.cells import compute_cell
+from probing import cells
+from probing.cell_plan import Cell, make_probe, plan_cells
+from probing.cells import compute_cell, group_layers
 from probing.records import SPLITS, LayerStack
 from probing.settings import RunSettings
 from tests.helpers import build_task
@@ -139,3 +140,24 @@ def test_no_two_cells_of_a_run_have_one_name():
     tasks = [TASK, build_task("obj_number")]
     cells = plan_cells(RunSettings(seeds=(0, 1), controls=()), tasks, NamedLayers())
     assert len({cell.name for cell in cells}) == len(cells)
+
+
+@pytest.mark.parametrize("probe", ["linear", "mlp", "knn"])
+def test_layers_fitted_by_groups_score_as_those_fitted_together(probe, monkeypatch):
+    together = compute("layer", 1, probe=probe)
+    # Two of the three layers at a time.
+    monkeypatch.setattr(cells, "_GROUP_BYTES", 2 * 4 * 4 * len(TASK.splits["train"]))
+    groups = []
+    monkeypatch.setattr(cells, "make_probe", lambda *args: groups.append(args) or make_probe(*args))
+    apart = compute("layer", 1, probe=probe)
+    assert len(groups) == 2
+    for one, other in zip(together.scores, apart.scores, strict=True):
+        assert (one.layer, one.metric, one.hyperparameters) == (other.layer, other.metric, other.hyperparameters)
+        assert (one.converged, one.value) == (other.converged, pytest.approx(other.value, abs=1e-5))  # float32
+
+
+def test_the_majority_baseline_reads_a_single_layer_and_the_mix_all_at_once():
+    stack, _ = make_stack()
+    assert group_layers(Cell(TASK, "none"), [0, 1, 2], stack, 60) == [[0]]
+    assert group_layers(Cell(TASK, "scalar_mix"), [0, 1, 2], stack, 10**9) == [[0, 1, 2]]
+    assert group_layers(Cell(TASK, "layer"), [0, 1, 2], stack, 10**9) == [[0], [1], [2]]

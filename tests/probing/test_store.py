@@ -1,11 +1,15 @@
 import json
 import multiprocessing
 import os
+import time
+from hashlib import sha256
 from threading import Thread
 
 import numpy as np
 import pytest
 
+from probing import store
+from probing.records import LayerStack
 from probing.store import StackCache, digest_json, text_key, write_atomically
 
 WAY = {"encoder": "abc", "dtype": "float32", "max_length": 16, "pooling": "mean", "special_tokens": True}
@@ -217,3 +221,123 @@ def test_processes_on_one_cache_do_no_harm(tmp_path):
         process.join()
     assert [process.exitcode for process in processes] == [0, 0]
     assert len(shards(tmp_path)) == 10
+
+
+def test_any_layers_and_rows_are_what_indexing_the_whole_gives(tmp_path):
+    fill(tmp_path, KEYS[:4], seed=1)
+    fill(tmp_path, KEYS[4:], seed=2)
+    stack = StackCache(tmp_path).space(**WAY).stack([*KEYS[3:], *KEYS[:3]], ("embeddings", "1"), "mean")
+    whole = LayerStack(stack.values, stack.layer_names, stack.pooling)
+    for layers, rows in (([1], [5, 0, 0, 3]), ([1, 0], [2]), (range(2), [])):
+        chosen = np.array(rows, dtype=int)
+        assert np.array_equal(stack.select(layers, chosen), whole.select(layers, chosen))
+    assert stack.hidden_size == whole.hidden_size == 3
+
+
+def test_a_large_selection_is_mapped_holds_the_same_and_leaves_no_file(tmp_path, monkeypatch):
+    values, _ = fill(tmp_path)
+    stack = StackCache(tmp_path).space(**WAY).stack(KEYS, ("embeddings", "1"), "mean")
+    assert not isinstance(stack.values.base, np.memmap)
+    monkeypatch.setattr(store, "IN_MEMORY_BYTES", values.nbytes - 1)
+    files = sorted(tmp_path.rglob("*"))
+    mapped = stack.values
+    assert isinstance(mapped.base, np.memmap)
+    assert np.array_equal(mapped, values)
+    mapped += 1
+    assert np.array_equal(stack.values, values)
+    assert sorted(tmp_path.rglob("*")) == files
+
+
+def test_a_disk_without_room_for_a_large_selection_is_a_memory_error(tmp_path, monkeypatch):
+    fill(tmp_path)
+    monkeypatch.setattr(store, "IN_MEMORY_BYTES", 0)
+
+    def refuse(*args):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    stack = StackCache(tmp_path).space(**WAY).stack(KEYS, ("embeddings", "1"), "mean")
+    with pytest.raises(MemoryError, match=r"no room for .* \(No space left on device\)"):
+        stack.select([0], np.arange(2))
+
+
+def age(folder, *keys, days=1):
+    """Make the file that holds some sentences look as if it had been used last some days ago."""
+    path = folder / "stacks" / digest_json(WAY) / f"{sha256(b''.join(keys)).hexdigest()[:16]}.safetensors"
+    os.utime(path, (time.time() - 86400 * days,) * 2)
+    return path
+
+
+def fill_three(folder):
+    """Three files of two sentences; the second was used longest ago, then the third."""
+    for start in (0, 2, 4):
+        fill(folder, KEYS[start : start + 2], seed=start)
+    return [age(folder, *KEYS[start : start + 2], days=days) for start, days in ((0, 1), (2, 3), (4, 2))]
+
+
+def test_what_was_used_longest_ago_goes_first_and_no_more_than_the_limit_asks(tmp_path):
+    new, _, old = fill_three(tmp_path)
+    size = new.stat().st_size
+    assert StackCache(tmp_path, 3 * size).trim() == StackCache(tmp_path).trim() == 0
+    assert len(shards(tmp_path)) == 3
+    assert StackCache(tmp_path, 2 * size).trim() == 0
+    assert set(shards(tmp_path)) == {new, old}
+    StackCache(tmp_path, 1).trim()
+    assert shards(tmp_path) == []
+
+
+def test_looking_a_sentence_up_counts_as_use(tmp_path):
+    new, oldest, _ = fill_three(tmp_path)
+    StackCache(tmp_path).space(**WAY).find([KEYS[3]])
+    StackCache(tmp_path, 2 * new.stat().st_size).trim()
+    assert set(shards(tmp_path)) == {new, oldest}
+
+
+def test_what_a_run_uses_itself_is_spared_and_the_excess_is_told(tmp_path):
+    _, oldest, _ = fill_three(tmp_path)
+    size = oldest.stat().st_size
+    cache = StackCache(tmp_path, 1)
+    space = cache.space(**WAY)
+    space.find([KEYS[2]])
+    assert cache.trim(space) == size - 1
+    assert shards(tmp_path) == [oldest]
+    del space
+    assert cache.trim() == 0
+    assert shards(tmp_path) == []
+
+
+def hold_open(folder, opened, done):
+    space = StackCache(folder).space(**WAY)
+    opened.set()
+    done.wait(30)
+    del space
+
+
+def test_what_another_program_has_open_is_spared_until_it_ends(tmp_path):
+    fill_three(tmp_path)
+    context = multiprocessing.get_context("fork")
+    opened, done = context.Event(), context.Event()
+    other = context.Process(target=hold_open, args=(tmp_path, opened, done))
+    other.start()
+    assert opened.wait(30)
+    cache = StackCache(tmp_path, 1)
+    assert cache.trim() > 0
+    assert cache.trim(cache.space(**WAY)) > 0
+    assert len(shards(tmp_path)) == 3
+    done.set()
+    other.join()
+    assert cache.trim() == 0
+    assert shards(tmp_path) == []
+
+
+def test_only_the_files_that_are_asked_for_are_read_through(tmp_path):
+    fill(tmp_path, KEYS[:3])
+    fill(tmp_path, KEYS[3:])
+    path = age(tmp_path, *KEYS[3:])
+    content = path.read_bytes()
+    path.write_bytes(content.replace(content[-100:-60], bytes(40)))
+    space = StackCache(tmp_path).space(**WAY)
+    assert space.find(KEYS[:3]) == set(KEYS[:3])
+    assert space.damaged == []
+    assert space.find(KEYS) == set(KEYS[:3])
+    assert space.damaged == [path]

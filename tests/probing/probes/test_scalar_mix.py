@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from probing.probes import scalar_mix
 from probing.probes.linear import LinearProbe, LogisticProblem
 from probing.probes.scalar_mix import (
     MixProblem,
@@ -236,3 +237,25 @@ def test_input_is_not_changed_and_refitting_gives_the_same_to_the_bit():
     assert np.array_equal(stack, before)
     assert np.array_equal(one.coef_, other.coef_)
     assert np.array_equal(one.weights_, other.weights_)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_vectors_that_may_be_overwritten_give_the_same_mix(norm):
+    stack, labels = draw_stack()
+    kept = stack.copy()
+    options = {"strengths": (0.03, 0.01), "norm": norm}
+    copied = ScalarMixProbe(**options).fit(stack, labels, kept, labels)
+    assert np.array_equal(stack, kept)
+    in_place = ScalarMixProbe(copy_X=False, **options).fit(stack, labels, kept, labels)
+    assert not np.array_equal(stack, kept)
+    for fact in ("weights_", "coef_", "intercept_", "contribution_", "dev_scores_"):
+        assert np.array_equal(getattr(in_place, fact), getattr(copied, fact))
+
+
+def test_sums_over_many_blocks_of_sentences_are_those_of_numpy(monkeypatch):
+    stack, _ = draw_stack(n=50)
+    centred = stack - stack.mean(axis=1, keepdims=True)
+    monkeypatch.setattr(scalar_mix, "_SUMMED_ROWS", 7)
+    found = compute_covariance(torch.from_numpy(centred))
+    expected = np.einsum("lnh,knh->lkh", centred.astype(float), centred.astype(float)) / 50
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)  # float32 sums of 50 products near 1

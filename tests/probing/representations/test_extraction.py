@@ -158,6 +158,22 @@ def test_small_shards_hold_the_same_as_large_ones(encoder, cache, tmp_path, monk
     np.testing.assert_allclose(small.stack.values, large.stack.values, **CLOSE)
 
 
+def test_texts_tokenised_in_parts_give_the_same_tokens(encoder, monkeypatch):
+    whole = extraction.tokenise(encoder, TEXTS)
+    monkeypatch.setattr(extraction, "_TOKENISED", 7)
+    for texts in (TEXTS, []):
+        parts = extraction.tokenise(encoder, texts)
+        assert [ids.tolist() for ids in parts.ids] == [ids.tolist() for ids in whole.ids[: len(texts)]]
+        assert len(parts.types) == len(parts.special) == len(parts.truncated) == len(texts)
+
+
+def test_a_cache_that_must_be_larger_than_its_limit_says_by_how_much(encoder, tmp_path):
+    found = extract_stack(encoder, TEXTS, MEAN, StackCache(tmp_path, 1))
+    (path,) = tmp_path.rglob("*.safetensors")
+    assert found.excess_bytes == path.stat().st_size - 1
+    assert extract_stack(encoder, TEXTS, MEAN, StackCache(tmp_path, 10**9)).excess_bytes == 0
+
+
 def test_a_run_that_is_killed_keeps_the_shards_that_were_done(encoder, cache, monkeypatch):
     monkeypatch.setattr(extraction, "_SHARD_BYTES", 10 * 4 * (N_LAYERS + 1) * HIDDEN)
     done = []
