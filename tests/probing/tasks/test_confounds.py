@@ -1,9 +1,11 @@
 """Confounds of the controlled corpus: each shows while it is on and not while it is off, and moves nothing else."""
 
+import json
 from collections import Counter
 from functools import cache
 from hashlib import sha256
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from probing.tasks.controlled import load, make_examples, make_rows
 from probing.tasks.doctor import check_rows
 from probing.tasks.senteval import SENTEVAL_TASKS, format_rows
 
+REPOSITORY = Path(__file__).parents[3]
 SIZES = {"train": 600, "dev": 8, "test": 400}
 FEW = {"train": 80, "dev": 24, "test": 24}
 MARGIN = 5 * 0.5 / SIZES["test"] ** 0.5  # five standard errors of a share around one half
@@ -49,6 +52,15 @@ def digests(*confounds):
 
 def test_with_every_switch_off_the_corpus_is_what_it_was():
     assert digests() == DEFAULT
+
+
+@pytest.mark.slow
+def test_the_whole_corpus_is_the_one_that_the_manifest_describes():
+    manifest = json.loads((REPOSITORY / "data" / "manifest.json").read_text(encoding="utf-8"))
+    corpus = next(corpus for corpus in manifest["corpora"] if corpus["name"] == "controlled")
+    texts = {f"{name}.txt": format_rows(rows).encode() for name, rows in make_rows().items()}
+    described = {file["path"]: (file["bytes"], file["sha256"]) for file in corpus["files"]}
+    assert described == {path: (len(text), sha256(text).hexdigest()) for path, text in texts.items()}
 
 
 @pytest.mark.parametrize("confound", CONFOUNDS)
