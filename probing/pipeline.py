@@ -11,7 +11,6 @@ import torch
 from probing.cell_plan import plan_cells, plan_control, plan_measure
 from probing.cell_runner import CellRunner, Encoded, digest_task
 from probing.controls import CONTROLS
-from probing.gradient_flow import can_measure
 from probing.progress import Narrator
 from probing.provenance import describe_environment
 from probing.records import SPLITS, CellResult, Failure, InputError, Task
@@ -64,7 +63,7 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     runner.run("probing", plan_cells(settings, tasks, encoder), encoded)
     for name in settings.measures:
         runner.run(name, plan_measure(name, settings, tasks, encoder), encoded)
-    if settings.gradients and can_measure(encoder, narrator):
+    if settings.gradients and resolve("conditions", "gradients")(encoder, narrator):
         runner.run("gradients", plan_measure("gradients", settings, tasks, encoder), encoded)
     run_controls(settings, tasks, encoded, runner, narrator)
     # What this run needed is spared no longer.

@@ -53,6 +53,10 @@ TABLES: dict[str, dict[str, str]] = {
         "weight_intervals": "probing.measures:measure_weight_intervals",
         "gradients": "probing.gradient_flow:measure_gradients",
     },
+    # What an encoder must allow for a measure. Here too, so that the first tasks are read before transformers is.
+    "conditions": {
+        "gradients": "probing.gradient_flow:can_measure",
+    },
     "protocols": {
         "linear_only": "probing.probes.senteval:LINEAR_ONLY",
     },

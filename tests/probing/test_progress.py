@@ -1,5 +1,7 @@
 import io
 import re
+import subprocess
+import sys
 import time
 
 import pytest
@@ -69,3 +71,10 @@ def test_the_rate_of_a_stage_is_its_sentences_by_its_seconds():
     seconds = narrator.stages["encoding"]["seconds"]
     assert narrator.rate("encoding", 10) == {"sentences": 10, "sentences_per_s": 10 / seconds}
     assert narrator.rate("encoding", 0) == {}
+
+
+@pytest.mark.parametrize(("module", "loaded"), [("probing.pipeline", False), ("probing.encoders.bert", True)])
+def test_a_run_reads_its_tasks_before_it_loads_transformers(module, loaded):
+    code = f"import sys, {module}; print('transformers' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == str(loaded)
