@@ -2,10 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 DATA ?= controlled
+CLASSIFICATION ?= data/corpora/classification
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup probe test test-slow test-browser check bench notebooks lab results clean
+.PHONY: help setup probe bermo test test-slow test-browser check bench notebooks lab results clean
 
 help:  ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +48,11 @@ lab: setup  ## JupyterLab with the notebooks
 results: setup  ## the README's table and figure, on DATA (default: the controlled corpus)
 	$(BIN)/python probing/run_senteval.py --model bermo --data $(DATA) --output data/results/readme
 	cp data/results/readme/figures/scores_by_layer.png data/figures/
+
+bermo: setup  ## BERMo's claims about training, tried on the tasks of CLASSIFICATION: about an hour and a half
+	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION) --models bert --threads 1 --no-show & \
+	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION) --models bermo --threads 1 --no-show && wait
+	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION)
 
 clean:  ## remove the virtual environment and all caches
 	rm -rf $(VENV) data/cache .pytest_cache .ruff_cache .import_linter_cache

@@ -91,6 +91,7 @@ TABLES: dict[str, dict[str, str]] = {
     "views": {
         "run": "analysis.screen:show_run",
         "report": "analysis.report.build:save_report",
+        "replication": "analysis.replication:show_replication",
         "training": "analysis.training_screen:show_training",
     },
 }

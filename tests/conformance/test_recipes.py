@@ -1,0 +1,188 @@
+"""What every recipe of `probing/train_encoder.py` obeys: it learns, resumes exactly, and freezes what it is told to."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from probing.encoders.blocks import find_blocks
+from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
+from probing.progress import Narrator
+from probing.records import InputError, TrainedModel, TrainingRow, column_names
+from probing.registry import names, resolve
+from probing.training import loop
+from probing.training.story import train
+from tests.helpers import build_task, write_task
+
+MODELS = ("bert", "bermo")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_task(folder, build_task("past_present", n=(96, 40, 40)))
+    return folder
+
+
+@pytest.fixture(params=[(recipe, model) for recipe in names("recipes") for model in MODELS], ids="-".join)
+def make_settings(request, data, tiny_folder, tmp_path):
+    """Function: settings of a short training of one recipe and model, changed as asked."""
+    recipe, model = request.param
+
+    def make(folder="run", **changes):
+        usual = {"task": "past_present", "data": str(data), "checkpoint": str(tiny_folder), "model": model}
+        usual |= {"max_steps": 12, "batch_size": 16, "learning_rate": 1e-2, "log_every": 2, "evaluate_every": 4}
+        usual |= {"output": tmp_path / folder, "device": "cpu", "quiet": True, "dropout": 0.1}
+        return resolve("recipe_settings", recipe)(**(usual | changes))
+
+    return make
+
+
+def run(settings):
+    return train(settings, Narrator(quiet=True)).folder
+
+
+def read_tables(folder):
+    return [pd.read_parquet(folder / f"{name}.parquet") for name in ("training_log", "trained_models")]
+
+
+def find_model(folder):
+    return next(path for path in (folder / "models").iterdir())
+
+
+def test_the_tables_have_the_columns_of_their_records(make_settings):
+    log, models = read_tables(run(make_settings()))
+    assert list(log) == column_names(TrainingRow)
+    assert list(models) == column_names(TrainedModel)
+    assert set(models["split"]) == {"dev", "test"}
+    quantities = {"loss", "dev_loss", "dev_score", "gradient_norm", "learning_rate"}
+    assert quantities <= set(log["quantity"])
+    assert ({"weight", "gamma"} <= set(log["quantity"])) == (make_settings().model == "bermo")
+
+
+def test_mix_weights_in_the_log_sum_to_1(make_settings):
+    log, _ = read_tables(run(make_settings()))
+    sums = log[log["quantity"] == "weight"].groupby("step")["value"].sum()
+    np.testing.assert_allclose(sums, 1, rtol=1e-6)
+
+
+def test_the_loss_falls(make_settings):
+    changes = {"sparsity": (0.0,), "method": ("magnitude",)} if make_settings().recipe == "prune" else {}
+    log, models = read_tables(run(make_settings(max_steps=120, dropout=0.0, evaluate_every=60, **changes)))
+    losses = log.loc[log["quantity"] == "loss", "value"].to_numpy()
+    assert losses[-3:].mean() < 0.5 * losses[:3].mean()
+    assert not models["diverged"].any()
+
+
+def test_a_killed_run_goes_on_to_the_same_numbers(make_settings, monkeypatch):
+    whole = read_tables(run(make_settings("whole")))
+
+    class KilledError(Exception):
+        pass
+
+    usual = loop.save_state
+
+    def save_and_die(*args):
+        usual(*args)
+        raise KilledError
+
+    monkeypatch.setattr(loop, "save_state", save_and_die)
+    with pytest.raises(KilledError):
+        run(make_settings("killed", checkpoint_every=5))
+    monkeypatch.undo()
+    resumed = read_tables(run(make_settings("killed", checkpoint_every=5)))
+    for one, other in zip(whole, resumed, strict=True):
+        changing = ["seconds", "tokens_per_s", "peak_rss_bytes"]
+        pd.testing.assert_frame_equal(
+            one.drop(columns=changing, errors="ignore"), other.drop(columns=changing, errors="ignore"), check_exact=True
+        )
+
+
+def test_a_finished_model_is_not_trained_again(make_settings, monkeypatch):
+    first = read_tables(run(make_settings()))
+    monkeypatch.setattr("probing.training.trainer.train_model", lambda *_: pytest.fail("trained again"))
+    again = read_tables(run(make_settings()))
+    pd.testing.assert_frame_equal(first[1], again[1], check_exact=True)
+
+
+def test_other_settings_in_the_same_folder_are_refused(make_settings):
+    run(make_settings(max_steps=2))
+    with pytest.raises(InputError, match="other settings"):
+        run(make_settings(max_steps=3))
+
+
+def test_frozen_layers_keep_every_bit_and_the_others_move(make_settings, tiny_folder):
+    folder = run(make_settings(freeze_up_to=1))
+    trained = AutoModelForSequenceClassification.from_pretrained(find_model(folder))
+    start = AutoModelForSequenceClassification.from_pretrained(tiny_folder)
+    same = [
+        [torch.equal(new, old) for new, old in zip(one.parameters(), other.parameters(), strict=True)]
+        for one, other in zip(find_blocks(trained), find_blocks(start), strict=True)
+    ]
+    assert all(same[0])
+    assert all(same[1])
+    assert not any(same[2])
+
+
+def test_the_kept_model_loads_as_any_other_and_scores_as_the_table_says(make_settings, data):
+    folder = run(make_settings())
+    model = AutoModelForSequenceClassification.from_pretrained(find_model(folder)).eval()
+    _, models = read_tables(folder)
+    lines = [line.split("\t") for line in (data / "past_present.txt").read_text().splitlines()]
+    rows = [(label, text) for mark, label, text in lines if mark == "te"]
+    tokenizer = load_tokenizer(find_checkpoint(str(find_model(folder))))
+    with torch.inference_mode():
+        answers = [model(**tokenizer(text, return_tensors="pt")).logits.argmax().item() for _, text in rows]
+    share = np.mean([model.config.id2label[answer] == label for answer, (label, _) in zip(answers, rows, strict=True)])
+    assert models.set_index("split").loc["test", "value"] == pytest.approx(share)
+
+
+def test_seeds_differ_and_a_seed_repeats_itself(make_settings):
+    _, both = read_tables(run(make_settings("both", seeds=(0, 1), keep_models=False)))
+    log, _ = read_tables(run(make_settings("one", seeds=(1,), keep_models=False)))
+    pair, _ = read_tables(run(make_settings("again", seeds=(0, 1), keep_models=False)))
+    losses = pair[pair["quantity"] == "loss"]
+    assert set(both["seed"]) == {0, 1}
+    first, second = (losses.loc[losses["seed"] == seed, "value"].to_numpy() for seed in (0, 1))
+    assert not np.array_equal(first, second)
+    np.testing.assert_array_equal(second, log.loc[log["quantity"] == "loss", "value"])
+
+
+def test_parts_of_a_batch_add_up_to_the_batch(make_settings):
+    steps = {"max_steps": 3, "dropout": 0.0, "log_every": 1, "learning_rate": 1e-3}
+    whole, _ = read_tables(run(make_settings("whole", **steps)))
+    parts, _ = read_tables(run(make_settings("parts", accumulation_steps=4, **steps)))
+    for quantity in ("loss", "gradient_norm"):
+        one, other = (log.loc[log["quantity"] == quantity, "value"] for log in (whole, parts))
+        np.testing.assert_allclose(one, other, rtol=2e-4)  # float32 sums in another order, through three steps
+
+
+def test_settings_are_kept_and_are_enough_to_run_it_again(make_settings):
+    settings = make_settings()
+    kept = json.loads((run(settings) / "settings.json").read_text())
+    usual = {field.name for field in dataclasses.fields(settings)}
+    assert set(kept) <= usual
+    assert kept["learning_rate"] == settings.learning_rate
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": (0, 0)}, "--seeds 0 0: expected"),
+        ({"epochs": 0.0}, "--epochs 0.0: expected more than 0"),
+        ({"dropout": 1.0}, "--dropout 1.0: expected"),
+        ({"freeze_up_to": 7}, "the encoder has blocks 1 to 2"),
+        ({"task": "MNLI"}, "MNLI"),
+        ({"checkpoint": "no/such/folder"}, "no such folder"),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_line_before_anything_is_written(make_settings, changes, message):
+    settings = make_settings(**changes)
+    with pytest.raises(InputError, match=message) as error:
+        run(settings)
+    assert "\n" not in str(error.value)
+    assert not settings.output.exists()
