@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probing.records import CellResult, InputError, LayerWeight, Predictions, Score, column_names
+from probing.records import CellResult, GradientNorm, InputError, LayerWeight, Predictions, Score, column_names
 from probing.run_folder import RunFolder
 
 SETTINGS = {"model": "bermo", "layers": (), "limit": 0, "tasks": ("all",)}
@@ -176,3 +176,27 @@ def test_predictions_are_one_row_per_sentence_and_reading(tmp_path):
     assert one["label"].tolist() == [0, 1, 1]
     assert one["predicted"].tolist() == [0, 0, 1]
     assert one["log_probability"].tolist() == np.array([-0.1, -2.5, -1 / 3], dtype=np.float32).tolist()
+
+
+def test_a_run_begun_before_a_setting_existed_goes_on_with_its_default_alone(tmp_path):
+    RunFolder(tmp_path / "run", SETTINGS).keep_cell("a.layer.none.0", "key", make_result())
+    found = RunFolder(tmp_path / "run", SETTINGS | {"gradients": 32}, defaults={"gradients": 32, "limit": 9})
+    assert found.find_cell("a.layer.none.0", "key") is not None
+    assert json.loads((tmp_path / "run" / "settings.json").read_text())["gradients"] == 32
+    RunFolder(tmp_path / "other", SETTINGS)
+    message = refused(tmp_path / "other", SETTINGS | {"gradients": 8}, defaults={"gradients": 32})
+    assert "gradients 32 -> 8" in message
+
+
+def test_gradient_norms_are_kept_and_written_where_there_are_any(tmp_path):
+    norm = GradientNorm("bermo", "tiny", "past_present", "last_layer", 0, 1, "1", "hidden", 1 / 3, 0.1, 0.5, 32)
+    folder = RunFolder(tmp_path / "run", SETTINGS)
+    folder.keep_cell("a", "key", CellResult(gradients=[norm]))
+    found = folder.find_cell("a", "key")
+    assert found is not None
+    assert list(found.gradients) == [norm]
+    folder.write_tables([make_result()])
+    path = tmp_path / "run" / "gradient_norms.parquet"
+    assert not path.exists()
+    folder.write_tables([make_result(), found])
+    assert pd.read_parquet(path).to_dict("records") == [vars(norm)]
