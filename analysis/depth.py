@@ -14,10 +14,18 @@ from analysis.significance import holm, mcnemar, percentile_interval, resample_r
 from analysis.summary import centre_of_gravity, choose_layers
 
 COLUMNS = ["task", "title", "group", "best_layer", "best_name", "indistinct"]
-COLUMNS += ["gravity_weight", "gravity_contribution", "gravity_compression", "gravity_compression_low"]
-COLUMNS += ["gravity_compression_high", "expected_layer", "expected_layer_low", "expected_layer_high"]
-COLUMNS += ["entropy_bits", "kl_uniform_bits", "rank_weight_contribution", "rank_weight_score"]
-COLUMNS += ["rank_contribution_score", "disagreement"]
+RANGES = ("gravity_weight", "gravity_contribution", "gravity_compression", "expected_layer", "entropy_bits")
+"""The summaries that may have an interval."""
+COLUMNS += [f"{name}{bound}" for name in (*RANGES, "kl_uniform_bits") for bound in ("", "_low", "_high")]
+COLUMNS += ["rank_weight_contribution", "rank_weight_score", "rank_contribution_score", "disagreement"]
+
+_MEASURED = {
+    "gravity_compression": "compression_gravity",
+    "gravity_weight": "weight_gravity",
+    "gravity_contribution": "contribution_gravity",
+    "entropy_bits": "weight_entropy_bits",
+}
+"""Summary -> the metric of the score that holds its interval."""
 
 
 def summarise_depth(run: Run, seed: int = 0) -> pd.DataFrame:
@@ -29,6 +37,8 @@ def summarise_depth(run: Run, seed: int = 0) -> pd.DataFrame:
       `gravity_compression` is sum_l l c_l / sum_l c_l of the compressions (arXiv 2109.05958, eq. 3).
     * `expected_layer` is that of the cumulative mixes (`expect_layer`).
     * `entropy_bits` and `kl_uniform_bits` say how peaked the weights are: log2 L bits and 0 where they are even.
+    * Each of `RANGES` has bounds of a 95 % interval, `_low` and `_high`: over training sentences where the run measured
+      `weight_intervals` or `code_length`, over test sentences for `expected_layer`.
     * `rank_*` are Spearman's correlations over the mixed layers of weights, contributions and single-layer scores.
     * `disagreement` says in words where they do not point to the same depth (`explain_disagreement`).
 
@@ -46,7 +56,8 @@ def summarise_depth(run: Run, seed: int = 0) -> pd.DataFrame:
         if first["metric"] == ACCURACY:
             row["indistinct"] = find_indistinct(compare_layers(run.predictions, name, best[name]), best[name])
             row |= _expected(run.predictions, name, seed)
-        row |= _gravity(run.scores, name) | _weigh(weights[weights["task"] == name], scores)
+        row |= _measure(run.scores, name) | _weigh(weights[weights["task"] == name], scores)
+        row |= _diverge(row)
         rows.append(row | {"disagreement": explain_disagreement(row, names)})
     return pd.DataFrame(rows, columns=COLUMNS)
 
@@ -140,12 +151,29 @@ def _expected(predictions: pd.DataFrame, task: str, seed: int) -> dict[str, floa
     return {"expected_layer": value, "expected_layer_low": low, "expected_layer_high": high}
 
 
-def _gravity(scores: pd.DataFrame, task: str) -> dict[str, float]:
-    rows = scores[(scores["task"] == task) & (scores["metric"] == "compression_gravity")]
-    if rows.empty:
+def _measure(scores: pd.DataFrame, task: str) -> dict[str, float]:
+    own = scores[(scores["task"] == task) & (scores["control"] == "none")].drop_duplicates("metric")
+    bounds = {"": "value", "_low": "ci_low", "_high": "ci_high"}
+    found = {row["metric"]: row for row in own.to_dict("records")}
+    return {
+        name + bound: found[metric][column]
+        for name, metric in _MEASURED.items()
+        if metric in found
+        for bound, column in bounds.items()
+    }
+
+
+def _diverge(row: Mapping[str, Any]) -> dict[str, float]:
+    """KL divergence of the weights from even ones: log2 of their number, less the entropy."""
+    if "mixed" not in row:
         return {}
-    row, name = rows.iloc[0], "gravity_compression"
-    return {name: float(row["value"]), f"{name}_low": float(row["ci_low"]), f"{name}_high": float(row["ci_high"])}
+    bounds = {"": "", "_low": "_high", "_high": "_low"}
+    most = float(np.log2(len(row["mixed"])))
+    return {
+        f"kl_uniform_bits{bound}": most - row[f"entropy_bits{other}"]
+        for bound, other in bounds.items()
+        if f"entropy_bits{other}" in row
+    }
 
 
 def _weigh(weights: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
@@ -153,12 +181,7 @@ def _weigh(weights: pd.DataFrame, scores: pd.DataFrame) -> dict[str, Any]:
         return {}
     both = weights.merge(scores[["layer", "value"]], on="layer", how="left")
     shares = both["weight"].to_numpy()
-    entropy = entropy_bits(shares)
-    row: dict[str, Any] = {
-        "mixed": both["layer"].tolist(),
-        "entropy_bits": entropy,
-        "kl_uniform_bits": float(np.log2(len(shares)) - entropy),
-    }
+    row: dict[str, Any] = {"mixed": both["layer"].tolist(), "entropy_bits": entropy_bits(shares)}
     for name in ("weight", "contribution"):
         row[f"gravity_{name}"] = float(centre_of_gravity(both, name).iloc[0])
         row[f"top_{name}"] = int(both["layer"].to_numpy()[both[name].to_numpy().argmax()])

@@ -1,4 +1,4 @@
-"""The tables below the main one on a terminal: controls and depth, in at most 100 columns."""
+"""The tables below the main one on a terminal: controls, depth and seeds, in at most 100 columns."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,8 @@ import numpy as np
 import pandas as pd
 from rich import box
 from rich.table import Table
+
+from analysis.seeds import KINDS
 
 _CONTROLS = {
     "bag_of_embeddings": "over\nembeddings",
@@ -21,8 +23,22 @@ _CONTROLS_NOTE = (
 _DEPTH_NOTE = (
     "As good: layers not significantly worse than the best (McNemar, Holm over layers, p < 0.05). CG: centre of "
     "gravity of the mix's weights, of weights times vector lengths, of compressions. Bits: entropy of the weights. "
-    "Expected: layer by cumulative mixes (arXiv 1905.05950)."
+    "Expected: layer by cumulative mixes (arXiv 1905.05950). In brackets: 95 % intervals over training sentences; of "
+    "the expected layer, over test sentences."
 )
+
+
+_SEEDS_NOTE = (
+    "Accuracy x 100 on test, seeds averaged, with 95 % intervals: over test sentences for these seeds, over other "
+    "seeds for these sentences (Student), and over both (bootstrap of seeds and, within, sentences)."
+)
+_DEPTHS = {
+    "gravity_weight": "CG\nweights",
+    "gravity_contribution": "CG contri-\nbutions",
+    "entropy_bits": "Bits",
+    "gravity_compression": "CG compres-\nsions",
+    "expected_layer": "Expected",
+}
 
 
 def draw_controls(summary: pd.DataFrame) -> Table:
@@ -51,14 +67,26 @@ def draw_depth(depth: pd.DataFrame) -> Table:
     Args:
         depth: from `analysis.depth.summarise_depth`.
     """
-    columns = {"gravity_weight": "CG\nweights", "gravity_contribution": "CG contri-\nbutions", "entropy_bits": "Bits"}
-    ranges = {"gravity_compression": "CG compres-\nsions", "expected_layer": "Expected"}
-    shown = [name for name in (*columns, *ranges) if depth[name].notna().any()]
-    heads = [(columns | ranges)[name] for name in shown]
-    table = _start("Depth", _DEPTH_NOTE, ["Task", "Best", "As good", *heads])
+    shown = [name for name in _DEPTHS if depth[name].notna().any()]
+    table = _start("Depth", _DEPTH_NOTE, ["Task", "Best", "As good", *(_DEPTHS[name] for name in shown)])
     for _, row in depth.iterrows():
-        cells = [_range(row, name) if name in ranges else _number(row[name]) for name in shown]
+        cells = [_number(row[name]) if name == "entropy_bits" else _range(row, name) for name in shown]
         table.add_row(str(row["title"]), _short(row["best_name"]), list_layers(row["indistinct"]), *cells)
+    return table
+
+
+def draw_seeds(seeds: pd.DataFrame) -> Table:
+    """Scores of the readings that were fitted from several seeds, with three intervals; no rows without such.
+
+    Args:
+        seeds: from `analysis.seeds.summarise_seeds`.
+    """
+    heads = ["Task", "Reading", "Seeds", "Score", *(f"Over\n{kind}" for kind in KINDS)]
+    table = _start("Several seeds", _SEEDS_NOTE, heads)
+    for _, row in seeds.iterrows():
+        ranges = [rf"\[{100 * row[f'{kind}_low']:.1f}, {100 * row[f'{kind}_high']:.1f}]" for kind in KINDS]
+        reading = _short(row["layer_name"])
+        table.add_row(str(row["title"]), reading, str(row["n_seeds"]), f"{100 * row['value']:.1f}", *ranges)
     return table
 
 
@@ -103,8 +131,8 @@ def _bits(row: pd.Series, name: str) -> str:
 
 
 def _range(row: pd.Series, name: str) -> str:
-    if np.isnan(row[name]):
-        return "-"
+    if np.isnan(row[name]) or np.isnan(row[f"{name}_low"]):
+        return _number(row[name])
     return rf"{row[name]:.2f} \[{row[f'{name}_low']:.1f}, {row[f'{name}_high']:.1f}]"
 
 

@@ -11,10 +11,11 @@ from rich.text import Text
 from analysis.comparisons import compare_all
 from analysis.controlled import summarise_controls
 from analysis.depth import summarise_depth
-from analysis.details import draw_controls, draw_depth, warn_of_disagreement
+from analysis.details import draw_controls, draw_depth, draw_seeds, warn_of_disagreement
 from analysis.figures import save_figures
 from analysis.frames import mean_scores, unit_of
 from analysis.load import Run, load_run
+from analysis.seeds import summarise_seeds
 from analysis.summary import summarise
 from analysis.tables import MARK, main_table
 
@@ -44,10 +45,10 @@ def open_console() -> Console:
 
 
 def show_details(run: Run, console: Console) -> None:
-    """Print what the scores are worth against the controls, and at which depth the tasks lie."""
+    """Print what the scores are worth against the controls, where in the depth they lie, and what the seed moves."""
     depth = summarise_depth(run)
     controls = draw_controls(summarise_controls(run))
-    for table in (controls, draw_depth(depth)):
+    for table in (controls, draw_depth(depth), draw_seeds(summarise_seeds(run.predictions))):
         if table.row_count:
             console.print(table)
     for line in warn_of_disagreement(depth):

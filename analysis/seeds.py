@@ -7,8 +7,10 @@ from scipy.stats import t
 from analysis.frames import title_of
 from analysis.significance import percentile_interval, resample_both
 
+KINDS = ("sentences", "seeds", "both")
+"""What is resampled."""
 COLUMNS = ["task", "title", "representation", "layer", "layer_name", "n_seeds", "value"]
-COLUMNS += [f"{kind}_{bound}" for kind in ("sentences", "seeds", "both") for bound in ("low", "high")]
+COLUMNS += [f"{kind}_{bound}" for kind in KINDS for bound in ("low", "high")]
 
 
 def summarise_seeds(predictions: pd.DataFrame, control: str = "none", seed: int = 0) -> pd.DataFrame:

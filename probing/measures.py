@@ -11,7 +11,7 @@ from probing.cells import NO_LAYER, Reading, encode_labels, fit_rounds, group_la
 from probing.partition import plan_rounds
 from probing.probes.mix_resamples import refit_weights
 from probing.probes.online import fit_layers, fit_mix, predict_onwards
-from probing.probes.scalar_mix import measure_lengths, normalise
+from probing.probes.scalar_mix import normalise
 from probing.randomness import stream
 from probing.records import CellResult, LayerStack, Score
 from probing.scores.codelength import cut_portions, find_gravity, measure_code, mix_codes, smooth
@@ -123,22 +123,22 @@ def measure_weight_intervals(
     layers = choose_layers(cell, settings, encoder.layer_names, layers)
     fit = fit_rounds(cell, settings, encoder.device, layers, stack, rows)
     train, rng = cell.task.splits["train"], stream(0, "interval", cell.task.name, "train", "weights")
-    lengths = measure_lengths(stack.select(layers, rows["train"]))
-    resampled = []
+    once, lengths = (
+        np.mean([getattr(probe, name) for probe in fit.probes], axis=0) for name in ("weights_", "lengths_")
+    )
+    weights = [once[None]]
     for probe, chosen in zip(fit.probes, plan_rounds(cell.task), strict=True):
         own = chosen["train"]
         counts = resample_counts(len(own), rng, -(-_RESAMPLES // len(fit.probes)))
         labels = encode_labels(train.select(own), len(cell.task.classes), probe)
-        vectors = stack.select(layers, rows["train"][own])
-        resampled.append(refit_weights(probe, vectors, labels, counts))
-    once = np.mean([probe.weights_ for probe in fit.probes], axis=0)
-    found = describe_mixes(np.concatenate([once[None], *resampled]), lengths, layers)
+        weights.append(refit_weights(probe, stack.select(layers, rows["train"][own]), labels, counts))
+    found = describe_mixes(np.concatenate(weights), lengths, layers)
     seconds, scores = time.perf_counter() - start, []
+    each, converged = [(layer, encoder.layer_names[layer]) for layer in layers], all(p.converged_ for p in fit.probes)
     for metric, values in found.items():
-        each = [(layer, encoder.layer_names[layer]) for layer in layers]
         places = each if metric.startswith("mix_") else [(NO_LAYER, "scalar mix")]
         for place, row in zip(places, values, strict=True):
-            reading = Reading(*place, {"resamples": len(row) - 1}, all(probe.converged_ for probe in fit.probes))
+            reading = Reading(*place, {"resamples": len(row) - 1}, converged)
             scores.append(_score(cell, reading, settings, encoder, "train", metric, row, len(train), seconds))
     return CellResult(scores)
 

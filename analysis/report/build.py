@@ -13,12 +13,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.comparisons import compare_all
+from analysis.depth import summarise_depth
+from analysis.details import warn_of_disagreement
 from analysis.figures import replace_file
 from analysis.frames import mean_scores, mean_weights, order_tasks, title_of
 from analysis.load import Run, load_runs
 from analysis.pairs import compare_runs
 from analysis.published import ORIGIN, match_published
-from analysis.report import answer, charts, evidence, facts
+from analysis.report import answer, charts, control_tables, depth_tables, evidence, facts, measure_tables
+from analysis.seeds import summarise_seeds
 from analysis.summary import summarise
 from analysis.tables import main_table
 from probing.records import InputError
@@ -54,7 +57,12 @@ class Section:
     main: evidence.Table
     whole: Sequence[Chart]
     """Charts over all tasks."""
-    controls: evidence.Table
+    controls: Sequence[evidence.Table]
+    """The first one stands open, the others are folded."""
+    depth: Sequence[evidence.Table]
+    disagreements: Sequence[str]
+    measures: Sequence[evidence.Table]
+    seeds: evidence.Table
     published: evidence.Table
     warnings: Sequence[str]
     limits: Sequence[str]
@@ -139,16 +147,20 @@ _CURVES = (
 
 
 def _tell_run(run: Run, name: str, number: int, seed: int) -> Section:
-    summary, comparisons, gains = summarise(run), compare_all(run, seed), evidence.mean_gains(run)
-    scores, weights = mean_scores(run.scores), mean_weights(run.weights)
+    summary, comparisons, gains = summarise(run), compare_all(run, seed), control_tables.mean_gains(run)
+    scores, weights, depth = mean_scores(run.scores), mean_weights(run.weights), summarise_depth(run, seed)
     return Section(
         name=name,
         facts=facts.list_facts(run),
         answer=answer.answer(summary, comparisons),
         main=evidence.tell_main(main_table(summary, comparisons)),
-        whole=[_chart_scores(scores, number), *_chart_weights(weights, number)],
+        whole=[_chart_scores(scores, number), *_chart_weights(run, weights, number)],
         by_task=[*_chart_mix(weights, number), *_chart_gains(gains, number), *_chart_gradients(run.gradients, number)],
-        controls=evidence.tell_controls(gains, summary) if len(gains) else _NOTHING,
+        controls=_tell_controls(run, gains, summary),
+        depth=[depth_tables.tell_depth(depth), depth_tables.tell_agreement(depth)],
+        disagreements=list(warn_of_disagreement(depth)),
+        measures=[*measure_tables.tell_information(run), *measure_tables.tell_compounds(run)],
+        seeds=evidence.tell_seeds(summarise_seeds(run.predictions)),
         published=evidence.tell_published(match_published(run, scores)),
         warnings=facts.list_warnings(run),
         limits=facts.list_limits(run, comparisons),
@@ -165,14 +177,24 @@ def _chart_scores(scores: pd.DataFrame, number: int) -> Chart:
     return Chart(f"scores-{number}", caption, charts.chart_scores(scores), [table], wide=True)
 
 
-def _chart_weights(weights: pd.DataFrame, number: int) -> list[Chart]:
+def _tell_controls(run: Run, gains: pd.DataFrame, summary: pd.DataFrame) -> list[evidence.Table]:
+    if gains.empty:
+        return [control_tables.tell_cost(run)]
+    tables = [control_tables.tell_controls(gains, summary), *control_tables.tell_layers(run, gains)]
+    return [*tables, control_tables.tell_cost(run)]
+
+
+def _chart_weights(run: Run, weights: pd.DataFrame, number: int) -> list[Chart]:
     if weights.empty:
         return []
     captions = {
         "weight": "Weight of each layer in the mix (after softmax), in percent.",
         "contribution": "Contribution of each layer to the mix (weight x mean norm), in percent.",
     }
-    tables = {"weight": [], "contribution": [evidence.tell_weights(weights)]}
+    tables = {
+        "weight": [],
+        "contribution": [evidence.tell_weights(weights), *measure_tables.tell_weight_intervals(run)],
+    }
     return [
         Chart(f"{column}-{number}", caption, charts.chart_weights(weights, column), tables[column])
         for column, caption in captions.items()
@@ -214,7 +236,7 @@ def _tell_pairs(runs: Sequence[Run], names: Sequence[str], seed: int) -> list[tu
 
 def _controls_of(runs: Sequence[Run]) -> list[tuple[str, str]]:
     found = dict.fromkeys(control for run in runs for control in run.scores["control"] if control != "none")
-    return [(str(name), evidence.CONTROL_NOTES.get(str(name), "")) for name in found]
+    return [(str(name), control_tables.CONTROL_NOTES.get(str(name), "")) for name in found]
 
 
 def _names(runs: Sequence[Run]) -> list[str]:

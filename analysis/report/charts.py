@@ -10,7 +10,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.frames import layer_names
-from analysis.report.evidence import CONTROL_NOTES
+from analysis.report.control_tables import CONTROL_NOTES
 
 MIX = "scalar mix"
 _CELL_PX = 30
@@ -113,7 +113,7 @@ def chart_gains(gains: pd.DataFrame) -> Spec:
     """The chosen task's scores above each control, by layer, with their intervals.
 
     Args:
-        gains: from `analysis.report.evidence.mean_gains`.
+        gains: from `analysis.report.control_tables.mean_gains`.
     """
     rows = _percent(gains[gains["representation"] == "layer"], ["value", "ci_low", "ci_high"])
     rows["interval"] = _intervals(rows)

@@ -3,21 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from analysis.by_layer import DIFFERENCES
-from analysis.frames import mean_scores, title_of
-from analysis.load import Run
+from analysis.seeds import KINDS
 from analysis.tables import MARK
-
-CONTROL_NOTES = {
-    "bag_of_embeddings": "the encoder's word embeddings alone, in no order: what is above it, context adds",
-    "control_task": "labels drawn once per word (arXiv 1909.03368): what is above it, memorising words cannot give",
-    "untrained": "the same architecture with random weights: what is above it, training adds",
-    "shuffled_labels": "labels permuted: a probe must be at chance here",
-}
-"""What each control takes away."""
 
 MARKED = "*"
 
@@ -46,55 +35,45 @@ def tell_main(table: pd.DataFrame) -> Table:
 
 def tell_scores(scores: pd.DataFrame) -> Table:
     """Score and interval of every layer, a row per layer, the mix first."""
-    text = [_number(value, low, high) for value, low, high in _columns(scores, ["value", "ci_low", "ci_high"])]
-    return _by_layer(scores.assign(text=text), "Score x 100 on test [95 % interval], by layer and task")
+    text = [show_score(value, low, high) for value, low, high in pick_columns(scores, ["value", "ci_low", "ci_high"])]
+    return tabulate_layers(scores.assign(text=text), "Score x 100 on test [95 % interval], by layer and task")
 
 
 def tell_weights(weights: pd.DataFrame) -> Table:
     """Weight and contribution of every layer, in percent."""
-    shares = _columns(weights, ["weight", "contribution"])
+    shares = pick_columns(weights, ["weight", "contribution"])
     text = [f"{100 * weight:.1f} / {100 * contribution:.1f}" for weight, contribution in shares]
-    return _by_layer(weights.assign(text=text), "Weight / contribution in percent, by layer and task")
+    return tabulate_layers(weights.assign(text=text), "Weight / contribution in percent, by layer and task")
 
 
 def tell_gradients(gradients: pd.DataFrame, head: str, quantity: str) -> Table:
     """Gradient norms of one head at the last step measured."""
     rows = gradients[(gradients["head"] == head) & (gradients["quantity"] == quantity)]
     rows = rows[rows["step"] == rows["step"].max()]
-    numbers = _columns(rows, ["value", "ci_low", "ci_high"])
+    numbers = pick_columns(rows, ["value", "ci_low", "ci_high"])
     text = [f"{value:.3g} [{low:.3g}, {high:.3g}]" for value, low, high in numbers]
     caption = f"Gradient norm ({quantity}, head {head}, step {rows['step'].max()}) [95 % interval]"
-    return _by_layer(rows.assign(text=text, title=rows["task"]), f"{caption}, by layer and task")
+    return tabulate_layers(rows.assign(text=text, title=rows["task"]), f"{caption}, by layer and task")
 
 
-def mean_gains(run: Run) -> pd.DataFrame:
-    """The scores above each control, seeds averaged; no rows where no control was run.
+def tell_seeds(seeds: pd.DataFrame) -> Table:
+    """Scores of the readings that were fitted from several seeds; no rows without such.
 
-    Returns:
-        The columns of `analysis.frames.mean_scores`, and `control`.
+    Args:
+        seeds: from `analysis.seeds.summarise_seeds`.
     """
-    found = run.scores[run.scores["metric"].isin(DIFFERENCES)][["control", "metric"]].drop_duplicates()
-    frames = [
-        mean_scores(run.scores, control=control, metric=metric).assign(control=control)
-        for control, metric in _columns(found, ["control", "metric"])
+    rows = [
+        [
+            row["title"],
+            row["layer_name"],
+            str(row["n_seeds"]),
+            f"{100 * row['value']:.1f}",
+            *(f"[{100 * row[f'{kind}_low']:.1f}, {100 * row[f'{kind}_high']:.1f}]" for kind in KINDS),
+        ]
+        for row in seeds.to_dict("records")
     ]
-    if not frames:
-        return pd.DataFrame(columns=["control"])
-    gains = pd.concat(frames, ignore_index=True)
-    return gains.assign(title=gains["task"].map(title_of))
-
-
-def tell_controls(gains: pd.DataFrame, summary: pd.DataFrame) -> Table:
-    """Points of the best layer and of the mix above each control, with their paired intervals."""
-    rows = []
-    for task in summary[summary["level"] == "task"].to_dict("records"):
-        of_task = gains[gains["task"] == task["task"]]
-        for control, own in of_task.groupby("control", sort=False):
-            best = own[(own["representation"] == "layer") & (own["layer"] == task["best_layer"])]
-            mix = own[own["representation"] == "scalar_mix"]
-            rows.append([task["title"], str(control), str(task["best_name"]), _difference(best), _difference(mix)])
-    heads = ["Task", "Control", "Best layer", "Best layer above it", "Mix above it"]
-    return Table("Points above each control, paired by test sentence [95 % interval]", heads, rows)
+    caption = "Accuracy x 100 on test, seeds averaged, with 95 % intervals over sentences, over seeds, and over both"
+    return Table(caption, ["Task", "Reading", "Seeds", "Score", *(f"Over {kind}" for kind in KINDS)], rows)
 
 
 def tell_published(both: pd.DataFrame) -> Table:
@@ -107,7 +86,7 @@ def tell_published(both: pd.DataFrame) -> Table:
         [
             row["title"],
             row["layer_name"],
-            _number(row["value"], row["ci_low"], row["ci_high"]),
+            show_score(row["value"], row["ci_low"], row["ci_high"]),
             f"{100 * row['published']:.1f}",
             f"{100 * row['difference']:+.1f}",
         ]
@@ -132,7 +111,7 @@ def tell_pairs(pairs: pd.DataFrame, first: str, second: str) -> Table:
             f"{100 * row['second']:.1f}",
             f"{100 * row['difference']:+.1f}{MARKED if row['significant'] else ''}",
             f"[{100 * row['ci_low']:+.1f}, {100 * row['ci_high']:+.1f}]",
-            _p(row["p_holm"]),
+            show_p(row["p_holm"]),
         ]
         for row in pairs.to_dict("records")
     ]
@@ -140,10 +119,16 @@ def tell_pairs(pairs: pd.DataFrame, first: str, second: str) -> Table:
     return Table(f"{second} minus {first}, in points. {MARKED}: significant (McNemar, Holm)", heads, rows)
 
 
-def _by_layer(frame: pd.DataFrame, caption: str) -> Table:
+def tabulate_layers(frame: pd.DataFrame, caption: str) -> Table:
+    """A table of layers and tasks, what is no single layer first.
+
+    Args:
+        frame: columns `layer layer_name title text`.
+        caption: of the table.
+    """
     titles = list(dict.fromkeys(frame["title"]))
-    names = dict(_columns(frame.sort_values("layer"), ["layer", "layer_name"]))
-    cells = {(layer, title): text for layer, title, text in _columns(frame, ["layer", "title", "text"])}
+    names = dict(pick_columns(frame.sort_values("layer"), ["layer", "layer_name"]))
+    cells = {(layer, title): text for layer, title, text in pick_columns(frame, ["layer", "title", "text"])}
     order = [layer for layer in sorted(names, reverse=True) if layer >= 0]
     order = [layer for layer in names if layer < 0] + order
     return Table(
@@ -153,20 +138,16 @@ def _by_layer(frame: pd.DataFrame, caption: str) -> Table:
     )
 
 
-def _columns(frame: pd.DataFrame, names: Sequence[str]) -> Iterable[tuple]:
+def pick_columns(frame: pd.DataFrame, names: Sequence[str]) -> Iterable[tuple]:
+    """Row by row, the values of some columns."""
     return frame[list(names)].itertuples(index=False, name=None)
 
 
-def _number(value: float, low: float, high: float) -> str:
+def show_score(value: float, low: float, high: float) -> str:
+    """A score times 100 with its interval."""
     return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
 
 
-def _difference(rows: pd.DataFrame) -> str:
-    if rows.empty or np.isnan(rows["value"].iloc[0]):
-        return "-"
-    value, low, high = (100 * rows[name].iloc[0] for name in ("value", "ci_low", "ci_high"))
-    return f"{value:+.1f} [{low:+.1f}, {high:+.1f}]"
-
-
-def _p(value: float) -> str:
+def show_p(value: float) -> str:
+    """A p value to three digits."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"

@@ -16,7 +16,7 @@ from analysis.depth import (
     find_indistinct,
     summarise_depth,
 )
-from analysis.details import draw_controls, draw_depth, list_layers, warn_of_disagreement
+from analysis.details import draw_controls, draw_depth, draw_seeds, list_layers, warn_of_disagreement
 from analysis.frames import mean_scores
 from analysis.seeds import summarise_seeds
 from analysis.significance import percentile_interval, resample_both, resample_means, resample_rows
@@ -96,6 +96,23 @@ def test_cumulative_mixes_and_compressions_give_their_summaries(run):
     assert depth["gravity_compression"] == 2.5
 
 
+def test_measured_intervals_of_the_weights_stand_beside_their_summaries(run):
+    row = run.scores[(run.scores["task"] == "tree_depth") & (run.scores["split"] == "test")].iloc[[1]]
+    names = {"weight_gravity": 2.5, "contribution_gravity": 3.5, "weight_entropy_bits": 1.5}
+    rows = [row.assign(metric=name, value=at, ci_low=at - 0.5, ci_high=at + 0.25) for name, at in names.items()]
+    # A control's must not be taken for the task's.
+    rows.insert(0, rows[0].assign(control="control_task", ci_low=0.0))
+    both = type(run)(**(vars(run) | {"scores": pd.concat([run.scores, *rows])}))
+    depth, plain = (summarise_depth(one).set_index("task").loc["tree_depth"] for one in (both, run))
+    assert (depth["gravity_weight_low"], depth["gravity_weight_high"]) == (2.0, 2.75)
+    assert (depth["gravity_contribution_low"], depth["gravity_contribution_high"]) == (3.0, 3.75)
+    assert depth["gravity_weight"] == plain["gravity_weight"]
+    assert np.isnan(plain["gravity_weight_low"])
+    # The divergence from even weights is what the entropy lacks.
+    assert depth["kl_uniform_bits_low"] == pytest.approx(np.log2(7) - depth["entropy_bits_high"])
+    assert depth["kl_uniform_bits"] == pytest.approx(np.log2(7) - depth["entropy_bits"])
+
+
 def test_the_rule_of_disagreement():
     names = {0: "embeddings", 1: "1", 2: "2"}
     agreed = {"top_weight": 2, "top_contribution": 2, "best_layer": 1, "indistinct": (1, 2), "mixed": [1, 2]}
@@ -163,4 +180,5 @@ def test_seeds_of_a_run_are_summarised(build_run):
     expected = NormalDist().inv_cdf(0.975) * (single["value"] * (1 - single["value"]) / n) ** 0.5
     # Seeds agree on most sentences, so that three are hardly more than one.
     assert (single["sentences_high"] - single["sentences_low"]) / 2 == pytest.approx(expected, rel=0.3)
+    assert draw_seeds(rows).row_count == 8
     assert summarise_seeds(build_run(tasks=["tree_depth"]).predictions).empty

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from analysis.comparisons import compare_all
+from analysis.depth import summarise_depth
 from analysis.frames import mean_scores
 from analysis.load import load_run
 from analysis.published import match_published, read_published
@@ -116,6 +117,83 @@ def test_controls_are_explained_and_told_with_their_intervals(page, stored):
     rows = stored.scores[(stored.scores["metric"] == "selectivity") & (stored.scores["task"] == "past_present")]
     mix = rows[rows["representation"] == "scalar_mix"].iloc[0]
     assert f"{100 * mix['value']:+.1f} [{100 * mix['ci_low']:+.1f}, {100 * mix['ci_high']:+.1f}]" in shown
+
+
+def cells_of(page, caption):
+    """The table whose caption begins so, as head and rows of texts."""
+    table = next(part for part in page.split("<table>")[1:] if f"<span>{caption}" in part)
+    rows = re.findall("<tr.*?</tr>", table.split("</table>")[0])
+    return [[re.sub("<.*?>", "", cell) for cell in re.findall("<t[hd].*?</t[hd]>", row)] for row in rows]
+
+
+def test_selectivity_stands_there_for_every_task_and_layer(page, stored):
+    rows = stored.scores[(stored.scores["metric"] == "selectivity") & (stored.scores["representation"] == "layer")]
+    table = cells_of(page, "Selectivity: points above control_task")
+    place = table[0].index("Tense")
+    found = {row[0]: row[place] for row in table[1:]}
+    for row in rows[rows["task"] == "past_present"].itertuples():
+        expected = f"{100 * row.value:+.1f} [{100 * row.ci_low:+.1f}, {100 * row.ci_high:+.1f}]"
+        assert found[row.layer_name] == expected
+    assert cells_of(page, "Score x 100 under control_task")
+
+
+def test_the_cost_of_the_controls_is_told_beside_that_of_the_probes(page, stored):
+    stages = stored.manifest["stages"]
+    rows = {row[0]: row[1:] for row in cells_of(page, "Cost of each stage")[1:]}
+    assert set(rows) == set(stages)
+    ratio = stages["control_task"]["seconds"] / stages["probing"]["seconds"]
+    assert rows["control_task"][1] == f"{ratio:.2f}"
+    assert rows["probing"][1] == "1.00"
+
+
+def test_every_summary_of_depth_is_told(page, stored):
+    depth = summarise_depth(stored)
+    rows = {row[0]: row for row in cells_of(page, "Depth by task")[1:]}
+    ranks = {row[0]: row for row in cells_of(page, "Spearman")[1:]}
+    for row in depth.to_dict("records"):
+        assert f"{row['gravity_weight']:.2f}" in rows[row["title"]][3]
+        assert f"{row['kl_uniform_bits']:.2f}" in rows[row["title"]][-1]
+        assert ranks[row["title"]][1] == f"{row['rank_weight_contribution']:.2f}"
+
+
+def test_weights_and_contributions_that_disagree_are_warned_of(page, stored):
+    reversed_order = stored.weights.groupby("task")["contribution"].transform(lambda shares: shares.to_numpy()[::-1])
+    spoilt = replace(stored, weights=stored.weights.assign(contribution=reversed_order))
+    reasons = [reason for reason in summarise_depth(spoilt)["disagreement"] if reason]
+    warned = "".join(Page(build_report([spoilt])).shown)
+    assert reasons
+    assert all(f"disagree on the depth: {reason}" in warned for reason in reasons)
+    assert "disagree on the depth" not in "".join(Page(page).shown)
+
+
+def measured(run, metric, split="train", **changes):
+    """One row of a measure for each layer of a task, as a run writes them."""
+    rows = run.scores.query("task == 'tree_depth' and split == 'test' and representation == 'layer'")
+    facts = {"metric": metric, "split": split, "value": 1.25, "ci_low": 1.125, "ci_high": 1.5} | changes
+    return rows.assign(**facts)
+
+
+def test_measures_have_their_tables_where_the_run_has_them_and_only_there(run):
+    names = {"compression": "Compression", "code_length_bits": "Online code", "conditional_information_bits": "Bits"}
+    extra = [measured(run, name) for name in names]
+    extra += [measured(run, "accuracy", "test", representation="cumulative_mix")]
+    extra += [measured(run, "mix_weight", representation="scalar_mix")]
+    page = build_report([replace(run, scores=pd.concat([run.scores, *extra]))])
+    plain = build_report([run])
+    assert cells_of(page, "Compression")[-1][1:] == ["1.25 [1.12, 1.50]"]
+    assert cells_of(page, "Weight in percent of the mix")[-1][1:] == ["125.0 [112.5, 150.0]"]
+    for caption in (*names.values(), "Score x 100 on test of all layers side by side"):
+        assert f"<span>{caption}" in page
+        assert f"<span>{caption}" not in plain
+
+
+def test_several_seeds_are_told_with_three_intervals(build_run):
+    several = build_run(tasks=["tree_depth", "past_present"], seeds=(0, 1, 2))
+    rows = cells_of(build_report([several]), "Accuracy x 100 on test, seeds averaged")
+    assert rows[0][-3:] == ["Over sentences", "Over seeds", "Over both"]
+    assert len(rows) == 1 + 2 * 8
+    assert all(row[2] == "3" for row in rows[1:])
+    assert "seeds averaged" not in build_report([build_run(tasks=["tree_depth"])])
 
 
 def test_markup_in_names_comes_out_as_text_in_page_and_charts(page, stored):
