@@ -98,6 +98,7 @@ ADVP.end                -> RB.end                           : 1
 ADVP.manner             -> RB.manner                        : 1
 ADVP.freq               -> RB.freq                          : 1
 ADVP.open               -> RB.open                          : 1
+ADVP.order              -> RB.order                         : 1
 ADVP.comment            -> RB.comment                       : 1
 INTJ                    -> UH                               : 1
 VP.tobj                 -> V.trans NP.tobj                  : 6
@@ -153,7 +154,7 @@ S.other                 -> INTJ , NP.subj VP .              : 1
 S.other                 -> CC.first PP.place , NP.subj VP . : 1
 S.other                 -> CC.first SBAR.open , NP.subj VP . : 1
 S.other                 -> PP.place , S.emb CC.pair S.emb . : 1
-S.other                 -> ADVP.freq VP.order .             : 1
+S.other                 -> ADVP.order VP.order .            : 1
 S.other                 -> SBAR.open , VP.order .           : 1
 
 S.tense                 -> NP.subj VP.main .                : 6

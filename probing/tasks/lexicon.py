@@ -137,6 +137,8 @@ MANNER = split_words(
     gladly nervously proudly reluctantly politely"""
 )
 FREQUENCY = ("sometimes", "often", "usually", "occasionally", "soon", "now", "rarely", "always")
+URGINGS = ("always", "now", "sometimes")
+"""Adverbs that an order may begin with."""
 OPENERS = ("sometimes", "often", "usually", "occasionally", "soon", "now")
 COMMENTS = (
     "luckily",
@@ -206,7 +208,7 @@ FUNCTION_WORDS = {
     "RB.degree": ("RB", DEGREES),
     "DT.it": ("DT", ("the",)),
     "UH": ("UH", ("yes", "no", "well", "oh")),
-    "WRB": ("WRB", ("why", "when", "how", "where")),
+    "WRB": ("WRB", ("why", "when")),
     ",": (",", (",",)),
     ".": (".", (".",)),
     "?": (".", ("?",)),

@@ -22,6 +22,7 @@ _ADVERBS = {
     "RB.manner": lexicon.MANNER,
     "RB.freq": lexicon.FREQUENCY,
     "RB.open": lexicon.OPENERS,
+    "RB.order": lexicon.URGINGS,
     "RB.comment": lexicon.COMMENTS,
     "RB.end": lexicon.ENDINGS,
 }

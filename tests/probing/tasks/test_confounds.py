@@ -24,7 +24,7 @@ DEFAULT = {
     "sentence_length": "aec52c01cf9f97cc",
     "word_content": "1ecdb6aecba3f879",
     "tree_depth": "ce291621e9a72de1",
-    "top_constituents": "a501d24d7a48f085",
+    "top_constituents": "d02ed8aca988bf40",
     "bigram_shift": "4fd5ed1c0fc51df3",
     "past_present": "850bd1b03a83068e",
     "subj_number": "be4f4f618fafbc43",
