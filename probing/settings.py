@@ -53,7 +53,7 @@ class RunSettings:
     mix's weights and their centre of gravity: the mix again on 40 resamples of the training sentences)."""
     baseline_layer: int = 0
     """The layer that conditional_information takes as known."""
-    gradients: int = 32
+    gradients: int = 16
     """Test sentences per task on which gradient norms by depth are measured, for a head on the last layer and for one
     on the mix, before and after the head is trained; 0 leaves it out."""
     gradient_steps: int = 200
