@@ -41,7 +41,9 @@ def test_a_make_target_exists(command):
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command.startswith("python ")])
 def test_a_command_has_every_flag_that_it_is_given(command):
     words = shlex.split(command)
-    shown = help_of(*(words[1:3] if words[1] == "-m" else words[1:2]))
+    target = words[1:3] if words[1] == "-m" else words[1:2]
+    recipe = words[words.index("--recipe") :][:2] if "--recipe" in words else []
+    shown = help_of(*target, *recipe)
     assert "usage" in shown, command
     for flag in (word for word in words if word.startswith("--")):
         assert re.search(rf"{flag}\b", shown), flag

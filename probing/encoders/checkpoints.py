@@ -42,7 +42,8 @@ def find_checkpoint(name: str) -> Checkpoint:
     """Find a checkpoint by name, from the nearest place on.
 
     Args:
-        name: `all-MiniLM-L6-v2` (embedded), a local folder, or a hub id with an optional `@revision`.
+        name: `all-MiniLM-L6-v2` (embedded), a local folder, that of a training run included, or a hub id with an
+            optional `@revision`.
 
     Raises:
         InputError: nothing of that name can be reached, or the embedded weights are damaged.
@@ -51,9 +52,7 @@ def find_checkpoint(name: str) -> Checkpoint:
         return _find_embedded()
     folder = Path(name).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise InputError(f"{folder}: no config.json; expected a folder written by save_pretrained")
-        return Checkpoint(str(folder), "", folder)
+        return Checkpoint(str(folder), "", _find_weights(folder))
     return _find_on_hub(name)
 
 
@@ -117,6 +116,18 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
         raise InputError(f"checkpoint {checkpoint.name}: its tokenizer is a slow one; add a tokenizer.json")
     return tokenizer
+
+
+def _find_weights(folder: Path) -> Path:
+    """The folder itself, or the one model of a training run."""
+    if (folder / "config.json").is_file():
+        return folder
+    trained = sorted(path.parent for path in folder.glob("models/*/config.json"))
+    if len(trained) > 1:
+        raise InputError(f"{folder}: holds {len(trained)} trained models; name one of them, such as {trained[0]}")
+    if not trained:
+        raise InputError(f"{folder}: no config.json; expected a folder written by save_pretrained")
+    return trained[0]
 
 
 def _find_embedded() -> Checkpoint:

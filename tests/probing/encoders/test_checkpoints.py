@@ -166,3 +166,15 @@ def test_a_number_format_or_device_that_is_asked_for_is_taken():
 def test_auto_is_bfloat16_only_where_the_processor_has_it(capabilities, expected, monkeypatch):
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
     assert choose_dtype("auto", "cpu") == expected
+
+
+def test_the_folder_of_a_training_run_stands_for_its_only_model(tmp_path):
+    save_encoder(tmp_path / "models" / "seed-0")
+    assert find_checkpoint(str(tmp_path)).folder == tmp_path / "models" / "seed-0"
+
+
+def test_the_folder_of_a_training_run_with_two_models_asks_for_one(tmp_path):
+    for seed in range(2):
+        save_encoder(tmp_path / "models" / f"seed-{seed}")
+    with pytest.raises(InputError, match=r"2 trained models; name one of them, such as .*seed-0"):
+        find_checkpoint(str(tmp_path))
