@@ -40,7 +40,7 @@ def test_gradients_have_a_line_per_head_and_step(stored):
     assert set(drawn) == {f"{head}, step {step}" for head in ("last_layer", "scalar_mix") for step in (0, 10)}
     rows = stored.gradients.query("quantity == 'hidden' and task == 'sentence_length' and head == 'scalar_mix'")
     expected = rows[rows["step"] == 10].sort_values("layer")["value"].to_numpy()
-    assert drawn["scalar_mix, step 10"].get_ydata() == pytest.approx(expected)
+    assert drawn["scalar_mix, step 200"].get_ydata() == pytest.approx(expected)
 
 
 def test_code_length_has_a_line_for_the_task_and_for_each_control(stored):
