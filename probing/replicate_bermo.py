@@ -72,7 +72,9 @@ def list_runs(settings: ReplicationSettings) -> dict[str, TrainSettings]:
     common |= {"threads": settings.threads}
     steps = {TrainSettings: settings.max_steps, PruneSettings: settings.prune_steps}
     return {
-        f"{name}-{model}": replace(pair, model=model, output=settings.output / f"{name}-{model}", **common)
+        f"{name}-{model}": replace(
+            pair, model=model, max_steps=steps[type(pair)], output=settings.output / f"{name}-{model}", **common
+        )
         for name, pair in pairs.items()
         for model in settings.models
     }
