@@ -64,7 +64,7 @@ def plot_layers_by_step(logs: pd.DataFrame, quantity: str) -> Figure:
     Raises:
         InputError: there are no such rows.
     """
-    tables = {name: _by_depth(rows, quantity) for name, rows in _lines(_rows_of(logs, quantity))}
+    tables = {name: mean_by_depth(rows, quantity) for name, rows in _lines(_rows_of(logs, quantity))}
     together = np.concatenate([table.to_numpy().ravel() for table in tables.values()])
     norm = LogNorm(*_span(together)) if quantity == "gradient_norm" else Normalize(0, float(np.nanmax(together)))
     figure = Figure(figsize=(COLUMN_INCHES, 0.7 + 2.1 * len(tables)))
@@ -148,6 +148,14 @@ def plot_pruning(models: pd.DataFrame, split: str = "dev") -> Figure:
     return figure
 
 
+def mean_by_depth(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """A row per layer and a column per step: the mean over seeds, geometric for gradient norms; weights in percent."""
+    grouped = [rows["layer"], rows["step"]]
+    if quantity == "gradient_norm":
+        return _logarithms(rows).groupby(grouped).mean().unstack().map(np.exp)
+    return 100 * rows["value"].groupby(grouped).mean().unstack()
+
+
 def _draw_band(axes: Axes, table: pd.DataFrame, name: str, style: LineStyle, *, marked: bool = False) -> None:
     """The mean over the columns of a table by its index, and a band from the lowest to the highest."""
     colour, mark, dashes = style
@@ -169,14 +177,6 @@ def _draw_sparsities(axes: Axes, rows: pd.DataFrame, split: str, name: str, styl
     diverged = rows[rows["diverged"].astype(bool)]
     axes.scatter(100 * diverged["achieved_sparsity"], 100 * diverged["value"], marker="x", s=36, color=colour, zorder=3)
     axes.scatter([], [], marker="x", s=36, color="black", label="diverged (one seed)")
-
-
-def _by_depth(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """A row per layer and a column per step: the mean over seeds, geometric for gradient norms."""
-    grouped = [rows["layer"], rows["step"]]
-    if quantity == "gradient_norm":
-        return _logarithms(rows).groupby(grouped).mean().unstack().map(np.exp)
-    return 100 * rows["value"].groupby(grouped).mean().unstack()
 
 
 def _logarithms(rows: pd.DataFrame) -> pd.Series:

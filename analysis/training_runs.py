@@ -157,7 +157,7 @@ def _list_facts(first: TrainingRun, second: TrainingRun) -> list[tuple[str, Any,
         facts += [(f"{split} sentences", own["n"].max(), rows["n"].max())]
     facts += [("training sentences", first.models["n_train"].max(), second.models["n_train"].max())]
     told = [dict(run.manifest.get("tasks", {}).get(run.task, {})) for run in (first, second)]
-    both = [name for name in told[0] if name in told[1]]
+    both = [name for name in ("train", "dev", "test", "digest") if name in told[0] and name in told[1]]
     return facts + [(name, told[0][name], told[1][name]) for name in both]
 
 

@@ -19,7 +19,7 @@ class ReportSettings:
     """Which runs, and where the page goes."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
-    """Run folders. With several, each further run is compared with the first."""
+    """Run folders, of probing or of training. With several, each further run is compared with the first."""
     output: Path | None = None
     """The file; by default report.html in the folder of a single run."""
 

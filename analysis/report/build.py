@@ -1,50 +1,30 @@
 """Runs -> one self-contained HTML page."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-import vl_convert
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
 
 from analysis.comparisons import compare_all
 from analysis.depth import summarise_depth
 from analysis.details import warn_of_disagreement
 from analysis.figures import replace_file
 from analysis.frames import mean_scores, mean_weights, order_tasks, title_of
-from analysis.load import Run, load_runs
+from analysis.load import Run, load_runs, name_runs
 from analysis.pairs import compare_runs
 from analysis.published import ORIGIN, match_published
 from analysis.report import answer, charts, control_tables, depth_tables, evidence, facts, measure_tables
+from analysis.report.shell import Chart, render_page
+from analysis.report.training import build_training_report
 from analysis.seeds import summarise_seeds
 from analysis.summary import summarise
 from analysis.tables import main_table
+from analysis.training_runs import is_training, load_trainings
 from probing.records import InputError
 
 NAME = "report.html"
 """File name of the report of one run, in its folder."""
-
-_PAGE = Path(__file__).with_name("page")
-
-# So that no text from data can end the script element that the JSON stands in.
-_UNSAFE = {sign: f"\\u{ord(sign):04x}" for sign in "<>&\u2028\u2029"}
-
-
-@dataclass(frozen=True)
-class Chart:
-    """One interactive chart and the tables with the same numbers."""
-
-    key: str
-    """Unique on the page; letters, digits and hyphens."""
-    caption: str
-    spec: charts.Spec
-    tables: Sequence[evidence.Table] = ()
-    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,20 +55,30 @@ def write_report(folders: Sequence[Path], output: Path | None = None, seed: int 
     """Write the report of one or several runs.
 
     Args:
-        folders: run folders.
+        folders: run folders, all of probing or all of training.
         output: the file; by default `NAME` in the folder of a single run.
         seed: of the bootstrap.
 
     Raises:
-        InputError: a folder that is no finished run, or several without an output; nothing is written then.
+        InputError: a folder that is no finished run, folders of both kinds, or several without an output; nothing is
+            written then.
     """
     if output is None and len(folders) != 1:
         raise InputError(f"expected --output for the report of {len(folders)} runs, got none")
-    page = build_report(load_runs(folders), seed)
+    page = _build_page(folders, seed)
     path = output or folders[0] / NAME
     path.parent.mkdir(parents=True, exist_ok=True)
     replace_file(path, page.encode("utf-8"))
     return path
+
+
+def _build_page(folders: Sequence[Path], seed: int) -> str:
+    trained = [folder for folder in folders if is_training(folder)]
+    if not trained:
+        return build_report(load_runs(folders), seed)
+    if len(trained) < len(folders):
+        raise InputError(f"{trained[0]} holds a training run and others hold probing runs: write a report of each kind")
+    return build_training_report(load_trainings(folders), seed)
 
 
 def save_report(folder: Path) -> Path:
@@ -102,18 +92,14 @@ def build_report(runs: Sequence[Run], seed: int = 0) -> str:
     Raises:
         InputError: a run has no scores, or a task lacks a layer that others have.
     """
-    names = _names(runs)
+    names = name_runs([run.folder for run in runs])
     scores = [mean_scores(run.scores).assign(run=name) for run, name in zip(runs, names, strict=True)]
     sections = [_tell_run(run, name, number, seed) for number, (run, name) in enumerate(zip(runs, names, strict=True))]
     together = pd.concat(scores, ignore_index=True)
     tasks = order_tasks(together)
     curves = Chart("curves", _CURVES, charts.chart_curves(together))
-    environment = Environment(
-        loader=FileSystemLoader(_PAGE),
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters["json"] = embed_json
-    return environment.get_template("report.html.j2").render(
+    return render_page(
+        "report.html.j2",
         title=f"Probing {', '.join(names)}",
         sections=sections,
         tasks=[(task, title_of(task)) for task in tasks],
@@ -122,22 +108,7 @@ def build_report(runs: Sequence[Run], seed: int = 0) -> str:
         origin=ORIGIN,
         control_notes=_controls_of(runs),
         references=facts.REFERENCES,
-        library=bundle_library(),
-        script=_read("report.js"),
-        style=_read("report.css"),
     )
-
-
-def embed_json(value: Any) -> Markup:
-    """JSON that can stand in a script element, whatever the texts in it."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    return Markup("".join(_UNSAFE.get(sign, sign) for sign in text))
-
-
-@cache
-def bundle_library() -> Markup:
-    """Vega, Vega-Lite and Vega-Embed as one script, from the installed package; no network."""
-    return Markup(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").replace("</script", "<\\/script"))
 
 
 _CURVES = (
@@ -164,7 +135,7 @@ def _tell_run(run: Run, name: str, number: int, seed: int) -> Section:
         published=evidence.tell_published(match_published(run, scores)),
         warnings=facts.list_warnings(run),
         limits=facts.list_limits(run, comparisons),
-        command=facts.rebuild_command(run),
+        command=facts.rebuild_command(run.settings),
     )
 
 
@@ -237,12 +208,3 @@ def _tell_pairs(runs: Sequence[Run], names: Sequence[str], seed: int) -> list[tu
 def _controls_of(runs: Sequence[Run]) -> list[tuple[str, str]]:
     found = dict.fromkeys(control for run in runs for control in run.scores["control"] if control != "none")
     return [(str(name), control_tables.CONTROL_NOTES.get(str(name), "")) for name in found]
-
-
-def _names(runs: Sequence[Run]) -> list[str]:
-    names = [run.name for run in runs]
-    return names if len(set(names)) == len(names) else [str(run.folder) for run in runs]
-
-
-def _read(name: str) -> Markup:
-    return Markup((_PAGE / name).read_text(encoding="utf-8"))

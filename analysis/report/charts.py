@@ -3,7 +3,7 @@
 All of them know the parameter `task`, which the page sets when the reader chooses a task.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import altair as alt
@@ -16,6 +16,8 @@ MIX = "scalar mix"
 _CELL_PX = 30
 _PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 """Okabe and Ito's colours that stand out on white and on black."""
+_DASHES = [[1, 0], [7, 3], [2, 2], [8, 3, 2, 3], [4, 2], [12, 3]]
+_MARKS = ["circle", "diamond", "square", "triangle-up", "triangle-down", "cross"]
 _DARK = 0.45
 """Below this place on viridis white ink stands out more, above it black."""
 
@@ -34,8 +36,8 @@ def chart_scores(scores: pd.DataFrame) -> Spec:
     shade = ((scores["value"] - scores["majority"]) / width).clip(0, 1).fillna(0)
     rows = _percent(scores, ["value", "ci_low", "ci_high", "majority"]).assign(shade=shade)
     tooltip = [
-        _tip("title", "task"), _tip("group"), _tip("layer_name", "layer"), _tip("value", "score x 100", ".1f"),
-        _tip("interval", "95 % interval"), _tip("n", "test sentences"), _tip("majority", "majority", ".1f"),
+        tip_of("title", "task"), tip_of("group"), tip_of("layer_name", "layer"), tip_of("value", "score x 100", ".1f"),
+        tip_of("interval", "95 % interval"), tip_of("n", "test sentences"), tip_of("majority", "majority", ".1f"),
     ]  # fmt: skip
     rows["interval"] = _intervals(rows)
     columns = ["task", "title", "group", "layer_name", "value", "interval", "n", "majority", "shade"]
@@ -51,7 +53,11 @@ def chart_weights(weights: pd.DataFrame, column: str) -> Spec:
         column: `weight` or `contribution`.
     """
     rows = weights.assign(share=100 * weights[column])[["task", "title", "group", "layer_name", "share"]]
-    tooltip = [_tip("title", "task"), _tip("layer_name", "layer"), _tip("share", "percent of the mix", ".1f")]
+    tooltip = [
+        tip_of("title", "task"),
+        tip_of("layer_name", "layer"),
+        tip_of("share", "percent of the mix", ".1f"),
+    ]
     order = list(reversed(list(layer_names(weights).values())))
     rows = rows.assign(shade=rows["share"] / rows["share"].max())
     return _heatmap(rows, order, "shade", "share", tooltip, "share of the mix (1: the largest)", ".0f")
@@ -68,16 +74,17 @@ def chart_curves(scores: pd.DataFrame) -> Spec:
     columns = ["run", "task", "title", "representation", "layer", "layer_name"]
     rows = rows[[*columns, "value", "ci_low", "ci_high", "interval", "n", "majority"]]
     tooltip = [
-        _tip("run"), _tip("title", "task"), _tip("layer_name", "layer"), _tip("value", "score x 100", ".1f"),
-        _tip("interval", "95 % interval"), _tip("n", "test sentences"),
+        tip_of("run"), tip_of("title", "task"), tip_of("layer_name", "layer"), tip_of("value", "score x 100", ".1f"),
+        tip_of("interval", "95 % interval"), tip_of("n", "test sentences"),
     ]  # fmt: skip
-    colour = _colour_of("run", list(dict.fromkeys(scores["run"])))
+    looks = list_line_channels("run", scores["run"])
+    colour = looks["color"]
     of_task = alt.Chart(rows).transform_filter("datum.task == task")
     layers = of_task.transform_filter("datum.representation == 'layer'").encode(x=_depth(scores), color=colour)
     mixes = of_task.transform_filter("datum.representation == 'scalar_mix'").encode(color=colour, tooltip=tooltip)
     y = alt.Y("value:Q", title="score x 100 on test", scale=alt.Scale(zero=False))
     band = layers.mark_area(opacity=0.2, aria=False).encode(y=alt.Y("ci_low:Q"), y2="ci_high:Q")
-    line = layers.mark_line(point=alt.OverlayMarkDef(size=60, filled=True)).encode(y=y, tooltip=tooltip)
+    line = draw_lines(layers, y, looks, tooltip, dashed=False)
     mix = mixes.mark_rule(strokeDash=[7, 4], strokeWidth=2.5).encode(y=y)
     level = of_task.mark_rule(strokeDash=[1, 4], strokeWidth=2, color="#888888", strokeCap="round").encode(
         y=alt.Y("mean(majority):Q"), tooltip=[alt.Tooltip("mean(majority):Q", title="majority", format=".1f")]
@@ -98,12 +105,21 @@ def chart_mix(weights: pd.DataFrame) -> Spec:
     rows = rows.assign(share=100 * rows["share"], kind=rows["kind"].map(shown))
     names = list(layer_names(weights).values())
     base = alt.Chart(rows).transform_filter("datum.task == task")
-    bars = base.mark_bar().encode(
+    kinds = list(shown.values())
+    colour = list_line_channels("kind", kinds)["color"]
+    bars = base.mark_bar(strokeWidth=1.5).encode(
         x=alt.X("layer_name:N", sort=names, title="layer", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
-        xOffset=alt.XOffset("kind:N", sort=list(shown.values())),
+        xOffset=alt.XOffset("kind:N", sort=kinds),
         y=alt.Y("share:Q", title="percent of the mix"),
-        color=_colour_of("kind", list(shown.values())),
-        tooltip=[_tip("title", "task"), _tip("layer_name", "layer"), _tip("kind"), _tip("share", "percent", ".1f")],
+        color=colour,
+        stroke=alt.Stroke("kind:N", scale=colour["scale"], legend=None),
+        fillOpacity=alt.FillOpacity("kind:N", scale=alt.Scale(domain=kinds, range=[1, 0.25]), legend=None),
+        tooltip=[
+            tip_of("title", "task"),
+            tip_of("layer_name", "layer"),
+            tip_of("kind"),
+            tip_of("share", "percent", ".1f"),
+        ],
     )
     text = "Weights and contributions of the chosen task's mix by layer; the table below holds the same numbers."
     return _finish(bars, rows, text, height=300)
@@ -118,15 +134,14 @@ def chart_gains(gains: pd.DataFrame) -> Spec:
     rows = _percent(gains[gains["representation"] == "layer"], ["value", "ci_low", "ci_high"])
     rows["interval"] = _intervals(rows)
     rows = rows[["task", "title", "control", "layer", "layer_name", "value", "ci_low", "ci_high", "interval", "n"]]
-    tooltip = [_tip("title", "task"), _tip("control"), _tip("layer_name", "layer")]
-    tooltip += [_tip("value", "points above", ".1f"), _tip("interval", "95 % interval")]
+    tooltip = [tip_of("title", "task"), tip_of("control"), tip_of("layer_name", "layer")]
+    tooltip += [tip_of("value", "points above", ".1f"), tip_of("interval", "95 % interval")]
     base = alt.Chart(rows).transform_filter("datum.task == task")
-    base = base.encode(
-        x=_depth(gains), color=_colour_of("control", list(dict.fromkeys(rows["control"])), tuple(CONTROL_NOTES))
-    )
+    looks = list_line_channels("control", rows["control"], tuple(CONTROL_NOTES))
+    base = base.encode(x=_depth(gains), color=looks["color"])
     band = base.mark_area(opacity=0.15, aria=False).encode(y=alt.Y("ci_low:Q"), y2="ci_high:Q")
     y = alt.Y("value:Q", title="points above the control")
-    line = base.mark_line(point=alt.OverlayMarkDef(size=60, filled=True)).encode(y=y, tooltip=tooltip)
+    line = draw_lines(base, y, looks, tooltip)
     zero = alt.Chart(rows).mark_rule(color="#888888", aria=False).encode(y=alt.datum(0))
     text = "Points of the chosen task above each control, by layer; the table of controls holds the main ones."
     return _finish(alt.layer(zero, band, line), rows, text, height=300)
@@ -141,14 +156,19 @@ def chart_gradients(gradients: pd.DataFrame, quantity: str) -> Spec:
     """
     rows = gradients[(gradients["quantity"] == quantity) & (gradients["step"] == gradients["step"].max())]
     rows = rows[["task", "head", "step", "layer", "layer_name", "value", "ci_low", "ci_high"]]
-    tooltip = [_tip(name) for name in ("task", "head", "step")] + [_tip("layer_name", "layer")]
-    tooltip += [_tip("value", "gradient norm", ".3g"), _tip("ci_low", "from", ".3g"), _tip("ci_high", "to", ".3g")]
+    tooltip = [tip_of(name) for name in ("task", "head", "step")] + [tip_of("layer_name", "layer")]
+    tooltip += [
+        tip_of("value", "gradient norm", ".3g"),
+        tip_of("ci_low", "from", ".3g"),
+        tip_of("ci_high", "to", ".3g"),
+    ]
     scale = alt.Scale(type="log")
     base = alt.Chart(rows).transform_filter("datum.task == task")
-    base = base.encode(x=_depth(gradients), color=_colour_of("head", list(dict.fromkeys(rows["head"]))))
+    looks = list_line_channels("head", rows["head"])
+    base = base.encode(x=_depth(gradients), color=looks["color"])
     band = base.mark_area(opacity=0.2, aria=False).encode(y=alt.Y("ci_low:Q", scale=scale), y2="ci_high:Q")
     y = alt.Y("value:Q", title=f"gradient norm ({quantity})", scale=scale, axis=alt.Axis(format=".1~e", tickCount=4))
-    line = base.mark_line(point=alt.OverlayMarkDef(size=60, filled=True)).encode(y=y, tooltip=tooltip)
+    line = draw_lines(base, y, looks, tooltip)
     text = "Gradient norms of the chosen task by depth; the table below holds the same numbers."
     return _finish(alt.layer(band, line), rows, text, height=300)
 
@@ -178,8 +198,13 @@ def _heatmap(
 
 
 def _finish(chart: Any, rows: pd.DataFrame, description: str, height: int) -> Spec:
+    """A chart that knows the parameter `task`."""
     first = next(iter(rows["task"]), "")
-    chart = chart.add_params(alt.param(name="task", value=str(first)))
+    return finish_chart(chart.add_params(alt.param(name="task", value=str(first))), description, height)
+
+
+def finish_chart(chart: Any, description: str, height: int) -> Spec:
+    """The specification of a chart as wide as its place, with the page's type and no paper of its own."""
     chart = chart.properties(width="container", height=height, description=description, background="transparent")
     chart = chart.configure_view(stroke=None).configure_axis(
         labelFontSize=12, titleFontSize=12, titleFontWeight="normal"
@@ -197,15 +222,6 @@ def _depth(frame: pd.DataFrame) -> alt.X:
     return alt.X("layer:Q", axis=axis, scale=alt.Scale(zero=False, nice=False, padding=12))
 
 
-def _colour_of(column: str, names: list[str], known: tuple[str, ...] = ()) -> alt.Color:
-    """A colour per name; the known names have the same ones on every chart."""
-    order = [*known, *(name for name in names if name not in known)]
-    scale = alt.Scale(domain=names, range=[_PALETTE[order.index(name) % len(_PALETTE)] for name in names])
-    return alt.Color(
-        f"{column}:N", scale=scale, legend=alt.Legend(title=None, orient="top", columns=1, symbolOpacity=1)
-    )
-
-
 def _percent(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     return frame.assign(**{column: 100 * frame[column] for column in columns})
 
@@ -214,6 +230,35 @@ def _intervals(rows: pd.DataFrame) -> list[str]:
     return [f"{low:.1f} to {high:.1f}" for low, high in zip(rows["ci_low"], rows["ci_high"], strict=True)]
 
 
-def _tip(column: str, title: str = "", form: str | None = None) -> alt.Tooltip:
+def draw_lines(base: Any, y: alt.Y, looks: Mapping[str, Any], tooltip: list, *, dashed: bool = True) -> alt.LayerChart:
+    """Lines with a mark at each point, in the looks of `list_line_channels`; of those not dashed, the marks tell."""
+    dashes = {"strokeDash": looks["strokeDash"]} if dashed else {}
+    line = base.mark_line().encode(y=y, color=looks["color"], **dashes)
+    marks = base.mark_point(size=60, filled=True, opacity=1)
+    return line + marks.encode(y=y, color=looks["color"], shape=looks["shape"], tooltip=tooltip)
+
+
+def list_line_channels(column: str, names: Iterable[str], known: tuple[str, ...] = ()) -> Mapping[str, Any]:
+    """Colour, dashes and marks of lines by name, in one legend: told apart without colour.
+
+    The known names have the same ones on every chart.
+    """
+    own = list(dict.fromkeys(names))
+    order = [*known, *(name for name in own if name not in known)]
+    places = [order.index(name) for name in own]
+    legend = alt.Legend(title=None, orient="top", columns=1, symbolOpacity=1, symbolStrokeWidth=2.5)
+    kinds = {"color": (alt.Color, _PALETTE), "strokeDash": (alt.StrokeDash, _DASHES), "shape": (alt.Shape, _MARKS)}
+    return {
+        channel: build(
+            f"{column}:N",
+            scale=alt.Scale(domain=own, range=[looks[place % len(looks)] for place in places]),
+            legend=legend,
+        )
+        for channel, (build, looks) in kinds.items()
+    }
+
+
+def tip_of(column: str, title: str = "", form: str | None = None) -> alt.Tooltip:
+    """What a hovering pointer is told of a column."""
     kind = "Q" if form or column == "n" else "N"
     return alt.Tooltip(f"{column}:{kind}", title=title or column, format=form or alt.Undefined)

@@ -23,16 +23,18 @@ def list_facts(run: Run) -> list[tuple[str, str]]:
     tasks = run.manifest.get("tasks", {})
     facts = {
         "Model": first["model"],
-        "Checkpoint": _join([str(first["checkpoint"]), _short(str(first["revision"]))]),
-        "Layers": _join([f"{len(encoder.get('layers', []))} of width {encoder.get('hidden_size')}"] if encoder else []),
-        "Data": _join([str(run.settings.get("data", "")), _limit(run)]),
-        "Sentences": _sizes(tasks),
+        "Checkpoint": join_known([str(first["checkpoint"]), shorten_revision(str(first["revision"]))]),
+        "Layers": join_known(
+            [f"{len(encoder.get('layers', []))} of width {encoder.get('hidden_size')}"] if encoder else []
+        ),
+        "Data": join_known([str(run.settings.get("data", "")), _limit(run)]),
+        "Sentences": describe_sizes(tasks),
         "Pooling": first["pooling"],
         "Probe": f"{first['probe']}, protocol {first['protocol']}",
-        "Seeds": _join(map(str, sorted(run.scores["seed"].unique().tolist()))),
-        "Machine": _machine(run.manifest),
+        "Seeds": join_known(map(str, sorted(run.scores["seed"].unique().tolist()))),
+        "Machine": describe_machine(run.manifest),
         "Cost": _cost(run.manifest.get("stages", {})),
-        "Versions": _join(f"{name} {number}" for name, number in run.manifest.get("versions", {}).items()),
+        "Versions": join_known(f"{name} {number}" for name, number in run.manifest.get("versions", {}).items()),
     }
     return [(term, str(text)) for term, text in facts.items() if text]
 
@@ -70,10 +72,10 @@ def list_limits(run: Run, comparisons: pd.DataFrame) -> list[str]:
     return limits
 
 
-def rebuild_command(run: Run) -> str:
-    """The command that makes the run again, as a shell takes it."""
-    words = ["python", "probing/run_senteval.py"]
-    for name, value in run.settings.items():
+def rebuild_command(settings: Mapping[str, Any], script: str = "run_senteval.py") -> str:
+    """The command that makes a run of these settings again, as a shell takes it."""
+    words = ["python", f"probing/{script}"]
+    for name, value in settings.items():
         words += _flag("--" + name.replace("_", "-"), value)
     return shlex.join(words)
 
@@ -91,7 +93,7 @@ def _limit(run: Run) -> str:
     return f"at most {limit} sentences of each split" if limit else ""
 
 
-def _sizes(tasks: Mapping[str, Any]) -> str:
+def describe_sizes(tasks: Mapping[str, Any]) -> str:
     """Train, dev and test sentences by task."""
     return "; ".join(
         f"{title_of(name)} {'/'.join(str(task.get(split, '?')) for split in ('train', 'dev', 'test'))}"
@@ -99,10 +101,13 @@ def _sizes(tasks: Mapping[str, Any]) -> str:
     ) + (" (train/dev/test)" if tasks else "")
 
 
-def _machine(manifest: Mapping[str, Any]) -> str:
+def describe_machine(manifest: Mapping[str, Any]) -> str:
+    """Device, number format, cores and system."""
     machine = manifest.get("machine", {})
     cores = [f"{machine['cores']} cores"] if "cores" in machine else []
-    return _join([str(manifest.get("device", "")), str(manifest.get("dtype", "")), *cores, machine.get("system", "")])
+    return join_known(
+        [str(manifest.get("device", "")), str(manifest.get("dtype", "")), *cores, machine.get("system", "")]
+    )
 
 
 def _cost(stages: Mapping[str, Any]) -> str:
@@ -113,9 +118,11 @@ def _cost(stages: Mapping[str, Any]) -> str:
     )
 
 
-def _short(revision: str) -> str:
+def shorten_revision(revision: str) -> str:
+    """The beginning of a revision, where there is one."""
     return f"revision {revision[:12]}" if revision else ""
 
 
-def _join(parts: Iterable[str]) -> str:
+def join_known(parts: Iterable[str]) -> str:
+    """The parts that are not empty, with commas."""
     return ", ".join(part for part in parts if part)

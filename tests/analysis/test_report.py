@@ -17,8 +17,9 @@ from analysis.load import load_run
 from analysis.published import match_published, read_published
 from analysis.report import __main__ as command
 from analysis.report.answer import answer
-from analysis.report.build import build_report, embed_json, write_report
+from analysis.report.build import build_report, write_report
 from analysis.report.facts import list_warnings, rebuild_command
+from analysis.report.shell import embed_json
 from analysis.summary import summarise
 from probing.records import InputError
 
@@ -256,7 +257,7 @@ def test_a_run_without_controls_is_warned_of(plain_run, stored):
 
 
 def test_the_command_makes_the_same_settings_again(stored):
-    words = rebuild_command(replace(stored, settings={**stored.settings, "data": "a folder; rm -rf x"}))
+    words = rebuild_command({**stored.settings, "data": "a folder; rm -rf x"})
     code = (
         "import sys, json, shlex, tyro; from dataclasses import asdict; from probing.settings import RunSettings;"
         "print(json.dumps(asdict(tyro.cli(RunSettings, args=shlex.split(sys.argv[1])[2:])), default=str))"

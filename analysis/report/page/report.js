@@ -1,12 +1,12 @@
 "use strict";
-// Draws every chart from the specification beside it, and keeps one chosen task for all of them.
+// Draws every chart from the specification beside it, and keeps one chosen task for all of them where there is a choice.
 (() => {
   const choice = document.getElementById("choose-task");
   const label = document.querySelector(".choice label");
   const status = document.getElementById("chosen");
   const views = [];
 
-  const show = (view) => view.signal("task", choice.value).runAsync();
+  const show = (view) => (choice ? view.signal("task", choice.value) : view).runAsync();
 
   const tell = () => {
     const name = choice.selectedOptions[0].textContent;
@@ -15,7 +15,7 @@
   };
 
   const choose = (task) => {
-    if (![...choice.options].some((option) => option.value === task)) return;
+    if (!choice || ![...choice.options].some((option) => option.value === task)) return;
     choice.value = task;
     tell();
     views.forEach(show);
@@ -35,9 +35,11 @@
 
   const openTables = () => document.querySelectorAll("details").forEach((part) => { part.open = true; });
 
-  choice.addEventListener("change", () => choose(choice.value));
   window.addEventListener("beforeprint", openTables);
-  tell();
+  if (choice) {
+    choice.addEventListener("change", () => choose(choice.value));
+    tell();
+  }
   document.querySelectorAll("script.spec").forEach((script) => {
     draw(script).catch((error) => { console.error(script.dataset.chart, error); });
   });

@@ -1,0 +1,180 @@
+"""Training runs -> one self-contained HTML page."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.convergence import compare_convergence
+from analysis.frames import title_of
+from analysis.pruning import pruning_table, summarise_pruning
+from analysis.report import facts, training_answer, training_charts
+from analysis.report.evidence import Table
+from analysis.report.shell import Chart, render_page
+from analysis.training_runs import TrainingRun, label_runs, stack_logs, stack_models
+from analysis.training_screen import CONVERGENCE_NOTE
+from analysis.training_tables import convergence_table, seeds_table
+from probing.records import InputError
+
+REFERENCES = (
+    facts.REFERENCES[0],
+    ("Movement pruning", "https://arxiv.org/abs/2005.07683", "arXiv 2005.07683", "the ways of pruning"),
+)
+"""What to cite: name, address, identifier, for what."""
+
+_LIMITS = (
+    "The spread is over seeds: the order of the sentences, the head's start and dropout. It leaves out the choice of "
+    "training sentences, and with few seeds it is itself uncertain.",
+    "Dev scores chose nothing here but the step that is kept where training stops early; test scores chose nothing.",
+    "Steps compare where batch size, learning rate and schedule are the same: see what was trained.",
+)
+
+_CAPTIONS = {
+    "dev_score": "Dev score by step: mean over seeds, and a band from the lowest to the highest seed.",
+    "loss": "Training loss by step: mean over seeds, and a band from the lowest to the highest seed.",
+    "gradient_norm": "Gradient norm of each block before clipping, by step, mean over seeds (logarithmic colours).",
+    "weight": "Weight of each layer in the mix (after softmax), in percent, by step, mean over seeds.",
+}
+_PRUNING = (
+    "Mean dev score by the share of zeros reached, with a band from the lowest to the highest seed. Crosses: runs that "
+    "diverged, each at its own score."
+)
+
+
+@dataclass(frozen=True)
+class Section:
+    """What the page says of one training run."""
+
+    name: str
+    facts: Sequence[tuple[str, str]]
+    models: Table
+    warnings: Sequence[str]
+    command: str
+
+
+def build_training_report(runs: Sequence[TrainingRun], seed: int = 0) -> str:
+    """The page of one or several training runs; of two, the second is compared with the first, BERMo with BERT.
+
+    Raises:
+        InputError: a run has no dev scores.
+    """
+    runs = (
+        sorted(runs, key=lambda run: run.model != "bert") if {run.model for run in runs} >= {"bert", "bermo"} else runs
+    )
+    names, logs = label_runs(runs), stack_logs(runs)
+    convergence, sentences = _compare(runs, names, seed)
+    return render_page(
+        "training.html.j2",
+        title=f"Training {', '.join(names)} on {', '.join(dict.fromkeys(title_of(run.task) for run in runs))}",
+        answers=[*(training_answer.tell_run(run, name) for run, name in zip(runs, names, strict=True)), *sentences],
+        sections=[_tell_run(run, name) for run, name in zip(runs, names, strict=True)],
+        curves=[*_chart_curves(logs, runs[0].metric), *_chart_layers(logs)],
+        convergence=convergence,
+        pruning=_chart_pruning(runs),
+        limits=_LIMITS,
+        references=REFERENCES,
+    )
+
+
+def _compare(runs: Sequence[TrainingRun], names: Sequence[str], seed: int) -> tuple[list[Table], list[str]]:
+    """The tables of convergence of two models that were fine-tuned, and what to say of it or why there is none."""
+    if len(runs) != 2 or any(run.recipe == "prune" for run in runs):
+        return [], []
+    try:
+        found = compare_convergence(runs[0], runs[1], seed=seed)
+    except InputError as error:
+        return [], [f"Not compared: {error}."]
+    told = [training_answer.tell_difference(runs[0], runs[1], names), training_answer.tell_convergence(found, names)]
+    return [make_table(convergence_table(found, *names), CONVERGENCE_NOTE)], told
+
+
+def make_table(rows: pd.DataFrame, caption: str) -> Table:
+    """A frame of strings as a table of the page."""
+    return Table(caption, [str(head) for head in rows.columns], rows.to_numpy().tolist())
+
+
+def _tell_run(run: TrainingRun, name: str) -> Section:
+    caption = f"{name}: {run.metric} x 100 of every trained model; below, mean ± standard deviation over seeds"
+    return Section(
+        name=name,
+        facts=_list_facts(run),
+        models=make_table(seeds_table(run), caption),
+        warnings=list(_list_warnings(run)),
+        command=facts.rebuild_command(run.settings, "train_encoder.py"),
+    )
+
+
+def _chart_curves(logs: pd.DataFrame, metric: str) -> list[Chart]:
+    """Dev score and loss by step; of pruning, a chart per method, since each has a line per aim."""
+    titles = {"dev_score": (f"{metric} x 100 on dev", 100.0), "loss": ("training loss", 1.0)}
+    drawn = []
+    for method, own in logs.groupby("method", sort=False):
+        for quantity, (title, factor) in titles.items():
+            if (own["quantity"] == quantity).any():
+                spec, table = training_charts.chart_curves(own, quantity, title, factor)
+                caption = " ".join(filter(None, [_CAPTIONS[quantity], str(method).replace("_", " ").capitalize()]))
+                key = "-".join(filter(None, [quantity.replace("_", "-"), str(method).replace("_", "-")]))
+                drawn.append(Chart(key, caption, spec, [make_table(table, caption)]))
+    return drawn
+
+
+def _chart_layers(logs: pd.DataFrame) -> list[Chart]:
+    """Gradient norms and mix weights by layer and step, a chart per model; none of pruned models, which are many."""
+    drawn = []
+    for quantity in ("gradient_norm", "weight"):
+        rows = training_charts.mean_layers(logs[logs["method"] == ""], quantity)
+        span = (float(rows["value"].min()), float(rows["value"].max())) if len(rows) else (0.0, 0.0)
+        for number, (name, own) in enumerate(rows.groupby("line", sort=False)):
+            spec = training_charts.chart_layers(own, quantity, span if quantity == "gradient_norm" else (0.0, span[1]))
+            table = own.pivot_table(index="layer", columns="step", values="value")
+            shown = table.iloc[::-1].map("{:.3g}".format).reset_index(names="Layer").astype(str)
+            caption = f"{name}: {_CAPTIONS[quantity]}"
+            drawn.append(Chart(f"{quantity.replace('_', '-')}-{number}", caption, spec, [make_table(shown, caption)]))
+    return drawn
+
+
+def _chart_pruning(runs: Sequence[TrainingRun]) -> list[Chart]:
+    models = stack_models([run for run in runs if run.recipe == "prune"] or runs)
+    if not (models["method"] != "").any():
+        return []
+    tables = [
+        make_table(pruning_table(summarise_pruning(own)), f"{name}, dev score x 100 over seeds")
+        for name, own in models.groupby("line", sort=False)
+    ]
+    return [Chart("pruning", _PRUNING, training_charts.chart_pruning(models), tables, wide=True)]
+
+
+def _list_facts(run: TrainingRun) -> list[tuple[str, str]]:
+    """What was trained on what, as pairs of a term and its description; without those not known."""
+    first, settings = run.models.iloc[0], run.settings
+    rates = [f"{settings[name]} {name.replace('_', ' ')}" for name in _HOW if name in settings]
+    found = {
+        "Model": run.model,
+        "Checkpoint": facts.join_known([str(first["checkpoint"]), facts.shorten_revision(str(first["revision"]))]),
+        "Recipe": run.recipe,
+        "Data": facts.join_known([str(settings.get("data", "")), f"{first['n_train']} training sentences"]),
+        "Sentences": facts.describe_sizes(run.manifest.get("tasks", {})),
+        "Seeds": facts.join_known(map(str, sorted(run.models["seed"].unique().tolist()))),
+        "Training": facts.join_known(rates),
+        "Cost": _tell_cost(run.models),
+        "Machine": facts.describe_machine(run.manifest),
+        "Versions": facts.join_known(f"{name} {number}" for name, number in run.manifest.get("versions", {}).items()),
+    }
+    return [(term, str(text)) for term, text in found.items() if text]
+
+
+def _tell_cost(models: pd.DataFrame) -> str:
+    seconds, speed, memory = (models[name].median() for name in ("seconds", "tokens_per_s", "peak_rss_bytes"))
+    return f"{seconds:.0f} s a model, {speed:.0f} tokens/s, {memory / 2**30:.2f} GiB"
+
+
+_HOW = ("epochs", "max_steps", "batch_size", "learning_rate", "mix_learning_rate", "weight_decay", "dropout")
+
+
+def _list_warnings(run: TrainingRun) -> Iterator[str]:
+    yield from map(str, run.manifest.get("warnings", []))
+    seeds = run.models["seed"].nunique()
+    if seeds < 5:
+        yield f"{run.model}: {seeds} seed{'s' if seeds > 1 else ''}: what another seed would move is hardly known."
+    if run.settings.get("limit"):
+        yield f"{run.model}: at most {run.settings['limit']} training sentences were used: small runs are noisy."

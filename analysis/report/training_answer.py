@@ -1,0 +1,86 @@
+"""What training came to, in sentences with numbers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy.stats import ttest_ind
+
+from analysis.frames import title_of
+from analysis.pruning import summarise_pruning
+from analysis.training_runs import TrainingRun
+
+
+def tell_run(run: TrainingRun, label: str) -> str:
+    """How one model ended: its mean dev score and its range over seeds, beside the majority baseline."""
+    rows = run.scores[run.scores["split"] == "dev"]
+    first = rows.iloc[0]
+    what = f"{label} was trained on {first['n_train']} sentences of {title_of(run.task)}"
+    if run.recipe == "prune":
+        return f"{what} and pruned, {len(rows)} times. {_tell_methods(rows)}"
+    values = 100 * rows["value"]
+    over = f" ({values.min():.1f} to {values.max():.1f} over {len(rows)} seeds)" if len(rows) > 1 else ", one seed"
+    return (
+        f"{what} for {_steps(rows)} steps: its dev {run.metric} is {values.mean():.1f}{over}, that of the majority "
+        f"{100 * first['majority']:.1f}; {int(rows['diverged'].sum())} of {len(rows)} runs diverged."
+    )
+
+
+def tell_difference(baseline: TrainingRun, other: TrainingRun, names: Sequence[str]) -> str:
+    """Whose dev score is the higher one at the end, with Welch's 95 % interval over seeds."""
+    one, two = (100 * run.scores.query("split == 'dev'")["value"].to_numpy() for run in (baseline, other))
+    points = two.mean() - one.mean()
+    said = f"On dev, {names[1]} ends {abs(points):.1f} points {'above' if points >= 0 else 'below'} {names[0]}"
+    if min(len(one), len(two)) < 2 or np.ptp(one) + np.ptp(two) == 0:
+        return f"{said}; how much of this is the seeds' noise cannot be said of so few."
+    interval = ttest_ind(two, one, equal_var=False).confidence_interval(0.95)
+    beyond = interval.low > 0 or interval.high < 0
+    return (
+        f"{said} (95 % interval over seeds {interval.low:+.1f} to {interval.high:+.1f}), which is "
+        f"{'more' if beyond else 'no more'} than the noise of the seeds."
+    )
+
+
+def tell_convergence(table: pd.DataFrame, names: Sequence[str]) -> str:
+    """How much sooner the other model reaches the baseline's final dev score.
+
+    Args:
+        table: from `analysis.convergence.compare_convergence`.
+        names: of baseline and other.
+    """
+    row = table.sort_values("share").iloc[-1]
+    target = f"the final dev score of {names[0]}, {100 * row['target']:.1f}"
+    if np.isnan(row["ratio"]):
+        return f"Before training there is {target}, or more, so neither model is the faster one."
+    if not row["bound"]:
+        return f"{names[1]} reaches {target}, {_tell_steps(row, names)}."
+    reached = table[~table["bound"] & table["ratio"].notna()].sort_values("share")
+    never = f"The mean curve of {names[1]} never reaches {target}"
+    if reached.empty:
+        return f"{never}, nor a smaller share of it that was not there before training."
+    return f"{never}; it reaches {100 * reached['share'].iloc[-1]:.0f} % of it {_tell_steps(reached.iloc[-1], names)}."
+
+
+def _tell_steps(row: pd.Series, names: Sequence[str]) -> str:
+    interval = (
+        "" if np.isnan(row["ci_low"]) else f" (95 % interval over seeds {row['ci_low']:.2f} to {row['ci_high']:.2f})"
+    )
+    steps = f"after {row['other_steps']:.0f} steps, {names[0]} after {row['baseline_steps']:.0f}"
+    return f"{steps}: {row['ratio']:.2f} times as fast{interval}"
+
+
+def _tell_methods(rows: pd.DataFrame) -> str:
+    told = []
+    for method, own in summarise_pruning(rows).groupby("method", sort=False):
+        ends = own.sort_values("achieved").iloc[[0, -1] if len(own) > 1 else [0]]
+        path = " and ".join(
+            f"{100 * row['value']:.1f} at {100 * row['achieved']:.1f} % zeros" for row in ends.to_dict("records")
+        )
+        lost = f"{own['n_diverged'].sum()} of {own['n_seeds'].sum()} runs diverged"
+        told.append(f"With {str(method).replace('_', ' ')}, the mean dev {rows['metric'].iloc[0]} is {path}; {lost}.")
+    return " ".join(told)
+
+
+def _steps(rows: pd.DataFrame) -> str:
+    low, high = rows["steps"].min(), rows["steps"].max()
+    return str(low) if low == high else f"{low} to {high}"
