@@ -1,57 +1,70 @@
-"""Encoding, side by side in one run: ours against the usual loop (float32, batches of 128 padded to the longest)."""
+"""Time this project against what is usual, each comparison side by side in one run.
 
-import time
+python -m tests.benchmarks --only encoding training
+"""
 
-import numpy as np
-import torch
+import json
+import sys
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Literal
 
-from probing.encoders.bert import build
-from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
-from probing.representations.extraction import Pooling, encode_in_shards
+import tyro
+
 from probing.settings import EMBEDDED
-from probing.tasks.controlled import load
+from probing.store import write_atomically
+from tests.benchmarks.screen import open_console, show_comparison, show_machine
+from tests.benchmarks.sizes import FULL, QUICK
 
-REPEATS = 5
-N_SENTENCES = 1000
-
-
-def encode_ours(encoder, texts):
-    """All layers, pooled on the fly."""
-    tokens = encoder.tokenize(texts)
-    return list(encode_in_shards(encoder, tokens, Pooling(), lambda done: None))
-
-
-@torch.inference_mode()
-def encode_as_usual(model, tokenizer, texts):
-    """All layers, mean-pooled under the mask."""
-    for start in range(0, len(texts), 128):
-        batch = tokenizer([text for (text,) in texts[start : start + 128]], padding=True, return_tensors="pt")
-        mask = batch["attention_mask"].unsqueeze(-1)
-        for states in model(**batch, output_hidden_states=True).hidden_states:
-            (states * mask).sum(1) / mask.sum(1)
+SUBJECTS = {
+    "encoding": "tests.benchmarks.encoding:compare_encoding",
+    "probing": "tests.benchmarks.probes:compare_probing",
+    "training": "tests.benchmarks.training:compare_training",
+    "job": "tests.benchmarks.whole_job:compare_job",
+    "cache": "tests.benchmarks.caching:compare_cache",
+    "scaling": "tests.benchmarks.scaling:compare_scaling",
+}
+"""What is compared, in order; imported when its turn comes, so that each starts from a small process."""
 
 
-def measure(run):
-    """Seconds of one call."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+@dataclass(frozen=True)
+class BenchSettings:
+    """What is timed."""
+
+    quick: bool = False
+    """Small sizes and two rounds, to see that everything runs; the numbers mean little."""
+    only: tuple[Literal["encoding", "probing", "training", "job", "cache", "scaling"], ...] = ()
+    """Subjects to time; none given: all."""
+    checkpoint: str = EMBEDDED
+    """Encoder, as in run_senteval.py."""
+    output: Path = Path("data/results/bench.json")
+    """Where the numbers go, with what they depend on."""
 
 
-def main():
-    """Print the median ratio and its quartiles."""
-    texts = load(("sentence_length",))["sentence_length"].splits["dev"].texts[:N_SENTENCES]
-    found = find_checkpoint(EMBEDDED)
-    encoder, model, tokenizer = build(EMBEDDED, device="cpu"), load_model(found).eval(), load_tokenizer(found)
-    runs = (lambda: encode_as_usual(model, tokenizer, texts), lambda: encode_ours(encoder, texts))
-    for run in runs:
-        run()
-    seconds = np.array([[measure(run) for run in runs] for _ in range(REPEATS)])
-    low, middle, high = np.quantile(seconds[:, 0] / seconds[:, 1], [0.25, 0.5, 0.75])
-    usual, ours = N_SENTENCES / np.median(seconds, axis=0)
-    print(f"usual loop {usual:.0f}, ours ({encoder.dtype}) {ours:.0f} sentences/s")
-    print(f"ratio {middle:.2f} (quartiles {low:.2f} to {high:.2f}, {REPEATS} repeats, {N_SENTENCES} sentences)")
+def main() -> int:
+    """Time one subject after the other; what is done is on disk if the rest is interrupted."""
+    settings = tyro.cli(BenchSettings, description=__doc__)
+    console, sizes = open_console(), QUICK if settings.quick else FULL
+    machine = import_module("tests.benchmarks.machine").describe_machine()
+    show_machine(machine, console)
+    done: dict[str, list[Any]] = {}
+    for name in settings.only or SUBJECTS:
+        comparisons = find_subject(name)(settings.checkpoint, sizes)
+        for comparison in comparisons:
+            show_comparison(comparison, console)
+        done[name] = [comparison.summarise() for comparison in comparisons]
+        content = {"machine": machine, "quick": settings.quick, "checkpoint": settings.checkpoint, "subjects": done}
+        write_atomically(settings.output, json.dumps(content, indent=2).encode())
+    console.print(f"numbers: {settings.output}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def find_subject(name: str) -> Any:
+    """The function that makes a subject's comparisons."""
+    module, _, attribute = SUBJECTS[name].partition(":")
+    return getattr(import_module(module), attribute)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

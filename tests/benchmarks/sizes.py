@@ -1,0 +1,62 @@
+"""How large the measured work is, and the sentences it is done on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from probing.records import Task, Text
+from probing.tasks.controlled import load
+from tests.benchmarks.timing import Rounds
+
+WARM_UP = 128
+"""Training sentences that slow ways warm up on."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much of everything; by default for a run of some nine minutes on two cores."""
+
+    rounds: Rounds = field(default_factory=Rounds)
+    encoded: int = 1000
+    """Sentences of the encoding."""
+    cached: int = 4000
+    """Sentences of the cache."""
+    tasks: tuple[str, ...] = ("sentence_length", "bigram_shift")
+    probed: Mapping[str, int] = field(default_factory=lambda: {"train": 1500, "dev": 1000, "test": 1000})
+    steps: int = 16
+    """Optimiser steps of the training."""
+    job_tasks: tuple[str, ...] = ("sentence_length", "bigram_shift", "past_present")
+    job: Mapping[str, int] = field(default_factory=lambda: {"train": 400, "dev": 200, "test": 200})
+    """Sentences of each task of the whole job."""
+    growth: tuple[int, ...] = (1000, 10_000, 50_000)
+    """Numbers of sentences that encoding is tried on."""
+    threaded: int = 2000
+    """Sentences that numbers of threads are tried on."""
+    weigh: bool = True
+    """Whether peak memory is measured too, in processes of their own."""
+
+
+FULL = Sizes()
+QUICK = Sizes(
+    rounds=Rounds(least=2, most=2),
+    encoded=200,
+    cached=400,
+    tasks=("sentence_length",),
+    probed={"train": 200, "dev": 100, "test": 100},
+    steps=2,
+    job_tasks=("past_present",),
+    job={"train": 100, "dev": 50, "test": 50},
+    growth=(200, 1000),
+    threaded=200,
+    weigh=False,
+)
+
+
+def draw_tasks(names: Sequence[str], sizes: Mapping[str, int]) -> list[Task]:
+    """Tasks of the controlled corpus."""
+    return list(load(names, sizes=sizes).values())
+
+
+def draw_texts(n: int) -> list[Text]:
+    """Distinct sentences of the controlled corpus, of all the lengths that it has; about as many as asked for."""
+    (task,) = draw_tasks(["sentence_length"], {"train": n, "dev": 1, "test": 1})
+    return list(dict.fromkeys(task.splits["train"].texts))
