@@ -36,6 +36,10 @@ TABLES: dict[str, dict[str, str]] = {
         "controlled": "probing.tasks.controlled:load",
         "senteval": "probing.tasks.official:load",
     },
+    # What needs a package of its own to be read.
+    "readers": {
+        "hub": "probing.tasks.hub:read_hub",
+    },
     "builders": {
         "controlled": "probing.tasks.controlled:build_corpus",
         "treebank": "probing.tasks.treebank:build_corpus",

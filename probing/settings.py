@@ -24,7 +24,8 @@ class RunSettings:
     checkpoint: str = EMBEDDED
     """Weights: the embedded all-MiniLM-L6-v2, a local folder, or a Hugging Face id such as bert-base-uncased@main."""
     data: str = "controlled"
-    """The corpus: controlled (built in), senteval (the official files), or a folder of task files."""
+    """The corpus: controlled (built in), senteval (the official files), a folder of task files, or hub:ID for a dataset
+    of the Hugging Face hub."""
     tasks: tuple[str, ...] = ("all",)
     """Tasks or groups, by any of their names: all, semantic, transfer, tree_depth, TreeDepth, Depth, ..."""
     layers: tuple[int, ...] = ()

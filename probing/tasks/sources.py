@@ -16,6 +16,9 @@ from probing.tasks.transfer import TRANSFER_TASKS
 _FAMILIES = (SENTEVAL_TASKS, tuple(task.spec for task in TRANSFER_TASKS))
 _FILES = {task.spec.name: [f"{task.spec.title}/{file}" for file in task.files.values()] for task in TRANSFER_TASKS}
 
+HUB = "hub:"
+"""Begins the name of a dataset on the Hugging Face hub."""
+
 Reader = Callable[[], Task]
 
 
@@ -27,7 +30,8 @@ def load_tasks(
     A task asked for by name must be there; one that only belongs to a group asked for may be missing.
 
     Args:
-        data: `controlled`, `senteval`, a folder or file as in `tasks.offers`, or a corpus of an installed package.
+        data: `controlled`, `senteval`, a folder or file as in `tasks.offers`, `hub:ID` for a dataset of the Hugging
+            Face hub, or a corpus of an installed package.
         wanted: names, titles, aliases or groups.
         limit: at most this many sentences of each split; 0 takes all.
         narrator: who tells how far it is.
@@ -60,9 +64,25 @@ def list_readers(data: str) -> Mapping[str, tuple[TaskSpec, Reader]]:
     if data == "controlled":
         load = resolve("tasks", data)
         return {spec.name: (spec, lambda name=spec.name: load([name])[name]) for spec in SENTEVAL_TASKS}
+    if data.startswith(HUB):
+        task = read_hub(data)
+        return {task.name: (task.spec, lambda: task)}
     if data in names("tasks") and data != "senteval":
         return {name: (task.spec, lambda task=task: task) for name, task in resolve("tasks", data)(["all"]).items()}
     return {offer.spec.name: (offer.spec, offer.read) for offer in list_offers(find_source(data))}
+
+
+def read_hub(data: str) -> Task:
+    """The task of a dataset on the Hugging Face hub.
+
+    Raises:
+        InputError: as `tasks.hub.read_hub`, or the package that reads it is not installed.
+    """
+    try:
+        read = resolve("readers", "hub")
+    except ModuleNotFoundError:
+        raise InputError(f"--data {data}: needs datasets; pip install 'bermo-probing[hub]'") from None
+    return read(data)
 
 
 def choose_tasks(data: str, wanted: Sequence[str], offered: Sequence[TaskSpec]) -> tuple[list[TaskSpec], list[str]]:
