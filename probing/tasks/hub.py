@@ -75,9 +75,9 @@ def find_columns(features: Features, name: str) -> tuple[list[str], str]:
 def choose_splits(found: DatasetDict, label: str) -> dict[str, Dataset]:
     """Our split -> the dataset's: labelled ones only."""
     train = found["train"]
-    dev = next((found[split] for split in found if split.startswith(("validation", "dev"))), None)
+    dev = next((found[split] for split in found if str(split).startswith(("validation", "dev"))), None)
     test = next(
-        (found[split] for split in found if split.startswith("test") and _is_labelled(found[split], label)), None
+        (found[split] for split in found if str(split).startswith("test") and _is_labelled(found[split], label)), None
     )
     splits = {"train": train, "dev": dev, "test": test} if test is not None else {"train": train, "test": dev}
     return {split: rows for split, rows in splits.items() if rows is not None}
