@@ -36,8 +36,8 @@ check: setup  ## style, types, floors
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-bench: setup  ## timings, side by side in one run
-	$(BIN)/python -m tests.benchmarks
+bench: setup  ## timings, side by side in one run: nine minutes; BENCH="--quick --only training" for less
+	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 notebooks: setup  ## execute the notebooks
 	$(BIN)/python -m pytest --nbmake notebooks

@@ -43,7 +43,7 @@ def make_comparison():
 def test_a_ratio_is_taken_within_a_round_and_for_the_same_amount():
     comparison = make_comparison()
     np.testing.assert_allclose(comparison.ratios("usual"), [3.0, 1.5, 1.0])
-    assert comparison.summarise()["ways"]["usual"]["ratio"] == {"median": 1.5, "low": 1.25, "high": 2.25}
+    assert comparison.summarise()["ways"]["usual"]["ratio"] == pytest.approx({"median": 1.5, "low": 1.25, "high": 2.25})
     assert comparison.summarise()["ways"]["ours"]["rate"]["median"] == 5
 
 

@@ -7,7 +7,7 @@ from probing.records import Task, Text
 from probing.tasks.controlled import load
 from tests.benchmarks.timing import Rounds
 
-WARM_UP = 128
+WARM_UP = 64
 """Training sentences that slow ways warm up on."""
 
 
@@ -21,10 +21,10 @@ class Sizes:
     cached: int = 4000
     """Sentences of the cache."""
     tasks: tuple[str, ...] = ("sentence_length", "bigram_shift")
-    probed: Mapping[str, int] = field(default_factory=lambda: {"train": 1500, "dev": 1000, "test": 1000})
-    steps: int = 16
+    probed: Mapping[str, int] = field(default_factory=lambda: {"train": 1000, "dev": 1000, "test": 1000})
+    steps: int = 10
     """Optimiser steps of the training."""
-    job_tasks: tuple[str, ...] = ("sentence_length", "bigram_shift", "past_present")
+    job_tasks: tuple[str, ...] = ("sentence_length", "bigram_shift")
     job: Mapping[str, int] = field(default_factory=lambda: {"train": 400, "dev": 200, "test": 200})
     """Sentences of each task of the whole job."""
     growth: tuple[int, ...] = (1000, 10_000, 50_000)

@@ -118,4 +118,4 @@ def load_sentences(n: int) -> Task:
         return draw_tasks(["past_present"], {"train": n, "dev": _READ, "test": _READ})[0]
     ((task,), _) = load_tasks(str(_CORPUS), ("SST-2-sent",))
     small, few = limit_task(task, n), limit_task(task, _READ)
-    return Task(task.spec, task.classes, few.splits | {"train": small.splits["train"]}, task.origin)
+    return Task(task.spec, task.classes, {**few.splits, "train": small.splits["train"]}, task.origin)

@@ -34,7 +34,7 @@ def compare_job(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     with TemporaryDirectory() as name:
         corpus = write_corpus(Path(name) / "corpus", sizes)
         ways = [
-            Way(OURS, partial(run_ours, checkpoint, corpus, Path(name))),
+            Way(OURS, partial(run_ours, checkpoint, corpus, sizes.job_tasks, Path(name))),
             Way(ENCODING, partial(encode_as_usual, model, tokenizer, texts)),
             Way(SKLEARN, partial(fit_all_sklearn, data), warm_up=partial(fit_all_sklearn, few)),
             Way(SENTEVAL, partial(fit_all_senteval, data), warm_up=partial(fit_all_senteval, few)),
@@ -57,12 +57,12 @@ def write_corpus(folder: Path, sizes: Sizes) -> Path:
     return folder
 
 
-def run_ours(checkpoint: str, corpus: Path, scratch: Path) -> None:
+def run_ours(checkpoint: str, corpus: Path, tasks: tuple[str, ...], scratch: Path) -> None:
     """One run in a folder and with a cache of its own."""
     folder = scratch / uuid4().hex
     settings = RunSettings(
-        checkpoint=checkpoint, data=str(corpus), controls=(), gradients=0, report=False, device="cpu", quiet=True,
-        output=folder / "run", cache_dir=folder / "cache",
+        checkpoint=checkpoint, data=str(corpus), tasks=tasks, controls=(), gradients=0, report=False, device="cpu",
+        quiet=True, output=folder / "run", cache_dir=folder / "cache",
     )  # fmt: skip
     run(settings, Narrator(quiet=True))
 
