@@ -20,7 +20,9 @@ from analysis.report.answer import answer
 from analysis.report.build import build_report, write_report
 from analysis.report.facts import list_warnings, rebuild_command
 from analysis.report.shell import embed_json
+from analysis.report.training import build_training_report
 from analysis.summary import summarise
+from analysis.training_runs import is_training, load_training
 from probing.records import InputError
 
 RUNS = Path(__file__).parent / "runs"
@@ -320,7 +322,10 @@ def test_several_runs_are_compared_with_the_first_or_it_is_said_why_not():
 
 def test_every_stored_run_still_loads_and_has_a_report():
     for folder in sorted(path for path in RUNS.iterdir() if path.is_dir()):
-        assert "<h1>" in build_report([load_run(folder)])
+        page = (
+            build_training_report([load_training(folder)]) if is_training(folder) else build_report([load_run(folder)])
+        )
+        assert "<h1>" in page
 
 
 def test_gradients_are_drawn_where_they_were_measured(page, stored, run):
