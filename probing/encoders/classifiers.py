@@ -13,8 +13,6 @@ from probing.encoders.bermo import BermoConfig, BermoForSequenceClassification, 
 from probing.encoders.checkpoints import Checkpoint, load_config, load_model
 from probing.records import InputError
 
-_DROPOUTS = ("hidden_dropout_prob", "attention_probs_dropout_prob", "dropout", "attention_dropout")
-"""What architectures call the dropout inside the encoder."""
 _INITIAL_STD = 0.02
 
 
@@ -93,12 +91,10 @@ def _with_head(model: Any, report: dict[str, Any], generator: torch.Generator) -
 
 
 def set_dropout(config: PretrainedConfig, dropout: float) -> None:
-    """Set the dropout of an encoder, under whatever names its architecture has for it."""
-    for name in _DROPOUTS:
-        if isinstance(getattr(config, name, None), float):
+    """Set the dropout of an encoder and of its head, under whatever names its architecture has for them."""
+    for name, value in config.to_dict().items():
+        if "dropout" in name and (isinstance(value, float) or name == "classifier_dropout"):
             setattr(config, name, dropout)
-    if hasattr(config, "classifier_dropout"):
-        config.classifier_dropout = dropout
 
 
 @torch.no_grad()
