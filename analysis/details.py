@@ -41,14 +41,15 @@ _DEPTHS = {
 }
 
 
-def draw_controls(summary: pd.DataFrame) -> Table:
+def draw_controls(summary: pd.DataFrame, *, narrow: bool = False) -> Table:
     """What the best layer and the mix have over each control; no rows where the run had none.
 
     Args:
         summary: from `analysis.controlled.summarise_controls`.
+        narrow: whether it must do with 80 columns: without what is measured in bits.
     """
     shown = {name: head for name, head in _CONTROLS.items() if f"{name}_difference" in summary}
-    measures = {name: head for name, head in _MEASURES.items() if name in summary}
+    measures = {name: head for name, head in _MEASURES.items() if name in summary and not narrow}
     table = _start("Against controls", _CONTROLS_NOTE, ["Task", "Reading", *shown.values(), *measures.values()])
     if not shown and "compression" not in measures:
         return table

@@ -1,4 +1,4 @@
-"""The main table on a terminal, in at most 100 columns."""
+"""The main table on a terminal: whole in 100 columns, without the majority in 80."""
 
 from pathlib import Path
 
@@ -19,7 +19,9 @@ from analysis.seeds import summarise_seeds
 from analysis.summary import summarise
 from analysis.tables import MARK, main_table
 
-_LEAST_WIDTH = 104
+_LEAST_WIDTH = 80
+_WHOLE_WIDTH = 100
+"""Narrower screens do without the majority, the last layer's interval and the bits, and number the embeddings."""
 _LEFT = ("Task", "At")
 _SCORES = ("Last", "Best", "Mix")
 
@@ -33,7 +35,8 @@ def show_run(folder: Path) -> None:
     run = load_run(folder)
     comparisons = compare_all(run)
     console = open_console()
-    console.print(draw_table(main_table(summarise(run), comparisons), comparisons, run))
+    table = main_table(summarise(run), comparisons)
+    console.print(draw_table(table, comparisons, run, narrow=_is_narrow(console)))
     show_details(run, console)
     save_figures(run, folder / "figures")
     console.print(f"scores, layer weights and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
@@ -44,10 +47,14 @@ def open_console() -> Console:
     return Console(width=max(Console().width, _LEAST_WIDTH))
 
 
+def _is_narrow(console: Console) -> bool:
+    return console.width < _WHOLE_WIDTH
+
+
 def show_details(run: Run, console: Console) -> None:
     """Print what the scores are worth against the controls, where in the depth they lie, and what the seed moves."""
     depth = summarise_depth(run)
-    controls = draw_controls(summarise_controls(run))
+    controls = draw_controls(summarise_controls(run), narrow=_is_narrow(console))
     for table in (controls, draw_depth(depth), draw_seeds(summarise_seeds(run.predictions))):
         if table.row_count:
             console.print(table)
@@ -55,20 +62,29 @@ def show_details(run: Run, console: Console) -> None:
         console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
 
 
-def draw_table(table: pd.DataFrame, comparisons: pd.DataFrame, run: Run | None = None) -> Table:
+def draw_table(
+    table: pd.DataFrame, comparisons: pd.DataFrame, run: Run | None = None, *, narrow: bool = False
+) -> Table:
     """The main table for `rich`: a section per group with its mean, a star and bold type on a supported best value.
 
     Args:
         table: from `analysis.tables.main_table`.
         comparisons: from `analysis.comparisons.compare_all`, for the note on what the test sets can resolve.
         run: whose model stands in the title; none, no title.
+        narrow: whether it must do with 80 columns.
     """
+    if narrow:
+        table = _make_narrow(table)
     drawn = Table(title=_title(run), caption=_note(comparisons), box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     drawn.caption_justify = "left"
     drawn.padding = (0, 1, 0, 0)
     heads = [str(name) for name in table.columns.drop([MARK, "Group"])]
     for name in heads:
-        drawn.add_column(Text(name.replace(" (", "\n(")), justify="left" if name in _LEFT else "right", no_wrap=True)
+        drawn.add_column(
+            Text(name.replace(" (", "\n(").replace(" - ", " -\n")),
+            justify="left" if name in _LEFT else "right",
+            no_wrap=True,
+        )
     for group, rows in table.groupby("Group", sort=False):
         drawn.add_row(Text(str(group), style="italic"))
         for _, row in rows.iterrows():
@@ -76,6 +92,12 @@ def draw_table(table: pd.DataFrame, comparisons: pd.DataFrame, run: Run | None =
             drawn.add_row(*(_cell(row, name) for name in heads), style=style)
         drawn.add_section()
     return drawn
+
+
+def _make_narrow(table: pd.DataFrame) -> pd.DataFrame:
+    [last] = [name for name in table.columns if name.startswith("Last")]
+    bare = table[last].str.replace(r" ±.*", "", regex=True)
+    return table.drop(columns="Majority").assign(**{last: bare}).replace({"At": {"embeddings": "0"}})
 
 
 def _cell(row: pd.Series, name: str) -> Text:

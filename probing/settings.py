@@ -50,8 +50,8 @@ class RunSettings:
     shuffled_labels."""
     measures: tuple[str, ...] = ()
     """What is measured beyond scores: code_length (bits, and compression), conditional_information (what a layer adds
-    to the baseline layer), cumulative_mix (the mix of layers 0 to l, for each l), concat (all layers side by side), weight_intervals (of the
-    mix's weights and their centre of gravity: the mix again on 40 resamples of the training sentences)."""
+    to the baseline layer), cumulative_mix (the mix of layers 0 to l, for each l), concat (all layers side by side),
+    weight_intervals (of the mix's weights and their centre of gravity: the mix again on 40 resamples of train)."""
     baseline_layer: int = 0
     """The layer that conditional_information takes as known."""
     gradients: int = 16

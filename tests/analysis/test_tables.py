@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.measure import Measurement
 
 from analysis.comparisons import compare_all
-from analysis.screen import draw_table
+from analysis.screen import draw_table, open_console, show_details
 from analysis.summary import summarise
 from analysis.tables import find_best, main_table, to_csv, to_latex, to_markdown
 
@@ -123,3 +123,15 @@ def test_markup_in_names_comes_out_as_text(run, parts):
     console.print(draw_table(table, parts[1], odd))
     assert "[red]x[/red]" in console.file.getvalue()
     assert "[bold]/a" in console.file.getvalue()
+
+
+def test_on_80_columns_no_number_is_cut(run, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    compared = compare_all(run)
+    console = open_console()
+    console.print(draw_table(main_table(summarise(run), compared), compared, run, narrow=True))
+    show_details(run, console)
+    shown = capsys.readouterr().out
+    assert max(map(len, shown.splitlines())) <= 80
+    assert "…" not in shown
+    assert "Mix" in shown
