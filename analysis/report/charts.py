@@ -112,8 +112,8 @@ def chart_mix(weights: pd.DataFrame) -> Spec:
         xOffset=alt.XOffset("kind:N", sort=kinds),
         y=alt.Y("share:Q", title="percent of the mix"),
         color=colour,
-        stroke=alt.Stroke("kind:N", scale=colour["scale"], legend=None),
-        fillOpacity=alt.FillOpacity("kind:N", scale=alt.Scale(domain=kinds, range=[1, 0.25]), legend=None),
+        stroke=alt.Stroke("kind:N", scale=colour["scale"], legend=colour["legend"]),
+        fillOpacity=alt.condition(alt.datum.kind == kinds[0], alt.value(1), alt.value(0.25)),
         tooltip=[
             tip_of("title", "task"),
             tip_of("layer_name", "layer"),

@@ -8,6 +8,8 @@ import pytest
 
 from analysis.load import load_run
 from analysis.report.build import build_report
+from analysis.report.training import build_training_report
+from analysis.training_runs import load_training
 
 pytestmark = pytest.mark.browser
 
@@ -40,6 +42,8 @@ def folder(tmp_path_factory):
     runs = [load_run(RUNS / name) for name in ("bermo", "untrained")]
     (folder / "one.html").write_text(build_report(runs[:1]), encoding="utf-8")
     (folder / "two.html").write_text(build_report(runs), encoding="utf-8")
+    trained = [load_training(RUNS / f"training_{model}") for model in ("bert", "bermo")]
+    (folder / "training.html").write_text(build_training_report(trained), encoding="utf-8")
     return folder
 
 
@@ -73,7 +77,7 @@ def curve(page):
     return page.locator("#chart-curves .mark-line path").first.get_attribute("d")
 
 
-@pytest.mark.parametrize("name", ["one", "two"])
+@pytest.mark.parametrize("name", ["one", "two", "training"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_sticks_out_at_any_width(page, folder, name, scheme):
     ARTEFACTS.mkdir(exist_ok=True)
