@@ -24,6 +24,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from probing.endings import end_in_one_line
 from probing.records import SPLITS, InputError
 from probing.registry import resolve
 from probing.store import write_atomically
@@ -66,11 +67,7 @@ def main() -> int:
         0; 1 where a check found faults; 2 after a mistake that the user can mend.
     """
     settings = tyro.cli(BuildSettings, description=__doc__)
-    try:
-        return check(settings.check, settings.report) if settings.check else build(settings)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return check(settings.check, settings.report) if settings.check else build(settings)
 
 
 def build(settings: BuildSettings) -> int:
@@ -186,4 +183,4 @@ def show_checkups(checkups: Sequence[Any], faults: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(end_in_one_line(main))

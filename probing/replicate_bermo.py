@@ -19,8 +19,8 @@ from typing import Any, Literal
 
 import tyro
 
+from probing.endings import end_in_one_line
 from probing.progress import Narrator
-from probing.records import InputError
 from probing.registry import resolve
 from probing.settings import EMBEDDED
 from probing.training_settings import PruneSettings, TrainSettings
@@ -87,19 +87,12 @@ def main() -> int:
         0; 2 after a mistake that the user can mend.
     """
     settings = tyro.cli(ReplicationSettings, description=__doc__)
-    try:
-        for run in list_runs(settings).values():
-            resolve("stories", "train")(run, Narrator(quiet=settings.quiet))
-        if settings.show:
-            resolve("views", "replication")(settings.output)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        return 130
+    for run in list_runs(settings).values():
+        resolve("stories", "train")(run, Narrator(quiet=settings.quiet))
+    if settings.show:
+        resolve("views", "replication")(settings.output)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(end_in_one_line(main))

@@ -13,8 +13,8 @@ if __name__ == "__main__":
 
 import tyro
 
+from probing.endings import end_in_one_line
 from probing.progress import Narrator
-from probing.records import InputError
 from probing.registry import resolve
 from probing.settings import RunSettings
 
@@ -26,21 +26,13 @@ def main() -> int:
         0; 2 after a mistake that the user can mend; 1 where some of the numbers could not be computed.
     """
     settings = tyro.cli(RunSettings, description=__doc__)
-    narrator = Narrator(quiet=settings.quiet)
-    try:
-        outcome = resolve("stories", "run")(settings, narrator)
-        if outcome.n_scores:
-            resolve("views", "run")(outcome.folder)
-        if settings.report and outcome.n_scores:
-            resolve("views", "report")(outcome.folder)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        return 130
+    outcome = resolve("stories", "run")(settings, Narrator(quiet=settings.quiet))
+    if outcome.n_scores:
+        resolve("views", "run")(outcome.folder)
+    if settings.report and outcome.n_scores:
+        resolve("views", "report")(outcome.folder)
     return 1 if outcome.failures else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(end_in_one_line(main))

@@ -15,8 +15,8 @@ import argparse
 
 import tyro
 
+from probing.endings import end_in_one_line
 from probing.progress import Narrator
-from probing.records import InputError
 from probing.registry import resolve
 from probing.training_settings import TrainSettings
 
@@ -27,16 +27,9 @@ def main() -> int:
     Returns:
         0; 2 after a mistake that the user can mend.
     """
-    try:
-        settings = tyro.cli(choose_settings(sys.argv[1:]), description=__doc__)
-        outcome = resolve("stories", "train")(settings, Narrator(quiet=settings.quiet))
-        resolve("views", "training")(outcome.folder)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
-        return 130
+    settings = tyro.cli(choose_settings(sys.argv[1:]), description=__doc__)
+    outcome = resolve("stories", "train")(settings, Narrator(quiet=settings.quiet))
+    resolve("views", "training")(outcome.folder)
     return 0
 
 
@@ -52,4 +45,4 @@ def choose_settings(arguments: list[str]) -> type[TrainSettings]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(end_in_one_line(main))

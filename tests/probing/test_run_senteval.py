@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from probing import registry
+from probing.endings import end_in_one_line
 from probing.run_senteval import main
 from probing.settings import EMBEDDED
 from tests.helpers import build_task, write_task
@@ -44,7 +45,7 @@ def start(tmp_path, tiny_folder, corpus, monkeypatch, capsys):
             monkeypatch.setitem(registry.TABLES["views"], "run", "builtins:print")
         capsys.readouterr()
         try:
-            code = main()
+            code = end_in_one_line(main)
         except SystemExit as stop:
             code = stop.code
         return code, *capsys.readouterr()
