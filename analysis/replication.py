@@ -1,11 +1,14 @@
 """BERMo's claims about training (arXiv 2110.15802), each held against a pair of runs: does it hold at this scale?
 
-    faster convergence      steps_bert / steps_bermo to BERT's final dev score; as in `analysis.convergence`
+    faster convergence      steps_bert / steps_bermo to (95 % of) BERT's final dev score; as in
+                            `analysis.convergence`
     better scores           final dev score of BERMo less that of BERT, in points
     better gradient flow    (g_1 / g_L of BERMo) / (g_1 / g_L of BERT), g_l the norm of dL/dtheta of block l: how much
-                            more of the gradient of the last block reaches the first; geometric mean over training
+                            more the first block gets, held against the last; geometric mean over training
     stable pruning          share of diverged runs of BERT less that of BERMo, in points
-    pruning, score          final dev score of pruned BERMo less that of pruned BERT, in points
+    pruning, score          final dev score of pruned BERMo less that of pruned BERT, in points; under soft movement
+                            the two may have other shares of zeros, which the next row tells
+    pruning, zeros          share of zeros that BERMo reaches less that of BERT, in points, where a penalty decides it
 
 A claim holds where the interval is on its side, and is reversed where it is on the other; else the runs do not tell.
 Score and gradient intervals are Student's 95 % over seeds, each seed's two models paired; a diverged share has
@@ -32,6 +35,9 @@ from probing.records import InputError
 
 COLUMNS = ["claim", "task", "aim", "bert", "bermo", "effect", "ci_low", "ci_high", "neutral", "n_seeds"]
 """`neutral` is the effect of no difference: 1 for a ratio, 0 for points."""
+
+_SHARES = (0.95, 1.0)
+"""Of BERT's final dev score."""
 
 _NOTE = (
     "Each interval is a 95 % one over seeds. It holds: the interval is on the claim's side; reversed: on the other "
@@ -97,17 +103,20 @@ def show_replication(folder: Path) -> None:
 def _judge_pair(bert: TrainingRun, bermo: TrainingRun) -> list[dict]:
     if bert.recipe == "prune":
         return [row for keys in _aims_of(bert) for row in _judge_pruning(bert, bermo, keys)]
-    return [_judge_convergence(bert, bermo), _judge_scores(bert, bermo), _judge_gradients(bert, bermo)]
+    return [*_judge_convergence(bert, bermo), _judge_scores(bert, bermo), _judge_gradients(bert, bermo)]
 
 
-def _judge_convergence(bert: TrainingRun, bermo: TrainingRun) -> dict:
-    whole = compare_convergence(bert, bermo).iloc[-1]
-    numbers = whole[["baseline_steps", "other_steps", "ratio", "ci_low", "ci_high"]].tolist()
-    return _row("faster convergence", bert, numbers, neutral=1.0)
+def _judge_convergence(bert: TrainingRun, bermo: TrainingRun) -> list[dict]:
+    table = compare_convergence(bert, bermo, _SHARES)
+    numbers = table[["baseline_steps", "other_steps", "ratio", "ci_low", "ci_high"]].to_numpy().tolist()
+    aims = [f"to {share:.0%}" for share in _SHARES]
+    return [_row("faster convergence", bert, row, neutral=1.0, aim=aim) for aim, row in zip(aims, numbers, strict=True)]
 
 
-def _judge_scores(bert: TrainingRun, bermo: TrainingRun, claim: str = "better scores", aim: str = "") -> dict:
-    one, two = _pair_seeds(_final_scores(bert, aim), _final_scores(bermo, aim))
+def _judge_scores(
+    bert: TrainingRun, bermo: TrainingRun, claim: str = "better scores", aim: str = "", column: str = "value"
+) -> dict:
+    one, two = _pair_seeds(*(_select(run, aim).set_index("seed")[column] for run in (bert, bermo)))
     return _row(claim, bert, [100 * one.mean(), 100 * two.mean(), *_student(100 * (two - one))], neutral=0.0, aim=aim)
 
 
@@ -121,7 +130,10 @@ def _judge_pruning(bert: TrainingRun, bermo: TrainingRun, aim: str) -> list[dict
     failed = [_select(run, aim)["diverged"].to_numpy(bool) for run in (bert, bermo)]
     numbers = [100 * value for value in (*(one.mean() for one in failed), *_newcombe(*failed))]
     stable = _row("stable pruning", bert, numbers, neutral=0.0, aim=aim)
-    return [stable, _judge_scores(bert, bermo, "pruning, score", aim)]
+    rows = [stable, _judge_scores(bert, bermo, "pruning, score", aim)]
+    if (_select(bert, aim)["penalty"] > 0).any():
+        rows.append(_judge_scores(bert, bermo, "pruning, zeros", aim, "achieved_sparsity"))
+    return rows
 
 
 def _row(claim: str, run: TrainingRun, numbers: list[float], *, neutral: float, aim: str = "") -> dict:
@@ -142,10 +154,6 @@ def _aims_of(run: TrainingRun) -> list[str]:
 def _select(run: TrainingRun, aim: str) -> pd.DataFrame:
     scores = run.scores
     return scores[(scores["split"] == "dev") & (_name_aim(scores) == aim)]
-
-
-def _final_scores(run: TrainingRun, aim: str) -> pd.Series:
-    return _select(run, aim).set_index("seed")["value"]
 
 
 def _log_reach(run: TrainingRun) -> pd.Series:
@@ -195,12 +203,14 @@ def _draw_figures(pairs: Mapping[str, tuple[TrainingRun, TrainingRun]]) -> dict:
 def _tell(row: Mapping) -> dict[str, str]:
     digits = ".2f" if row["neutral"] == 1 else ".1f"
     own = {"faster convergence": ".0f", "better gradient flow": ".2f"}.get(row["claim"], ".1f")
+    bound = "<" if math.isinf(row["bermo"]) else ""
     return {
         "Claim": row["claim"],
         "Task": title_of(row["task"]) + (f", {row['aim']}" if row["aim"] else ""),
         "BERT": _number(row["bert"], own),
         "BERMo": _number(row["bermo"], own),
-        "Effect": "{} [{}, {}]".format(*(_number(row[name], digits) for name in ("effect", "ci_low", "ci_high"))),
+        "Effect": bound
+        + "{} [{}, {}]".format(*(_number(row[name], digits) for name in ("effect", "ci_low", "ci_high"))),
         "Seeds": str(row["n_seeds"]),
         "Verdict": verdict_of(row),
     }

@@ -30,9 +30,9 @@ SMALL, LARGE = tuple(range(5)), tuple(range(3))
 _ALL: dict[str, Any] = {"learning_rate": 1e-4, "dropout": 0.0, "limit_dev": 400, "evaluate_every": 20}
 _ALL |= {"log_every": 20, "keep_models": False}
 """Ours, since the paper's settings are not known; the same for both models. No dropout: no sentence is seen twice."""
-_PRUNED: dict[str, Any] = _ALL | {"score_learning_rate": 8e-2, "sparsity": (0.5,), "penalty": (50.0,)}
-"""Ours: half of the weights, and a penalty that leaves some. Scores move 8 times as fast as in 2005.07683, whose
-trainings are some 100 times as long."""
+_PRUNED: dict[str, Any] = _ALL | {"score_learning_rate": 8e-2, "sparsity": (0.5, 0.9), "penalty": (50.0,)}
+"""Ours: half of the weights and nine in ten, and a penalty that leaves most. Scores move 8 times as fast as in
+2005.07683, whose trainings are some 100 times as long."""
 
 
 @dataclass(frozen=True)

@@ -168,6 +168,7 @@ class _Training:
         for transform in job.transforms:
             for quantity, layer, value in transform.measure():
                 progress.add(quantity, value, layer)
+        self._send()
         better = progress.note_reading(score)
         if better and self.settings.early_stopping:
             self.best = {name: tensor.detach().cpu().clone() for name, tensor in job.model.state_dict().items()}
@@ -183,6 +184,13 @@ class _Training:
             for layer, weight in enumerate(mix.weights.tolist(), first):
                 progress.add("weight", weight, layer)
             progress.add("gamma", mix.gamma.item())
+        self._send()
+
+    def _send(self) -> None:
+        """To the trackers, if there are any, what the log has of this step."""
+        rows = [row for row in self.progress.rows if row[0] == self.progress.step]
+        numbers = {quantity if layer < 0 else f"{quantity}/{layer}": value for _, quantity, layer, value in rows}
+        self.accelerator.log(numbers, step=self.progress.step)
 
     def _schedule(self, step: int) -> None:
         for transform in self.job.transforms:

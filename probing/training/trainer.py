@@ -40,6 +40,7 @@ def make_accelerator(settings: TrainSettings) -> Accelerator:
         cpu=not device.startswith("cuda"),
         mixed_precision="bf16" if dtype == "bfloat16" else "no",
         log_with="tensorboard" if settings.tensorboard else None,
+        project_dir=".",  # asked for here, set for each model
     )
 
 
@@ -103,6 +104,7 @@ class Trainer:
 
     def _train(self, folder: Path, plan: PlannedModel) -> TrainedCell:
         job = self._make_job(folder, plan)
+        self._open_events(folder, plan)
         with self.narrator.stage(plan.name, job.n_steps, "steps") as advance:
             progress = train_model(job, self.accelerator, advance)
             zeros = [transform.finish(job.model) for transform in job.transforms]
@@ -113,6 +115,12 @@ class Trainer:
         return TrainedCell(
             self._list_scores(facts, progress, scores, max(zeros, default=0.0), kept), self._list_log(facts, progress)
         )
+
+    def _open_events(self, folder: Path, plan: PlannedModel) -> None:
+        """TensorBoard's events of each model in a folder of its own; nothing where none were asked for."""
+        if self.settings.tensorboard:
+            self.accelerator.project_configuration.logging_dir = str(folder / "events")
+            self.accelerator.init_trackers(plan.name)
 
     def _make_job(self, folder: Path, plan: PlannedModel) -> Job:
         n_labels = 1 if self.task.graded else len(self.task.classes)

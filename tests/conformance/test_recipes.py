@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from transformers import AutoModelForSequenceClassification
 
 from probing.encoders.blocks import find_blocks
@@ -159,6 +160,17 @@ def test_parts_of_a_batch_add_up_to_the_batch(make_settings):
     for quantity in ("loss", "gradient_norm"):
         one, other = (log.loc[log["quantity"] == quantity, "value"] for log in (whole, parts))
         np.testing.assert_allclose(one, other, rtol=2e-4)  # float32 sums in another order, through three steps
+
+
+def test_tensorboard_gets_what_the_log_gets(make_settings):
+    folder = run(make_settings(tensorboard=True, keep_models=False))
+    log, models = read_tables(folder)
+    [events] = [path for path in (folder / "events").iterdir() if path.is_dir()]
+    reader = EventAccumulator(str(events)).Reload()
+    rows = log[log["quantity"] == "dev_score"].set_index("step")["value"]
+    assert {event.step: event.value for event in reader.Scalars("dev_score")} == pytest.approx(rows.to_dict())
+    assert "gradient_norm/1" in reader.Tags()["scalars"]
+    assert len(models) == 2
 
 
 def test_settings_are_kept_and_are_enough_to_run_it_again(make_settings):
