@@ -118,6 +118,9 @@ def measure_weight_intervals(
 
     Each resample of the training sentences has its mix fitted again (`refit_weights`), with the strength as it was
     chosen; dev and test take no part. In a cross-validation the resamples are shared out among the rounds.
+
+    A resample has fewer distinct sentences than the sample: where a class has few of them (word content), or all weight
+    is on one layer, the interval may lie beside the estimate, which is then biased by about that much.
     """
     start = time.perf_counter()
     layers = choose_layers(cell, settings, encoder.layer_names, layers)
