@@ -69,7 +69,7 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     # What this run needed is spared no longer.
     del encoded
     open_cache(settings).trim()
-    if runner.results:
+    if any(result.scores for result in runner.results):
         folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
     failures = [asdict(failure) for failure in runner.failures]
     outcome = {"stages": narrator.stages, "warnings": narrator.warnings, "failures": failures}

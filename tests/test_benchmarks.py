@@ -12,6 +12,8 @@ from tests.benchmarks.sizes import Sizes
 from tests.benchmarks.timing import Comparison, Rounds, Way, compare
 from tests.benchmarks.weighing import weigh_alone
 
+pytestmark = pytest.mark.slow
+
 FEW = {"train": 40, "dev": 20, "test": 20}
 TINY = Sizes(
     rounds=Rounds(least=1, most=1), encoded=30, cached=30, tasks=("past_present",), probed=FEW, steps=1,

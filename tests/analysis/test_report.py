@@ -312,6 +312,7 @@ def test_published_figures_are_whole():
     assert figures["value"].between(0, 1).all()
 
 
+@pytest.mark.slow
 def test_several_runs_are_compared_with_the_first_or_it_is_said_why_not():
     shown = "".join(Page(build_report([load_run(RUNS / name) for name in ("bermo", "untrained")])).shown)
     assert "untrained minus bermo" in shown
@@ -320,6 +321,7 @@ def test_several_runs_are_compared_with_the_first_or_it_is_said_why_not():
     assert "lacks sentence_length" in shown
 
 
+@pytest.mark.slow
 def test_every_stored_run_still_loads_and_has_a_report():
     for folder in sorted(path for path in RUNS.iterdir() if path.is_dir()):
         page = (

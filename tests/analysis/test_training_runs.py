@@ -196,6 +196,7 @@ def test_a_second_metric_does_not_double_the_rows(pair):
     pd.testing.assert_frame_equal(seeds_table(both), seeds_table(pair[0]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", ["finetune", "prune"])
 def test_the_screen_shows_the_table_in_80_columns_and_figures_are_left(
     recipe, pair, pruned, write_training, tmp_path, capsys, monkeypatch

@@ -189,7 +189,7 @@ def test_settings_are_kept_and_are_enough_to_run_it_again(make_settings):
         ({"dropout": 1.0}, "--dropout 1.0: expected"),
         ({"freeze_up_to": 7}, "the encoder has blocks 1 to 2"),
         ({"task": "MNLI"}, "MNLI"),
-        ({"checkpoint": "no/such/folder"}, "no such folder"),
+        ({"checkpoint": "no/such/folder"}, "neither a local folder"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line_before_anything_is_written(make_settings, changes, message):

@@ -73,6 +73,7 @@ def test_every_sentence_once_is_the_mix_itself():
     )
 
 
+@pytest.mark.slow
 def test_weights_spread_as_those_of_mixes_fitted_to_copied_sentences():
     """The other way: rows drawn with replacement, one mix at a time, standardised by their own deviations."""
     stack, labels = plant(n=250)
@@ -97,6 +98,7 @@ def test_more_sentences_are_surer_and_labels_without_a_rule_are_not():
     assert nothing > 3 * many
 
 
+@pytest.mark.slow
 def test_the_interval_of_the_centre_of_gravity_covers_the_centre_in_the_long_run():
     stack, labels = plant(n=40_000, seed=99)
     truth = fit(stack, labels).weights_ @ np.arange(3)

@@ -72,6 +72,7 @@ def test_a_switch_changes_its_own_tasks_and_no_other(confound):
 BAGS = [(confound, name) for confound in ("function_words", "content_words") for name in CONFOUNDS[confound]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("confound", "name"), BAGS)
 def test_a_bag_of_words_reads_the_cue_while_it_is_on(confound, name):
     assert abs(shortcuts_of(name).bag_of_words - 0.5) < MARGIN
