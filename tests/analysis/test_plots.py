@@ -122,6 +122,7 @@ def test_a_mix_that_leaves_out_the_embeddings_is_drawn_from_its_own_layers(two_t
     assert labels == [f"layer {layer}" for layer in range(6, 0, -1)]
 
 
+@pytest.mark.slow
 def test_figures_of_ten_tasks_are_whole_and_name_tasks_groups_chance_and_majority(build_run):
     figures = draw_figures(build_run(n_layers=13, n=60))
     for figure in figures.values():

@@ -176,6 +176,7 @@ def measured(run, metric, split="train", **changes):
     return rows.assign(**facts)
 
 
+@pytest.mark.slow
 def test_measures_have_their_tables_where_the_run_has_them_and_only_there(run):
     names = {"compression": "Compression", "code_length_bits": "Online code", "conditional_information_bits": "Bits"}
     extra = [measured(run, name) for name in names]
@@ -190,6 +191,7 @@ def test_measures_have_their_tables_where_the_run_has_them_and_only_there(run):
         assert f"<span>{caption}" not in plain
 
 
+@pytest.mark.slow
 def test_several_seeds_are_told_with_three_intervals(build_run):
     several = build_run(tasks=["tree_depth", "past_present"], seeds=(0, 1, 2))
     rows = cells_of(build_report([several]), "Accuracy x 100 on test, seeds averaged")

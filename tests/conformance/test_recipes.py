@@ -71,6 +71,7 @@ def test_mix_weights_in_the_log_sum_to_1(make_settings):
     np.testing.assert_allclose(sums, 1, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_loss_falls(make_settings):
     changes = {"sparsity": (0.0,), "method": ("magnitude",)} if make_settings().recipe == "prune" else {}
     log, models = read_tables(run(make_settings(max_steps=120, dropout=0.0, evaluate_every=60, **changes)))
@@ -142,6 +143,7 @@ def test_the_kept_model_loads_as_any_other_and_scores_as_the_table_says(make_set
     assert models.set_index("split").loc["test", "value"] == pytest.approx(share)
 
 
+@pytest.mark.slow
 def test_seeds_differ_and_a_seed_repeats_itself(make_settings):
     _, both = read_tables(run(make_settings("both", seeds=(0, 1), keep_models=False)))
     log, _ = read_tables(run(make_settings("one", seeds=(1,), keep_models=False)))

@@ -85,6 +85,7 @@ def test_on_the_direct_path_a_layer_gets_its_weight_times_gamma_of_the_mixs_grad
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_hidden_norms_are_those_of_finite_differences(encoder, settings):
     heads, eps = build_heads(), 1e-4
     found = measure_sentences(encoder, SPLIT, heads, settings)[:, : N_LAYERS + 1, 0]
@@ -286,6 +287,7 @@ def test_a_resumed_run_measures_what_is_missing_alone_and_gives_the_same_numbers
     pd.testing.assert_frame_equal(pd.read_parquet(small_run.output / "gradient_norms.parquet"), whole)
 
 
+@pytest.mark.slow
 def test_an_encoder_whose_layers_share_weights_has_hidden_norms_alone(small_run, tiny_folders):
     _, narrator = tell(replace(small_run, checkpoint=str(tiny_folders("albert"))))
     assert set(pd.read_parquet(small_run.output / "gradient_norms.parquet")["quantity"]) == {"hidden"}

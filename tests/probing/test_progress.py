@@ -73,6 +73,7 @@ def test_the_rate_of_a_stage_is_its_sentences_by_its_seconds():
     assert narrator.rate("encoding", 0) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("module", "loaded"), [("probing.pipeline", False), ("probing.encoders.bert", True)])
 def test_a_run_reads_its_tasks_before_it_loads_transformers(module, loaded):
     code = f"import sys, {module}; print('transformers' in sys.modules)"

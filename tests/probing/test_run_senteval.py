@@ -74,6 +74,7 @@ def test_a_run_ends_well_and_leaves_its_tables_and_figures(start):
     assert any(name.startswith("figures") and name.endswith(".pdf") for name in left)
 
 
+@pytest.mark.slow
 def test_hyphens_and_underscores_are_the_same(start):
     for number, flag in enumerate(("--cache-dir", "--cache_dir")):
         assert start(flag, f"cache{number}", "--output", f"run{number}", "--max-length", "9", "--quiet")[0] == 0
@@ -81,6 +82,7 @@ def test_hyphens_and_underscores_are_the_same(start):
     assert start("--mix_embeddings", "--special-tokens", "--output", "run2", "--quiet")[0] == 0
 
 
+@pytest.mark.slow
 def test_every_alias_of_a_task_is_the_task(start):
     for number, name in enumerate(("Tense", "past-present", "PASTPRESENT", "past_present")):
         assert start("--tasks", name, "--output", f"run{number}", "--quiet")[0] == 0

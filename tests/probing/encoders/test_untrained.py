@@ -104,6 +104,7 @@ def test_tokenizer_is_the_checkpoints(folder):
     )
 
 
+@pytest.mark.slow
 def test_the_embedded_encoder_untrained_has_none_of_its_weights():
     stored, drawn = (matrices(module.build(EMBEDDED, **OPTIONS)) for module in (bert, untrained))
     assert untrained.build(EMBEDDED, **OPTIONS).revision == "untrained-0"

@@ -137,6 +137,7 @@ def test_nothing_to_check_is_a_mistake(tmp_path: Path) -> None:
         check_source(str(tmp_path / "nowhere"))
 
 
+@pytest.mark.slow
 def test_the_script_tells_writes_json_and_says_it_by_its_exit_code(tmp_path: Path) -> None:
     rows = draw_rows()
     write_tasks(tmp_path / "sound", {"tree_depth": rows})
