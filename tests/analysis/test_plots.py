@@ -175,6 +175,7 @@ def test_drawing_leaves_no_trace_in_pyplot_or_in_the_settings(two_task_run):
     assert sys.modules["matplotlib.pyplot"].get_fignums() == []
 
 
+@pytest.mark.slow
 def test_files_are_whole_and_the_same_every_time(two_task_run, tmp_path):
     paths = save_figures(two_task_run, tmp_path / "figures")
     assert sorted(path.name for path in (tmp_path / "figures").iterdir()) == sorted(path.name for path in paths)

@@ -357,6 +357,7 @@ def test_a_missing_layer_writes_nothing(run, write_run, tmp_path):
     assert not (folder / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_the_commands_load_no_torch_and_the_package_alone_loads_nothing():
     code = (
         "import sys, analysis.report; light = sorted({'torch', 'altair', 'pandas', 'matplotlib'} & set(sys.modules));"

@@ -94,12 +94,14 @@ def test_every_file_written_is_read_back_as_a_task(built: Path) -> None:
         assert {split: len(task.splits[split]) for split in SPLITS} == report["tasks"][spec.name]["sentences"]
 
 
+@pytest.mark.slow
 def test_same_input_and_seed_give_the_same_bytes(built: Path, treebank: list[Path], tmp_path: Path) -> None:
     run("--conllu", *reversed(treebank), "--output", "again", cwd=tmp_path, PYTHONHASHSEED="2")
     files = {path.name: path.read_bytes() for path in built.iterdir()}
     assert {path.name: path.read_bytes() for path in (tmp_path / "again").iterdir()} == files
 
 
+@pytest.mark.slow
 def test_the_controlled_corpus_is_written_with_what_is_switched_on(tmp_path: Path) -> None:
     flags = ("--controlled", "--sizes", 600, 24, 24, "--confounds", "length_depth", "uneven_classes")
     result = run(*flags, "--output", "out", cwd=tmp_path)
