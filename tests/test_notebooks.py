@@ -17,8 +17,8 @@ def cells(path, kind):
     return [cell | {"source": "".join(cell["source"])} for cell in book["cells"] if cell["cell_type"] == kind]
 
 
-def test_there_are_five():
-    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05"]
+def test_there_are_six():
+    assert [path.stem[:2] for path in NOTEBOOKS] == ["01", "02", "03", "04", "05", "06"]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -44,14 +44,14 @@ def test_functions_are_short_and_the_claims_are_asserted(path):
     assert any(isinstance(node, ast.Assert) for node in nodes)
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS[:4], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS[:4], *NOTEBOOKS[5:]], ids=lambda path: path.stem)
 def test_the_run_folder_comes_from_one_cell_with_the_stored_sample_behind_it(path):
     naming = [cell["source"] for cell in cells(path, "code") if "tests/analysis/runs" in cell["source"]]
     assert len(naming) == 1
     assert re.search(r'os\.environ\.get\("PROBING_RUNS?"', naming[0])
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS[:4], ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", [*NOTEBOOKS[:4], *NOTEBOOKS[5:]], ids=lambda path: path.stem)
 def test_figures_are_shown(path):
     """Without it a figure that is no pyplot figure is shown as its name."""
     assert cells(path, "code")[0]["source"].startswith("%matplotlib inline")
