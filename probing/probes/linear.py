@@ -186,12 +186,12 @@ class LogisticProblem:
         size = block_rows(len(flat))
         for start in range(0, n, size):
             block = vectors[start : start + size]
-            logits = torch.addmm(intercepts, block, flat.T).view(len(block), -1, self.n_classes)
-            sums, residuals = softmax_loss(logits, self.labels[start : start + size])
-            residuals = residuals.view(len(block), -1)
+            logits = torch.addmm(intercepts.unsqueeze(1), flat, block.T).view(*points.shape[:2], len(block))
+            sums, residuals = softmax_loss(logits.permute(2, 0, 1), self.labels[start : start + size])
+            residuals = residuals.permute(1, 2, 0).view(-1, len(block))
             losses += sums / n
-            slopes.addmm_(residuals.T, block, alpha=1 / n)
-            intercept_slopes += residuals.sum(dim=0) / n
+            slopes.addmm_(residuals, block, alpha=1 / n)
+            intercept_slopes += residuals.sum(dim=1) / n
         gradients = torch.empty_like(points)
         gradients[..., :hidden] = (slopes.view_as(weights) + penalty.view(-1, 1, 1) * weights) * root
         gradients[..., hidden] = intercept_slopes.view(len(points), -1) * self._intercept_root

@@ -32,23 +32,24 @@ def softmax_loss(
     """The cross-entropy in nats, summed over sentences, and its gradient by the logits.
 
     Args:
-        logits: before softmax.
+        logits: before softmax; best laid out in memory as problems x classes x sentences, as the gradient is.
         labels: the truth.
         counts: how often each sentence counts in each problem; none: once.
     """
-    log_probabilities = F.log_softmax(logits, dim=-1)
+    # With the sentences innermost, also a softmax over two classes fills the processor's vectors.
+    log_probabilities = F.log_softmax(logits.permute(1, 2, 0), dim=1)
     if labels.ndim == 2:
-        wanted = labels.unsqueeze(1)
-        losses = -(log_probabilities * wanted).sum(dim=2)
+        wanted = labels.T
+        losses = -(log_probabilities * wanted).sum(dim=1)
         residuals = log_probabilities.exp_() - wanted
     else:
-        index = labels.view(-1, 1, 1).expand(-1, logits.shape[1], 1)
-        losses = -log_probabilities.gather(2, index).squeeze(2)
+        index = labels.expand(len(log_probabilities), 1, -1)
+        losses = -log_probabilities.gather(1, index).squeeze(1)
         residuals = log_probabilities.exp_()
-        residuals.scatter_add_(2, index, torch.full_like(residuals[..., :1], -1.0))
-    if counts is None:
-        return losses.sum(dim=0), residuals
-    return (losses * counts).sum(dim=0), residuals.mul_(counts.unsqueeze(2))
+        residuals.scatter_add_(1, index, torch.full_like(residuals[:, :1], -1.0))
+    if counts is not None:
+        losses, residuals = losses * counts.T, residuals.mul_(counts.T.unsqueeze(1))
+    return losses.sum(dim=1), residuals.permute(2, 0, 1)
 
 
 def eigenbasis(
