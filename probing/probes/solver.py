@@ -22,6 +22,13 @@ Objective = Callable[
 _DECREASE = 1e-4
 _SHRINK = 0.3
 _MOST_TRIALS = 12
+_FULL_CREW = 0.75
+"""When no more than this share of the problems at work is still active, the others are let go, memory and all."""
+
+State = tuple[Float[Tensor, "problems parameters"], Float[Tensor, " problems"], Float[Tensor, "problems parameters"]]
+"""Points, and their losses and gradients."""
+History = deque[tuple[Tensor, Tensor, Tensor]]
+"""The last steps, the changes of the gradient that they made, and 1 / (step . change)."""
 
 
 @dataclass(frozen=True)
@@ -51,22 +58,27 @@ def minimise(
     The objective should be scaled so that its curvature is near 1 in every direction: then the first steps are
     Newton's, and few iterations are needed.
     """
-    points = start.clone()
     numbers = torch.arange(len(start), device=start.device) if numbers is None else numbers
+    points = start.clone()
     losses, gradients = objective(points, numbers)
     goals = tolerance * (gradients.abs().amax(dim=1) if reference is None else reference)
-    history: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=memory)
-    n_iterations = 0
+    history: History = deque(maxlen=memory)
+    crew = torch.arange(len(points), device=points.device)
     stuck = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    n_iterations = 0
     while n_iterations < max_iterations:
-        active = ((gradients.abs().amax(dim=1) > goals) & ~stuck).nonzero().squeeze(1)
-        if len(active) == 0:
+        active = (gradients[crew].abs().amax(dim=1) > goals[crew]) & ~stuck[crew]
+        n_active = int(active.sum())
+        if n_active == 0:
             break
+        if n_active <= _FULL_CREW * len(crew):
+            history = deque(((step[active], change[active], rho[active]) for step, change, rho in history), memory)
+            crew, active = crew[active], active[active]
         n_iterations += 1
-        direction = _direction(gradients, history)
-        old_points, old_gradients = points.clone(), gradients.clone()
-        stuck |= _search(objective, numbers, points, losses, gradients, direction, active)
-        _remember(history, points - old_points, gradients - old_gradients)
+        before = points[crew], losses[crew], gradients[crew]
+        after, stuck[crew] = _search(objective, numbers[crew], before, _direction(before[2], history), active)
+        _remember(history, after[0] - before[0], after[2] - before[2])
+        points[crew], losses[crew], gradients[crew] = after
     norms = gradients.abs().amax(dim=1)
     return Solution(points, losses, norms, norms <= goals, n_iterations)
 
@@ -81,6 +93,7 @@ def minimise_in_turn(
     *,
     tolerance: float,
     max_iterations: int = 300,
+    rough: Objective | None = None,
 ) -> Solution:
     """Minimise groups of problems one after the other, each from the solution of the group before it.
 
@@ -94,14 +107,22 @@ def minimise_in_turn(
         carry: takes points, the problems they solve and the problems to start; gives the starting points.
         tolerance: as in `minimise`.
         max_iterations: for each group.
+        rough: nearly the objective, but quicker: each group goes most of its way by this, and ends by the objective.
     """
     points, converged = start.clone(), torch.zeros(len(start), dtype=torch.bool, device=start.device)
     losses, norms, n_iterations, before = start.new_empty(len(start)), start.new_empty(len(start)), 0, None
     for numbers in turns:
         reference = None
         if before is not None:
-            reference = objective(start[numbers], numbers)[1].abs().amax(dim=1)
             points[numbers] = carry(points[before], before, numbers)
+        if before is not None or rough:
+            reference = (rough or objective)(start[numbers], numbers)[1].abs().amax(dim=1)
+        if rough:
+            part = minimise(
+                rough, points[numbers], tolerance=tolerance, max_iterations=max_iterations, numbers=numbers,
+                reference=reference,
+            )  # fmt: skip
+            points[numbers], n_iterations = part.points, n_iterations + part.n_iterations
         part = minimise(
             objective, points[numbers], tolerance=tolerance, max_iterations=max_iterations, numbers=numbers,
             reference=reference,
@@ -112,39 +133,34 @@ def minimise_in_turn(
     return Solution(points, losses, norms, converged, n_iterations)
 
 
-def _direction(gradients: Tensor, history: "deque[tuple[Tensor, Tensor, Tensor]]") -> Tensor:
+def _direction(gradients: Tensor, history: History) -> Tensor:
     """The quasi-Newton direction by the two-loop recursion; steepest descent where that does not point downhill."""
     result, shares = -gradients, []
     for step, change, rho in reversed(history):
         share = rho * (step * result).sum(dim=1)
-        result = result - share.unsqueeze(1) * change
+        result.addcmul_(share.unsqueeze(1), change, value=-1)
         shares.append(share)
     if history:
         step, change, rho = history[-1]
         scale = (step * change).sum(dim=1) / (change * change).sum(dim=1).clamp_min(1e-30)
-        result = result * torch.where(rho > 0, scale, torch.ones_like(scale)).unsqueeze(1)
+        result *= torch.where(rho > 0, scale, torch.ones_like(scale)).unsqueeze(1)
     for (step, change, rho), share in zip(history, reversed(shares), strict=True):
-        result = result + (share - rho * (change * result).sum(dim=1)).unsqueeze(1) * step
+        result.addcmul_((share - rho * (change * result).sum(dim=1)).unsqueeze(1), step)
     downhill = (result * gradients).sum(dim=1, keepdim=True) < 0
     return torch.where(downhill, result, -gradients)
 
 
 def _search(
-    objective: Objective,
-    numbers: Tensor,
-    points: Tensor,
-    losses: Tensor,
-    gradients: Tensor,
-    direction: Tensor,
-    active: Tensor,
-) -> Tensor:
-    """Move each active problem along its direction, in place; say which of them no step could lower."""
+    objective: Objective, numbers: Tensor, start: State, direction: Tensor, active: Tensor
+) -> tuple[State, Bool[Tensor, " problems"]]:
+    """Move each active problem along its direction; where they are then, and which of them no step could lower."""
+    origin, before, _ = start
+    points, losses, gradients = (part.clone() for part in start)
     slope = (direction * gradients).sum(dim=1)
     length = torch.ones_like(losses)
-    origin, before = points.clone(), losses.clone()
     # Losses near the optimum differ by less than their rounding: allow for that much.
     slack = 4 * torch.finfo(losses.dtype).eps * (1 + before.abs())
-    pending = active
+    pending = active.nonzero().squeeze(1)
     for _ in range(_MOST_TRIALS):
         trial = origin[pending] + length[pending].unsqueeze(1) * direction[pending]
         trial_losses, trial_gradients = objective(trial, numbers[pending])
@@ -156,12 +172,12 @@ def _search(
         if len(pending) == 0:
             break
         length[pending] *= _SHRINK
-    stuck = torch.zeros(len(points), dtype=torch.bool, device=points.device)
+    stuck = torch.zeros_like(active)
     stuck[pending] = True
-    return stuck
+    return (points, losses, gradients), stuck
 
 
-def _remember(history: "deque[tuple[Tensor, Tensor, Tensor]]", step: Tensor, change: Tensor) -> None:
+def _remember(history: History, step: Tensor, change: Tensor) -> None:
     """Keep a pair of step and change of gradient; a problem without positive curvature there gets weight 0."""
     curvature = (step * change).sum(dim=1)
     sound = curvature > 1e-10 * step.norm(dim=1) * change.norm(dim=1)

@@ -63,6 +63,27 @@ def test_reaches_the_optimum_of_scikit_learn_in_float64(n_classes, strength):
         np.testing.assert_allclose(found_b - found_b.mean(), b - b.mean(), atol=2e-4)
 
 
+@pytest.mark.parametrize("short", [False, True])
+def test_with_many_classes_it_is_scikit_learns_optimum_whatever_the_products_on_the_way(short, monkeypatch):
+    monkeypatch.setattr("probing.probes.linear.MANY_CLASSES", 6)
+    monkeypatch.setattr("probing.probes.linear.has_short_products", lambda device: short)
+    stack, labels = draw_stack(n_layers=2, n=200, n_classes=6)
+    strengths = [0.1, 0.003]
+    problem = LogisticProblem(torch.from_numpy(stack.copy()), torch.from_numpy(labels), strengths)
+    solution = problem.solve(1e-5, 3000)
+    weights, intercepts = problem.unpack(solution)
+    assert bool(solution.converged.all())
+    for layer, X in enumerate(standardised(X.astype(float)) for X in stack):
+        for number, strength in enumerate(strengths):
+            W, _, loss = reference(X, labels, strength)
+            found_W, found_b = (part[layer, number].double().numpy() for part in (weights, intercepts))
+            # float32: a mean of losses with 6e-8 each.
+            assert loss_by_hand(X, labels, found_W, found_b, strength) == pytest.approx(loss, rel=1e-6)
+            assert float(solution.losses.view(2, 2)[layer, number]) == pytest.approx(loss, rel=1e-6)
+            # Strong convexity by the penalty: ||dW|| <= sqrt(2 dLoss / lambda), some 0.02 at the weaker.
+            np.testing.assert_allclose(found_W, W, atol=5e-3)
+
+
 def test_gradient_is_that_of_the_loss_by_finite_differences():
     stack, labels = draw_stack(n_layers=2, n=30, dtype=np.float64)
     problem = LogisticProblem(torch.from_numpy(stack), torch.from_numpy(labels), [0.1, 0.01])
