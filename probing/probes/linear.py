@@ -17,7 +17,6 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
-from probing.probes.products import Split, has_short_products, short_products, split_in_two
 from probing.probes.reading import Reader
 from probing.probes.selection import choose_strength
 from probing.probes.solver import Solution, minimise, minimise_in_turn
@@ -141,10 +140,7 @@ class LogisticProblem:
         if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(n_problems, device=start.device).view(-1, len(self.strengths)).unbind(1))
-        rough = self.evaluate_roughly if has_short_products(start.device) else None
-        return minimise_in_turn(
-            self, start, turns, self._carry, tolerance=tolerance, max_iterations=max_iterations, rough=rough
-        )
+        return minimise_in_turn(self, start, turns, self._carry, tolerance=tolerance, max_iterations=max_iterations)
 
     def _carry(self, points: Tensor, before: Tensor, numbers: Tensor) -> Tensor:
         """The same weights in the coordinates of other strengths."""
@@ -167,26 +163,18 @@ class LogisticProblem:
         self, points: Float[Tensor, "active parameters"], numbers: Int[Tensor, " active"]
     ) -> tuple[Float[Tensor, " active"], Float[Tensor, "active parameters"]]:
         """Loss and gradient of some of the problems; number = layer * strengths + strength."""
-        return self._evaluate_layers(points, numbers, lambda weights: (weights,))
-
-    def evaluate_roughly(self, points: Tensor, numbers: Tensor) -> tuple[Tensor, Tensor]:
-        """The same with products of short numbers: of vectors rounded to bfloat16, with weights that hardly are."""
-        with short_products():
-            return self._evaluate_layers(points, numbers, split_in_two)
-
-    def _evaluate_layers(self, points: Tensor, numbers: Tensor, split: Split) -> tuple[Tensor, Tensor]:
         layers, strengths = numbers // len(self.strengths), numbers % len(self.strengths)
         losses, gradients = torch.empty_like(points[:, 0]), torch.empty_like(points)
         for layer in layers.unique().tolist():
             chosen = (layers == layer).nonzero().squeeze(1)
-            losses[chosen], gradients[chosen] = self._evaluate(layer, strengths[chosen], points[chosen], split)
+            losses[chosen], gradients[chosen] = self._evaluate(layer, strengths[chosen], points[chosen])
         return losses, gradients
 
     @property
     def _intercept_root(self) -> float:
         return self.n_classes**0.5
 
-    def _evaluate(self, layer: int, strengths: Tensor, points: Tensor, split: Split) -> tuple[Tensor, Tensor]:
+    def _evaluate(self, layer: int, strengths: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
         vectors = self.vectors[layer]
         n, hidden = vectors.shape
         root, penalty = self.root[layer, strengths].unsqueeze(1), self.strengths[strengths]
@@ -195,14 +183,11 @@ class LogisticProblem:
         flat, intercepts = weights.reshape(-1, hidden), (points[..., hidden] * self._intercept_root).reshape(-1)
         losses = 0.5 * penalty * weights.square().sum(dim=(1, 2))
         slopes, intercept_slopes = torch.zeros_like(flat), torch.zeros_like(intercepts)
-        size, parts = block_rows(len(flat)), split(flat)
+        size = block_rows(len(flat))
         for start in range(0, n, size):
             block = vectors[start : start + size]
-            logits = intercepts.unsqueeze(1).expand(-1, len(block))
-            for part in parts:
-                logits = torch.addmm(logits, part, block.T)
-            logits = logits.view(*points.shape[:2], len(block)).permute(2, 0, 1)
-            sums, residuals = softmax_loss(logits, self.labels[start : start + size])
+            logits = torch.addmm(intercepts.unsqueeze(1), flat, block.T).view(*points.shape[:2], len(block))
+            sums, residuals = softmax_loss(logits.permute(2, 0, 1), self.labels[start : start + size])
             residuals = residuals.permute(1, 2, 0).view(-1, len(block))
             losses += sums / n
             slopes.addmm_(residuals, block, alpha=1 / n)

@@ -24,7 +24,6 @@ _SHRINK = 0.3
 _MOST_TRIALS = 12
 _FULL_CREW = 0.75
 """When no more than this share of the problems at work is still active, the others are let go, memory and all."""
-
 State = tuple[Float[Tensor, "problems parameters"], Float[Tensor, " problems"], Float[Tensor, "problems parameters"]]
 """Points, and their losses and gradients."""
 History = deque[tuple[Tensor, Tensor, Tensor]]
@@ -93,7 +92,6 @@ def minimise_in_turn(
     *,
     tolerance: float,
     max_iterations: int = 300,
-    rough: Objective | None = None,
 ) -> Solution:
     """Minimise groups of problems one after the other, each from the solution of the group before it.
 
@@ -107,22 +105,14 @@ def minimise_in_turn(
         carry: takes points, the problems they solve and the problems to start; gives the starting points.
         tolerance: as in `minimise`.
         max_iterations: for each group.
-        rough: nearly the objective, but quicker: each group goes most of its way by this, and ends by the objective.
     """
     points, converged = start.clone(), torch.zeros(len(start), dtype=torch.bool, device=start.device)
     losses, norms, n_iterations, before = start.new_empty(len(start)), start.new_empty(len(start)), 0, None
     for numbers in turns:
         reference = None
         if before is not None:
+            reference = objective(start[numbers], numbers)[1].abs().amax(dim=1)
             points[numbers] = carry(points[before], before, numbers)
-        if before is not None or rough:
-            reference = (rough or objective)(start[numbers], numbers)[1].abs().amax(dim=1)
-        if rough:
-            part = minimise(
-                rough, points[numbers], tolerance=tolerance, max_iterations=max_iterations, numbers=numbers,
-                reference=reference,
-            )  # fmt: skip
-            points[numbers], n_iterations = part.points, n_iterations + part.n_iterations
         part = minimise(
             objective, points[numbers], tolerance=tolerance, max_iterations=max_iterations, numbers=numbers,
             reference=reference,

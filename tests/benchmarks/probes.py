@@ -67,7 +67,10 @@ def fit_ours(data: Data) -> Float[np.ndarray, " layers"]:
 
 
 def fit_sklearn(data: Data) -> Float[np.ndarray, " layers"]:
-    """The same problems, on standardised vectors: scikit-learn's C is 1 / (strength x sentences)."""
+    """The same problems, on standardised vectors: scikit-learn's C is 1 / (strength x sentences).
+
+    With two classes it fits one vector of weights w for our pair (-w/2, w/2), which half the penalty is for: twice C.
+    """
     return np.array([_fit_layer_sklearn(data.select_layer(layer)) for layer in range(len(data.vectors[0]))])
 
 
@@ -100,9 +103,10 @@ def _compare_task(task: Task, encoder: Encoder, sizes: Sizes) -> Comparison:
 def _fit_layer_sklearn(data: Data) -> float:
     scaler, (y, y_dev, y_test) = StandardScaler().fit(data.vectors[0][0]), data.labels
     X, X_dev, X_test = (scaler.transform(part[0]) for part in data.vectors)
+    scale = len(y) / (2 if y.max() == 1 else 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = [LogisticRegression(C=1 / (one * len(y)), max_iter=_ITERATIONS).fit(X, y) for one in STRENGTHS]
+        fitted = [LogisticRegression(C=1 / (one * scale), max_iter=_ITERATIONS).fit(X, y) for one in STRENGTHS]
     best = choose_strength(np.array([probe.score(X_dev, y_dev) for probe in fitted]), STRENGTHS)
     return float(fitted[best].score(X_test, y_test))
 

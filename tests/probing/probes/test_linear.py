@@ -63,10 +63,8 @@ def test_reaches_the_optimum_of_scikit_learn_in_float64(n_classes, strength):
         np.testing.assert_allclose(found_b - found_b.mean(), b - b.mean(), atol=2e-4)
 
 
-@pytest.mark.parametrize("short", [False, True])
-def test_with_many_classes_it_is_scikit_learns_optimum_whatever_the_products_on_the_way(short, monkeypatch):
+def test_strengths_in_turn_as_with_many_classes_end_in_scikit_learns_optimum_too(monkeypatch):
     monkeypatch.setattr("probing.probes.linear.MANY_CLASSES", 6)
-    monkeypatch.setattr("probing.probes.linear.has_short_products", lambda device: short)
     stack, labels = draw_stack(n_layers=2, n=200, n_classes=6)
     strengths = [0.1, 0.003]
     problem = LogisticProblem(torch.from_numpy(stack.copy()), torch.from_numpy(labels), strengths)

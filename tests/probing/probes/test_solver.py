@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from probing.probes.solver import minimise, minimise_in_turn
+from probing.probes.solver import minimise
 
 
 class Quadratics:
@@ -95,24 +95,6 @@ def test_a_loss_that_is_not_finite_is_said_not_to_converge_and_harms_no_batch_ma
     solution = minimise(poisoned, start_of(problem), tolerance=1e-8)
     assert solution.converged.tolist() == [True, False, True]
     torch.testing.assert_close(solution.points[[0, 2]], problem.targets[[0, 2]], rtol=0, atol=1e-6)
-
-
-def test_a_rough_objective_shows_the_way_and_the_exact_one_has_the_last_word():
-    problem, nearly = Quadratics(n=4, condition=100.0), Quadratics(n=4, condition=100.0)
-    nearly.targets = nearly.targets + 1e-3
-    turns = [torch.tensor([0, 1]), torch.tensor([2, 3])]
-
-    def solve(rough):
-        problem.calls.clear()
-        carry = lambda points, before, numbers: points  # noqa: E731
-        return minimise_in_turn(problem, start_of(problem), turns, carry, tolerance=1e-8, rough=rough)
-
-    alone, n_alone = solve(None), len(problem.calls)
-    led, n_led = solve(nearly), len(problem.calls)
-    assert bool(led.converged.all())
-    torch.testing.assert_close(led.points, problem.targets, rtol=0, atol=1e-5)
-    torch.testing.assert_close(led.losses, alone.losses, rtol=0, atol=1e-10)
-    assert n_led < n_alone
 
 
 def test_steps_that_overshoot_are_shortened():
