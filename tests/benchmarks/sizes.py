@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from probing.records import Task, Text
 from probing.tasks.controlled import load
+from probing.tasks.senteval import SENTEVAL_TASKS
 from tests.benchmarks.timing import Rounds
 
 WARM_UP = 64
@@ -24,9 +25,11 @@ class Sizes:
     probed: Mapping[str, int] = field(default_factory=lambda: {"train": 1000, "dev": 1000, "test": 1000})
     steps: int = 10
     """Optimiser steps of the training."""
-    job_tasks: tuple[str, ...] = ("sentence_length", "bigram_shift")
-    job: Mapping[str, int] = field(default_factory=lambda: {"train": 400, "dev": 200, "test": 200})
-    """Sentences of each task of the whole job."""
+    job_tasks: tuple[str, ...] = tuple(task.name for task in SENTEVAL_TASKS)
+    job: Mapping[str, int] = field(default_factory=lambda: {"train": 500, "dev": 100, "test": 100})
+    """Sentences of each task of the whole job; word content needs two of each of its 250 words."""
+    job_rounds: Rounds = field(default_factory=lambda: Rounds(least=1, most=1))
+    """SentEval's recipe on ten tasks is slow."""
     growth: tuple[int, ...] = (1000, 10_000, 50_000)
     """Numbers of sentences that encoding is tried on."""
     threaded: int = 2000

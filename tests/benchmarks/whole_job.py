@@ -40,7 +40,7 @@ def compare_job(checkpoint: str, sizes: Sizes) -> list[Comparison]:
             Way(SENTEVAL, partial(fit_all_senteval, data), warm_up=partial(fit_all_senteval, few)),
         ]
         title = f"whole job, {len(tasks)} tasks of {len(texts) // len(tasks)} sentences"
-        comparison = compare(title, "jobs", ways, sizes.rounds)
+        comparison = compare(title, "jobs", ways, sizes.job_rounds)
     comparison.add_up("pieces: encoding once, and scikit-learn (no mix)", {ENCODING: 1, SKLEARN: 1})
     comparison.add_up("pieces: encoding once, and SentEval's recipe", {ENCODING: 1, SENTEVAL: 1})
     # SentEval's engine knows one layer at a time, and encodes anew for each.
