@@ -138,7 +138,7 @@ def make_probe(cell: Cell, settings: RunSettings, device: str = "cpu") -> Any:
     if cell.task.graded and name in _CLASSES_ONLY:
         raise ValueError(f"the {name} probe knows classes only, and {cell.task.name} is graded: take --probe linear")
     probe = resolve("probes", name)()
-    options: dict[str, Any] = {"device": device, "seed": cell.seed, "copy_X": False}
+    options: dict[str, Any] = {"device": device, "seed": cell.seed}
     if REPRESENTATIONS[cell.representation].mixes or name == "cumulative_mix":
         options |= {"mixes": True, "norm": settings.mix_norm, "dropout": settings.mix_dropout}
     if cell.control != "none" and name == "scalar_mix":

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -11,7 +13,6 @@ from probing.cells import NO_LAYER, Reading, encode_labels, fit_rounds, group_la
 from probing.partition import plan_rounds
 from probing.probes.mix_resamples import refit_weights
 from probing.probes.online import fit_layers, fit_mix, predict_onwards
-from probing.probes.scalar_mix import normalise
 from probing.randomness import stream
 from probing.records import CellResult, LayerStack, Score
 from probing.scores.codelength import cut_portions, find_gravity, measure_code, mix_codes, smooth
@@ -22,6 +23,8 @@ from probing.states import Encoder
 
 _RESAMPLES = 40
 """Ours: as many as show where the middle 95 % lie, coarsely, at two to three times the cost of the mix itself."""
+_CODE_DRAWS = 20
+"""Times that 50 resamples of the code's sentences are drawn: 1,000 at once, of 100,000 sentences, would be 0.8 GB."""
 
 
 def measure_code_length(
@@ -44,12 +47,13 @@ def measure_code_length(
     labels, bits = task.splits["train"].labels[order], []
     for group in group_layers(cell, layers, stack, len(order)):
         vectors = stack.select(group, rows["train"][order])
-        vectors = normalise(vectors) if settings.mix_norm and not by_layer else vectors
-        bits.append(code_sentences(vectors, labels, len(task.classes), by_layer=by_layer, device=encoder.device))
+        options = {"by_layer": by_layer, "norm": settings.mix_norm, "device": encoder.device}
+        bits.append(code_sentences(vectors, labels, len(task.classes), **options))
     seconds = time.perf_counter() - start
     rng = stream(0, "interval", task.name, "train")
-    samples = np.concatenate([np.ones((1, len(labels))), resample_counts(len(labels), rng)])
-    values = measure_code(np.concatenate(bits), samples, len(task.classes))
+    drawn = chain([np.ones((1, len(labels)))], (resample_counts(len(labels), rng, 50) for _ in range(_CODE_DRAWS)))
+    parts = [measure_code(np.concatenate(bits), counts, len(task.classes)) for counts in drawn]
+    values = {metric: np.concatenate([part[metric] for part in parts], axis=1) for metric in parts[0]}
     name = cell.representation.replace("_", " ")
     places = [(layer, encoder.layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
     if by_layer:
@@ -68,11 +72,16 @@ def code_sentences(
     n_classes: int,
     *,
     by_layer: bool,
+    norm: bool = False,
     device: str = "cpu",
 ) -> Float[np.ndarray, "readings sentences"]:
-    """Bits that the label of each sentence costs, given those before it, by each layer or by the mix of all."""
+    """Bits that the label of each sentence costs, given those before it, by each layer or by the mix of all.
+
+    `norm` is the mix's: whether vectors are normalised before they are mixed.
+    """
     cuts = cut_portions(len(labels))
-    given = predict_onwards(fit_layers if by_layer else fit_mix, vectors, labels, cuts, device)
+    fit = fit_layers if by_layer else partial(fit_mix, norm=norm)
+    given = predict_onwards(fit, vectors, labels, cuts, device)
     unseen = np.full((*given.shape[:2], cuts[0]), -np.inf)
     seen = np.repeat([0, *cuts[:-1]], np.diff([0, *cuts]))
     return mix_codes(smooth(np.concatenate([unseen, given], axis=2), seen, n_classes))

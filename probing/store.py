@@ -9,7 +9,6 @@ from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any
 from uuid import uuid4
 from weakref import finalize
@@ -21,9 +20,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from probing.records import LayerStack, Text
+from probing.scratch import HELD_BYTES, allocate, release
 
-IN_MEMORY_BYTES = 2**30
-"""A larger selection of vectors goes to a file that is mapped into memory, whose pages the system may take back."""
 _KEY_BYTES = 16
 _READ_BYTES = 2**23
 
@@ -295,29 +293,15 @@ class StoredStack(LayerStack):
         numbers, places = self._numbers[rows], self._places[rows]
         order = np.lexsort((places, numbers))
         borders = np.flatnonzero(np.diff(numbers[order])) + 1
+        held = 0
         for part in np.split(order, borders) if len(order) else ():
             # Mapped for as long as it takes: no pages, and no open files, add up.
             stored = self._shards[numbers[part[0]]].map()
             for row, layer in zip(chosen, layers, strict=True):
                 row[part] = stored[layer, places[part]]
+            held += len(part) * chosen[:, 0].nbytes
+            if held > HELD_BYTES:
+                release(chosen)
+                held = 0
+        release(chosen)
         return chosen
-
-
-def allocate(shape: tuple[int, ...], folder: Path) -> Float[np.ndarray, "..."]:
-    """Room for float32 numbers: in memory or, if it is large, in a file of `folder` that ends with the array.
-
-    Raises:
-        MemoryError: the disk has no room for it.
-    """
-    size = 4 * int(np.prod(shape))
-    if size <= IN_MEMORY_BYTES:
-        return np.empty(shape, dtype=np.float32)
-    with TemporaryFile(dir=folder) as file:
-        try:
-            # A full disk would otherwise show when the pages are written, and kill the program.
-            os.posix_fallocate(file.fileno(), 0, size)
-        except OSError as error:
-            raise MemoryError(
-                f"{folder}: no room for {size / 1e9:.1f} GB beside the cache ({error.strerror})"
-            ) from None
-        return np.asarray(np.memmap(file, np.float32, "r+", shape=shape))

@@ -13,12 +13,16 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from probing.probes.scalar_mix import MixProblem, ScalarMixProbe, draw_start, normalise
+from probing.probes.mix_problem import MixProblem
+from probing.probes.scalar_mix import ScalarMixProbe, draw_start
 from probing.probes.solver import minimise
+from probing.probes.stack_blocks import StackBlocks
 
 # Looser than the probe's own: what remains of the gradient moves the weights less than another sample does.
 _TOLERANCE = 3e-3
 _MOST_ITERATIONS = 150
+_GROUP_NUMBERS = 2**23
+"""Parameters that are fitted together: the solver holds some thirty copies of them, here 1 GiB."""
 
 
 def refit_weights(
@@ -27,7 +31,7 @@ def refit_weights(
     y: Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"],
     counts: Float[np.ndarray, "samples sentences"],
 ) -> Float[np.ndarray, "samples layers"]:
-    """The weights after softmax of every resample, all fitted together.
+    """The weights after softmax of every resample, as many fitted together as memory should hold.
 
     Args:
         probe: fitted to the same sentences; its strength, start and norm are kept.
@@ -35,10 +39,14 @@ def refit_weights(
         y: their labels, as the probe was given them.
         counts: how often each sentence occurs in each resample.
     """
-    vectors = torch.tensor(normalise(X) if probe.norm else X, device=probe.device)
-    drawn = torch.tensor(counts, dtype=vectors.dtype, device=probe.device)
+    vectors = StackBlocks(X, probe.norm, probe.device)
+    drawn = torch.tensor(counts, dtype=vectors.mean.dtype, device=probe.device)
     labels = torch.tensor(y, device=probe.device)
     problem = MixProblem(vectors, labels, [probe.strength_] * len(counts), drawn)
     start = problem.start(draw_start(probe.seed, len(X)))
-    points = minimise(problem, start, tolerance=_TOLERANCE, max_iterations=_MOST_ITERATIONS).points
-    return problem.unpack(points)[0].softmax(dim=1).cpu().numpy()
+    weights = []
+    for numbers in torch.arange(len(start), device=start.device).split(max(1, _GROUP_NUMBERS // start.shape[1])):
+        options = {"tolerance": _TOLERANCE, "max_iterations": _MOST_ITERATIONS, "numbers": numbers}
+        points = minimise(problem, start[numbers], **options).points
+        weights.append(problem.unpack(points)[0].softmax(dim=1))
+    return torch.cat(weights).cpu().numpy()

@@ -13,18 +13,21 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probing.probes.linear import STRENGTHS, LogisticProblem
-from probing.probes.scalar_mix import MixProblem
+from probing.probes.mix_problem import MixProblem
+from probing.probes.stack_blocks import StackBlocks, normalise
 from probing.scalar_mix import mix_layers
+from probing.scratch import release
 
 # Looser than a probe's own: any iterate gives a valid code, and what remains of the gradient moves it little.
 _TOLERANCE = 3e-3
 _MOST_ITERATIONS = 100
 _BLOCK_NUMBERS = 2**24
+"""Units of vectors, or logits, that are in memory while sentences are predicted."""
 
-Predict = Callable[[Float[Tensor, "layers block hidden"]], Float[Tensor, "readings strengths block classes"]]
+Predict = Callable[[Float[np.ndarray, "layers block hidden"]], Float[Tensor, "readings strengths block classes"]]
 """Log probabilities (nats) of each class, for some sentences."""
-Fit = Callable[[Float[Tensor, "layers portion hidden"], Int[Tensor, " portion"]], Predict]
-"""Fit to a portion of the sentences, its classes numbered densely."""
+Fit = Callable[[Float[np.ndarray, "layers portion hidden"], Int[Tensor, " portion"]], Predict]
+"""Fit to a portion of the sentences, its classes numbered densely, where the labels are."""
 
 
 def predict_onwards(
@@ -46,36 +49,40 @@ def predict_onwards(
     parts = []
     for end, stop in pairwise(cuts):
         classes, dense = np.unique(y[:end], return_inverse=True)
-        predict = fit(torch.tensor(X[:, :end], device=device), torch.tensor(dense, device=device))
-        size = max(1, _BLOCK_NUMBERS // (len(X) * len(STRENGTHS) * len(classes)))
+        predict = fit(X[:, :end], torch.tensor(dense, device=device))
+        size = max(1, _BLOCK_NUMBERS // (len(X) * max(X.shape[2], len(STRENGTHS) * len(classes))))
         for start in range(end, stop, size):
             rows = slice(start, min(start + size, stop))
-            parts.append(_read_true(predict(torch.tensor(X[:, rows], device=device)), classes, y[rows]))
+            parts.append(_read_true(predict(X[:, rows]), classes, y[rows]))
+            release(X)
     return np.concatenate(parts, axis=2)
 
 
-def fit_layers(vectors: Float[Tensor, "layers portion hidden"], labels: Int[Tensor, " portion"]) -> Predict:
+def fit_layers(X: Float[np.ndarray, "layers portion hidden"], labels: Int[Tensor, " portion"]) -> Predict:
     """Every layer for itself: one reading per layer."""
-    problem = LogisticProblem(vectors, labels, STRENGTHS)
+    problem = LogisticProblem(torch.tensor(X, device=labels.device), labels, STRENGTHS)
     coef, intercept = problem.unpack(problem.solve(_TOLERANCE, _MOST_ITERATIONS))
 
-    def predict(block: Tensor) -> Tensor:
-        scaled = (block - problem.mean.unsqueeze(1)) / problem.scale.unsqueeze(1)
+    def predict(block: np.ndarray) -> Tensor:
+        scaled = (torch.tensor(block, device=labels.device) - problem.mean.unsqueeze(1)) / problem.scale.unsqueeze(1)
         return (torch.einsum("lnh,lkch->lknc", scaled, coef) + intercept.unsqueeze(2)).log_softmax(dim=3)
 
     return predict
 
 
-def fit_mix(vectors: Float[Tensor, "layers portion hidden"], labels: Int[Tensor, " portion"]) -> Predict:
-    """The learned mix, from even weights: one reading."""
-    problem = MixProblem(vectors, labels, STRENGTHS)
-    solution = problem.solve(np.zeros(len(vectors)), _TOLERANCE, _MOST_ITERATIONS)
+def fit_mix(
+    X: Float[np.ndarray, "layers portion hidden"], labels: Int[Tensor, " portion"], norm: bool = False
+) -> Predict:
+    """The learned mix, from even weights, with every vector normalised before where `norm` says so: one reading."""
+    problem = MixProblem(StackBlocks(X, norm, str(labels.device)), labels, STRENGTHS)
+    solution = problem.solve(np.zeros(len(X)), _TOLERANCE, _MOST_ITERATIONS)
     logits, weights, intercepts = problem.unpack(solution.points)
     mix = logits.softmax(dim=1)
     means, deviations = problem.moments(mix)
 
-    def predict(block: Tensor) -> Tensor:
-        scaled = (mix_layers(block, mix) - means.unsqueeze(1)) / deviations.unsqueeze(1)
+    def predict(block: np.ndarray) -> Tensor:
+        vectors = torch.tensor(normalise(block) if norm else block, device=labels.device)
+        scaled = (mix_layers(vectors, mix) - means.unsqueeze(1)) / deviations.unsqueeze(1)
         return torch.baddbmm(intercepts.unsqueeze(1), scaled, weights.mT).log_softmax(dim=2).unsqueeze(0)
 
     return predict

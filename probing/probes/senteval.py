@@ -24,8 +24,9 @@ from torch import Tensor
 
 from probing.probes.networks import Adam, Parameters, add_mix, run_networks, start_networks, step_networks
 from probing.probes.reading import Reader
-from probing.probes.scalar_mix import compute_contribution, measure_lengths, normalise
+from probing.probes.scalar_mix import compute_contribution
 from probing.probes.selection import choose_strength
+from probing.probes.stack_blocks import StackBlocks, normalise
 from probing.scalar_mix import drop_layers
 
 STRENGTHS = (1e-5, 1e-4, 1e-3, 1e-2)
@@ -167,7 +168,7 @@ class SentEvalProbe(Reader):
         self.logits_ = self.networks_["mix"][0].cpu().numpy()
         self.weights_ = self.networks_["mix"][0].softmax(dim=0).cpu().numpy()
         self.gamma_ = float(self.networks_["gamma"])
-        self.contribution_ = compute_contribution(self.weights_, measure_lengths(X))
+        self.contribution_ = compute_contribution(self.weights_, StackBlocks(X).lengths)
 
 
 @torch.inference_mode()

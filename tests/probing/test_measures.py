@@ -9,7 +9,7 @@ import torch
 from probing.cell_plan import Cell
 from probing.cells import compute_cell
 from probing.measures import measure_code_length, measure_weight_intervals
-from probing.probes.scalar_mix import normalise
+from probing.probes.stack_blocks import normalise
 from probing.records import SPLITS, LayerStack
 from probing.settings import RunSettings
 from tests.helpers import build_task

@@ -16,14 +16,14 @@ import json, sys, threading, time
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
-from probing import cells, store
+from probing import cells, scratch, store
 from probing.cell_plan import Cell
 from probing.probes import linear, scalar_mix
 from probing.records import Split, Task, TaskSpec
 from probing.settings import RunSettings
 
 folder, shape, in_memory, group = json.loads(sys.argv[1])
-store.IN_MEMORY_BYTES, cells._GROUP_BYTES = in_memory, group
+scratch.IN_MEMORY_BYTES, cells._GROUP_BYTES = in_memory, group
 layers, n, hidden = shape
 rng = np.random.default_rng(0)
 

@@ -8,7 +8,7 @@ from threading import Thread
 import numpy as np
 import pytest
 
-from probing import store
+from probing import scratch
 from probing.records import LayerStack
 from probing.store import StackCache, digest_json, text_key, write_atomically
 
@@ -238,7 +238,7 @@ def test_a_large_selection_is_mapped_holds_the_same_and_leaves_no_file(tmp_path,
     values, _ = fill(tmp_path)
     stack = StackCache(tmp_path).space(**WAY).stack(KEYS, ("embeddings", "1"), "mean")
     assert not isinstance(stack.values.base, np.memmap)
-    monkeypatch.setattr(store, "IN_MEMORY_BYTES", values.nbytes - 1)
+    monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", values.nbytes - 1)
     files = sorted(tmp_path.rglob("*"))
     mapped = stack.values
     assert isinstance(mapped.base, np.memmap)
@@ -250,7 +250,7 @@ def test_a_large_selection_is_mapped_holds_the_same_and_leaves_no_file(tmp_path,
 
 def test_a_disk_without_room_for_a_large_selection_is_a_memory_error(tmp_path, monkeypatch):
     fill(tmp_path)
-    monkeypatch.setattr(store, "IN_MEMORY_BYTES", 0)
+    monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 0)
 
     def refuse(*args):
         raise OSError(28, "No space left on device")

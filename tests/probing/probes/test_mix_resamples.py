@@ -3,8 +3,10 @@ import pytest
 import torch
 
 from probing.probes.logistic import softmax_loss
+from probing.probes.mix_problem import MixProblem
 from probing.probes.mix_resamples import refit_weights
-from probing.probes.scalar_mix import MixProblem, ScalarMixProbe
+from probing.probes.scalar_mix import ScalarMixProbe
+from probing.probes.stack_blocks import StackBlocks
 from probing.scores.mixing import describe_mixes
 from tests.helpers import draw_stack
 
@@ -52,7 +54,7 @@ def test_a_count_is_that_many_copies_in_loss_and_gradient(graded):
 def test_the_gradient_with_counts_is_that_of_the_loss_by_finite_differences():
     stack, labels = draw_stack(n=30, dtype=np.float64)
     counts = torch.from_numpy(draw_counts(30, 2))
-    problem = MixProblem(torch.tensor(stack), torch.from_numpy(labels), (0.1, 0.1), counts)
+    problem = MixProblem(StackBlocks(stack), torch.from_numpy(labels), (0.1, 0.1), counts)
     shape = (2, problem.n_classes * (stack.shape[2] + 1) + len(stack))
     points = torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     numbers = torch.arange(2)

@@ -2,15 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from probing.probes import scalar_mix
-from probing.probes.linear import LinearProbe, LogisticProblem
-from probing.probes.scalar_mix import (
-    MixProblem,
-    ScalarMixProbe,
-    compute_contribution,
-    compute_covariance,
-    measure_lengths,
-)
+from probing.probes.linear import LinearProbe
+from probing.probes.mix_problem import MixProblem
+from probing.probes.scalar_mix import ScalarMixProbe, compute_contribution
+from probing.probes.stack_blocks import StackBlocks
 from tests.helpers import draw_stack
 
 TIGHT = {"tolerance": 1e-6, "max_iterations": 2000}
@@ -19,96 +14,6 @@ TIGHT = {"tolerance": 1e-6, "max_iterations": 2000}
 def fit(stack, labels, dev=None, **options):
     X_dev, y_dev = dev or (stack, labels)
     return ScalarMixProbe(**options).fit(stack, labels, X_dev, y_dev)
-
-
-def problem_of(stack, labels, strengths=(0.1, 0.01)):
-    return MixProblem(torch.tensor(stack), torch.from_numpy(labels), strengths)
-
-
-def draw_points(problem, n, scale=1.0, seed=0):
-    n_parameters = problem.n_classes * (problem.vectors.shape[2] + 1) + len(problem.vectors)
-    return scale * torch.randn(n, n_parameters, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-def loss_by_hand(stack, labels, weights, W, b, strength):
-    """The objective as the module's docstring has it, in numpy: mix, standardise, softmax, penalty."""
-    mixed = np.tensordot(weights, stack, axes=1)
-    logits = (mixed - mixed.mean(axis=0)) / mixed.std(axis=0) @ W.T + b
-    log_sum = np.log(np.exp(logits).sum(axis=1))
-    return (log_sum - logits[np.arange(len(labels)), labels]).mean() + strength / 2 * (W**2).sum()
-
-
-def test_loss_is_the_objective_in_words():
-    stack, labels = draw_stack(dtype=np.float64)
-    problem = problem_of(stack, labels)
-    points = draw_points(problem, 2)
-    losses, _ = problem(points, torch.arange(2))
-    logits, weights, intercepts = problem.unpack(points)
-    for number, strength in enumerate((0.1, 0.01)):
-        shares = logits[number].softmax(dim=0).numpy()
-        expected = loss_by_hand(stack, labels, shares, weights[number].numpy(), intercepts[number].numpy(), strength)
-        assert float(losses[number]) == pytest.approx(expected, rel=1e-10)
-
-
-def test_gradient_is_that_of_the_loss_by_finite_differences():
-    stack, labels = draw_stack(n=30, dtype=np.float64)
-    problem = problem_of(stack, labels)
-    points, numbers = draw_points(problem, 2), torch.arange(2)
-    _, gradients = problem(points, numbers)
-    for place in range(points.shape[1]):
-        step = torch.zeros_like(points)
-        step[:, place] = 1e-6
-        slope = (problem(points + step, numbers)[0] - problem(points - step, numbers)[0]) / 2e-6
-        # Central differences: 1e-12 of curvature's change, 1e-16 / 1e-6 of rounding.
-        torch.testing.assert_close(gradients[:, place], slope, rtol=1e-6, atol=1e-7)
-
-
-def test_blocks_of_sentences_add_up(monkeypatch):
-    stack, labels = draw_stack(dtype=np.float64)
-    problem = problem_of(stack, labels)
-    points = draw_points(problem, 2)
-    whole = problem(points, torch.arange(2))
-    monkeypatch.setattr("probing.probes.scalar_mix.block_rows", lambda n_logits: 7)
-    for one, other in zip(whole, problem(points, torch.arange(2)), strict=True):
-        torch.testing.assert_close(one, other)
-
-
-@pytest.mark.parametrize("offset", [0.0, 300.0])
-def test_the_mix_is_standardised_by_its_own_mean_and_deviation(offset):
-    """Whatever the weights are, and also where features lie far from 0 (float32 has seven digits)."""
-    stack, labels = draw_stack()
-    stack = stack + np.float32(offset)
-    problem = problem_of(stack, labels)
-    weights = torch.softmax(torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), dim=1)
-    means, deviations = problem.moments(weights)
-    mixed = np.tensordot(weights.numpy().astype(float), stack.astype(float), axes=1)
-    np.testing.assert_allclose(means.numpy(), mixed.mean(axis=1), rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(deviations.numpy(), mixed.std(axis=1), rtol=1e-3)
-
-
-def test_covariance_between_layers_against_numpy():
-    stack, _ = draw_stack(dtype=np.float64)
-    found = compute_covariance(torch.from_numpy(stack - stack.mean(axis=1, keepdims=True)))
-    for unit in range(stack.shape[2]):
-        np.testing.assert_allclose(found[:, :, unit].numpy(), np.cov(stack[:, :, unit], bias=True), atol=1e-12)
-
-
-@pytest.mark.parametrize("layer", [0, 1, 2])
-def test_with_all_weight_on_one_layer_it_is_that_layers_linear_probe(layer):
-    """Same loss at the same classifier, so the same optimum: the mix can lose to a layer by optimisation alone."""
-    stack, labels = draw_stack(dtype=np.float64)
-    linear = LogisticProblem(torch.from_numpy(stack[layer : layer + 1].copy()), torch.from_numpy(labels), [0.1])
-    solution = linear.solve(1e-9, 1000)
-    weights, intercepts = (part[0, 0] for part in linear.unpack(solution))
-    problem = problem_of(stack, labels, (0.1,))
-    # The mix's own coordinates of that classifier: directions of the even mix, scaled; logits -1e3 beside 0.
-    slopes = (weights @ problem.basis) / problem.root[0]
-    classifier = torch.cat([slopes, intercepts[:, None] / problem.n_classes**0.5], dim=1).flatten()
-    logits = torch.full((3,), -1000.0, dtype=torch.float64)
-    logits[layer] = 0
-    losses, gradients = problem(torch.cat([classifier, logits])[None], torch.arange(1))
-    assert float(losses[0]) == pytest.approx(float(solution.losses[0]), rel=1e-10)
-    assert float(gradients[0].abs().max()) < 1e-6  # the optimum of the classifier; saturated weights do not move
 
 
 def test_finds_the_layer_that_has_the_label():
@@ -135,15 +40,6 @@ def test_weights_sum_to_one_and_are_the_softmax_of_the_logits():
     assert float(probe.weights_.sum()) == pytest.approx(1, abs=1e-6)
     raised = np.exp(probe.logits_ - probe.logits_.max())
     np.testing.assert_allclose(probe.weights_, raised / raised.sum(), rtol=1e-5)
-
-
-def test_a_constant_on_all_logits_changes_nothing():
-    stack, labels = draw_stack(dtype=np.float64)
-    problem = problem_of(stack, labels)
-    points = draw_points(problem, 2)
-    moved = points.clone()
-    moved[:, -3:] += 5
-    torch.testing.assert_close(problem(moved, torch.arange(2)), problem(points, torch.arange(2)))
 
 
 def test_logits_are_gamma_times_a_classifier_of_unit_length_on_the_raw_mix():
@@ -175,11 +71,11 @@ def test_contribution_is_weight_times_mean_length_and_sums_to_one():
     sizes = [
         weight * np.mean([np.linalg.norm(row) for row in layer]) for weight, layer in zip(weights, stack, strict=True)
     ]
-    found = compute_contribution(weights, measure_lengths(stack))
+    found = compute_contribution(weights, StackBlocks(stack).lengths)
     np.testing.assert_allclose(found, np.array(sizes) / np.sum(sizes), rtol=1e-5)
     assert float(found.sum()) == pytest.approx(1, abs=1e-6)
     larger = stack * np.array([1, 1, 10], dtype=np.float32)[:, None, None]
-    assert compute_contribution(weights, measure_lengths(larger))[2] > found[2]
+    assert compute_contribution(weights, StackBlocks(larger).lengths)[2] > found[2]
 
 
 def test_the_seed_moves_the_start_and_only_the_start():
@@ -197,7 +93,7 @@ def test_features_that_never_vary_in_some_layer_change_nothing(value):
     stack[0] = np.float32(value)
     probe = fit(stack, labels, strengths=(0.01,), **TIGHT)
     assert np.isfinite(probe.predict_proba(stack)).all()
-    problem = problem_of(stack, labels)
+    problem = MixProblem(StackBlocks(stack), torch.from_numpy(labels), (0.1, 0.01))
     _, deviations = problem.moments(torch.tensor([[1.0, 0.0, 0.0]]))
     assert deviations[0].tolist() == [1] * stack.shape[2]
     without = fit(stack[1:], labels, strengths=(0.01,), **TIGHT)
@@ -237,25 +133,3 @@ def test_input_is_not_changed_and_refitting_gives_the_same_to_the_bit():
     assert np.array_equal(stack, before)
     assert np.array_equal(one.coef_, other.coef_)
     assert np.array_equal(one.weights_, other.weights_)
-
-
-@pytest.mark.parametrize("norm", [False, True])
-def test_vectors_that_may_be_overwritten_give_the_same_mix(norm):
-    stack, labels = draw_stack()
-    kept = stack.copy()
-    options = {"strengths": (0.03, 0.01), "norm": norm}
-    copied = ScalarMixProbe(**options).fit(stack, labels, kept, labels)
-    assert np.array_equal(stack, kept)
-    in_place = ScalarMixProbe(copy_X=False, **options).fit(stack, labels, kept, labels)
-    assert not np.array_equal(stack, kept)
-    for fact in ("weights_", "coef_", "intercept_", "contribution_", "dev_scores_"):
-        assert np.array_equal(getattr(in_place, fact), getattr(copied, fact))
-
-
-def test_sums_over_many_blocks_of_sentences_are_those_of_numpy(monkeypatch):
-    stack, _ = draw_stack(n=50)
-    centred = stack - stack.mean(axis=1, keepdims=True)
-    monkeypatch.setattr(scalar_mix, "_SUMMED_ROWS", 7)
-    found = compute_covariance(torch.from_numpy(centred))
-    expected = np.einsum("lnh,knh->lkh", centred.astype(float), centred.astype(float)) / 50
-    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)  # float32 sums of 50 products near 1

@@ -1,0 +1,76 @@
+"""A layer stack as the mix reads it: some sentences at a time, each layer about its mean, the stack itself untouched.
+
+A stack may be larger than memory: it is then mapped, and what has been read of it is given back on the way.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+from probing.scratch import HELD_BYTES, release
+
+SUMMED_ROWS = 1024
+"""Sentences whose products are summed up at a time: they then stay in the caches, and take no memory."""
+
+
+class StackBlocks:
+    """The vectors of some sentences about the mean of each layer.
+
+    Centred, since features far from 0 would lose their digits in every sum of squares and products.
+
+    Args:
+        X: vectors, in memory or mapped.
+        norm: whether every vector is normalised before anything else: see `normalise`.
+        device: where to compute.
+    """
+
+    def __init__(self, X: Float[np.ndarray, "layers sentences hidden"], norm: bool = False, device: str = "cpu"):
+        self.norm, self.shape = norm, X.shape
+        self._X, self._vectors = X, torch.as_tensor(X, device=device)
+        self._room, self._held = self._vectors.new_empty(0), slice(0)
+        sums = self._vectors.new_zeros(len(X), 1, X.shape[2], dtype=torch.float64)
+        lengths = sums.new_zeros(len(X))
+        self._mean = self._vectors.new_zeros(sums.shape)
+        for _, block in self.read(SUMMED_ROWS):
+            sums += block.sum(dim=1, keepdim=True, dtype=torch.float64)
+            lengths += torch.linalg.vector_norm(block, dim=2).sum(dim=1, dtype=torch.float64)
+        self._mean, self._held = (sums / X.shape[1]).to(self._vectors), slice(0)
+        self.lengths: Float[np.ndarray, " layers"] = (lengths / X.shape[1]).cpu().numpy()
+        """The mean length of each layer's vectors, mean_i ||h_li||."""
+
+    @property
+    def mean(self) -> Float[Tensor, "layers hidden"]:
+        """What was taken off."""
+        return self._mean.squeeze(1)
+
+    def read(self, size: int) -> Iterator[tuple[slice, Float[Tensor, "layers block hidden"]]]:
+        """Rows and their vectors, `size` sentences at a time; a block lasts until the next one is asked for."""
+        n, touched = self.shape[1], 0
+        for start in range(0, n, size):
+            rows = slice(start, min(start + size, n))
+            block = self._fill(rows)
+            touched += block.nbytes
+            if touched > HELD_BYTES or rows.stop == n:
+                release(self._X)
+                touched = 0
+            yield rows, block
+
+    def _fill(self, rows: slice) -> Float[Tensor, "layers block hidden"]:
+        part = self._vectors[:, rows]
+        if self._room.numel() < part.numel():
+            self._room = part.new_empty(part.numel())
+        block = self._room[: part.numel()].view(part.shape)
+        # A stack of one block stays as it is from pass to pass.
+        if rows != self._held:
+            torch.sub(F.layer_norm(part, part.shape[-1:]) if self.norm else part, self._mean, out=block)
+            self._held = rows
+        return block
+
+
+def normalise(X: Float[np.ndarray, "layers sentences hidden"]) -> Float[np.ndarray, "layers sentences hidden"]:
+    """Every vector with mean 0 and variance 1 over its own units, with no parameters; one without variance is 0."""
+    return F.layer_norm(torch.from_numpy(X), X.shape[-1:]).numpy()

@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+
+from probing.probes import mix_problem
+from probing.probes.linear import LogisticProblem
+from probing.probes.mix_problem import MixProblem, sum_products
+from probing.probes.stack_blocks import StackBlocks
+from tests.helpers import draw_stack
+
+
+def problem_of(stack, labels, strengths=(0.1, 0.01)):
+    return MixProblem(StackBlocks(stack), torch.from_numpy(labels), strengths)
+
+
+def draw_points(problem, n, scale=1.0, seed=0):
+    n_parameters = problem.n_classes * (problem.mean.shape[1] + 1) + problem.n_layers
+    return scale * torch.randn(n, n_parameters, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def loss_by_hand(stack, labels, weights, W, b, strength):
+    """The objective as the module's docstring has it, in numpy: mix, standardise, softmax, penalty."""
+    mixed = np.tensordot(weights, stack, axes=1)
+    logits = (mixed - mixed.mean(axis=0)) / mixed.std(axis=0) @ W.T + b
+    log_sum = np.log(np.exp(logits).sum(axis=1))
+    return (log_sum - logits[np.arange(len(labels)), labels]).mean() + strength / 2 * (W**2).sum()
+
+
+def test_loss_is_the_objective_in_words():
+    stack, labels = draw_stack(dtype=np.float64)
+    problem = problem_of(stack, labels)
+    points = draw_points(problem, 2)
+    losses, _ = problem(points, torch.arange(2))
+    logits, weights, intercepts = problem.unpack(points)
+    for number, strength in enumerate((0.1, 0.01)):
+        shares = logits[number].softmax(dim=0).numpy()
+        expected = loss_by_hand(stack, labels, shares, weights[number].numpy(), intercepts[number].numpy(), strength)
+        assert float(losses[number]) == pytest.approx(expected, rel=1e-10)
+
+
+def test_gradient_is_that_of_the_loss_by_finite_differences():
+    stack, labels = draw_stack(n=30, dtype=np.float64)
+    problem = problem_of(stack, labels)
+    points, numbers = draw_points(problem, 2), torch.arange(2)
+    _, gradients = problem(points, numbers)
+    for place in range(points.shape[1]):
+        step = torch.zeros_like(points)
+        step[:, place] = 1e-6
+        slope = (problem(points + step, numbers)[0] - problem(points - step, numbers)[0]) / 2e-6
+        # Central differences: 1e-12 of curvature's change, 1e-16 / 1e-6 of rounding.
+        torch.testing.assert_close(gradients[:, place], slope, rtol=1e-6, atol=1e-7)
+
+
+def test_blocks_of_sentences_add_up(monkeypatch):
+    stack, labels = draw_stack(dtype=np.float64)
+    problem = problem_of(stack, labels)
+    points = draw_points(problem, 2)
+    whole = problem(points, torch.arange(2))
+    monkeypatch.setattr("probing.probes.mix_problem.block_rows", lambda n_logits: 7)
+    for one, other in zip(whole, problem(points, torch.arange(2)), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("offset", [0.0, 300.0])
+def test_the_mix_is_standardised_by_its_own_mean_and_deviation(offset):
+    """Whatever the weights are, and also where features lie far from 0 (float32 has seven digits)."""
+    stack, labels = draw_stack()
+    stack = stack + np.float32(offset)
+    problem = problem_of(stack, labels)
+    weights = torch.softmax(torch.randn(4, 3, generator=torch.Generator().manual_seed(0)), dim=1)
+    means, deviations = problem.moments(weights)
+    mixed = np.tensordot(weights.numpy().astype(float), stack.astype(float), axes=1)
+    np.testing.assert_allclose(means.numpy(), mixed.mean(axis=1), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(deviations.numpy(), mixed.std(axis=1), rtol=1e-3)
+
+
+@pytest.mark.parametrize("rows", [7, 1000])
+def test_covariances_between_layers_and_between_units_of_a_mix_against_numpy(rows, monkeypatch):
+    monkeypatch.setattr(mix_problem, "SUMMED_ROWS", rows)
+    stack, _ = draw_stack(dtype=np.float64)
+    weights = np.array([0.5, 0.2, 0.3])
+    between_layers, between_units = sum_products(StackBlocks(stack), torch.from_numpy(weights))
+    for unit in range(stack.shape[2]):
+        np.testing.assert_allclose(between_layers[:, :, unit].numpy(), np.cov(stack[:, :, unit], bias=True), atol=1e-12)
+    mixed = np.tensordot(weights, stack, axes=1)
+    np.testing.assert_allclose(between_units.numpy(), np.cov(mixed.T, bias=True), atol=1e-12)
+
+
+@pytest.mark.parametrize("layer", [0, 1, 2])
+def test_with_all_weight_on_one_layer_it_is_that_layers_linear_probe(layer):
+    """Same loss at the same classifier, so the same optimum: the mix can lose to a layer by optimisation alone."""
+    stack, labels = draw_stack(dtype=np.float64)
+    linear = LogisticProblem(torch.from_numpy(stack[layer : layer + 1].copy()), torch.from_numpy(labels), [0.1])
+    solution = linear.solve(1e-9, 1000)
+    weights, intercepts = (part[0, 0] for part in linear.unpack(solution))
+    problem = problem_of(stack, labels, (0.1,))
+    # The mix's own coordinates of that classifier: directions of the even mix, scaled; logits -1e3 beside 0.
+    slopes = (weights @ problem.basis) / problem.root[0]
+    classifier = torch.cat([slopes, intercepts[:, None] / problem.n_classes**0.5], dim=1).flatten()
+    logits = torch.full((3,), -1000.0, dtype=torch.float64)
+    logits[layer] = 0
+    losses, gradients = problem(torch.cat([classifier, logits])[None], torch.arange(1))
+    assert float(losses[0]) == pytest.approx(float(solution.losses[0]), rel=1e-10)
+    assert float(gradients[0].abs().max()) < 1e-6  # the optimum of the classifier; saturated weights do not move
+
+
+def test_a_constant_on_all_logits_changes_nothing():
+    stack, labels = draw_stack(dtype=np.float64)
+    problem = problem_of(stack, labels)
+    points = draw_points(problem, 2)
+    moved = points.clone()
+    moved[:, -3:] += 5
+    torch.testing.assert_close(problem(moved, torch.arange(2)), problem(points, torch.arange(2)))
