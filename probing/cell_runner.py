@@ -37,7 +37,7 @@ class Encoded:
 
     def key(self, cell: Cell) -> str:
         """What the numbers of a cell depend on beside the settings."""
-        identity = [self.encoder.digest, self.encoder.dtype, self.encoder.max_length, __version__]
+        identity = [self.encoder.digest, self.encoder.dtype, self.encoder.backend, self.encoder.max_length, __version__]
         return digest_json([identity, digest_task(cell.task), self.layers])
 
 

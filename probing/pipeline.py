@@ -94,8 +94,8 @@ def run_controls(
 
 def build_encoder(name: str, settings: RunSettings) -> Encoder:
     """The frozen encoder of that name, with the run's checkpoint and options."""
-    options = {"dtype": settings.dtype, "device": settings.device, "max_length": settings.max_length}
-    return resolve("encoders", name)(settings.checkpoint, **options)
+    options = {"dtype": settings.dtype, "device": settings.device, "backend": settings.backend}
+    return resolve("encoders", name)(settings.checkpoint, max_length=settings.max_length, **options)
 
 
 def choose_layers(wanted: Sequence[int], layer_names: Sequence[str], flag: str = "--layers") -> list[int]:
@@ -175,6 +175,7 @@ def describe_run(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder)
     return describe_environment() | {
         "device": encoder.device,
         "dtype": encoder.dtype,
+        "backend": encoder.backend,
         "seeds": list(settings.seeds),
         "encoder": {
             "checkpoint": encoder.checkpoint,

@@ -61,6 +61,9 @@ class Encoder(Protocol):
     """Longest input in tokens, special tokens included."""
     dtype: str
     device: str
+    backend: str
+    """What computes the pooled vectors: `torch` by way of hidden states; `fused` pools in kernels of its own, and then
+    there is a method `pool`, as in `PoolingEncoder`."""
     mixes_layers: bool
     """Whether the model reads the mix of its layers or its last layer alone."""
 
@@ -70,4 +73,26 @@ class Encoder(Protocol):
 
     def encode(self, tokens: Tokens, rows: Int[np.ndarray, " batch"]) -> HiddenStates:
         """Hidden states of some of the tokenised texts, in the order of `rows`."""
+        ...
+
+
+@runtime_checkable
+class PoolingEncoder(Encoder, Protocol):
+    """An encoder that pools every layer while it computes it, so that hidden states never stand anywhere."""
+
+    def pool(
+        self,
+        tokens: Tokens,
+        rows: Int[np.ndarray, " batch"],
+        shares: Float[np.ndarray, " tokens"],
+        largest: bool,
+    ) -> Float[np.ndarray, "layers batch hidden"]:
+        """Pooled vectors of some of the tokenised texts, in the order of `rows`.
+
+        Args:
+            tokens: of all texts.
+            rows: which of them.
+            shares: how much each of their tokens counts, one text after the other.
+            largest: whether to take each unit's largest value over the tokens with a share, in place of their sum.
+        """
         ...

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import functional_call
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from probing.encoders.checkpoints import Checkpoint, find_checkpoint, is_pooler, load_model, load_tokenizer
+from probing.encoders.fused import FusedModel, find_obstacle, find_unit
 from probing.encoders.inputs import ModelInputs, pad_rows
 from probing.records import InputError, Text
 from probing.states import HiddenStates, Tokens
@@ -33,6 +34,8 @@ class TransformerEncoder:
         dtype: `float32`, `bfloat16`, or `auto` for bfloat16 where the device computes it natively.
         device: `cpu`, `cuda`, `cuda:1`, ..., or `auto` for the first GPU there is.
         max_length: limit in tokens; 0 takes the encoder's own.
+        backend: `torch`, `fused` for compiled kernels that pool while they encode (bfloat16 on a CPU), or `auto` for
+            those where they can be had.
         mixes_layers: whether the model reads the mix of its layers (BERMo) or its last layer alone.
     """
 
@@ -45,6 +48,7 @@ class TransformerEncoder:
         dtype: str = "auto",
         device: str = "auto",
         max_length: int = 0,
+        backend: str = "auto",
         mixes_layers: bool = False,
     ):
         self.name = name
@@ -59,6 +63,8 @@ class TransformerEncoder:
         self.layer_names = name_layers(model)
         self.max_length = choose_limit(max_length, model, tokenizer)
         self.model = model.eval().requires_grad_(False)
+        self.backend = choose_backend(backend, self)
+        self._fused = FusedModel(self.model, find_unit()) if self.backend == "fused" else None
         self.model.to(torch.device(self.device), getattr(torch, self.dtype))  # pyright: ignore
         self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
 
@@ -73,6 +79,18 @@ class TransformerEncoder:
         Texts of one length make a batch without padding and without a mask, which is the fast way.
         """
         return self.compute_states(tokens, rows, {})
+
+    def pool(
+        self,
+        tokens: Tokens,
+        rows: Int[np.ndarray, " batch"],
+        shares: Float[np.ndarray, " tokens"],
+        largest: bool,
+    ) -> Float[np.ndarray, "layers batch hidden"]:
+        """As `probing.states.PoolingEncoder`, on as many threads as torch takes; with the fused backend only."""
+        if self._fused is None:
+            raise TypeError("pool: only with the fused backend; `encode` gives hidden states with any")
+        return self._fused.pool(tokens, rows, shares, largest, torch.get_num_threads())
 
     def compute_states(
         self, tokens: Tokens, rows: Int[np.ndarray, " batch"], tensors: Mapping[str, Tensor]
@@ -128,6 +146,24 @@ def choose_dtype(dtype: str, device: str) -> str:
     capabilities = torch.cpu.get_capabilities()
     native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
     return "bfloat16" if device == "cpu" and native else "float32"
+
+
+def choose_backend(backend: str, encoder: TransformerEncoder) -> str:
+    """What computes pooled vectors; `auto` is `fused` wherever it can be.
+
+    Raises:
+        InputError: `fused` was asked for, and cannot be.
+    """
+    if backend == "torch":
+        return backend
+    obstacle = find_obstacle(encoder.model)
+    if encoder.device != "cpu" or encoder.dtype != "bfloat16":
+        obstacle = f"it computes in bfloat16 on a CPU, and this is {encoder.dtype} on {encoder.device}"
+    elif not find_unit():
+        obstacle = "this processor has no bfloat16 products, or no C++ compiler was there at installation"
+    if backend == "fused" and obstacle:
+        raise InputError(f"--backend fused: {obstacle}; use --backend auto")
+    return "torch" if obstacle else "fused"
 
 
 def name_layers(model: PreTrainedModel) -> tuple[str, ...]:

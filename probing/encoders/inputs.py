@@ -32,7 +32,7 @@ class ModelInputs:
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
         """Tokens of each text, cut to the limit; an empty text keeps its special tokens only."""
-        encodings = self._tokenizer.encode_batch([text if len(text) > 1 else "".join(text) for text in texts])
+        encodings = self._tokenizer.encode_batch_fast([text if len(text) > 1 else "".join(text) for text in texts])
         return Tokens(
             ids=tuple(np.array(encoding.ids, dtype=np.int64) for encoding in encodings),
             types=tuple(np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings),

@@ -1,6 +1,7 @@
 """How near encoding comes to what the machine can do: its useful arithmetic, beside the rate of a plain product."""
 
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -39,7 +40,9 @@ def measure_ceiling(width: int, dtype: str, device: str) -> float:
     """Operations per second of tokens x width times width x 4 width, the largest product of a block, at its best."""
     rows = _ROWS.get(device.partition(":")[0], _ROWS["cpu"])
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": device}
-    tokens, weights = torch.ones(rows, width, **options), torch.ones(width, 4 * width, **options)
+    # Processors multiply zeros and ones faster than what is to be multiplied.
+    draw = partial(torch.randn, generator=torch.Generator(device).manual_seed(0), device=device)
+    tokens, weights = (draw(shape).to(**options) for shape in ((rows, width), (width, 4 * width)))
     # Written to again and again: a fresh one each time would cost its pages.
     product = tokens @ weights
     best, end = float("inf"), time.perf_counter() + _MEASURED_S

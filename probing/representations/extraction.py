@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from jaxtyping import Float, Int
 
 from probing.records import Text
 from probing.registry import resolve
-from probing.representations.pooling import choose_positions
-from probing.states import Encoder, Tokens
+from probing.representations.pooling import SHARES, choose_positions, share_tokens
+from probing.states import Encoder, PoolingEncoder, Tokens
 from probing.store import StackCache, StoredStack, text_key
 
 Progress = Callable[[int], None]
@@ -21,6 +22,8 @@ Progress = Callable[[int], None]
 
 _BATCH_TOKENS = {"cpu": 8192, "cuda": 131072}
 """Tokens in a batch, padding counted: large enough for the products, small enough for the caches."""
+_FUSED_TOKENS = 16384
+"""Tokens for each thread in a batch that is pooled while it is encoded: threads wait for each other once a batch."""
 _CLOSE_AT = 8
 """A batch that holds an eighth of the budget takes no shorter sentence in, and so no padding."""
 _SHARD_BYTES = 64 * 2**20
@@ -77,6 +80,7 @@ def extract_stack(
     space = cache.space(
         encoder=encoder.digest,
         dtype=encoder.dtype,
+        backend=encoder.backend,
         max_length=encoder.max_length,
         pooling=pooling.name,
         special_tokens=pooling.special_tokens,
@@ -112,29 +116,45 @@ def encode_in_shards(
     sentence_bytes = 4 * len(encoder.layer_names) * encoder.hidden_size
     size = max(1, _SHARD_BYTES // sentence_bytes)
     order = np.argsort(-tokens.lengths, kind="stable")
-    budget = _BATCH_TOKENS.get(encoder.device.partition(":")[0], _BATCH_TOKENS["cpu"])
+    encode, plan = choose_way(encoder, pooling)
     for start in range(0, len(order), size):
         rows = order[start : start + size]
         values = np.empty((len(encoder.layer_names), len(rows), encoder.hidden_size), dtype=np.float32)
-        for batch in plan_batches(tokens.lengths[rows], budget):
-            values[:, batch] = pool_batch(encoder, tokens, rows[batch], pooling)
+        for batch in plan(tokens.lengths[rows]):
+            values[:, batch] = encode(tokens, rows[batch])
             progress(len(batch))
         yield rows, values
 
 
-def plan_batches(lengths: Int[np.ndarray, " sentences"], budget: int) -> list[Int[np.ndarray, " batch"]]:
+def choose_way(
+    encoder: Encoder, pooling: Pooling
+) -> tuple[
+    Callable[[Tokens, Int[np.ndarray, " batch"]], Float[np.ndarray, "layers batch hidden"]],
+    Callable[[Int[np.ndarray, " sentences"]], list[Int[np.ndarray, " batch"]]],
+]:
+    """How a batch becomes pooled vectors, and how sentences are cut into batches for it."""
+    if encoder.backend == "fused" and isinstance(encoder, PoolingEncoder) and pooling.name in SHARES:
+        budget = _FUSED_TOKENS * torch.get_num_threads()
+        return partial(pool_fused, encoder, pooling), partial(plan_batches, budget=budget, pads=False)
+    budget = _BATCH_TOKENS.get(encoder.device.partition(":")[0], _BATCH_TOKENS["cpu"])
+    return partial(pool_batch, encoder, pooling), partial(plan_batches, budget=budget)
+
+
+def plan_batches(
+    lengths: Int[np.ndarray, " sentences"], budget: int, *, pads: bool = True
+) -> list[Int[np.ndarray, " batch"]]:
     """Cut sentences that are sorted from long to short into batches of at most `budget` tokens, padding counted.
 
-    A batch holds sentences of one length, and so no padding, unless it would be too small to be worth a pass.
-    A sentence longer than the budget makes a batch of its own.
+    Where batches are padded, one holds sentences of one length, and so no padding, unless it would be too small to be
+    worth a pass. A sentence longer than the budget makes a batch of its own.
     """
     batches, start = [], 0
     for end in range(1, len(lengths) + 1):
         longest = int(lengths[start])
         if end < len(lengths):
             full = (end - start + 1) * longest > budget
-            pads = lengths[end] < longest and (end - start) * longest * _CLOSE_AT >= budget
-            if not full and not pads:
+            would_pad = pads and lengths[end] < longest and (end - start) * longest * _CLOSE_AT >= budget
+            if not full and not would_pad:
                 continue
         batches.append(np.arange(start, end))
         start = end
@@ -142,10 +162,19 @@ def plan_batches(lengths: Int[np.ndarray, " sentences"], budget: int) -> list[In
 
 
 def pool_batch(
-    encoder: Encoder, tokens: Tokens, rows: Int[np.ndarray, " batch"], pooling: Pooling
+    encoder: Encoder, pooling: Pooling, tokens: Tokens, rows: Int[np.ndarray, " batch"]
 ) -> Float[np.ndarray, "layers batch hidden"]:
     """Encode one batch and pool every layer of it."""
     states = encoder.encode(tokens, rows)
     positions = choose_positions(states, special_tokens=pooling.special_tokens)
     pool = resolve("poolings", pooling.name)
     return torch.stack([pool(layer, positions) for layer in states.layers]).cpu().numpy()
+
+
+def pool_fused(
+    encoder: PoolingEncoder, pooling: Pooling, tokens: Tokens, rows: Int[np.ndarray, " batch"]
+) -> Float[np.ndarray, "layers batch hidden"]:
+    """The same by an encoder that pools by itself."""
+    special = np.concatenate([tokens.special[row] for row in rows])
+    shares = share_tokens(pooling.name, special, tokens.lengths[rows], special_tokens=pooling.special_tokens)
+    return encoder.pool(tokens, rows, shares, pooling.name == "max")

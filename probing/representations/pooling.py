@@ -4,8 +4,9 @@
 `max` is not: there the pooled vectors are mixed, which is not the pooled mix.
 """
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from probing.states import HiddenStates
@@ -42,3 +43,27 @@ def choose_positions(states: HiddenStates, *, special_tokens: bool) -> Bool[Tens
         return states.mask
     words = states.mask & ~states.special
     return torch.where(words.any(dim=1, keepdim=True), words, states.mask)
+
+
+SHARES = ("mean", "cls", "max")
+"""Poolings that are a sum of states, each times a share, or their largest values: what `share_tokens` knows."""
+
+
+def share_tokens(
+    pooling: str, special: Bool[np.ndarray, " tokens"], lengths: Int[np.ndarray, " batch"], *, special_tokens: bool
+) -> Float[np.ndarray, " tokens"]:
+    """How much each token counts in a pooling, for texts that stand one after the other.
+
+    Args:
+        pooling: one of `SHARES`; what `max` leaves out has a share of 0.
+        special: whether each token is a special one.
+        lengths: tokens of each text.
+        special_tokens: whether pooling reads those; a text without words has nothing else, which is read then.
+    """
+    starts = np.cumsum(lengths) - lengths
+    if pooling == "cls":
+        return np.bincount(starts, minlength=len(special)).astype(np.float32)
+    words = np.ones_like(special) if special_tokens else ~special
+    n_read = np.add.reduceat(words.astype(np.int64), starts)
+    words |= np.repeat(n_read == 0, lengths)
+    return (words / np.repeat(np.where(n_read, n_read, lengths), lengths)).astype(np.float32)

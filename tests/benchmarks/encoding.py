@@ -24,12 +24,14 @@ _USUAL_BATCH = 128
 def compare_encoding(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     """All layers of all sentences, mean-pooled; sentence-transformers knows the last layer alone."""
     texts, found = draw_texts(sizes.encoded), find_checkpoint(checkpoint)
-    encoder, exact = (build(checkpoint, device="cpu", dtype=dtype) for dtype in ("auto", "float32"))
+    encoder, plain = (build(checkpoint, device="cpu", backend=backend) for backend in ("auto", "torch"))
+    exact = build(checkpoint, device="cpu", dtype="float32")
     model, tokenizer = load_model(found).eval(), load_tokenizer(found)
     other = SentenceTransformer(str(found.folder), device="cpu")
-    ours, usual = f"ours, {encoder.dtype}", "Hugging Face loop, float32"
+    ours, usual = f"ours, {encoder.dtype}, {encoder.backend}", "Hugging Face loop, float32"
     ways = [
         Way(ours, lambda: encode_ours(encoder, texts), len(texts)),
+        Way(f"ours, {plain.dtype}, by way of torch", lambda: encode_ours(plain, texts), len(texts)),
         Way("ours, as if float32 were all", lambda: encode_ours(exact, texts), len(texts)),
         Way(usual, lambda: encode_as_usual(model, tokenizer, texts), len(texts)),
         Way(

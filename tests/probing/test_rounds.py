@@ -24,7 +24,7 @@ FOLDS = 4
 class TinyEncoder(SimpleNamespace):
     name, checkpoint, revision, digest = "bermo", "tiny", "", "abc"
     layer_names, hidden_size, max_length = LAYERS, 5, 16
-    dtype, device, mixes_layers = "float32", "cpu", True
+    dtype, device, backend, mixes_layers = "float32", "cpu", "torch", True
 
     def tokenize(self, texts):
         raise AssertionError("a cell never touches tokens")

@@ -1,0 +1,108 @@
+// Products of 32 x 32 blocks: bfloat16 in, float32 sums out, by whichever unit the processor has.
+//
+// Layouts, all contiguous:
+//   left    [steps][32 rows][32 bfloat16]            rows times the inner dimension
+//   right   [steps][2 halves][16 pairs][16 columns][2]   the inner dimension in pairs, as both units want it
+//   sums    [32 rows][stride], of which 32 columns are written
+#pragma once
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace kernels {
+
+using bf16 = std::uint16_t;
+
+constexpr int kBlock = 32;
+constexpr int kBlockSize = kBlock * kBlock;
+
+struct TileShapes {
+  std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
+  std::uint16_t bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+  std::uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+};
+
+// Intel's matrix unit.
+struct Amx {
+  static void begin() {
+    TileShapes shapes;
+    _tile_loadconfig(&shapes);
+  }
+  static void end() { _tile_release(); }
+
+  // With `kAdds`, the product is added to the sums. `meanwhile(step)` is called once a step: the vector unit does it
+  // while the matrix unit multiplies.
+  template <bool kAdds, class Meanwhile>
+  static void multiply(const bf16* left, std::ptrdiff_t left_step, const bf16* right, int steps, float* sums,
+                       int stride, Meanwhile meanwhile) {
+    // The tile intrinsics do not tell the compiler that they read memory.
+    asm volatile("" ::: "memory");
+    if constexpr (kAdds) {
+      _tile_loadd(0, sums, stride * 4);
+      _tile_loadd(1, sums + 16, stride * 4);
+      _tile_loadd(2, sums + 16 * stride, stride * 4);
+      _tile_loadd(3, sums + 16 * stride + 16, stride * 4);
+    } else {
+      _tile_zero(0);
+      _tile_zero(1);
+      _tile_zero(2);
+      _tile_zero(3);
+    }
+    for (int step = 0; step < steps; ++step, left += left_step, right += kBlockSize) {
+      _tile_loadd(4, left, 64);
+      _tile_loadd(6, right, 64);
+      _tile_dpbf16ps(0, 4, 6);
+      _tile_loadd(7, right + kBlockSize / 2, 64);
+      _tile_dpbf16ps(1, 4, 7);
+      _tile_loadd(5, left + kBlockSize / 2, 64);
+      _tile_dpbf16ps(2, 5, 6);
+      _tile_dpbf16ps(3, 5, 7);
+      meanwhile(step);
+    }
+    _tile_stored(0, sums, stride * 4);
+    _tile_stored(1, sums + 16, stride * 4);
+    _tile_stored(2, sums + 16 * stride, stride * 4);
+    _tile_stored(3, sums + 16 * stride + 16, stride * 4);
+    asm volatile("" ::: "memory");
+  }
+};
+
+// The vector unit's bfloat16 dot products (AMD from Zen 4 on, Intel before AMX).
+struct Avx512 {
+  static void begin() {}
+  static void end() {}
+
+  template <bool kAdds, class Meanwhile>
+  static void multiply(const bf16* left, std::ptrdiff_t left_step, const bf16* right, int steps, float* sums,
+                       int stride, Meanwhile meanwhile) {
+    constexpr int kRows = 8;
+    for (int row = 0; row < kBlock; row += kRows) {
+      __m512 sum[kRows][2];
+      for (int i = 0; i < kRows; ++i)
+        for (int j = 0; j < 2; ++j)
+          sum[i][j] = kAdds ? _mm512_loadu_ps(sums + (row + i) * stride + 16 * j) : _mm512_setzero_ps();
+      for (int step = 0; step < steps; ++step) {
+        const auto* pairs = reinterpret_cast<const std::int32_t*>(left + step * left_step + row * kBlock);
+        const bf16* columns = right + static_cast<std::ptrdiff_t>(step) * kBlockSize;
+        for (int inner = 0; inner < 16; ++inner) {
+          const auto first = (__m512bh)_mm512_loadu_si512(columns + inner * 32);
+          const auto second = (__m512bh)_mm512_loadu_si512(columns + kBlockSize / 2 + inner * 32);
+          for (int i = 0; i < kRows; ++i) {
+            const auto value = (__m512bh)_mm512_set1_epi32(pairs[i * 16 + inner]);
+            sum[i][0] = _mm512_dpbf16_ps(sum[i][0], value, first);
+            sum[i][1] = _mm512_dpbf16_ps(sum[i][1], value, second);
+          }
+        }
+        if (row == kBlock - kRows) meanwhile(step);
+      }
+      for (int i = 0; i < kRows; ++i) {
+        _mm512_storeu_ps(sums + (row + i) * stride, sum[i][0]);
+        _mm512_storeu_ps(sums + (row + i) * stride + 16, sum[i][1]);
+      }
+    }
+  }
+};
+
+}  // namespace kernels

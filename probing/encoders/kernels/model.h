@@ -1,0 +1,91 @@
+// What a pass reads: weights as they were packed in Python, and a batch of sentences.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <vector>
+
+#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
+#define HAS_KERNELS 1
+#endif
+
+namespace kernels {
+
+using bf16 = std::uint16_t;
+
+// Zeros, on a cache line's border.
+template <class T>
+class Buffer {
+ public:
+  explicit Buffer(std::size_t count) {
+    const std::size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
+    data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+    if (!data_) throw std::bad_alloc();
+    std::memset(data_, 0, bytes);
+  }
+  ~Buffer() { std::free(data_); }
+  Buffer(const Buffer&) = delete;
+  Buffer& operator=(const Buffer&) = delete;
+  T* data() const { return data_; }
+
+ private:
+  T* data_;
+};
+
+struct Matrix {
+  const bf16* packed;  // [outputs / 32][inputs / 32] blocks, each as engines.h wants its right-hand side
+  const float* bias;   // [outputs]
+  int panels, steps;   // outputs / 32, inputs / 32
+
+  std::ptrdiff_t area() const { return static_cast<std::ptrdiff_t>(steps) * 32 * 32; }
+  const bf16* panel(int number) const { return packed + number * area(); }
+};
+
+struct Norm {
+  const float *scale, *shift;
+};
+
+struct Layer {
+  Matrix attention;  // queries, keys and values in one; queries scaled by log2(e) / sqrt(width of a head)
+  Matrix projection;
+  Norm attention_norm;
+  Matrix inner, output;
+  Norm output_norm;
+};
+
+struct Model {
+  int width, heads, inner;
+  float epsilon;
+  const float *words, *positions, *types;  // tables of the embeddings; positions from the first one used on
+  Norm embedding_norm;
+  const float* zeros;  // [width]
+  std::vector<Layer> layers;
+
+  int head_width() const { return width / heads; }
+};
+
+struct Batch {
+  const std::int32_t *ids, *types;  // [tokens] of all sentences, one after the other
+  const std::int64_t* starts;       // [sentences + 1]
+  const float* shares;              // [tokens]: how much pooling reads of each
+  bool largest;                     // max pooling, over tokens with a share
+  std::int64_t sentences;
+  float* pooled;                    // [layers + 1][sentences][width]
+};
+
+// Which sentences go through together, as many as fit in the cache of a core.
+struct Blocks {
+  const std::int64_t* cuts;  // [count + 1]: the first sentence of each
+  std::size_t count;
+  int capacity, longest;     // rows of the largest block and of the longest sentence, multiples of 32
+};
+
+// What one thread does: one block after the other, each taken by adding to `next`.
+void encode_with_amx(const Model&, const Batch&, const Blocks&, std::atomic<std::size_t>& next);
+void encode_with_avx512(const Model&, const Batch&, const Blocks&, std::atomic<std::size_t>& next);
+
+}  // namespace kernels

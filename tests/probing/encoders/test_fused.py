@@ -1,0 +1,184 @@
+import numpy as np
+import pytest
+import torch
+from transformers import AutoModel, BertConfig, DistilBertConfig
+
+from probing.encoders import bert, fused
+from probing.encoders.bert import build
+from probing.encoders.checkpoints import find_checkpoint, load_model
+from probing.encoders.fused import FusedModel, find_obstacle, find_unit
+from probing.records import InputError
+from probing.registry import resolve
+from probing.representations.extraction import Pooling, encode_in_shards
+from probing.representations.pooling import SHARES
+from tests.helpers import WORDS, save_encoder, save_tokenizer
+
+LONGEST = 80
+SIZES = {
+    "hidden_size": 64,
+    "num_attention_heads": 2,
+    "intermediate_size": 96,
+    "max_position_embeddings": LONGEST,
+}
+SHAPES = {
+    "bert": ("bert", SIZES),
+    "bert with heads of 64": ("bert", SIZES | {"hidden_size": 128}),
+    "bert with a wide inner layer": ("bert", SIZES | {"intermediate_size": 512}),
+    "roberta": ("roberta", SIZES | {"max_position_embeddings": LONGEST + 2}),
+}
+LENGTHS = (0, 1, 3, 13, 14, 15, 29, 30, 31, 45, 46, 62, 63, 77, 200)
+"""Words: with two special tokens, on both sides of the borders of 16, 32, 48, 64 and 80 tokens; the last one is cut."""
+RELATIVE = 0.03
+"""Four roundings to bfloat16 (2^-9 each) in each of two blocks of few, wide weights."""
+
+pytestmark = pytest.mark.skipif(not find_unit(), reason="no bfloat16 products here, or the kernels are not compiled")
+
+
+def save(folder, kind):
+    architecture, sizes = SHAPES[kind]
+    save_encoder(folder, architecture, **sizes)
+    save_tokenizer(folder, architecture, limit=LONGEST)
+    return str(folder)
+
+
+@pytest.fixture(scope="module", params=SHAPES)
+def folder(request, tmp_path_factory):
+    return save(tmp_path_factory.mktemp("model"), request.param)
+
+
+@pytest.fixture(scope="module")
+def plain_folder(tmp_path_factory):
+    return save(tmp_path_factory.mktemp("plain"), "bert")
+
+
+@pytest.fixture(params=["amx", "avx512_bf16"])
+def unit(request, monkeypatch):
+    """Every unit that this processor has, in turn."""
+    if request.param not in fused.import_module(fused._MODULE).find_units():
+        pytest.skip(f"no {request.param} here")
+    monkeypatch.setattr(bert, "find_unit", lambda: request.param)
+
+
+def draw_texts(seed=0):
+    generator = np.random.default_rng(seed)
+    texts = [(" ".join(generator.choice(WORDS, size=length)),) for length in LENGTHS]
+    return [*texts, ("ada saw dogs", "ben sees the cat today"), ("", "cleo likes trees")]
+
+
+def encode(encoder, texts, pooling="mean", special_tokens=True):
+    tokens = encoder.tokenize(texts)
+    found = np.empty((len(encoder.layer_names), len(texts), encoder.hidden_size), dtype=np.float32)
+    for rows, values in encode_in_shards(encoder, tokens, Pooling(pooling, special_tokens), lambda done: None):
+        found[:, rows] = values
+    return found
+
+
+def measure_errors(found, expected):
+    """Of each vector, relative to its length."""
+    return np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(expected, axis=-1)
+
+
+@pytest.mark.usefixtures("unit")
+def test_gives_the_vectors_of_torch_in_float32_within_the_rounding_of_bfloat16(folder):
+    exact, kernels = (build(folder, device="cpu", dtype=dtype) for dtype in ("float32", "bfloat16"))
+    assert (exact.backend, kernels.backend) == ("torch", "fused")
+    for pooling in SHARES:
+        for special_tokens in (True, False):
+            found, expected = (encode(encoder, draw_texts(), pooling, special_tokens) for encoder in (kernels, exact))
+            errors = measure_errors(found, expected)
+            assert errors.max() < RELATIVE, (pooling, special_tokens)
+            assert errors[0].max() < 1e-5, "embeddings are never rounded"
+
+
+@pytest.mark.usefixtures("unit")
+def test_is_nearer_to_float32_than_a_model_converted_to_bfloat16(folder):
+    exact, kernels, converted = (
+        encode(build(folder, device="cpu", dtype=dtype, backend=backend), draw_texts())
+        for dtype, backend in (("float32", "torch"), ("bfloat16", "fused"), ("bfloat16", "torch"))
+    )
+    assert measure_errors(kernels, exact).mean() < measure_errors(converted, exact).mean()
+
+
+@pytest.mark.usefixtures("unit")
+def test_a_text_has_the_same_bits_alone_as_among_others_in_any_order(plain_folder):
+    encoder, texts = build(plain_folder, device="cpu", dtype="bfloat16"), draw_texts()
+    together = encode(encoder, texts)
+    alone = np.concatenate([encode(encoder, [text]) for text in texts], axis=1)
+    np.testing.assert_array_equal(together, alone)
+    np.testing.assert_array_equal(together[:, ::-1], encode(encoder, texts[::-1]))
+
+
+@pytest.mark.usefixtures("unit")
+def test_threads_and_the_size_of_blocks_change_no_bit(plain_folder, monkeypatch):
+    texts = draw_texts() * 5
+    few = encode(build(plain_folder, device="cpu", dtype="bfloat16"), texts)
+    monkeypatch.setattr(fused, "_CACHE_BYTES", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
+    np.testing.assert_array_equal(encode(build(plain_folder, device="cpu", dtype="bfloat16"), texts), few)
+
+
+@pytest.mark.usefixtures("unit")
+def test_a_text_that_is_not_finite_spoils_no_neighbour(tmp_path):
+    folder = save(tmp_path, "bert")
+    model, encoder = AutoModel.from_pretrained(folder), build(folder, device="cpu", dtype="bfloat16")
+    spoilt = encoder.tokenize([("ada",)]).ids[0][1]
+    with torch.no_grad():
+        model.embeddings.word_embeddings.weight[spoilt] = float("nan")
+    model.save_pretrained(folder)
+    texts = [("ben saw the dog",), ("ada",), ("cleo",), ("dan knows ada today",), ("eva sees cats",)]
+    found = encode(build(folder, device="cpu", dtype="bfloat16"), texts)
+    assert np.isfinite(found).all(axis=(0, 2)).tolist() == [True, False, True, False, True]
+    np.testing.assert_array_equal(found[:, [0, 2, 4]], encode(encoder, texts)[:, [0, 2, 4]])
+
+
+def test_refuses_a_token_without_an_embedding(plain_folder):
+    encoder = build(plain_folder, device="cpu", dtype="bfloat16")
+    tokens = encoder.tokenize([("ada",)])
+    tokens.ids[0][1] = 10_000
+    with pytest.raises(IndexError, match="token 10000 of"):
+        encoder.pool(tokens, np.arange(1), np.ones(3, dtype=np.float32), False)
+
+
+def test_weights_stay_when_the_model_is_changed_afterwards(plain_folder):
+    model = load_model(find_checkpoint(plain_folder)).eval()
+    packed, encoder = FusedModel(model, find_unit()), build(plain_folder, device="cpu", dtype="bfloat16")
+    tokens, shares = encoder.tokenize([("ada saw dogs",)]), np.full(5, 0.2, dtype=np.float32)
+    before = packed.pool(tokens, np.arange(1), shares, False, 1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    np.testing.assert_array_equal(packed.pool(tokens, np.arange(1), shares, False, 1), before)
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        (DistilBertConfig(), "distilbert is not one of"),
+        (BertConfig(**SIZES | {"hidden_act": "relu"}), "activation is relu"),
+        (BertConfig(**SIZES | {"hidden_size": 48}), "multiples of 32"),
+        (BertConfig(**SIZES | {"is_decoder": True}), "attends in another way"),
+    ],
+)
+def test_says_what_it_cannot_do(config, reason):
+    with torch.device("meta"):
+        assert reason in find_obstacle(AutoModel.from_config(config))
+
+
+def test_is_taken_where_it_can_be_and_left_where_not(plain_folder, monkeypatch):
+    assert build(plain_folder, device="cpu", dtype="bfloat16").backend == "fused"
+    assert build(plain_folder, device="cpu", dtype="bfloat16", backend="torch").backend == "torch"
+    assert build(plain_folder, device="cpu", dtype="float32").backend == "torch"
+    with pytest.raises(InputError, match="computes in bfloat16 on a CPU, and this is float32 on cpu"):
+        build(plain_folder, device="cpu", dtype="float32", backend="fused")
+    monkeypatch.setattr(bert, "find_unit", lambda: "")
+    assert build(plain_folder, device="cpu", dtype="bfloat16").backend == "torch"
+    with pytest.raises(InputError, match="no C\\+\\+ compiler"):
+        build(plain_folder, device="cpu", dtype="bfloat16", backend="fused")
+
+
+@pytest.mark.parametrize("name", ["bert", "bermo", "untrained"])
+def test_every_encoder_over_a_bert_takes_it(name, plain_folder):
+    encoder = resolve("encoders", name)(plain_folder, device="cpu", dtype="bfloat16")
+    assert encoder.backend == "fused"
+    exact = resolve("encoders", name)(plain_folder, device="cpu", dtype="float32")
+    assert measure_errors(encode(encoder, draw_texts()), encode(exact, draw_texts())).max() < RELATIVE
