@@ -13,7 +13,7 @@ help:  ## print the targets
 
 setup: $(INSTALLED)  ## a virtual environment with everything in it
 
-$(INSTALLED): pyproject.toml constraints.txt setup.py $(wildcard probing/encoders/kernels/*)
+$(INSTALLED): pyproject.toml constraints.txt setup.py $(wildcard probing/kernels/*.h probing/kernels/*.cpp)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@

@@ -5,12 +5,12 @@ from pathlib import Path
 from pybind11.setup_helpers import Pybind11Extension
 from setuptools import setup
 
-KERNELS = Path("probing/encoders/kernels")
+KERNELS = Path("probing/kernels")
 
 setup(
     ext_modules=[
         Pybind11Extension(
-            "probing.encoders._kernels",
+            "probing.kernels.compiled",
             sorted(map(str, KERNELS.glob("*.cpp"))),
             depends=sorted(map(str, KERNELS.glob("*.h"))),
             cxx_std=17,

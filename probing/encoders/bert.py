@@ -13,8 +13,9 @@ from torch.func import functional_call
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from probing.encoders.checkpoints import Checkpoint, find_checkpoint, is_pooler, load_model, load_tokenizer
-from probing.encoders.fused import FusedModel, find_obstacle, find_unit
+from probing.encoders.fused import FusedModel, find_obstacle
 from probing.encoders.inputs import ModelInputs, pad_rows
+from probing.kernels import find_unit
 from probing.records import InputError, Text
 from probing.states import HiddenStates, Tokens
 

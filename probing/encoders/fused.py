@@ -5,8 +5,6 @@ that its vectors are nearer to float32's than those of a model converted to bflo
 architecture, a processor without bfloat16 products, a machine without a compiler) goes through torch instead.
 """
 
-from importlib import import_module
-from importlib.util import find_spec
 from math import e as euler
 from math import log2
 from typing import Any, cast
@@ -17,6 +15,7 @@ from jaxtyping import Float, Int, UInt16
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from probing.kernels import load_kernels
 from probing.states import Tokens
 
 _BLOCK = 32
@@ -25,7 +24,6 @@ _CACHE_BYTES = 2 * 2**20
 """What the states of a block of sentences take at most: the second-level cache of a core."""
 _TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
 """Model types that are BERT but for their embeddings' numbering."""
-_MODULE = "probing.encoders._kernels"
 
 
 class FusedModel:
@@ -33,7 +31,7 @@ class FusedModel:
 
     Args:
         model: in float32, of a kind that `find_obstacle` has nothing against.
-        unit: of the processor, as `find_unit` names it.
+        unit: of the processor, as `probing.kernels.find_unit` names it.
     """
 
     def __init__(self, model: PreTrainedModel, unit: str):
@@ -44,7 +42,7 @@ class FusedModel:
         self._rows = max(1, _CACHE_BYTES // row_bytes // _BLOCK) * _BLOCK
         scale = log2(euler) / (config.hidden_size / config.num_attention_heads) ** 0.5
         layers = [read_layer(layer, scale) for layer in parts.encoder.layer]
-        self._encoder = import_module(_MODULE).Encoder(
+        self._encoder = load_kernels().Encoder(
             config.num_attention_heads,
             config.intermediate_size,
             config.layer_norm_eps,
@@ -73,13 +71,6 @@ class FusedModel:
         counts = shares.astype(np.float32)
         self._encoder.encode(*numbers, starts, counts, largest, pooled, self._unit, self._rows, threads)
         return pooled
-
-
-def find_unit() -> str:
-    """The fastest unit of this processor that the kernels can use; empty where there is none, or no kernels."""
-    if find_spec(_MODULE) is None:
-        return ""
-    return next(iter(import_module(_MODULE).find_units()), "")
 
 
 def find_obstacle(model: PreTrainedModel) -> str:

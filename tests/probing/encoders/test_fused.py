@@ -6,7 +6,8 @@ from transformers import AutoModel, BertConfig, DistilBertConfig
 from probing.encoders import bert, fused
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model
-from probing.encoders.fused import FusedModel, find_obstacle, find_unit
+from probing.encoders.fused import FusedModel, find_obstacle
+from probing.kernels import find_unit, load_kernels
 from probing.records import InputError
 from probing.registry import resolve
 from probing.representations.extraction import Pooling, encode_in_shards
@@ -54,7 +55,7 @@ def plain_folder(tmp_path_factory):
 @pytest.fixture(params=["amx", "avx512_bf16"])
 def unit(request, monkeypatch):
     """Every unit that this processor has, in turn."""
-    if request.param not in fused.import_module(fused._MODULE).find_units():
+    if request.param not in load_kernels().find_units():
         pytest.skip(f"no {request.param} here")
     monkeypatch.setattr(bert, "find_unit", lambda: request.param)
 

@@ -1,6 +1,8 @@
 // What lies between the products, a row of numbers at a time: rounding, GELU, powers of two, LayerNorm, pooling.
 #pragma once
 
+#include <initializer_list>
+
 #include "engines.h"
 
 namespace kernels {

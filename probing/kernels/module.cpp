@@ -125,7 +125,7 @@ class Encoder {
 
 }  // namespace
 
-PYBIND11_MODULE(_kernels, module) {
+PYBIND11_MODULE(compiled, module) {
   module.def("find_units", &find_units, "Units of this processor that the kernels can use, the fastest first.");
   py::class_<Encoder>(module, "Encoder")
       .def(py::init<int, int, float, Encoder::Arrays, std::vector<Encoder::Matrices>, std::vector<Encoder::Arrays>>())

@@ -52,7 +52,7 @@ void multiply_rows(const Matrix& weights, const bf16* left, int blocks, Scratch&
   for (int panel = 0; panel < weights.panels; ++panel) {
     for (int block = 0; block < blocks; ++block) {
       int row = done_block < 0 ? kBlock : 0;
-      Engine::template multiply<false>(left + block * weights.area(), kBlockSize, weights.panel(panel), weights.steps,
+      Engine::template multiply<false>(left + block * weights.area(), kBlockSize, weights.panel(panel), kBlockSize, weights.steps,
                                        scratch.sums[current], kBlock, [&](int) {
                                          if (row == kBlock) return;
                                          const int last = std::min(kBlock, row + rows_a_step);
@@ -73,7 +73,7 @@ void add_product(const Matrix& weights, const bf16* left, int blocks, float* sta
   const int width = weights.panels * kBlock;
   for (int panel = 0; panel < weights.panels; ++panel) {
     for (int block = 0; block < blocks; ++block)
-      Engine::template multiply<true>(left + block * weights.area(), kBlockSize, weights.panel(panel), weights.steps,
+      Engine::template multiply<true>(left + block * weights.area(), kBlockSize, weights.panel(panel), kBlockSize, weights.steps,
                                       states + static_cast<std::ptrdiff_t>(block) * kBlock * width + panel * kBlock,
                                       width, kNothing);
   }
@@ -132,7 +132,7 @@ struct Attention {
     for (int first = 0; first < length; first += kBlock) {
       for (int block = 0; block < key_blocks; ++block)
         Engine::template multiply<false>(panel(of_queries, start + first), static_cast<std::ptrdiff_t>(capacity) * kBlock,
-                         scratch.keys.data() + block * parts * kBlockSize, parts,
+                         scratch.keys.data() + block * parts * kBlockSize, kBlockSize, parts,
                          scratch.scores.data() + block * kBlock, key_blocks * kBlock, kNothing);
       alignas(64) float totals[kBlock];
       const int count = std::min(kBlock, length - first);
@@ -140,7 +140,7 @@ struct Attention {
       for (int part = 0; part < parts; ++part) {
         float* sums = scratch.sums[0];
         Engine::template multiply<false>(scratch.powers.data(), kBlockSize,
-                         scratch.values.data() + part * key_blocks * kBlockSize, key_blocks, sums, kBlock, kNothing);
+                         scratch.values.data() + part * key_blocks * kBlockSize, kBlockSize, key_blocks, sums, kBlock, kNothing);
         for (int row = 0; row < count; ++row) {
           const int at = start + first + row;
           const __m512 factor = _mm512_set1_ps(totals[row]);

@@ -8,12 +8,9 @@
 
 #include <immintrin.h>
 
-#include <cstddef>
-#include <cstdint>
+#include "buffers.h"
 
 namespace kernels {
-
-using bf16 = std::uint16_t;
 
 constexpr int kBlock = 32;
 constexpr int kBlockSize = kBlock * kBlock;
@@ -35,8 +32,8 @@ struct Amx {
   // With `kAdds`, the product is added to the sums. `meanwhile(step)` is called once a step: the vector unit does it
   // while the matrix unit multiplies.
   template <bool kAdds, class Meanwhile>
-  static void multiply(const bf16* left, std::ptrdiff_t left_step, const bf16* right, int steps, float* sums,
-                       int stride, Meanwhile meanwhile) {
+  static void multiply(const bf16* left, std::ptrdiff_t left_step, const bf16* right,
+                       std::ptrdiff_t right_step, int steps, float* sums, int stride, Meanwhile meanwhile) {
     // The tile intrinsics do not tell the compiler that they read memory.
     asm volatile("" ::: "memory");
     if constexpr (kAdds) {
@@ -50,7 +47,7 @@ struct Amx {
       _tile_zero(2);
       _tile_zero(3);
     }
-    for (int step = 0; step < steps; ++step, left += left_step, right += kBlockSize) {
+    for (int step = 0; step < steps; ++step, left += left_step, right += right_step) {
       _tile_loadd(4, left, 64);
       _tile_loadd(6, right, 64);
       _tile_dpbf16ps(0, 4, 6);
@@ -75,8 +72,8 @@ struct Avx512 {
   static void end() {}
 
   template <bool kAdds, class Meanwhile>
-  static void multiply(const bf16* left, std::ptrdiff_t left_step, const bf16* right, int steps, float* sums,
-                       int stride, Meanwhile meanwhile) {
+  static void multiply(const bf16* left, std::ptrdiff_t left_step, const bf16* right,
+                       std::ptrdiff_t right_step, int steps, float* sums, int stride, Meanwhile meanwhile) {
     constexpr int kRows = 8;
     for (int row = 0; row < kBlock; row += kRows) {
       __m512 sum[kRows][2];
@@ -85,7 +82,7 @@ struct Avx512 {
           sum[i][j] = kAdds ? _mm512_loadu_ps(sums + (row + i) * stride + 16 * j) : _mm512_setzero_ps();
       for (int step = 0; step < steps; ++step) {
         const auto* pairs = reinterpret_cast<const std::int32_t*>(left + step * left_step + row * kBlock);
-        const bf16* columns = right + static_cast<std::ptrdiff_t>(step) * kBlockSize;
+        const bf16* columns = right + step * right_step;
         for (int inner = 0; inner < 16; ++inner) {
           const auto first = (__m512bh)_mm512_loadu_si512(columns + inner * 32);
           const auto second = (__m512bh)_mm512_loadu_si512(columns + kBlockSize / 2 + inner * 32);
