@@ -15,6 +15,12 @@ namespace kernels {
 constexpr int kBlock = 32;
 constexpr int kBlockSize = kBlock * kBlock;
 
+// What is multiplied: blocks `left_step` and `right_step` numbers apart.
+struct Operands {
+  const bf16 *left, *right;
+  std::ptrdiff_t left_step = kBlockSize, right_step = kBlockSize;
+};
+
 struct TileShapes {
   std::uint8_t palette = 1, start_row = 0, reserved[14] = {};
   std::uint16_t bytes_per_row[16] = {64, 64, 64, 64, 64, 64, 64, 64};
@@ -29,11 +35,10 @@ struct Amx {
   }
   static void end() { _tile_release(); }
 
-  // With `kAdds`, the product is added to the sums. `meanwhile(step)` is called once a step: the vector unit does it
-  // while the matrix unit multiplies.
-  template <bool kAdds, class Meanwhile>
-  static void multiply(const bf16* left, std::ptrdiff_t left_step, const bf16* right,
-                       std::ptrdiff_t right_step, int steps, float* sums, int stride, Meanwhile meanwhile) {
+  // The sum of the products of all pairs, each over `steps` blocks; with `kAdds`, added to the sums.
+  // `meanwhile(step)` is called once a step: the vector unit does it while the matrix unit multiplies.
+  template <bool kAdds, int kPairs, class Meanwhile>
+  static void multiply(const Operands (&pairs)[kPairs], int steps, float* sums, int stride, Meanwhile meanwhile) {
     // The tile intrinsics do not tell the compiler that they read memory.
     asm volatile("" ::: "memory");
     if constexpr (kAdds) {
@@ -47,17 +52,18 @@ struct Amx {
       _tile_zero(2);
       _tile_zero(3);
     }
-    for (int step = 0; step < steps; ++step, left += left_step, right += right_step) {
-      _tile_loadd(4, left, 64);
-      _tile_loadd(6, right, 64);
-      _tile_dpbf16ps(0, 4, 6);
-      _tile_loadd(7, right + kBlockSize / 2, 64);
-      _tile_dpbf16ps(1, 4, 7);
-      _tile_loadd(5, left + kBlockSize / 2, 64);
-      _tile_dpbf16ps(2, 5, 6);
-      _tile_dpbf16ps(3, 5, 7);
-      meanwhile(step);
-    }
+    for (auto [left, right, left_step, right_step] : pairs)
+      for (int step = 0; step < steps; ++step, left += left_step, right += right_step) {
+        _tile_loadd(4, left, 64);
+        _tile_loadd(6, right, 64);
+        _tile_dpbf16ps(0, 4, 6);
+        _tile_loadd(7, right + kBlockSize / 2, 64);
+        _tile_dpbf16ps(1, 4, 7);
+        _tile_loadd(5, left + kBlockSize / 2, 64);
+        _tile_dpbf16ps(2, 5, 6);
+        _tile_dpbf16ps(3, 5, 7);
+        meanwhile(step);
+      }
     _tile_stored(0, sums, stride * 4);
     _tile_stored(1, sums + 16, stride * 4);
     _tile_stored(2, sums + 16 * stride, stride * 4);
@@ -71,29 +77,29 @@ struct Avx512 {
   static void begin() {}
   static void end() {}
 
-  template <bool kAdds, class Meanwhile>
-  static void multiply(const bf16* left, std::ptrdiff_t left_step, const bf16* right,
-                       std::ptrdiff_t right_step, int steps, float* sums, int stride, Meanwhile meanwhile) {
+  template <bool kAdds, int kPairs, class Meanwhile>
+  static void multiply(const Operands (&pairs)[kPairs], int steps, float* sums, int stride, Meanwhile meanwhile) {
     constexpr int kRows = 8;
     for (int row = 0; row < kBlock; row += kRows) {
       __m512 sum[kRows][2];
       for (int i = 0; i < kRows; ++i)
         for (int j = 0; j < 2; ++j)
           sum[i][j] = kAdds ? _mm512_loadu_ps(sums + (row + i) * stride + 16 * j) : _mm512_setzero_ps();
-      for (int step = 0; step < steps; ++step) {
-        const auto* pairs = reinterpret_cast<const std::int32_t*>(left + step * left_step + row * kBlock);
-        const bf16* columns = right + step * right_step;
-        for (int inner = 0; inner < 16; ++inner) {
-          const auto first = (__m512bh)_mm512_loadu_si512(columns + inner * 32);
-          const auto second = (__m512bh)_mm512_loadu_si512(columns + kBlockSize / 2 + inner * 32);
-          for (int i = 0; i < kRows; ++i) {
-            const auto value = (__m512bh)_mm512_set1_epi32(pairs[i * 16 + inner]);
-            sum[i][0] = _mm512_dpbf16_ps(sum[i][0], value, first);
-            sum[i][1] = _mm512_dpbf16_ps(sum[i][1], value, second);
+      for (const auto [left, right, left_step, right_step] : pairs)
+        for (int step = 0; step < steps; ++step) {
+          const auto* values = reinterpret_cast<const std::int32_t*>(left + step * left_step + row * kBlock);
+          const bf16* columns = right + step * right_step;
+          for (int inner = 0; inner < 16; ++inner) {
+            const auto first = (__m512bh)_mm512_loadu_si512(columns + inner * 32);
+            const auto second = (__m512bh)_mm512_loadu_si512(columns + kBlockSize / 2 + inner * 32);
+            for (int i = 0; i < kRows; ++i) {
+              const auto value = (__m512bh)_mm512_set1_epi32(values[i * 16 + inner]);
+              sum[i][0] = _mm512_dpbf16_ps(sum[i][0], value, first);
+              sum[i][1] = _mm512_dpbf16_ps(sum[i][1], value, second);
+            }
           }
+          if (row == kBlock - kRows) meanwhile(step);
         }
-        if (row == kBlock - kRows) meanwhile(step);
-      }
       for (int i = 0; i < kRows; ++i) {
         _mm512_storeu_ps(sums + (row + i) * stride, sum[i][0]);
         _mm512_storeu_ps(sums + (row + i) * stride + 16, sum[i][1]);

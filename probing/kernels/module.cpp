@@ -7,6 +7,7 @@
 #include <string>
 #include <thread>
 
+#include "logistic.h"
 #include "model.h"
 
 #ifdef HAS_KERNELS
@@ -123,6 +124,32 @@ class Encoder {
   Model model_{};
 };
 
+#ifdef HAS_KERNELS
+class LogisticLoss {
+ public:
+  LogisticLoss(const Array<float>& vectors, const Array<std::int32_t>& labels, int classes)
+      : width_(static_cast<int>(vectors.shape(1))), classes_(classes),
+        logistic_(vectors.data(), labels.data(), static_cast<int>(vectors.shape(0)), width_, classes) {}
+
+  py::tuple evaluate(const Array<float>& weights, const Array<float>& intercepts, int threads) const {
+    const py::ssize_t rows = weights.shape(0), problems = rows / classes_;
+    Array<double> losses(problems);
+    Array<float> slopes({rows, static_cast<py::ssize_t>(width_)}), intercept_slopes(rows);
+    double* lost = losses.mutable_data();
+    float *first = slopes.mutable_data(), *second = intercept_slopes.mutable_data();
+    {
+      py::gil_scoped_release release;
+      logistic_.evaluate(weights.data(), intercepts.data(), static_cast<int>(problems), threads, lost, first, second);
+    }
+    return py::make_tuple(losses, slopes, intercept_slopes);
+  }
+
+ private:
+  int width_, classes_;
+  Logistic logistic_;
+};
+#endif
+
 }  // namespace
 
 PYBIND11_MODULE(compiled, module) {
@@ -130,4 +157,9 @@ PYBIND11_MODULE(compiled, module) {
   py::class_<Encoder>(module, "Encoder")
       .def(py::init<int, int, float, Encoder::Arrays, std::vector<Encoder::Matrices>, std::vector<Encoder::Arrays>>())
       .def("encode", &Encoder::encode);
+#ifdef HAS_KERNELS
+  py::class_<LogisticLoss>(module, "LogisticLoss")
+      .def(py::init<const Array<float>&, const Array<std::int32_t>&, int>())
+      .def("evaluate", &LogisticLoss::evaluate);
+#endif
 }

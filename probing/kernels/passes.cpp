@@ -11,6 +11,7 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16,fma")
 #include "engines.h"
 #include "rows.h"
+#include "sides.h"
 
 namespace kernels {
 namespace {
@@ -52,13 +53,14 @@ void multiply_rows(const Matrix& weights, const bf16* left, int blocks, Scratch&
   for (int panel = 0; panel < weights.panels; ++panel) {
     for (int block = 0; block < blocks; ++block) {
       int row = done_block < 0 ? kBlock : 0;
-      Engine::template multiply<false>(left + block * weights.area(), kBlockSize, weights.panel(panel), kBlockSize, weights.steps,
-                                       scratch.sums[current], kBlock, [&](int) {
-                                         if (row == kBlock) return;
-                                         const int last = std::min(kBlock, row + rows_a_step);
-                                         finish_rows(row, last);
-                                         row = last;
-                                       });
+      const auto finish_some = [&](int) {
+        if (row == kBlock) return;
+        const int last = std::min(kBlock, row + rows_a_step);
+        finish_rows(row, last);
+        row = last;
+      };
+      Engine::template multiply<false>({{left + block * weights.area(), weights.panel(panel)}}, weights.steps,
+                                       scratch.sums[current], kBlock, finish_some);
       done_block = block;
       done_panel = panel;
       current ^= 1;
@@ -73,38 +75,10 @@ void add_product(const Matrix& weights, const bf16* left, int blocks, float* sta
   const int width = weights.panels * kBlock;
   for (int panel = 0; panel < weights.panels; ++panel) {
     for (int block = 0; block < blocks; ++block)
-      Engine::template multiply<true>(left + block * weights.area(), kBlockSize, weights.panel(panel), kBlockSize, weights.steps,
+      Engine::template multiply<true>({{left + block * weights.area(), weights.panel(panel)}}, weights.steps,
                                       states + static_cast<std::ptrdiff_t>(block) * kBlock * width + panel * kBlock,
                                       width, kNothing);
   }
-}
-
-// Sixteen rows of 16 pairs, transposed: the pairs of all rows side by side.
-inline void transpose_pairs(const bf16* rows, bf16* target) {
-  __m512i twos[16], fours[16], eights[16];
-  for (int i = 0; i < 16; i += 2) {
-    const __m512i even = _mm512_loadu_si512(rows + i * kBlock), odd = _mm512_loadu_si512(rows + (i + 1) * kBlock);
-    twos[i] = _mm512_unpacklo_epi32(even, odd);
-    twos[i + 1] = _mm512_unpackhi_epi32(even, odd);
-  }
-  for (int i = 0; i < 16; i += 4)
-    for (int j = 0; j < 2; ++j) {
-      fours[i + 2 * j] = _mm512_unpacklo_epi64(twos[i + j], twos[i + 2 + j]);
-      fours[i + 2 * j + 1] = _mm512_unpackhi_epi64(twos[i + j], twos[i + 2 + j]);
-    }
-  // Vector 4 g + c now holds pairs c, c + 4, c + 8 and c + 12 of rows 4 g to 4 g + 3.
-  for (int c = 0; c < 4; ++c) {
-    eights[c] = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0x88);
-    eights[4 + c] = _mm512_shuffle_i32x4(fours[c], fours[4 + c], 0xDD);
-    eights[8 + c] = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0x88);
-    eights[12 + c] = _mm512_shuffle_i32x4(fours[8 + c], fours[12 + c], 0xDD);
-  }
-  for (int c = 0; c < 4; ++c)
-    for (int j = 0; j < 2; ++j) {
-      const __m512i low = eights[4 * j + c], high = eights[8 + 4 * j + c];
-      _mm512_storeu_si512(target + (4 * j + c) * 32, _mm512_shuffle_i32x4(low, high, 0x88));
-      _mm512_storeu_si512(target + (8 + 4 * j + c) * 32, _mm512_shuffle_i32x4(low, high, 0xDD));
-    }
 }
 
 // Attention of one sentence's rows, one head: softmax over the keys of queries times keys, times values.
@@ -125,22 +99,25 @@ struct Attention {
     const int of_values = (2 * model.heads + head) * parts;
     for (int block = 0; block < key_blocks; ++block)
       for (int part = 0; part < parts; ++part)
-        pack_keys(panel(of_keys + part, start + block * kBlock),
-                  scratch.keys.data() + (block * parts + part) * kBlockSize);
+        pack_across(panel(of_keys + part, start + block * kBlock),
+                    scratch.keys.data() + (block * parts + part) * kBlockSize);
     for (int part = 0; part < parts; ++part)
-      pack_values(panel(of_values + part, start), length, scratch.values.data() + part * key_blocks * kBlockSize);
+      for (int block = 0; block < key_blocks; ++block)
+        pack_along(panel(of_values + part, start + block * kBlock), length - block * kBlock,
+                   scratch.values.data() + (part * key_blocks + block) * kBlockSize);
+    const std::ptrdiff_t apart = static_cast<std::ptrdiff_t>(capacity) * kBlock;
     for (int first = 0; first < length; first += kBlock) {
       for (int block = 0; block < key_blocks; ++block)
-        Engine::template multiply<false>(panel(of_queries, start + first), static_cast<std::ptrdiff_t>(capacity) * kBlock,
-                         scratch.keys.data() + block * parts * kBlockSize, kBlockSize, parts,
-                         scratch.scores.data() + block * kBlock, key_blocks * kBlock, kNothing);
+        Engine::template multiply<false>(
+            {{panel(of_queries, start + first), scratch.keys.data() + block * parts * kBlockSize, apart}}, parts,
+            scratch.scores.data() + block * kBlock, key_blocks * kBlock, kNothing);
       alignas(64) float totals[kBlock];
       const int count = std::min(kBlock, length - first);
       for (int half = 0; half < kBlock && half < count; half += 16) weigh(half, length, key_blocks, totals);
       for (int part = 0; part < parts; ++part) {
         float* sums = scratch.sums[0];
-        Engine::template multiply<false>(scratch.powers.data(), kBlockSize,
-                         scratch.values.data() + part * key_blocks * kBlockSize, kBlockSize, key_blocks, sums, kBlock, kNothing);
+        const bf16* values = scratch.values.data() + part * key_blocks * kBlockSize;
+        Engine::template multiply<false>({{scratch.powers.data(), values}}, key_blocks, sums, kBlock, kNothing);
         for (int row = 0; row < count; ++row) {
           const int at = start + first + row;
           const __m512 factor = _mm512_set1_ps(totals[row]);
@@ -151,27 +128,6 @@ struct Attention {
         }
       }
     }
-  }
-
-  static void pack_keys(const bf16* rows, bf16* target) {
-    transpose_pairs(rows, target);
-    transpose_pairs(rows + kBlockSize / 2, target + kBlockSize / 2);
-  }
-
-  // Pairs of rows interleaved; zeros beyond the sentence, whose neighbours might not be finite.
-  static void pack_values(const bf16* rows, int length, bf16* target) {
-    const __m512i order = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6,
-                                           37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
-    const __m512i upper = _mm512_add_epi16(order, _mm512_set1_epi16(16));
-    for (int block = 0; block * kBlock < length; ++block)
-      for (int pair = 0; pair < 16; ++pair) {
-        const int row = block * kBlock + 2 * pair;
-        const __m512i even = row < length ? _mm512_loadu_si512(rows + row * kBlock) : _mm512_setzero_si512();
-        const __m512i odd = row + 1 < length ? _mm512_loadu_si512(rows + (row + 1) * kBlock) : _mm512_setzero_si512();
-        bf16* at = target + block * kBlockSize + pair * 32;
-        _mm512_storeu_si512(at, _mm512_permutex2var_epi16(even, order, odd));
-        _mm512_storeu_si512(at + kBlockSize / 2, _mm512_permutex2var_epi16(even, upper, odd));
-      }
   }
 
   // Scores of 16 queries to powers of two below their largest, and one over their sums.

@@ -10,12 +10,15 @@ curvature at the start, so that it needs a few dozen passes over the vectors, sh
 """
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probing.probes.fused import Sums, can_fuse, fuse_loss
 from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
 from probing.probes.reading import Reader
 from probing.probes.selection import choose_strength
@@ -27,7 +30,11 @@ were tried on, dev scores fall towards both ends."""
 MANY_CLASSES = 100
 """From here on the strengths are solved one after the other, from strong to weak, and not all at once."""
 _GROUP_BYTES = 2**30
-"""Memory for the vectors that are fitted together."""
+"""Memory for the vectors that are fitted together, in float32 and as the kernels have them (twice that)."""
+_TOGETHER = 2
+"""Layers that one thread fits at once: more wait for the slowest, fewer are not worth the solver's own work."""
+_EXACT_BELOW = 1e-4
+"""Tolerance from which on products are made in float32: the kernels' gradients are right to some 5e-6."""
 
 
 class LinearProbe(Reader):
@@ -46,7 +53,7 @@ class LinearProbe(Reader):
     def __init__(
         self,
         strengths: Sequence[float] = STRENGTHS,
-        tolerance: float = 2e-4,
+        tolerance: float = 5e-4,
         max_iterations: int = 300,
         device: str = "cpu",
     ):
@@ -74,9 +81,12 @@ class LinearProbe(Reader):
         self.strength_, self.loss_ = np.empty((2, n_layers))
         self.dev_scores_ = np.empty((n_layers, len(self.strengths)))
         self.converged_ = np.empty(n_layers, dtype=bool)
-        group = max(1, _GROUP_BYTES // X[0].nbytes)
-        for first in range(0, n_layers, group):
-            self._fit_group(slice(first, first + group), X, y, X_dev, y_dev)
+        workers, size = share_layers(n_layers, X[0].nbytes, self.device)
+        groups = [slice(first, first + size) for first in range(0, n_layers, size)]
+        # Groups on a thread each wait for one another once; products on all threads would, each time.
+        threads = torch.get_num_threads() // workers
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads,)) as pool:
+            list(pool.map(lambda layers: self._fit_group(layers, X, y, X_dev, y_dev), groups))
         return self
 
     def _fit_group(self, layers: slice, X, y, X_dev, y_dev) -> None:
@@ -131,12 +141,15 @@ class LogisticProblem:
             layer.copy_(layer @ basis)
         self.vectors = vectors
         self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
+        self._sums: list[Sums] = [partial(self._add_up, layer) for layer in range(len(vectors))]
 
     def solve(self, tolerance: float, max_iterations: int) -> Solution:
         """Minimise from the even guess."""
         n_problems = self.root.shape[0] * self.root.shape[1]
         n_parameters = self.n_classes * (self.root.shape[2] + 1)
         start = torch.zeros(n_problems, n_parameters, dtype=self.root.dtype, device=self.root.device)
+        if tolerance >= _EXACT_BELOW and can_fuse(self.vectors, self.labels):
+            self._sums = [fuse_loss(layer, self.labels) for layer in self.vectors]
         if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(n_problems, device=start.device).view(-1, len(self.strengths)).unbind(1))
@@ -175,27 +188,41 @@ class LogisticProblem:
         return self.n_classes**0.5
 
     def _evaluate(self, layer: int, strengths: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        vectors = self.vectors[layer]
-        n, hidden = vectors.shape
+        n, hidden = self.vectors[layer].shape
         root, penalty = self.root[layer, strengths].unsqueeze(1), self.strengths[strengths]
         points = points.view(len(points), self.n_classes, hidden + 1)
         weights = points[..., :hidden] * root
         flat, intercepts = weights.reshape(-1, hidden), (points[..., hidden] * self._intercept_root).reshape(-1)
-        losses = 0.5 * penalty * weights.square().sum(dim=(1, 2))
+        sums, slopes, intercept_slopes = self._sums[layer](flat, intercepts)
+        losses = sums / n + 0.5 * penalty * weights.square().sum(dim=(1, 2))
+        gradients = torch.empty_like(points)
+        gradients[..., :hidden] = (slopes.view_as(weights) / n + penalty.view(-1, 1, 1) * weights) * root
+        gradients[..., hidden] = intercept_slopes.view(len(points), -1) * (self._intercept_root / n)
+        return losses, gradients.view(len(points), -1)
+
+    def _add_up(self, layer: int, flat: Tensor, intercepts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Sums over sentences of the loss of each problem, and of its slopes by weights and by intercepts."""
+        vectors = self.vectors[layer]
+        losses = flat.new_zeros(len(flat) // self.n_classes)
         slopes, intercept_slopes = torch.zeros_like(flat), torch.zeros_like(intercepts)
         size = block_rows(len(flat))
-        for start in range(0, n, size):
+        for start in range(0, len(vectors), size):
             block = vectors[start : start + size]
-            logits = torch.addmm(intercepts.unsqueeze(1), flat, block.T).view(*points.shape[:2], len(block))
+            logits = torch.addmm(intercepts.unsqueeze(1), flat, block.T).view(len(losses), -1, len(block))
             sums, residuals = softmax_loss(logits.permute(2, 0, 1), self.labels[start : start + size])
             residuals = residuals.permute(1, 2, 0).view(-1, len(block))
-            losses += sums / n
-            slopes.addmm_(residuals, block, alpha=1 / n)
-            intercept_slopes += residuals.sum(dim=1) / n
-        gradients = torch.empty_like(points)
-        gradients[..., :hidden] = (slopes.view_as(weights) + penalty.view(-1, 1, 1) * weights) * root
-        gradients[..., hidden] = intercept_slopes.view(len(points), -1) * self._intercept_root
-        return losses, gradients.view(len(points), -1)
+            losses += sums
+            slopes.addmm_(residuals, block)
+            intercept_slopes += residuals.sum(dim=1)
+        return losses, slopes, intercept_slopes
+
+
+def share_layers(n_layers: int, layer_bytes: int, device: str) -> tuple[int, int]:
+    """How many groups of layers are fitted side by side, and of how many layers each is."""
+    affordable = max(1, _GROUP_BYTES // (3 * layer_bytes))
+    if torch.device(device).type != "cpu":
+        return 1, affordable
+    return min(torch.get_num_threads(), n_layers, affordable), min(_TOGETHER, affordable)
 
 
 def standardise(

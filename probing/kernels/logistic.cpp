@@ -1,0 +1,222 @@
+// Loss and gradient of multinomial logistic regression: each block of sentences is read once for both.
+#include "logistic.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+#include <thread>
+
+#ifdef HAS_KERNELS
+// For this file alone, so that the module loads on any processor.
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,amx-tile,amx-bf16,fma")
+#include "engines.h"
+#include "rows.h"
+#include "sides.h"
+
+namespace kernels {
+namespace {
+
+constexpr int kGroup = 4;  // blocks of 32 sentences that go together
+constexpr float kLog2E = 1.44269504f;
+constexpr double kLn2 = 0.69314718055994531;
+
+inline __m512 widen(__m256i numbers) {
+  return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
+}
+
+inline void store_split(bf16* high, bf16* low, __m512 first, __m512 second) {
+  const auto rounded = (__m512i)_mm512_cvtne2ps_pbh(second, first);
+  _mm512_storeu_si512(high, rounded);
+  const __m512 rest_first = _mm512_sub_ps(first, widen(_mm512_castsi512_si256(rounded)));
+  const __m512 rest_second = _mm512_sub_ps(second, widen(_mm512_extracti64x4_epi64(rounded, 1)));
+  store_rounded(low, rest_first, rest_second);
+}
+
+// Rows of numbers times a factor, split: [rows / 32][width / 32][32 rows][32 numbers], zeros at the ends.
+void split_rows(const float* rows, int count, int width, float factor, Split& target) {
+  const int steps = (width + kBlock - 1) / kBlock;
+  const __m512 scale = _mm512_set1_ps(factor);
+  for (int row = 0; row < count; ++row)
+    for (int step = 0; step < steps; ++step) {
+      alignas(64) float part[kBlock] = {};
+      std::copy_n(rows + static_cast<std::ptrdiff_t>(row) * width + step * kBlock,
+                  std::min(kBlock, width - step * kBlock), part);
+      const std::ptrdiff_t at =
+          (static_cast<std::ptrdiff_t>(row / kBlock) * steps + step) * kBlockSize + row % kBlock * kBlock;
+      store_split(target.high.data() + at, target.low.data() + at, _mm512_mul_ps(_mm512_load_ps(part), scale),
+                  _mm512_mul_ps(_mm512_load_ps(part + 16), scale));
+    }
+}
+
+// Where a product of split numbers reads: `Operands` of its two sides, high and low.
+struct SplitOperands {
+  const Split &left, &right;
+  std::ptrdiff_t left_at, right_at, right_step = kBlockSize;
+
+  template <bool kAdds>
+  void multiply(int steps, float* sums, int stride) const {
+    const bf16 *left_high = left.high.data() + left_at, *left_low = left.low.data() + left_at;
+    const bf16 *right_high = right.high.data() + right_at, *right_low = right.low.data() + right_at;
+    const Operands pairs[] = {{left_high, right_high, kBlockSize, right_step},
+                              {left_low, right_high, kBlockSize, right_step},
+                              {left_high, right_low, kBlockSize, right_step}};
+    Amx::multiply<kAdds>(pairs, steps, sums, stride, [](int) {});
+  }
+};
+
+}  // namespace
+
+// What one thread adds up over its sentences.
+struct Logistic::Sums {
+  Sums(int problems, int rows, int panels, int steps)
+      : slopes(static_cast<std::size_t>(panels) * steps * kBlockSize),
+        intercepts(static_cast<std::size_t>(rows) * 16),
+        mantissas(static_cast<std::size_t>(problems) * 16),
+        losses(problems) {
+    std::fill_n(mantissas.data(), problems * 16, 1.0f);
+  }
+  Buffer<float> slopes;      // [panels x 32][steps x 32]
+  Buffer<float> intercepts;  // [rows][16]
+  // Of the softmax's sums, whose logarithm is wanted: the product of their mantissas, and in `losses` their exponents.
+  Buffer<float> mantissas;     // [problems][16]
+  std::vector<double> losses;  // in bits
+};
+
+struct Worker {
+  const Logistic& data;
+  const Split& weights;  // [panels][steps] left-hand sides, times log2(e)
+  const float* intercepts;
+  int problems, panels;
+  Logistic::Sums& sums;
+  Buffer<float> logits;  // [panels x 32][128 sentences]
+  Split residuals;       // [panels][4 blocks] left-hand sides
+  Split across, along;   // [4 blocks][steps] right-hand sides: made anew each time, for memory is slower than that
+
+  Worker(const Logistic& data, const Split& weights, const float* intercepts, int problems, int panels,
+         Logistic::Sums& sums)
+      : data(data), weights(weights), intercepts(intercepts), problems(problems), panels(panels), sums(sums),
+        logits(static_cast<std::size_t>(panels) * kBlock * kGroup * kBlock),
+        residuals(static_cast<std::size_t>(panels) * kGroup * kBlockSize),
+        across(static_cast<std::size_t>(kGroup) * data.steps_ * kBlockSize),
+        along(static_cast<std::size_t>(kGroup) * data.steps_ * kBlockSize) {}
+
+  void run(int first, int last) {
+    Amx::begin();
+    for (int block = first; block < last; block += kGroup) add_group(block, std::min(kGroup, last - block));
+    Amx::end();
+  }
+
+  void add_group(int first, int count) {
+    const std::ptrdiff_t area = static_cast<std::ptrdiff_t>(data.steps_) * kBlockSize;
+    for (int step = 0; step < count * data.steps_; ++step) {
+      const std::ptrdiff_t source = first * area + step * kBlockSize, target = step * kBlockSize;
+      pack_across(data.vectors_.high.data() + source, across.high.data() + target);
+      pack_across(data.vectors_.low.data() + source, across.low.data() + target);
+      pack_along(data.vectors_.high.data() + source, kBlock, along.high.data() + target);
+      pack_along(data.vectors_.low.data() + source, kBlock, along.low.data() + target);
+    }
+    for (int panel = 0; panel < panels; ++panel)
+      for (int block = 0; block < count; ++block)
+        SplitOperands{weights, across, panel * area, block * area}.multiply<false>(
+            data.steps_, logits.data() + panel * kBlock * kStride + block * kBlock, kStride);
+    for (int problem = 0; problem < problems; ++problem)
+      for (int block = 0; block < count; ++block) weigh(problem, first + block, block);
+    for (int panel = 0; panel < panels; ++panel)
+      for (int step = 0; step < data.steps_; ++step)
+        SplitOperands{residuals, along, panel * kGroup * kBlockSize, step * kBlockSize, area}
+            .multiply<true>(count, sums.slopes.data() + panel * kBlock * width() + step * kBlock, width());
+  }
+
+  // Softmax of one problem on 32 sentences: its loss, and the residuals.
+  void weigh(int problem, int block, int place) {
+    const int begin = problem * data.classes_, end = begin + data.classes_;
+    const auto at = [&](int row, int half) { return logits.data() + row * kStride + place * kBlock + 16 * half; };
+    __m512i labels[2];
+    __m512 factor[2], lost = _mm512_setzero_ps();
+    __mmask16 known[2];
+    for (int half = 0; half < 2; ++half) {
+      labels[half] = _mm512_loadu_si512(data.labels_.data() + block * kBlock + 16 * half);
+      known[half] = _mm512_cmpge_epi32_mask(labels[half], _mm512_setzero_si512());
+      __m512 largest = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps(), chosen = sum;
+      for (int row = begin; row < end; ++row) {
+        const __m512 logit = _mm512_add_ps(_mm512_loadu_ps(at(row, half)), _mm512_set1_ps(intercepts[row] * kLog2E));
+        _mm512_storeu_ps(at(row, half), logit);
+        largest = _mm512_max_ps(largest, logit);
+        const __mmask16 own = _mm512_cmpeq_epi32_mask(labels[half], _mm512_set1_epi32(row - begin));
+        chosen = _mm512_mask_mov_ps(chosen, own, logit);
+      }
+      for (int row = begin; row < end; ++row) {
+        const __m512 power = power_of_two(_mm512_sub_ps(_mm512_loadu_ps(at(row, half)), largest));
+        _mm512_storeu_ps(at(row, half), power);
+        sum = _mm512_add_ps(sum, power);
+      }
+      factor[half] = _mm512_div_ps(_mm512_set1_ps(1.0f), sum);
+      float* own = sums.mantissas.data() + problem * 16;
+      const __m512 product = _mm512_mul_ps(_mm512_loadu_ps(own), _mm512_mask_mov_ps(_mm512_set1_ps(1.0f), known[half], sum));
+      _mm512_storeu_ps(own, _mm512_getmant_ps(product, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero));
+      lost = _mm512_add_ps(lost, _mm512_maskz_sub_ps(known[half], largest, chosen));
+      lost = _mm512_add_ps(lost, _mm512_getexp_ps(product));
+    }
+    sums.losses[problem] += _mm512_reduce_add_ps(lost);
+    for (int row = begin; row < end; ++row) {
+      __m512 residual[2];
+      for (int half = 0; half < 2; ++half) {
+        const __m512 share = _mm512_maskz_mul_ps(known[half], _mm512_loadu_ps(at(row, half)), factor[half]);
+        const __mmask16 own = _mm512_cmpeq_epi32_mask(labels[half], _mm512_set1_epi32(row - begin));
+        residual[half] = _mm512_mask_sub_ps(share, own, share, _mm512_set1_ps(1.0f));
+      }
+      const std::ptrdiff_t target = (row / kBlock * kGroup + place) * kBlockSize + row % kBlock * kBlock;
+      store_split(residuals.high.data() + target, residuals.low.data() + target, residual[0], residual[1]);
+      float* sum = sums.intercepts.data() + row * 16;
+      _mm512_storeu_ps(sum, _mm512_add_ps(_mm512_loadu_ps(sum), _mm512_add_ps(residual[0], residual[1])));
+    }
+  }
+
+  int width() const { return data.steps_ * kBlock; }
+
+  static constexpr int kStride = kGroup * kBlock;
+};
+
+Logistic::Logistic(const float* vectors, const std::int32_t* labels, int sentences, int width, int classes)
+    : sentences_(sentences), width_(width), classes_(classes), blocks_((sentences + kBlock - 1) / kBlock),
+      steps_((width + kBlock - 1) / kBlock), labels_(labels, labels + sentences),
+      vectors_(static_cast<std::size_t>(blocks_) * steps_ * kBlockSize) {
+  labels_.resize(static_cast<std::size_t>(blocks_) * kBlock, -1);
+  split_rows(vectors, sentences, width, 1.0f, vectors_);
+}
+
+void Logistic::evaluate(const float* weights, const float* intercepts, int problems, int threads, double* losses,
+                        float* slopes, float* intercept_slopes) const {
+  const int rows = problems * classes_, panels = (rows + kBlock - 1) / kBlock, padded = steps_ * kBlock;
+  Split packed(static_cast<std::size_t>(panels) * steps_ * kBlockSize);
+  split_rows(weights, rows, width_, kLog2E, packed);
+  const int share = ((blocks_ + threads - 1) / threads + kGroup - 1) / kGroup * kGroup;
+  std::vector<std::unique_ptr<Sums>> sums;
+  for (int first = 0; first < blocks_; first += share)
+    sums.push_back(std::make_unique<Sums>(problems, rows, panels, steps_));
+  const auto work = [&](int number) {
+    Worker(*this, packed, intercepts, problems, panels, *sums[number])
+        .run(number * share, std::min(blocks_, (number + 1) * share));
+  };
+  std::vector<std::thread> others;
+  for (std::size_t i = 1; i < sums.size(); ++i) others.emplace_back(work, static_cast<int>(i));
+  work(0);
+  for (auto& other : others) other.join();
+  std::fill_n(losses, problems, 0.0);
+  std::fill_n(slopes, static_cast<std::size_t>(rows) * width_, 0.0f);
+  std::fill_n(intercept_slopes, rows, 0.0f);
+  for (const auto& part : sums) {
+    for (int problem = 0; problem < problems; ++problem) {
+      losses[problem] += kLn2 * part->losses[problem];
+      for (int i = 0; i < 16; ++i) losses[problem] += std::log(part->mantissas.data()[problem * 16 + i]);
+    }
+    for (int row = 0; row < rows; ++row) {
+      const float* own = part->slopes.data() + static_cast<std::ptrdiff_t>(row) * padded;
+      for (int i = 0; i < width_; ++i) slopes[static_cast<std::ptrdiff_t>(row) * width_ + i] += own[i];
+      for (int i = 0; i < 16; ++i) intercept_slopes[row] += part->intercepts.data()[row * 16 + i];
+    }
+  }
+}
+
+}  // namespace kernels
+#endif

@@ -1,0 +1,36 @@
+// Multinomial logistic regression: loss and gradient of many problems over the same vectors.
+#pragma once
+
+#include <vector>
+
+#include "buffers.h"
+
+namespace kernels {
+
+// Numbers as the sum of two in bfloat16. Three products then make one of nearly float32: with x = x' + x" to 2^-17,
+// x w = x' w' + x' w" + x" w', and x" w" is as small as what the sum leaves out.
+struct Split {
+  explicit Split(std::size_t count) : high(count), low(count) {}
+  Buffer<bf16> high, low;
+};
+
+class Logistic {
+ public:
+  // `vectors`: [sentences][width]. `labels`: [sentences], from 0 to classes - 1.
+  Logistic(const float* vectors, const std::int32_t* labels, int sentences, int width, int classes);
+
+  // `weights`: [problems x classes][width], `intercepts`: [problems x classes]. Sums over sentences of the loss (nats)
+  // and of its gradient. Threads share the sentences in a fixed way, so that sums are always the same.
+  void evaluate(const float* weights, const float* intercepts, int problems, int threads, double* losses,
+                float* slopes, float* intercept_slopes) const;
+
+  struct Sums;
+
+ private:
+  friend struct Worker;
+  int sentences_, width_, classes_, blocks_, steps_;
+  std::vector<std::int32_t> labels_;  // -1 behind the last sentence
+  Split vectors_;                     // [blocks][steps][32 sentences][32 numbers]
+};
+
+}  // namespace kernels

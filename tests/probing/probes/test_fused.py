@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+
+from probing.kernels import find_unit
+from probing.probes import linear
+from probing.probes.fused import can_fuse, fuse_loss
+from probing.probes.linear import LinearProbe
+from tests.helpers import draw_stack
+
+needs_kernels = pytest.mark.skipif(find_unit() != "amx", reason="no matrix unit here, or the kernels are not compiled")
+RELATIVE = 2e-5
+"""Split numbers have 2^-17; sums of some hundred such products err by a few times that."""
+
+
+def sum_by_hand(vectors, labels, weights, intercepts, n_classes):
+    """Loss and slopes in float64."""
+    X, W = vectors.double(), weights.double().view(-1, n_classes, vectors.shape[1])
+    logits = torch.einsum("nh,kch->nkc", X, W) + intercepts.double().view(-1, n_classes)
+    truth = torch.nn.functional.one_hot(labels, n_classes).unsqueeze(1)
+    losses = logits.logsumexp(dim=2).sum(dim=0) - (logits * truth).sum(dim=(0, 2))
+    residuals = logits.softmax(dim=2) - truth
+    return losses, torch.einsum("nkc,nh->kch", residuals, X).flatten(0, 1), residuals.sum(dim=0).flatten()
+
+
+@needs_kernels
+@pytest.mark.parametrize("n_sentences", [5, 32, 300])
+@pytest.mark.parametrize(("hidden", "n_classes", "n_problems"), [(64, 2, 1), (40, 5, 9), (33, 37, 3), (96, 300, 1)])
+def test_loss_and_slopes_are_those_of_float64(n_sentences, hidden, n_classes, n_problems):
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(n_sentences, hidden, generator=generator)
+    labels = torch.randint(n_classes, (n_sentences,), generator=generator)
+    labels[0] = n_classes - 1
+    weights = torch.randn(n_problems * n_classes, hidden, generator=generator)
+    intercepts = torch.randn(n_problems * n_classes, generator=generator)
+    found = fuse_loss(vectors, labels)(weights, intercepts)
+    for own, expected in zip(found, sum_by_hand(vectors, labels, weights, intercepts, n_classes), strict=True):
+        scale = float(expected.abs().max())
+        torch.testing.assert_close(own.double(), expected, rtol=0, atol=RELATIVE * scale)
+
+
+@needs_kernels
+@pytest.mark.parametrize("n_classes", [2, 6, 30])
+def test_a_probe_ends_with_the_loss_that_it_has_without_kernels(n_classes, monkeypatch):
+    stack, labels = draw_stack(n_layers=3, n=600, hidden=40, n_classes=n_classes)
+    fused = LinearProbe([0.003]).fit(stack, labels, stack, labels)
+    monkeypatch.setattr(linear, "can_fuse", lambda vectors, labels: False)
+    exact = LinearProbe([0.003], tolerance=1e-6, max_iterations=2000).fit(stack, labels, stack, labels)
+    assert fused.converged_.all()
+    # From log(n_classes) nats at the start; where the gradient is 5e-4 of what it was, no more than that is left.
+    np.testing.assert_allclose(fused.loss_, exact.loss_, atol=5e-4)
+    np.testing.assert_allclose(fused.dev_scores_, exact.dev_scores_, atol=0.02)
+
+
+@needs_kernels
+def test_exact_products_are_used_where_kernels_would_not_do():
+    stack, labels = map(torch.from_numpy, draw_stack(n_layers=1, n=20))
+    assert can_fuse(stack[0], labels)
+    assert not can_fuse(stack[0].double(), labels)
+    assert not can_fuse(stack[0], torch.nn.functional.one_hot(labels).float())
+
+
+@pytest.mark.parametrize("n_classes", [2, 12])
+def test_the_number_of_threads_changes_no_bit(n_classes):
+    stack, labels = draw_stack(n_layers=5, n=150, hidden=32, n_classes=n_classes)
+    usual, found = torch.get_num_threads(), []
+    for threads in (1, 3):
+        torch.set_num_threads(threads)
+        try:
+            found.append(LinearProbe().fit(stack, labels, stack, labels))
+        finally:
+            torch.set_num_threads(usual)
+    np.testing.assert_array_equal(found[0].coef_, found[1].coef_)
+
+
+def test_fitting_leaves_the_number_of_threads_as_it_was():
+    stack, labels = draw_stack(n_layers=4, n=60)
+    before = torch.get_num_threads()
+    LinearProbe().fit(stack, labels, stack, labels)
+    assert torch.get_num_threads() == before
