@@ -94,7 +94,12 @@ struct Worker {
 
   Worker(const Logistic& data, const Split& weights, const float* intercepts, int problems, int panels,
          Logistic::Sums& sums)
-      : data(data), weights(weights), intercepts(intercepts), problems(problems), panels(panels), sums(sums),
+      : data(data),
+        weights(weights),
+        intercepts(intercepts),
+        problems(problems),
+        panels(panels),
+        sums(sums),
         logits(static_cast<std::size_t>(panels) * kBlock * kGroup * kBlock),
         residuals(static_cast<std::size_t>(panels) * kGroup * kBlockSize),
         across(static_cast<std::size_t>(kGroup) * data.steps_ * kBlockSize),
@@ -123,8 +128,8 @@ struct Worker {
       for (int block = 0; block < count; ++block) weigh(problem, first + block, block);
     for (int panel = 0; panel < panels; ++panel)
       for (int step = 0; step < data.steps_; ++step)
-        SplitOperands{residuals, along, panel * kGroup * kBlockSize, step * kBlockSize, area}
-            .multiply<true>(count, sums.slopes.data() + panel * kBlock * width() + step * kBlock, width());
+        SplitOperands{residuals, along, panel * kGroup * kBlockSize, step * kBlockSize, area}.multiply<true>(
+            count, sums.slopes.data() + panel * kBlock * width() + step * kBlock, width());
   }
 
   // Softmax of one problem on 32 sentences: its loss, and the residuals.
@@ -152,7 +157,8 @@ struct Worker {
       }
       factor[half] = _mm512_div_ps(_mm512_set1_ps(1.0f), sum);
       float* own = sums.mantissas.data() + problem * 16;
-      const __m512 product = _mm512_mul_ps(_mm512_loadu_ps(own), _mm512_mask_mov_ps(_mm512_set1_ps(1.0f), known[half], sum));
+      const __m512 product =
+          _mm512_mul_ps(_mm512_loadu_ps(own), _mm512_mask_mov_ps(_mm512_set1_ps(1.0f), known[half], sum));
       _mm512_storeu_ps(own, _mm512_getmant_ps(product, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero));
       lost = _mm512_add_ps(lost, _mm512_maskz_sub_ps(known[half], largest, chosen));
       lost = _mm512_add_ps(lost, _mm512_getexp_ps(product));
@@ -178,8 +184,12 @@ struct Worker {
 };
 
 Logistic::Logistic(const float* vectors, const std::int32_t* labels, int sentences, int width, int classes)
-    : sentences_(sentences), width_(width), classes_(classes), blocks_((sentences + kBlock - 1) / kBlock),
-      steps_((width + kBlock - 1) / kBlock), labels_(labels, labels + sentences),
+    : sentences_(sentences),
+      width_(width),
+      classes_(classes),
+      blocks_((sentences + kBlock - 1) / kBlock),
+      steps_((width + kBlock - 1) / kBlock),
+      labels_(labels, labels + sentences),
       vectors_(static_cast<std::size_t>(blocks_) * steps_ * kBlockSize) {
   labels_.resize(static_cast<std::size_t>(blocks_) * kBlock, -1);
   split_rows(vectors, sentences, width, 1.0f, vectors_);

@@ -21,8 +21,8 @@ class Logistic {
 
   // `weights`: [problems x classes][width], `intercepts`: [problems x classes]. Sums over sentences of the loss (nats)
   // and of its gradient. Threads share the sentences in a fixed way, so that sums are always the same.
-  void evaluate(const float* weights, const float* intercepts, int problems, int threads, double* losses,
-                float* slopes, float* intercept_slopes) const;
+  void evaluate(const float* weights, const float* intercepts, int problems, int threads, double* losses, float* slopes,
+                float* intercept_slopes) const;
 
   struct Sums;
 

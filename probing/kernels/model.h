@@ -48,14 +48,14 @@ struct Batch {
   const float* shares;              // [tokens]: how much pooling reads of each
   bool largest;                     // max pooling, over tokens with a share
   std::int64_t sentences;
-  float* pooled;                    // [layers + 1][sentences][width]
+  float* pooled;  // [layers + 1][sentences][width]
 };
 
 // Which sentences go through together, as many as fit in the cache of a core.
 struct Blocks {
   const std::int64_t* cuts;  // [count + 1]: the first sentence of each
   std::size_t count;
-  int capacity, longest;     // rows of the largest block and of the longest sentence, multiples of 32
+  int capacity, longest;  // rows of the largest block and of the longest sentence, multiples of 32
 };
 
 // What one thread does: one block after the other, each taken by adding to `next`.

@@ -57,7 +57,8 @@ class Encoder {
     const int width = static_cast<int>(embeddings_.at(0).shape(1));
     zeros_.assign(width, 0.0f);
     const auto table = [&](int which) { return embeddings_.at(which).data(); };
-    model_ = Model{width, heads, inner, epsilon, table(0), table(1), table(2), Norm{table(3), table(4)}, zeros_.data(), {}};
+    model_ =
+        Model{width, heads, inner, epsilon, table(0), table(1), table(2), Norm{table(3), table(4)}, zeros_.data(), {}};
     for (std::size_t layer = 0; layer < matrices_.size(); ++layer) {
       const auto vector = [&](int which) { return vectors_.at(layer).at(which).data(); };
       const auto matrix = [&](int which, int outputs, int inputs) {
@@ -67,16 +68,20 @@ class Encoder {
                                 std::to_string(outputs) + " x " + std::to_string(inputs));
         return Matrix{packed.data(), vector(which), outputs / 32, inputs / 32};
       };
-      model_.layers.push_back(Layer{matrix(0, 3 * width, width), matrix(1, width, width), {vector(4), vector(5)},
-                                    matrix(2, inner, width), matrix(3, width, inner), {vector(6), vector(7)}});
+      model_.layers.push_back(Layer{matrix(0, 3 * width, width),
+                                    matrix(1, width, width),
+                                    {vector(4), vector(5)},
+                                    matrix(2, inner, width),
+                                    matrix(3, width, inner),
+                                    {vector(6), vector(7)}});
     }
   }
 
   void encode(const Array<std::int32_t>& ids, const Array<std::int32_t>& types, const Array<std::int64_t>& starts,
               const Array<float>& shares, bool largest, Array<float>& pooled, const std::string& unit, int rows,
               int threads) const {
-    const Batch batch{ids.data(), types.data(), starts.data(), shares.data(), largest, starts.size() - 1,
-                      pooled.mutable_data()};
+    const Batch batch{ids.data(), types.data(),      starts.data(),        shares.data(),
+                      largest,    starts.size() - 1, pooled.mutable_data()};
     check(ids, embeddings_[0], "token");
     check(types, embeddings_[2], "segment");
     py::gil_scoped_release release;
@@ -128,7 +133,8 @@ class Encoder {
 class LogisticLoss {
  public:
   LogisticLoss(const Array<float>& vectors, const Array<std::int32_t>& labels, int classes)
-      : width_(static_cast<int>(vectors.shape(1))), classes_(classes),
+      : width_(static_cast<int>(vectors.shape(1))),
+        classes_(classes),
         logistic_(vectors.data(), labels.data(), static_cast<int>(vectors.shape(0)), width_, classes) {}
 
   py::tuple evaluate(const Array<float>& weights, const Array<float>& intercepts, int threads) const {

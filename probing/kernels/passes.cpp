@@ -28,13 +28,13 @@ struct Scratch {
         scores(kBlock * longest),
         powers(kBlock * longest) {}
 
-  int capacity;              // rows, a multiple of 32
-  Buffer<float> states;      // [rows][width]: the residual stream
-  Buffer<bf16> rounded;      // [rows / 32][width / 32][32][32]: what the next product reads
-  Buffer<bf16> shared;       // queries, keys, values and contexts; later the inner layer
-  Buffer<bf16> keys, values; // of one head, as right-hand sides
-  Buffer<float> scores;      // 32 queries x all keys
-  Buffer<bf16> powers;       // [keys / 32][32 queries][32 keys]
+  int capacity;               // rows, a multiple of 32
+  Buffer<float> states;       // [rows][width]: the residual stream
+  Buffer<bf16> rounded;       // [rows / 32][width / 32][32][32]: what the next product reads
+  Buffer<bf16> shared;        // queries, keys, values and contexts; later the inner layer
+  Buffer<bf16> keys, values;  // of one head, as right-hand sides
+  Buffer<float> scores;       // 32 queries x all keys
+  Buffer<bf16> powers;        // [keys / 32][32 queries][32 keys]
   alignas(64) float sums[2][kBlockSize];
 };
 
@@ -209,8 +209,9 @@ class Pass {
         const float* type = model_.types + static_cast<std::ptrdiff_t>(batch_.types[token]) * width;
         const float* position = model_.positions + (token - batch_.starts[sentence]) * width;
         for (int i = 0; i < width; i += 16)
-          _mm512_storeu_ps(row(at) + i, _mm512_add_ps(_mm512_add_ps(_mm512_loadu_ps(word + i), _mm512_loadu_ps(type + i)),
-                                                      _mm512_loadu_ps(position + i)));
+          _mm512_storeu_ps(row(at) + i,
+                           _mm512_add_ps(_mm512_add_ps(_mm512_loadu_ps(word + i), _mm512_loadu_ps(type + i)),
+                                         _mm512_loadu_ps(position + i)));
       }
     std::memset(row(at), 0, sizeof(float) * width * (static_cast<std::size_t>(blocks_) * kBlock - at));
   }
@@ -228,14 +229,14 @@ class Pass {
     // Rows past the end are read as the last block's padding.
     const int capacity = scratch_.capacity + kBlock;
     bf16* panels = scratch_.shared.data();
-    multiply_rows<Engine>(layer.attention, scratch_.rounded.data(), blocks_, scratch_,
-                          [&](int block, int panel, int number, const float* sums) {
-                            const float* bias = layer.attention.bias + panel * kBlock;
-                            bf16* target = panels + (static_cast<std::ptrdiff_t>(panel) * capacity + block * kBlock +
-                                                     number) * kBlock;
-                            store_rounded(target, _mm512_add_ps(_mm512_loadu_ps(sums), _mm512_loadu_ps(bias)),
-                                          _mm512_add_ps(_mm512_loadu_ps(sums + 16), _mm512_loadu_ps(bias + 16)));
-                          });
+    multiply_rows<Engine>(
+        layer.attention, scratch_.rounded.data(), blocks_, scratch_,
+        [&](int block, int panel, int number, const float* sums) {
+          const float* bias = layer.attention.bias + panel * kBlock;
+          bf16* target = panels + (static_cast<std::ptrdiff_t>(panel) * capacity + block * kBlock + number) * kBlock;
+          store_rounded(target, _mm512_add_ps(_mm512_loadu_ps(sums), _mm512_loadu_ps(bias)),
+                        _mm512_add_ps(_mm512_loadu_ps(sums + 16), _mm512_loadu_ps(bias + 16)));
+        });
     bf16* contexts = panels + static_cast<std::ptrdiff_t>(3 * model_.width) * capacity;
     const Attention<Engine> attention{model_, scratch_, capacity};
     for (std::int64_t sentence = first_; sentence < last_; ++sentence) {

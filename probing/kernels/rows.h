@@ -46,18 +46,18 @@ inline __m512 reduce_each(const __m512* vectors) {
   const __m512i high = _mm512_setr_epi32(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
   for (int i = 0; i < 8; ++i)
     eight[i] = combine<kLargest>(_mm512_permutex2var_ps(vectors[i], low, vectors[i + 8]),
-                       _mm512_permutex2var_ps(vectors[i], high, vectors[i + 8]));
+                                 _mm512_permutex2var_ps(vectors[i], high, vectors[i + 8]));
   // Now vector i stands in lanes 0-7 of eight[i], vector i + 8 in lanes 8-15.
   const __m512i low4 = _mm512_setr_epi32(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27);
   const __m512i high4 = _mm512_setr_epi32(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31);
   for (int i = 0; i < 4; ++i)
     four[i] = combine<kLargest>(_mm512_permutex2var_ps(eight[i], low4, eight[i + 4]),
-                      _mm512_permutex2var_ps(eight[i], high4, eight[i + 4]));
+                                _mm512_permutex2var_ps(eight[i], high4, eight[i + 4]));
   const __m512i low2 = _mm512_setr_epi32(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29);
   const __m512i high2 = _mm512_setr_epi32(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
   for (int i = 0; i < 2; ++i)
     two[i] = combine<kLargest>(_mm512_permutex2var_ps(four[i], low2, four[i + 2]),
-                     _mm512_permutex2var_ps(four[i], high2, four[i + 2]));
+                               _mm512_permutex2var_ps(four[i], high2, four[i + 2]));
   const __m512i low1 = _mm512_setr_epi32(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30);
   const __m512i high1 = _mm512_setr_epi32(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
   return combine<kLargest>(_mm512_permutex2var_ps(two[0], low1, two[1]), _mm512_permutex2var_ps(two[0], high1, two[1]));
@@ -65,8 +65,8 @@ inline __m512 reduce_each(const __m512* vectors) {
 
 // LayerNorm of one row plus a bias, in place (float32, variance about the mean), and its rounded copy for the next
 // product.
-inline void normalise_row(float* row, int width, const float* bias, const float* scale, const float* shift, float epsilon,
-                          bf16* rounded) {
+inline void normalise_row(float* row, int width, const float* bias, const float* scale, const float* shift,
+                          float epsilon, bf16* rounded) {
   __m512 sum = _mm512_setzero_ps(), more = _mm512_setzero_ps();
   for (int i = 0; i < width; i += 32) {
     const __m512 first = _mm512_add_ps(_mm512_loadu_ps(row + i), _mm512_loadu_ps(bias + i));
