@@ -21,7 +21,7 @@ from probing.scratch import release
 # Looser than a probe's own: any iterate gives a valid code, and what remains of the gradient moves it little.
 _TOLERANCE = 3e-3
 _MOST_ITERATIONS = 100
-_BLOCK_NUMBERS = 2**24
+_BLOCK_NUMBERS = 2**22
 """Units of vectors, or logits, that are in memory while sentences are predicted."""
 
 Predict = Callable[[Float[np.ndarray, "layers block hidden"]], Float[Tensor, "readings strengths block classes"]]
