@@ -5,10 +5,12 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 from tests.benchmarks import __main__ as bench
 from tests.benchmarks.screen import open_console, show_comparison
 from tests.benchmarks.sizes import Sizes
+from tests.benchmarks.threads import find_threads, run_limited
 from tests.benchmarks.timing import Comparison, Rounds, Way, compare
 from tests.benchmarks.weighing import weigh_alone
 
@@ -52,7 +54,24 @@ def test_a_ratio_is_taken_within_a_round_and_for_the_same_amount():
 def test_pieces_add_up_round_by_round():
     comparison = make_comparison()
     comparison.add_up("both", {"ours": 2, "usual": 1})
-    assert comparison.seconds["both"] == [8, 10, 16]
+    # ours did 10 sentences in a round and the usual way 20, and the sum is for 10
+    assert comparison.seconds["both"] == [5, 7, 12]
+
+
+def test_a_dear_way_is_let_go_after_its_rounds_and_held_against_those():
+    ways = [Way("a", lambda: 1.0, read_seconds=float), Way("b", lambda: 3.0, read_seconds=float, most=1)]
+    comparison = compare("title", "calls", ways, Rounds(least=3, most=3))
+    comparison.add_up("sum", {"a": 2, "b": 1})
+    assert (len(comparison.seconds["a"]), comparison.seconds["b"]) == (3, [3])
+    assert comparison.ratios("b").tolist() == [3]
+    assert comparison.seconds["sum"] == [5]
+
+
+def test_threads_are_set_for_the_work_and_set_back():
+    usual = torch.get_num_threads()
+    assert run_limited(1, torch.get_num_threads) == 1
+    assert torch.get_num_threads() == usual
+    assert find_threads(lambda: None) in (1, usual)
 
 
 def test_every_way_warms_up_before_rounds_in_which_each_has_its_turn():
@@ -89,5 +108,5 @@ def test_the_program_writes_what_the_numbers_depend_on(tiny_folder, tmp_path, mo
     assert "cache" in capsys.readouterr().out
     written = json.loads(path.read_text())
     assert list(written["subjects"]) == ["cache"]
-    assert {"versions", "machine", "threads", "dtype", "commit"} <= set(written["machine"])
+    assert {"versions", "machine", "threads", "dtype", "backend", "unit", "commit"} <= set(written["machine"])
     assert len(written["machine"]["machine"]["load_average"]) == 3

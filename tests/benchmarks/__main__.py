@@ -46,7 +46,7 @@ def main() -> int:
     """Time one subject after the other; what is done is on disk if the rest is interrupted."""
     settings = tyro.cli(BenchSettings, description=__doc__)
     console, sizes = open_console(), QUICK if settings.quick else FULL
-    machine = import_module("tests.benchmarks.machine").describe_machine()
+    machine = import_module("tests.benchmarks.machine").describe_machine(settings.checkpoint)
     show_machine(machine, console)
     done: dict[str, list[Any]] = {}
     for name in settings.only or SUBJECTS:

@@ -1,6 +1,8 @@
 """Encoding: ours, the usual loop over a Hugging Face model, and sentence-transformers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,33 +16,34 @@ from probing.records import Text
 from probing.representations.ceiling import count_operations, measure_ceiling
 from probing.representations.extraction import Pooling, encode_in_shards, tokenise
 from probing.states import Encoder
-from tests.benchmarks.sizes import Sizes, draw_texts
+from tests.benchmarks.sizes import WARM_UP, Sizes, draw_texts
 from tests.benchmarks.timing import Comparison, Way, compare
 
 _USUAL_BATCH = 128
 """SentEval's."""
+BACKENDS = {"fused": "compiled kernels", "torch": "torch"}
+"""What encodes, in plain words."""
 
 
 def compare_encoding(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     """All layers of all sentences, mean-pooled; sentence-transformers knows the last layer alone."""
     texts, found = draw_texts(sizes.encoded), find_checkpoint(checkpoint)
+    few = texts[:WARM_UP]
     encoder, plain = (build(checkpoint, device="cpu", backend=backend) for backend in ("auto", "torch"))
     exact = build(checkpoint, device="cpu", dtype="float32")
     model, tokenizer = load_model(found).eval(), load_tokenizer(found)
     other = SentenceTransformer(str(found.folder), device="cpu")
-    ours, usual = f"ours, {encoder.dtype}, {encoder.backend}", "Hugging Face loop, float32"
-    ways = [
-        Way(ours, lambda: encode_ours(encoder, texts), len(texts)),
-        Way(f"ours, {plain.dtype}, by way of torch", lambda: encode_ours(plain, texts), len(texts)),
-        Way("ours, as if float32 were all", lambda: encode_ours(exact, texts), len(texts)),
-        Way(usual, lambda: encode_as_usual(model, tokenizer, texts), len(texts)),
-        Way(
-            "sentence-transformers, last layer only",
-            lambda: other.encode([text for (text,) in texts], show_progress_bar=False),
-            len(texts),
-        ),
-    ]
-    comparison = compare("encoding, all layers pooled", "sentences", ways, sizes.rounds)
+    ours, usual = f"ours, {encoder.dtype}, {BACKENDS[encoder.backend]}", "usual Hugging Face loop, float32"
+    encoders: dict[str, Callable[[Sequence[Text]], Any]] = {
+        ours: partial(encode_ours, encoder),
+        f"ours, {plain.dtype}, {BACKENDS['torch']}, were there no kernels": partial(encode_ours, plain),
+        f"ours, float32, {BACKENDS['torch']}, were there no bfloat16": partial(encode_ours, exact),
+        usual: partial(encode_as_usual, model, tokenizer),
+        "sentence-transformers, float32, last layer only": partial(encode_last, other),
+    }
+    ways = [Way(name, partial(encode, texts), len(texts), partial(encode, few)) for name, encode in encoders.items()]
+    title = f"encoding, {len(texts):,} sentences, all layers pooled"
+    comparison = compare(title, "sentences", ways, sizes.rounds)
     cosines = measure_cosines(comparison.results[ours], comparison.results[usual])
     comparison.facts["smallest cosine of ours with the loop's vector, over layers and sentences"] = float(cosines.min())
     comparison.facts |= rate(encoder, texts, float(np.median(comparison.seconds[ours])))
@@ -69,6 +72,11 @@ def encode_as_usual(
         states = model(**batch, output_hidden_states=True).hidden_states
         pooled.append(torch.stack([(layer * mask).sum(1) / mask.sum(1) for layer in states]))
     return torch.cat(pooled, dim=1)[:, np.argsort(order)].numpy()
+
+
+def encode_last(model: SentenceTransformer, texts: Sequence[Text]) -> Any:
+    """As sentence-transformers does by default."""
+    return model.encode([text for (text,) in texts], show_progress_bar=False)
 
 
 def measure_cosines(

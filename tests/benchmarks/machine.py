@@ -7,20 +7,28 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from probing.encoders.bert import choose_dtype
+from probing.encoders.bert import build
+from probing.kernels import find_unit
 from probing.provenance import describe_environment
 
 ROOT = Path(__file__).parents[2]
 _CPUINFO = Path("/proc/cpuinfo")
 
 
-def describe_machine() -> dict[str, Any]:
-    """To be called before anything is measured, since the load is that of the moment."""
+def describe_machine(checkpoint: str) -> dict[str, Any]:
+    """To be called before anything is measured, since the load is that of the moment.
+
+    `unit` is the part of the processor that compiled kernels use, empty where they cannot be used; `backend` is what
+    encodes this checkpoint.
+    """
     described = describe_environment()
     described["versions"] |= {name: version(name) for name in ("accelerate", "sentence-transformers")}
     described["machine"] |= {"cpu": read_cpu(), "load_average": list(os.getloadavg())}
+    encoder = build(checkpoint, device="cpu")
     return described | {
-        "dtype": choose_dtype("auto", "cpu"),
+        "dtype": encoder.dtype,
+        "backend": encoder.backend,
+        "unit": find_unit(),
         "commit": read_commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

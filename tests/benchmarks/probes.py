@@ -1,9 +1,10 @@
 """Probing all layers and strengths: ours, scikit-learn one fit at a time, and the SentEval classifier's recipe."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -19,9 +20,10 @@ from probing.records import SPLITS, Task
 from probing.states import Encoder
 from tests.benchmarks.encoding import encode_ours
 from tests.benchmarks.sizes import WARM_UP, Sizes, draw_tasks
+from tests.benchmarks.threads import find_threads, run_limited, tell_threads
 from tests.benchmarks.timing import Comparison, Way, compare
 
-OURS, SKLEARN, SENTEVAL = "ours", "scikit-learn, one fit at a time", "SentEval's recipe, layer by layer"
+OURS, SKLEARN, SENTEVAL = "ours", "scikit-learn", "SentEval's recipe"
 _ITERATIONS = 5000
 _EQUAL = 0.2
 """Points of accuracy within which two ways agree."""
@@ -34,9 +36,9 @@ class Data:
     vectors: tuple[np.ndarray, ...]
     labels: tuple[np.ndarray, ...]
 
-    def select_layer(self, layer: int) -> "Data":
-        """One layer alone."""
-        return Data(tuple(part[layer : layer + 1] for part in self.vectors), self.labels)
+    def select_layers(self, layers: Sequence[int]) -> "Data":
+        """Some layers alone."""
+        return Data(tuple(part[list(layers)] for part in self.vectors), self.labels)
 
     def shorten(self, n: int) -> "Data":
         """The first training sentences alone."""
@@ -71,12 +73,12 @@ def fit_sklearn(data: Data) -> Float[np.ndarray, " layers"]:
 
     With two classes it fits one vector of weights w for our pair (-w/2, w/2), which half the penalty is for: twice C.
     """
-    return np.array([_fit_layer_sklearn(data.select_layer(layer)) for layer in range(len(data.vectors[0]))])
+    return np.array([_fit_layer_sklearn(data.select_layers([layer])) for layer in range(len(data.vectors[0]))])
 
 
 def fit_senteval(data: Data) -> Float[np.ndarray, " layers"]:
     """SentEval's grid, one network at a time; the chosen one is trained a second time, as the original does."""
-    return np.array([_fit_layer_senteval(data.select_layer(layer)) for layer in range(len(data.vectors[0]))])
+    return np.array([_fit_layer_senteval(data.select_layers([layer])) for layer in range(len(data.vectors[0]))])
 
 
 def fit_senteval_mix(data: Data) -> float:
@@ -84,31 +86,72 @@ def fit_senteval_mix(data: Data) -> float:
     return _fit_layer_senteval(data, mixes=True)
 
 
+def try_sklearn(data: Data) -> None:
+    """One fit of the last layer, to see how many threads suit it."""
+    _fit_sklearn(data.vectors[0][-1], data.labels[0], STRENGTHS[len(STRENGTHS) // 2])
+
+
+def try_senteval(data: Data) -> None:
+    """The same of SentEval's recipe: one network on the last layer, and its first passes only."""
+    (X, X_dev, _), (y, y_dev, _) = data.select_layers([-1]).vectors, data.labels
+    senteval.SentEvalProbe(strengths=senteval.STRENGTHS[:1], max_epochs=0).fit(X, y, X_dev, y_dev)
+
+
 def _compare_task(task: Task, encoder: Encoder, sizes: Sizes) -> Comparison:
-    data = encode_task(task, encoder)
-    few, n_fits = data.shorten(WARM_UP), len(encoder.layer_names)
-    fitters: dict[str, Fitter] = {OURS: fit_ours, SKLEARN: fit_sklearn, SENTEVAL: fit_senteval}
-    ways = [Way(name, partial(fit, data), n_fits, partial(fit, few)) for name, fit in fitters.items()]
-    title = f"probing {task.spec.title}, {len(data.labels[0])} sentences x {n_fits} layers"
+    data, n_layers = encode_task(task, encoder), len(encoder.layer_names)
+    layers = sorted({n_layers // 2, n_layers - 1})
+    some, few = data.select_layers(layers), data.shorten(WARM_UP)
+    threads = {SKLEARN: find_threads(partial(try_sklearn, some)), SENTEVAL: find_threads(partial(try_senteval, some))}
+    names = {way: f"{way}, layers {layers} only, {tell_threads(n)}" for way, n in threads.items()}
+    ways = [
+        Way(OURS, partial(fit_ours, data), n_layers, partial(fit_ours, few)),
+        Way(
+            names[SKLEARN],
+            partial(run_limited, threads[SKLEARN], fit_sklearn, some),
+            len(layers),
+            partial(fit_sklearn, few.select_layers(layers)),
+        ),
+        Way(
+            names[SENTEVAL],
+            partial(run_limited, threads[SENTEVAL], fit_senteval, some),
+            len(layers),
+            partial(try_senteval, few),
+            most=sizes.dear_rounds,
+        ),
+    ]
+    title = (
+        f"probing {task.spec.title}, {len(data.labels[0]):,} sentences x {n_layers} layers, {len(task.classes)} classes"
+    )
     comparison = compare(title, "layers", ways, sizes.rounds)
-    for name, accuracies in comparison.results.items():
-        comparison.facts[f"accuracy by layer, {name}"] = (100 * accuracies).round(2).tolist()
-    for name in (SKLEARN, SENTEVAL):
-        gaps = 100 * (comparison.results[OURS] - comparison.results[name])
-        comparison.facts[f"ours minus {name}, points: mean over layers"] = float(gaps.mean())
-        comparison.facts[f"layers where ours is at most {_EQUAL} points below {name}"] = int((gaps > -_EQUAL).sum())
+    ours = 100 * comparison.results[OURS]
+    comparison.facts["accuracy of ours, %, by layer"] = ours.round(2).tolist()
+    for way, name in names.items():
+        comparison.facts |= _compare_accuracies(way, ours[layers], 100 * comparison.results[name], layers)
     return comparison
+
+
+def _compare_accuracies(way: str, ours: np.ndarray, other: np.ndarray, layers: list[int]) -> dict[str, Any]:
+    gap = float((ours - other).mean())
+    verdict = "equal" if abs(gap) <= _EQUAL else "ours is better" if gap > 0 else "ours is worse"
+    return {
+        f"accuracy of {way}, %, layers {layers}": other.round(2).tolist(),
+        f"ours minus {way}, points, mean of layers {layers}": f"{gap:+.2f}: {verdict} (equal within {_EQUAL})",
+    }
 
 
 def _fit_layer_sklearn(data: Data) -> float:
     scaler, (y, y_dev, y_test) = StandardScaler().fit(data.vectors[0][0]), data.labels
     X, X_dev, X_test = (scaler.transform(part[0]) for part in data.vectors)
+    fitted = [_fit_sklearn(X, y, strength) for strength in STRENGTHS]
+    best = choose_strength(np.array([probe.score(X_dev, y_dev) for probe in fitted]), STRENGTHS)
+    return float(fitted[best].score(X_test, y_test))
+
+
+def _fit_sklearn(X: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
     scale = len(y) / (2 if y.max() == 1 else 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted = [LogisticRegression(C=1 / (one * scale), max_iter=_ITERATIONS).fit(X, y) for one in STRENGTHS]
-    best = choose_strength(np.array([probe.score(X_dev, y_dev) for probe in fitted]), STRENGTHS)
-    return float(fitted[best].score(X_test, y_test))
+        return LogisticRegression(C=1 / (strength * scale), max_iter=_ITERATIONS).fit(X, y)
 
 
 def _fit_layer_senteval(data: Data, mixes: bool = False) -> float:

@@ -1,16 +1,13 @@
 """Scaling of encoding: with the number of sentences, and with threads."""
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import torch
 
 from probing.encoders.bert import build
-from probing.records import Text
-from probing.states import Encoder
 from tests.benchmarks.encoding import encode_ours
 from tests.benchmarks.sizes import Sizes, draw_texts
+from tests.benchmarks.threads import run_limited, tell_threads
 from tests.benchmarks.timing import Comparison, Way, compare
 
 
@@ -28,17 +25,7 @@ def compare_scaling(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     growth = compare("encoding, by number of sentences", "sentences", ways, sizes.rounds)
     most, texts = torch.get_num_threads(), draw_texts(sizes.threaded)
     ways = [
-        Way(f"{n} thread{'s' if n > 1 else ''}", partial(encode_with_threads, n, encoder, texts), len(texts))
+        Way(tell_threads(n), partial(run_limited, n, encode_ours, encoder, texts), len(texts))
         for n in sorted({most, 1}, reverse=True)
     ]
     return [growth, compare("encoding, by number of threads", "sentences", ways, sizes.rounds)]
-
-
-def encode_with_threads(n: int, encoder: Encoder, texts: Sequence[Text]) -> Any:
-    """Encode with some number of threads, and set it back."""
-    usual = torch.get_num_threads()
-    torch.set_num_threads(n)
-    try:
-        return encode_ours(encoder, texts)
-    finally:
-        torch.set_num_threads(usual)

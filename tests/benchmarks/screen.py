@@ -17,8 +17,9 @@ def show_machine(machine: dict[str, Any], console: Console) -> None:
     load, cores = machine["machine"]["load_average"][0], machine["machine"]["cores"]
     torch = machine["versions"]["torch"]
     console.print(
-        f"{machine['machine']['cpu']}, {machine['threads']} of {cores} cores, {machine['dtype']}, torch {torch}, "
-        f"load {load:.1f}, commit {machine['commit'][:9]}",
+        f"{machine['machine']['cpu']}, {machine['threads']} of {cores} cores, {machine['dtype']}, "
+        f"backend {machine['backend']}, unit {machine['unit'] or 'none'}, torch {torch}, load {load:.1f}, "
+        f"commit {machine['commit'][:9]}",
         style="dim", highlight=False,
     )  # fmt: skip
     if load > cores / 4:
@@ -29,14 +30,18 @@ def show_machine(machine: dict[str, Any], console: Console) -> None:
 
 def show_comparison(comparison: Comparison, console: Console) -> None:
     """A table, and below it the facts."""
+    summary = comparison.summarise()
+    counts = summary["ways"][comparison.reference]["rate"]["median"] >= 1
+    speed = f"{comparison.unit}/s" if counts else f"s per {comparison.unit.removesuffix('s')}"
     table = Table(title=comparison.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     table.add_column("")
-    for name in (f"{comparison.unit}/s", "times as long", "quartiles", "rounds"):
+    for name in (speed, "times as long", "quartiles of that", "rounds"):
         table.add_column(name, justify="right")
-    for name, way in comparison.summarise()["ways"].items():
-        ratio = way["ratio"]
-        spread = "" if name == comparison.reference else f"{ratio['low']:.2f} to {ratio['high']:.2f}"
-        table.add_row(name, f"{way['rate']['median']:,.4g}", f"{ratio['median']:.2f}", spread, str(len(way["seconds"])))
+    for name, way in summary["ways"].items():
+        rate, ratio = way["rate"]["median"], way["ratio"]
+        spread = "(the measure)" if name == comparison.reference else f"{ratio['low']:.2f} to {ratio['high']:.2f}"
+        speed = f"{rate if counts else 1 / rate:,.4g}"
+        table.add_row(escape(name), speed, f"{ratio['median']:.2f}", spread, str(len(way["seconds"])))
     console.print(table)
     for name, value in comparison.facts.items():
         console.print(f"  {escape(name)}: {escape(tell(value))}", highlight=False, soft_wrap=True)

@@ -35,6 +35,12 @@ class Way:
     """Done first, and not counted; by default the work itself."""
     read_seconds: Callable[[Any], float] | None = None
     """Takes the seconds from what the work gave, where a part of it is not to count."""
+    most: int | None = None
+    """Rounds after which it is let go, where it takes far longer than the others."""
+
+    def goes_on(self, done: int) -> bool:
+        """Whether it has its turn in another round."""
+        return self.most is None or done < self.most
 
 
 @dataclass
@@ -54,14 +60,21 @@ class Comparison:
     """What else is to be said, by its name in plain words."""
 
     def ratios(self, name: str) -> np.ndarray:
-        """How many times as long as the reference a way took for the same amount, round by round."""
+        """How many times as long as the reference a way took for the same amount, in each round that it had."""
         own, other = (np.array(self.seconds[way]) / self.amounts[way] for way in (name, self.reference))
-        return own / other
+        return own / other[: len(own)]
 
     def add_up(self, name: str, pieces: Mapping[str, int]) -> None:
-        """Add a way that is made of others, each done some times over."""
-        rows = [[times * seconds for seconds in self.seconds[piece]] for piece, times in pieces.items()]
-        self.seconds[name] = np.sum(rows, axis=0).tolist()
+        """Add a way that is made of others, in the rounds that all of them had.
+
+        Args:
+            name: of the way.
+            pieces: how many times over each is done, counted by the reference's amount.
+        """
+        rounds = zip(*(self.seconds[piece] for piece in pieces), strict=False)
+        amount = self.amounts[self.reference]
+        times = [amount * times / self.amounts[piece] for piece, times in pieces.items()]
+        self.seconds[name] = [float(np.dot(times, seconds)) for seconds in rounds]
         self.amounts[name] = self.amounts[self.reference]
 
     def summarise(self) -> dict[str, Any]:
@@ -81,6 +94,8 @@ class Comparison:
 def compare(title: str, unit: str, ways: Sequence[Way], rounds: Rounds, reference: str = "") -> Comparison:
     """Time some ways of doing one thing.
 
+    The reference has its turn in every round.
+
     Args:
         title: of the comparison.
         unit: of the amounts.
@@ -94,7 +109,7 @@ def compare(title: str, unit: str, ways: Sequence[Way], rounds: Rounds, referenc
     comparison = Comparison(title, unit, reference or ways[0].name, amounts, seconds)
     start, done = time.perf_counter(), 0
     while rounds.go_on(done, time.perf_counter() - start):
-        for way in ways:
+        for way in (one for one in ways if one.goes_on(done)):
             comparison.results[way.name], taken = measure(way)
             seconds[way.name].append(taken)
         done += 1

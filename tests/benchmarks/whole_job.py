@@ -1,9 +1,10 @@
 """The whole job, from sentences to tables, and the usual pieces added up."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 from uuid import uuid4
 
 from probing.encoders.bert import build
@@ -15,12 +16,22 @@ from probing.settings import RunSettings
 from probing.tasks.controlled import make_rows
 from probing.tasks.senteval import format_rows
 from tests.benchmarks.encoding import encode_as_usual
-from tests.benchmarks.probes import Data, encode_task, fit_senteval, fit_senteval_mix, fit_sklearn
+from tests.benchmarks.probes import (
+    Data,
+    encode_task,
+    fit_senteval,
+    fit_senteval_mix,
+    fit_sklearn,
+    try_senteval,
+    try_sklearn,
+)
 from tests.benchmarks.sizes import WARM_UP, Sizes, draw_tasks
+from tests.benchmarks.threads import find_threads, run_limited, tell_threads
 from tests.benchmarks.timing import Comparison, Way, compare
 
-OURS, ENCODING = "ours: all layers and the mix", "piece: Hugging Face loop, float32"
-SKLEARN, SENTEVAL = "piece: scikit-learn on each layer", "piece: SentEval's recipe on each layer and the mix"
+OURS = "ours: encoding, all layers, the mix, intervals, tables"
+_EVERY = 10
+"""Of so many sentences the usual loop encodes one, and its time is multiplied."""
 
 
 def compare_job(checkpoint: str, sizes: Sizes) -> list[Comparison]:
@@ -30,22 +41,47 @@ def compare_job(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     model, tokenizer = load_model(found).eval(), load_tokenizer(found)
     data = [encode_task(task, encoder) for task in tasks]
     texts: list[Text] = [text for task in tasks for split in SPLITS for text in task.splits[split].texts]
-    few = [one.shorten(WARM_UP) for one in data[:1]]
+    n_layers = len(encoder.layer_names)
+    layer = n_layers // 2
+    ones = [one.select_layers([layer]) for one in data]
+    some, few = texts[::_EVERY], [one.shorten(WARM_UP) for one in ones[:1]]
+    n_sklearn, n_senteval = (find_threads(partial(trial, ones[0])) for trial in (try_sklearn, try_senteval))
+    encoding = f"piece: usual Hugging Face loop, float32 (timed on 1 of {_EVERY} sentences)"
+    sklearn = f"piece: scikit-learn, {tell_threads(n_sklearn)} (timed on layer {layer})"
+    senteval = f"piece: SentEval's recipe, {tell_threads(n_senteval)} (timed on layer {layer})"
+    mix = "piece: SentEval's recipe on the mix"
     with TemporaryDirectory() as name:
         corpus = write_corpus(Path(name) / "corpus", sizes)
         ways = [
             Way(OURS, partial(run_ours, checkpoint, corpus, sizes.job_tasks, Path(name))),
-            Way(ENCODING, partial(encode_as_usual, model, tokenizer, texts)),
-            Way(SKLEARN, partial(fit_all_sklearn, data), warm_up=partial(fit_all_sklearn, few)),
-            Way(SENTEVAL, partial(fit_all_senteval, data), warm_up=partial(fit_all_senteval, few)),
+            Way(
+                encoding,
+                partial(encode_as_usual, model, tokenizer, some),
+                len(some) / len(texts),
+                partial(encode_as_usual, model, tokenizer, some[:WARM_UP]),
+            ),
+            Way(
+                sklearn,
+                partial(run_limited, n_sklearn, fit_all, fit_sklearn, ones),
+                1 / n_layers,
+                partial(fit_all, fit_sklearn, few),
+            ),
+            Way(
+                senteval,
+                partial(run_limited, n_senteval, fit_all, fit_senteval, ones),
+                1 / n_layers,
+                partial(fit_all, try_senteval, few),
+            ),
+            Way(mix, partial(fit_all, fit_senteval_mix, data), 1.0, partial(fit_all, try_senteval, few)),
         ]
-        title = f"whole job, {len(tasks)} tasks of {len(texts) // len(tasks)} sentences"
+        title = f"whole job, {len(tasks)} tasks of {len(texts) // len(tasks):,} sentences x {n_layers} layers"
         comparison = compare(title, "jobs", ways, sizes.job_rounds)
-    comparison.add_up("pieces: encoding once, and scikit-learn (no mix)", {ENCODING: 1, SKLEARN: 1})
-    comparison.add_up("pieces: encoding once, and SentEval's recipe", {ENCODING: 1, SENTEVAL: 1})
+    comparison.add_up("sum: encoding once, scikit-learn (no mix)", {encoding: 1, sklearn: 1})
+    comparison.add_up("sum: encoding once, SentEval's recipe and mix", {encoding: 1, senteval: 1, mix: 1})
     # SentEval's engine knows one layer at a time, and encodes anew for each.
-    n_layers = len(encoder.layer_names)
-    comparison.add_up("pieces: encoding for each layer, and SentEval's recipe", {ENCODING: n_layers, SENTEVAL: 1})
+    comparison.add_up(
+        "sum: encoding for each layer, SentEval's recipe and mix", {encoding: n_layers, senteval: 1, mix: 1}
+    )
     return [comparison]
 
 
@@ -67,14 +103,7 @@ def run_ours(checkpoint: str, corpus: Path, tasks: tuple[str, ...], scratch: Pat
     run(settings, Narrator(quiet=True))
 
 
-def fit_all_sklearn(data: Sequence[Data]) -> None:
-    """Every layer of every task."""
+def fit_all(fit: Callable[[Data], Any], data: Sequence[Data]) -> None:
+    """One task after the other."""
     for one in data:
-        fit_sklearn(one)
-
-
-def fit_all_senteval(data: Sequence[Data]) -> None:
-    """Every layer, and the mix of all, of every task."""
-    for one in data:
-        fit_senteval(one)
-        fit_senteval_mix(one)
+        fit(one)
