@@ -5,6 +5,7 @@ python -m tests.benchmarks --only encoding training
 
 import json
 import sys
+import time
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -49,12 +50,17 @@ def main() -> int:
     machine = import_module("tests.benchmarks.machine").describe_machine(settings.checkpoint)
     show_machine(machine, console)
     done: dict[str, list[Any]] = {}
+    seconds: dict[str, float] = {}
     for name in settings.only or SUBJECTS:
+        start = time.perf_counter()
         comparisons = find_subject(name)(settings.checkpoint, sizes)
+        seconds[name] = time.perf_counter() - start
         for comparison in comparisons:
             show_comparison(comparison, console)
+        console.print(f"  ({name} took {seconds[name]:.0f} s)", style="dim", highlight=False)
         done[name] = [comparison.summarise() for comparison in comparisons]
-        content = {"machine": machine, "quick": settings.quick, "checkpoint": settings.checkpoint, "subjects": done}
+        content = {"machine": machine, "quick": settings.quick, "checkpoint": settings.checkpoint}
+        content |= {"seconds": seconds, "subjects": done}
         write_atomically(settings.output, json.dumps(content, indent=2).encode())
     console.print(f"numbers: {settings.output}", highlight=False, soft_wrap=True)
     return 0

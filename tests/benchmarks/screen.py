@@ -20,7 +20,7 @@ def show_machine(machine: dict[str, Any], console: Console) -> None:
         f"{machine['machine']['cpu']}, {machine['threads']} of {cores} cores, {machine['dtype']}, "
         f"backend {machine['backend']}, unit {machine['unit'] or 'none'}, torch {torch}, load {load:.1f}, "
         f"commit {machine['commit'][:9]}",
-        style="dim", highlight=False,
+        style="dim", highlight=False, soft_wrap=True,
     )  # fmt: skip
     if load > cores / 4:
         console.print(

@@ -43,7 +43,7 @@ class Sizes:
 FULL = Sizes()
 QUICK = Sizes(
     rounds=Rounds(least=2, most=2),
-    encoded=500,
+    encoded=300,
     cached=2000,
     tasks=("sentence_length",),
     probed={"train": 500, "dev": 200, "test": 200},

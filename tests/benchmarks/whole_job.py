@@ -46,7 +46,7 @@ def compare_job(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     ones = [one.select_layers([layer]) for one in data]
     some, few = texts[::_EVERY], [one.shorten(WARM_UP) for one in ones[:1]]
     n_sklearn, n_senteval = (find_threads(partial(trial, ones[0])) for trial in (try_sklearn, try_senteval))
-    encoding = f"piece: usual Hugging Face loop, float32 (timed on 1 of {_EVERY} sentences)"
+    encoding = f"piece: usual loop, float32 (timed on 1 in {_EVERY} sentences)"
     sklearn = f"piece: scikit-learn, {tell_threads(n_sklearn)} (timed on layer {layer})"
     senteval = f"piece: SentEval's recipe, {tell_threads(n_senteval)} (timed on layer {layer})"
     mix = "piece: SentEval's recipe on the mix"
@@ -74,7 +74,9 @@ def compare_job(checkpoint: str, sizes: Sizes) -> list[Comparison]:
             ),
             Way(mix, partial(fit_all, fit_senteval_mix, data), 1.0, partial(fit_all, try_senteval, few)),
         ]
-        title = f"whole job, {len(tasks)} tasks of {len(texts) // len(tasks):,} sentences x {n_layers} layers"
+        title = (
+            f"whole job: {len(tasks)} x {len(texts) // len(tasks):,} sentences (tasks x their size), {n_layers} layers"
+        )
         comparison = compare(title, "jobs", ways, sizes.job_rounds)
     comparison.add_up("sum: encoding once, scikit-learn (no mix)", {encoding: 1, sklearn: 1})
     comparison.add_up("sum: encoding once, SentEval's recipe and mix", {encoding: 1, senteval: 1, mix: 1})
