@@ -1,52 +1,20 @@
-"""Probing all layers and strengths: ours, scikit-learn one fit at a time, and the SentEval classifier's recipe."""
+"""Probing: ours on all layers, scikit-learn and SentEval's recipe on two of them, and what accuracy each reaches."""
 
-import warnings
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
-from jaxtyping import Bool, Float
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-
 from probing.encoders.bert import build
-from probing.probes import senteval
-from probing.probes.linear import STRENGTHS, LinearProbe
-from probing.probes.selection import choose_strength
-from probing.records import SPLITS, Task
+from probing.records import Task
 from probing.states import Encoder
-from tests.benchmarks.encoding import encode_ours
+from tests.benchmarks.fitters import encode_task, fit_ours, fit_senteval, fit_sklearn, try_senteval, try_sklearn
 from tests.benchmarks.sizes import WARM_UP, Sizes, draw_tasks
 from tests.benchmarks.threads import find_threads, run_limited, tell_threads
 from tests.benchmarks.timing import Comparison, Way, compare
 
-OURS, SKLEARN, SENTEVAL = "ours", "scikit-learn", "SentEval's recipe"
-_ITERATIONS = 5000
-_DEAD = 1e-6
+OURS = "ours, all layers"
+OTHERS = {"scikit-learn": (fit_sklearn, try_sklearn), "SentEval's recipe": (fit_senteval, try_senteval)}
+"""What it is held against: all the work, and a trial of it that is short."""
 _EQUAL = 0.2
 """Points of accuracy within which two ways agree."""
-
-
-@dataclass(frozen=True)
-class Data:
-    """A task's vectors and labels: train, dev and test."""
-
-    vectors: tuple[np.ndarray, ...]
-    labels: tuple[np.ndarray, ...]
-
-    def select_layers(self, layers: Sequence[int]) -> "Data":
-        """Some layers alone."""
-        return Data(tuple(part[list(layers)] for part in self.vectors), self.labels)
-
-    def shorten(self, n: int) -> "Data":
-        """The first training sentences alone."""
-        vectors, labels = (self.vectors[0][:, :n], *self.vectors[1:]), (self.labels[0][:n], *self.labels[1:])
-        return Data(vectors, labels)
-
-
-Fitter = Callable[[Data], Float[np.ndarray, " layers"]]
-"""Fits every layer at every strength, chooses by dev, and gives the accuracies on test."""
 
 
 def compare_probing(checkpoint: str, sizes: Sizes) -> list[Comparison]:
@@ -55,88 +23,28 @@ def compare_probing(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     return [_compare_task(task, encoder, sizes) for task in draw_tasks(sizes.tasks, sizes.probed)]
 
 
-def encode_task(task: Task, encoder: Encoder) -> Data:
-    """All layers of the task's sentences."""
-    splits = [task.splits[name] for name in SPLITS]
-    return Data(tuple(encode_ours(encoder, split.texts) for split in splits), tuple(split.labels for split in splits))
-
-
-def fit_ours(data: Data) -> Float[np.ndarray, " layers"]:
-    """All layers and strengths in one solve."""
-    (X, X_dev, X_test), (y, y_dev, y_test) = data.vectors, data.labels
-    return (LinearProbe().fit(X, y, X_dev, y_dev).predict(X_test) == y_test).mean(axis=1)
-
-
-def find_alive(vectors: Float[np.ndarray, "sentences hidden"]) -> Bool[np.ndarray, " hidden"]:
-    """Units that vary by more than a millionth of 1 + |mean|: ours leaves the others near 0.
-
-    scikit-learn's scaler would make any that varies at all, by 1e-33 even, as large as the rest: other problems.
-    """
-    return vectors.std(axis=0) > _DEAD * (1 + np.abs(vectors.mean(axis=0)))
-
-
-def fit_sklearn(data: Data) -> Float[np.ndarray, " layers"]:
-    """The same problems, on standardised vectors: scikit-learn's C is 1 / (strength x sentences).
-
-    With two classes it fits one vector of weights w for our pair (-w/2, w/2), which half the penalty is for: twice C.
-    """
-    return np.array([_fit_layer_sklearn(data.select_layers([layer])) for layer in range(len(data.vectors[0]))])
-
-
-def fit_senteval(data: Data) -> Float[np.ndarray, " layers"]:
-    """SentEval's grid, one network at a time; the chosen one is trained a second time, as the original does."""
-    return np.array([_fit_layer_senteval(data.select_layers([layer])) for layer in range(len(data.vectors[0]))])
-
-
-def fit_senteval_mix(data: Data) -> float:
-    """The same of the scalar mix of all layers, which SentEval itself does not know."""
-    return _fit_layer_senteval(data, mixes=True)
-
-
-def try_sklearn(data: Data) -> None:
-    """One fit of the last layer, to see how many threads suit it."""
-    _fit_sklearn(data.vectors[0][-1], data.labels[0], STRENGTHS[len(STRENGTHS) // 2])
-
-
-def try_senteval(data: Data) -> None:
-    """The same of SentEval's recipe: one network on the last layer, and its first passes only."""
-    (X, X_dev, _), (y, y_dev, _) = data.select_layers([-1]).vectors, data.labels
-    senteval.SentEvalProbe(strengths=senteval.STRENGTHS[:1], max_epochs=0).fit(X, y, X_dev, y_dev)
-
-
 def _compare_task(task: Task, encoder: Encoder, sizes: Sizes) -> Comparison:
     data, n_layers = encode_task(task, encoder), len(encoder.layer_names)
     layers = sorted({n_layers // 2, n_layers - 1})
-    some, few = data.select_layers(layers), data.shorten(WARM_UP)
-    threads = {SKLEARN: find_threads(partial(try_sklearn, some)), SENTEVAL: find_threads(partial(try_senteval, some))}
     which = "layers " + " and ".join(map(str, layers))
-    names = {way: f"{way}, {which} only, {tell_threads(n)}" for way, n in threads.items()}
-    ways = [
-        Way(OURS, partial(fit_ours, data), n_layers, partial(fit_ours, few)),
-        Way(
-            names[SKLEARN],
-            partial(run_limited, threads[SKLEARN], fit_sklearn, some),
-            len(layers),
-            partial(fit_sklearn, few.select_layers(layers)),
-        ),
-        Way(
-            names[SENTEVAL],
-            partial(run_limited, threads[SENTEVAL], fit_senteval, some),
-            len(layers),
-            partial(try_senteval, few),
-            most=sizes.dear_rounds,
-        ),
-    ]
-    title = (
-        f"probing {task.spec.title}, {len(data.labels[0]):,} sentences x {n_layers} layers, {len(task.classes)} classes"
-    )
+    some, few = data.select_layers(layers), data.shorten(WARM_UP)
+    ways, names = [Way(OURS, partial(fit_ours, data), n_layers, partial(fit_ours, few))], {}
+    for other, (fit, attempt) in OTHERS.items():
+        n = find_threads(partial(attempt, some))
+        names[other] = f"{other}, {which} only, {tell_threads(n)}"
+        most = sizes.dear_rounds if fit is fit_senteval else None
+        work, trial = partial(run_limited, n, fit, some), partial(attempt, few)
+        ways.append(Way(names[other], work, len(layers), trial, most=most))
+    sizes_told = f"{len(data.labels[0]):,} sentences, {n_layers} layers, {len(task.classes)} classes"
+    title = f"probing {task.spec.title}, {sizes_told}"
     comparison = compare(title, "layers", ways, sizes.rounds)
     ours = 100 * comparison.results[OURS]
     comparison.facts["accuracy of ours, %, by layer"] = ours.round(2).tolist()
-    for way, name in names.items():
-        other = 100 * comparison.results[name]
-        comparison.facts[f"accuracy of {way}, %, {which}"] = other.round(2).tolist()
-        comparison.facts[f"ours minus {way}, points, mean of {which}"] = judge_gap(float((ours[layers] - other).mean()))
+    for other, name in names.items():
+        accuracies = 100 * comparison.results[name]
+        gap = float((ours[layers] - accuracies).mean())
+        comparison.facts[f"accuracy of {other}, %, {which}"] = accuracies.round(2).tolist()
+        comparison.facts[f"ours minus {other}, points, mean of {which}"] = judge_gap(gap)
     return comparison
 
 
@@ -144,32 +52,3 @@ def judge_gap(points: float) -> str:
     """What a difference of accuracies says."""
     verdict = "equal" if abs(points) <= _EQUAL else "ours is better" if points > 0 else "ours is worse"
     return f"{points:+.2f}: {verdict} (equal is within {_EQUAL})"
-
-
-def _fit_layer_sklearn(data: Data) -> float:
-    y, y_dev, y_test = data.labels
-    kept = find_alive(data.vectors[0][0])
-    X, X_dev, X_test = (part[0][:, kept] for part in data.vectors)
-    mean, scale = X.mean(axis=0), X.std(axis=0)
-    X, X_dev, X_test = ((part - mean) / scale for part in (X, X_dev, X_test))
-    fitted = [_fit_sklearn(X, y, strength) for strength in STRENGTHS]
-    best = choose_strength(np.array([probe.score(X_dev, y_dev) for probe in fitted]), STRENGTHS)
-    return float(fitted[best].score(X_test, y_test))
-
-
-def _fit_sklearn(X: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
-    scale = len(y) / (2 if y.max() == 1 else 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=1 / (strength * scale), max_iter=_ITERATIONS).fit(X, y)
-
-
-def _fit_layer_senteval(data: Data, mixes: bool = False) -> float:
-    (X, X_dev, X_test), (y, y_dev, y_test) = data.vectors, data.labels
-
-    def fit(strength: float) -> senteval.SentEvalProbe:
-        return senteval.SentEvalProbe(mixes=mixes, strengths=(strength,)).fit(X, y, X_dev, y_dev)
-
-    scores = np.array([fit(strength).dev_scores_[0, 0] for strength in senteval.STRENGTHS])
-    chosen = fit(senteval.STRENGTHS[choose_strength(scores, senteval.STRENGTHS)])
-    return float((chosen.predict(X_test)[0] == y_test).mean())

@@ -16,7 +16,7 @@ from probing.settings import RunSettings
 from probing.tasks.controlled import make_rows
 from probing.tasks.senteval import format_rows
 from tests.benchmarks.encoding import encode_as_usual
-from tests.benchmarks.probes import (
+from tests.benchmarks.fitters import (
     Data,
     encode_task,
     fit_senteval,
@@ -44,39 +44,24 @@ def compare_job(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     n_layers = len(encoder.layer_names)
     layer = n_layers // 2
     ones = [one.select_layers([layer]) for one in data]
-    some, few = texts[::_EVERY], [one.shorten(WARM_UP) for one in ones[:1]]
+    some = texts[::_EVERY]
     n_sklearn, n_senteval = (find_threads(partial(trial, ones[0])) for trial in (try_sklearn, try_senteval))
     encoding = f"piece: usual loop, float32 (timed on 1 in {_EVERY} sentences)"
     sklearn = f"piece: scikit-learn, {tell_threads(n_sklearn)} (timed on layer {layer})"
     senteval = f"piece: SentEval's recipe, {tell_threads(n_senteval)} (timed on layer {layer})"
-    mix = "piece: SentEval's recipe on the mix"
+    mix = f"piece: SentEval's recipe on the mix, {tell_threads(n_senteval)}"
+    encode, share = partial(encode_as_usual, model, tokenizer), 1 / n_layers
     with TemporaryDirectory() as name:
         corpus = write_corpus(Path(name) / "corpus", sizes)
+        ours = partial(run_ours, checkpoint, corpus, scratch=Path(name))
         ways = [
-            Way(OURS, partial(run_ours, checkpoint, corpus, sizes.job_tasks, Path(name))),
-            Way(
-                encoding,
-                partial(encode_as_usual, model, tokenizer, some),
-                len(some) / len(texts),
-                partial(encode_as_usual, model, tokenizer, some[:WARM_UP]),
-            ),
-            Way(
-                sklearn,
-                partial(run_limited, n_sklearn, fit_all, fit_sklearn, ones),
-                1 / n_layers,
-                partial(fit_all, fit_sklearn, few),
-            ),
-            Way(
-                senteval,
-                partial(run_limited, n_senteval, fit_all, fit_senteval, ones),
-                1 / n_layers,
-                partial(fit_all, try_senteval, few),
-            ),
-            Way(mix, partial(fit_all, fit_senteval_mix, data), 1.0, partial(fit_all, try_senteval, few)),
+            Way(OURS, partial(ours, sizes.job_tasks), 1.0, partial(ours, sizes.job_tasks[:1])),
+            Way(encoding, partial(encode, some), len(some) / len(texts), partial(encode, some[:WARM_UP])),
+            make_way(sklearn, fit_sklearn, try_sklearn, n_sklearn, ones, share),
+            make_way(senteval, fit_senteval, try_senteval, n_senteval, ones, share),
+            make_way(mix, fit_senteval_mix, try_senteval, n_senteval, data, 1.0),
         ]
-        title = (
-            f"whole job: {len(tasks)} x {len(texts) // len(tasks):,} sentences (tasks x their size), {n_layers} layers"
-        )
+        title = f"whole job, tasks x sentences x layers: {len(tasks)} x {len(texts) // len(tasks):,} x {n_layers}"
         comparison = compare(title, "jobs", ways, sizes.job_rounds)
     comparison.add_up("sum: encoding once, scikit-learn (no mix)", {encoding: 1, sklearn: 1})
     comparison.add_up("sum: encoding once, SentEval's recipe and mix", {encoding: 1, senteval: 1, mix: 1})
@@ -85,6 +70,14 @@ def compare_job(checkpoint: str, sizes: Sizes) -> list[Comparison]:
         "sum: encoding for each layer, SentEval's recipe and mix", {encoding: n_layers, senteval: 1, mix: 1}
     )
     return [comparison]
+
+
+def make_way(
+    name: str, fit: Callable[[Data], Any], attempt: Callable[[Data], Any], n: int, data: Sequence[Data], share: float
+) -> Way:
+    """Fits of all tasks, as a share of the job, on some number of threads."""
+    few = [data[0].shorten(WARM_UP)]
+    return Way(name, partial(run_limited, n, fit_all, fit, data), share, partial(fit_all, attempt, few))
 
 
 def write_corpus(folder: Path, sizes: Sizes) -> Path:
