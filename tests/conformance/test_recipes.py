@@ -156,7 +156,7 @@ def test_seeds_differ_and_a_seed_repeats_itself(make_settings):
 
 
 def test_parts_of_a_batch_add_up_to_the_batch(make_settings):
-    steps = {"max_steps": 3, "dropout": 0.0, "log_every": 1, "learning_rate": 1e-3}
+    steps = {"max_steps": 3, "dropout": 0.0, "log_every": 1, "learning_rate": 1e-3, "dtype": "float32"}
     whole, _ = read_tables(run(make_settings("whole", **steps)))
     parts, _ = read_tables(run(make_settings("parts", accumulation_steps=4, **steps)))
     for quantity in ("loss", "gradient_norm"):

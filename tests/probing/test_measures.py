@@ -17,7 +17,7 @@ from tests.helpers import build_task
 NAMES = ("embeddings", "1", "2", "3")
 ENCODER = SimpleNamespace(
     layer_names=NAMES, device="cpu", checkpoint="made-up", revision="", name="bermo", digest="", hidden_size=5,
-    max_length=16, dtype="float32", mixes_layers=True, tokenize=len, encode=len,
+    max_length=16, dtype="float32", backend="torch", mixes_layers=True, tokenize=len, encode=len,
 )  # fmt: skip
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 from sklearn.metrics import log_loss
 
 from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
@@ -18,6 +19,7 @@ def test_a_reading_is_what_the_model_says_of_each_sentence_alone(tiny_folder):
     with torch.no_grad():
         model.classifier.weight.mul_(100)
     tokenizer, split = load_tokenizer(found), build_task().splits["train"]
+    AcceleratorState._reset_state(reset_partial_state=True)  # whoever made one before chose its precision for all
     reading = read_split(
         model, TokenisedSplit(ModelInputs(tokenizer, model.config, LIMIT), split), Accelerator(cpu=True)
     )
