@@ -19,11 +19,11 @@ class Sizes:
     rounds: Rounds = field(default_factory=Rounds)
     encoded: int = 3000
     """Sentences of the encoding."""
-    cached: int = 10_000
+    cached: int = 6000
     """Sentences of the cache."""
     tasks: tuple[str, ...] = ("sentence_length", "top_constituents", "past_present")
     probed: Mapping[str, int] = field(default_factory=lambda: {"train": 4000, "dev": 1000, "test": 1000})
-    dear_rounds: int = 2
+    dear_rounds: int = 1
     """Rounds of probing that SentEval's recipe is in."""
     steps: int = 10
     """Optimiser steps of the training."""
