@@ -22,7 +22,7 @@ probe: setup  ## probe the embedded encoder, layer by layer and mixed: the main 
 	$(BIN)/python probing/run_senteval.py --model bermo
 
 test: setup  ## the unit tests: under two minutes, offline
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: setup  ## the tests that take longer: the real encoder, the real corpora
 	$(BIN)/python -m pytest -m slow

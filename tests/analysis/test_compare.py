@@ -158,6 +158,7 @@ def test_models_with_other_layers_are_not_drawn_side_by_side(two):
         plot_models(frames[0], frames[1][frames[1]["layer"] < 6], ("a", "b"))
 
 
+@pytest.mark.slow
 def test_the_module_runs_as_a_command():
     done = subprocess.run(
         [sys.executable, "-m", "analysis.compare", str(RUNS / "untrained"), str(RUNS / "untrained")],

@@ -162,6 +162,7 @@ def test_a_task_without_right_and_wrong_is_compared_without_an_interval(run):
     assert compare_all(alone).empty
 
 
+@pytest.mark.slow
 def test_importing_analysis_loads_no_torch_and_the_package_alone_loads_nothing():
     code = (
         "import sys, analysis; light = sorted({'torch', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules));"

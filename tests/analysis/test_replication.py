@@ -73,6 +73,7 @@ def test_pruning_is_more_stable_where_fewer_seeds_diverge(build_training):
     assert verdict_of(same) == "not told"
 
 
+@pytest.mark.slow
 def test_a_folder_of_pairs_is_judged_and_leaves_table_and_figures(build_training, write_training, tmp_path, capsys):
     for model in ("bert", "bermo"):
         write_training(build_training(model, rate=0.05), tmp_path / f"finetune-x-{model}")

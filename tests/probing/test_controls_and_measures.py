@@ -18,6 +18,9 @@ from probing.settings import RunSettings
 from tests.helpers import build_task, write_task
 
 
+pytestmark = pytest.mark.slow
+
+
 @pytest.fixture(scope="module")
 def encoder(tiny_folder):
     return build(str(tiny_folder), dtype="float32", device="cpu")

@@ -62,6 +62,7 @@ def files_under(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_a_run_ends_well_and_leaves_its_tables_and_figures(start):
     code, out, err = start("--output", "run", "--quiet", shown=True)
     assert (code, err) == (0, "")
@@ -169,6 +170,7 @@ def test_a_flag_that_cannot_be_read_ends_in_code_2_and_writes_nothing(flags, sta
     assert files_under(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_the_folder_of_another_run_is_refused_and_named_field_by_field(start):
     assert start("--output", "run", "--quiet")[0] == 0
     before = {name: (Path("run") / name).read_bytes() for name in files_under(Path("run"))}

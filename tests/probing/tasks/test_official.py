@@ -207,6 +207,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(server: Server, tmp_path: Path
     expect_one_line(caught.value)
 
 
+@pytest.mark.slow
 def test_the_script_fetches_tells_and_ends_with_2(server: Server, tmp_path: Path) -> None:
     """End to end: what the server sends is not the official file, and the user reads one line."""
     script = REPOSITORY / "probing" / "run_senteval.py"
