@@ -17,7 +17,6 @@ from probing.setting_checks import MEASURES
 from probing.settings import RunSettings
 from tests.helpers import build_task, write_task
 
-
 pytestmark = pytest.mark.slow
 
 
