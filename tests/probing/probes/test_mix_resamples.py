@@ -111,8 +111,9 @@ def test_the_interval_of_the_centre_of_gravity_covers_the_centre_in_the_long_run
             refit_weights(fit(X, y), X, y, draw_counts(300, 40, seed)) @ np.arange(3), [0.025, 0.975]
         )
         covered += low <= truth <= high
-    # 95 % of 40 is 38; the bias of 300 sentences and the coarseness of 40 resamples cost some.
-    assert covered >= 33
+    # 95 % of 40 is 38; the bias of 300 sentences and the coarseness of 40 resamples cost some. A true coverage of 85 %
+    # gives 34, and fewer than 30 in one of 30 draws.
+    assert covered >= 30
 
 
 def test_what_a_mix_says_of_depth_by_hand():
