@@ -34,7 +34,7 @@ class BenchSettings:
     """What is timed."""
 
     quick: bool = False
-    """Small sizes and two rounds, to see that everything runs; the numbers mean little."""
+    """Small sizes and one round, to see that everything runs; the numbers mean little."""
     only: tuple[Literal["encoding", "probing", "training", "job", "cache", "scaling"], ...] = ()
     """Subjects to time; none given: all."""
     checkpoint: str = EMBEDDED

@@ -42,7 +42,7 @@ class Sizes:
 
 FULL = Sizes()
 QUICK = Sizes(
-    rounds=Rounds(least=2, most=2),
+    rounds=Rounds(least=1, most=1),
     encoded=300,
     cached=2000,
     tasks=("sentence_length",),
