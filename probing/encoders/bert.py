@@ -64,7 +64,7 @@ class TransformerEncoder:
         self.layer_names = name_layers(model)
         self.max_length = choose_limit(max_length, model, tokenizer)
         self.model = model.eval().requires_grad_(False)
-        self.backend = choose_backend(backend, self)
+        self.backend = choose_backend(backend, model, self.dtype, self.device)
         self._fused = FusedModel(self.model, find_unit()) if self.backend == "fused" else None
         self.model.to(torch.device(self.device), getattr(torch, self.dtype))  # pyright: ignore
         self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
@@ -149,7 +149,7 @@ def choose_dtype(dtype: str, device: str) -> str:
     return "bfloat16" if device == "cpu" and native else "float32"
 
 
-def choose_backend(backend: str, encoder: TransformerEncoder) -> str:
+def choose_backend(backend: str, model: PreTrainedModel, dtype: str, device: str) -> str:
     """What computes pooled vectors; `auto` is `fused` wherever it can be.
 
     Raises:
@@ -157,9 +157,9 @@ def choose_backend(backend: str, encoder: TransformerEncoder) -> str:
     """
     if backend == "torch":
         return backend
-    obstacle = find_obstacle(encoder.model)
-    if encoder.device != "cpu" or encoder.dtype != "bfloat16":
-        obstacle = f"it computes in bfloat16 on a CPU, and this is {encoder.dtype} on {encoder.device}"
+    obstacle = find_obstacle(model)
+    if device != "cpu" or dtype != "bfloat16":
+        obstacle = f"it computes in bfloat16 on a CPU, and this is {dtype} on {device}"
     elif not find_unit():
         obstacle = "this processor has no bfloat16 products, or no C++ compiler was there at installation"
     if backend == "fused" and obstacle:

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, UInt16
+from jaxtyping import Float, Float32, Int, UInt16
 from torch import Tensor
 from transformers import PreTrainedModel
 
@@ -55,7 +55,7 @@ class FusedModel:
         self,
         tokens: Tokens,
         rows: Int[np.ndarray, " batch"],
-        shares: Float[np.ndarray, " tokens"],
+        shares: Float32[np.ndarray, " tokens"],
         largest: bool,
         threads: int,
     ) -> Float[np.ndarray, "layers batch hidden"]:
@@ -68,8 +68,7 @@ class FusedModel:
         starts = np.cumsum([0, *map(len, ids)], dtype=np.int64)
         pooled = np.empty((self._shape[0], len(rows), self._shape[1]), dtype=np.float32)
         numbers = [np.concatenate(part).astype(np.int32) for part in (ids, types)]
-        counts = shares.astype(np.float32)
-        self._encoder.encode(*numbers, starts, counts, largest, pooled, self._unit, self._rows, threads)
+        self._encoder.encode(*numbers, starts, shares, largest, pooled, self._unit, self._rows, threads)
         return pooled
 
 

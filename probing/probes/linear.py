@@ -6,7 +6,7 @@ standardised vectors x_i, labels y_i, weights W and intercepts b:
     min_{W, b}  (1/N) sum_i [ logsumexp_c(W_c . x_i + b_c) - (W_{y_i} . x_i + b_{y_i}) ]  +  (lambda / 2) ||W||^2
 
 which is convex; scikit-learn's `C` is 1 / (lambda N). The solver works in principal directions, each scaled by its
-curvature at the start, so that it needs a few dozen passes over the vectors, shared by all strengths.
+curvature at the start, so that it needs ten to a hundred passes over the vectors, shared by all strengths.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +30,7 @@ were tried on, dev scores fall towards both ends."""
 MANY_CLASSES = 100
 """From here on the strengths are solved one after the other, from strong to weak, and not all at once."""
 _GROUP_BYTES = 2**30
-"""Memory for the vectors that are fitted together, in float32 and as the kernels have them (twice that)."""
+"""Memory for the vectors that are fitted together: three times theirs, for what is made of them on the way."""
 _TOGETHER = 2
 """Layers that one thread fits at once: more wait for the slowest, fewer are not worth the solver's own work."""
 _EXACT_BELOW = 1e-4
