@@ -4,26 +4,18 @@ import json
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
-from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from weakref import finalize
-from zlib import crc32
 
 import numpy as np
-from jaxtyping import Bool, Float, Int, UInt8
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from jaxtyping import Bool, Float
 
-from probing.records import LayerStack, Text
-from probing.scratch import HELD_BYTES, allocate, release
-
-_KEY_BYTES = 16
-_READ_BYTES = 2**23
+from probing.records import Text
+from probing.shards import KEY_BYTES, Shard, StoredStack, open_shard, pack_shard
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -43,7 +35,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
 def text_key(text: Text) -> bytes:
     """What a text is filed under: a hash of its segments, whose borders count."""
-    return sha256(json.dumps(text).encode()).digest()[:_KEY_BYTES]
+    return sha256(json.dumps(text).encode()).digest()[:KEY_BYTES]
 
 
 def digest_json(value: Any) -> str:
@@ -168,28 +160,21 @@ class StackSpace:
         truncated: Bool[np.ndarray, " sentences"],
     ) -> None:
         """File the vectors of some sentences."""
-        tensors = {
-            "keys": np.frombuffer(b"".join(keys), np.uint8).reshape(-1, _KEY_BYTES),
-            "truncated": truncated.astype(np.uint8),
-            "values": np.ascontiguousarray(values),
-        }
-        checksum = 0
-        for name in sorted(tensors):
-            checksum = crc32(tensors[name].data, checksum)
-        path = self.folder / f"{sha256(tensors['keys'].data).hexdigest()[:16]}.safetensors"
-        write_atomically(path, save(tensors, metadata={"crc32": str(checksum)}))
+        listed = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
+        path = self.folder / f"{sha256(listed.data).hexdigest()[:16]}.safetensors"
+        write_atomically(path, pack_shard(listed, truncated, values))
         self._index(path)
         self.used.add(path)
 
-    def stack(self, keys: Sequence[bytes], layer_names: tuple[str, ...], pooling: str) -> "StoredStack":
+    def stack(self, keys: Sequence[bytes], layer_names: tuple[str, ...], pooling: str) -> StoredStack:
         """The vectors of some sentences, in their order, left where they are.
 
         Raises:
             KeyError: a sentence is not here.
         """
-        return StoredStack(self, [self._places[key] for key in keys], layer_names, pooling)
+        return StoredStack(self.folder, self, [self._places[key] for key in keys], layer_names, pooling)
 
-    def _shard(self, key: bytes) -> "Shard | None":
+    def _shard(self, key: bytes) -> Shard | None:
         return self._places[key][0] if key in self._places else None
 
     def _index(self, path: Path) -> None:
@@ -203,105 +188,3 @@ class StackSpace:
     def _drop(self, path: Path) -> None:
         self.damaged.append(path)
         path.unlink(missing_ok=True)
-
-
-@dataclass(frozen=True, eq=False)
-class Shard:
-    """One file of the cache; its vectors stay on disk."""
-
-    path: Path
-    keys: UInt8[np.ndarray, "sentences 16"]
-    truncated: UInt8[np.ndarray, " sentences"]
-    shape: tuple[int, int, int]
-    """Layers, sentences, hidden."""
-    offset: int
-    """Where in the file the vectors begin, in bytes."""
-    checksum: str
-    """CRC-32 of keys, truncated and values, in a row."""
-
-    def map(self) -> Float[np.ndarray, "layers sentences hidden"]:
-        """The vectors, read from disk where they are looked at."""
-        return np.memmap(self.path, np.float32, "r", self.offset, self.shape)
-
-    def is_whole(self) -> bool:
-        """Whether the file's content is what was written; reads all of it."""
-        total = crc32(self.truncated.data, crc32(self.keys.data))
-        left, buffer = 4 * int(np.prod(self.shape)), memoryview(bytearray(_READ_BYTES))
-        try:
-            with self.path.open("rb", buffering=0) as file:
-                file.seek(self.offset)
-                while left and (count := file.readinto(buffer[:left])):
-                    total, left = crc32(buffer[:count], total), left - count
-        except OSError:
-            return False
-        return not left and str(total) == self.checksum
-
-
-def open_shard(path: Path) -> Shard | None:
-    """A file of the cache, without its vectors; none where it is none of ours, or is not whole."""
-    try:
-        with safe_open(path, framework="numpy") as file:
-            keys, truncated, values = file.get_tensor("keys"), file.get_tensor("truncated"), file.get_slice("values")
-            shape, checksum = tuple(values.get_shape()), (file.metadata() or {}).get("crc32", "")
-            fits = keys.shape == (len(truncated), _KEY_BYTES) and len(shape) == 3 and shape[1] == len(keys)
-            if not fits or (values.get_dtype(), keys.dtype, truncated.dtype) != ("F32", np.uint8, np.uint8):
-                return None
-        # What safetensors has read is sound: 8 bytes for the header's length, the header, the tensors.
-        with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            begin = json.loads(file.read(length))["values"]["data_offsets"][0]
-    except (SafetensorError, OSError):
-        return None
-    return Shard(path, keys, truncated, shape, 8 + length + begin, checksum)
-
-
-class StoredStack(LayerStack):
-    """The layer stack of some sentences in the cache, of which a probe's part is read when it is wanted."""
-
-    def __init__(
-        self, space: StackSpace, places: Sequence[tuple[Shard, int]], layer_names: tuple[str, ...], pooling: str
-    ):
-        self._space, self.layer_names, self.pooling = space, layer_names, pooling
-        self._shards = list(dict.fromkeys(shard for shard, _ in places))
-        numbers = {shard: number for number, shard in enumerate(self._shards)}
-        self._numbers = np.array([numbers[shard] for shard, _ in places], dtype=np.int64)
-        self._places = np.array([place for _, place in places], dtype=np.int64)
-
-    @cached_property
-    def truncated(self) -> Bool[np.ndarray, " sentences"]:
-        """Which of the sentences had been cut."""
-        cut = [self._shards[number].truncated[place] for number, place in zip(self._numbers, self._places, strict=True)]
-        return np.array(cut, dtype=bool)
-
-    @property
-    def values(self) -> Float[np.ndarray, "layers sentences hidden"]:
-        """The vectors of all layers and sentences, read anew each time."""
-        return self.select(range(len(self.layer_names)), np.arange(len(self._places)))
-
-    @property
-    def hidden_size(self) -> int:
-        """Width of a vector."""
-        return self._shards[0].shape[2]
-
-    def select(self, layers: Sequence[int], rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "chosen rows hidden"]:
-        """The vectors of some sentences in some layers: a copy, in memory or, if it is large, in a mapped file.
-
-        Raises:
-            MemoryError: it is large, and the disk has no room for it.
-        """
-        chosen = allocate((len(layers), len(rows), self.hidden_size), self._space.folder)
-        numbers, places = self._numbers[rows], self._places[rows]
-        order = np.lexsort((places, numbers))
-        borders = np.flatnonzero(np.diff(numbers[order])) + 1
-        held = 0
-        for part in np.split(order, borders) if len(order) else ():
-            # Mapped for as long as it takes: no pages, and no open files, add up.
-            stored = self._shards[numbers[part[0]]].map()
-            for row, layer in zip(chosen, layers, strict=True):
-                row[part] = stored[layer, places[part]]
-            held += len(part) * chosen[:, 0].nbytes
-            if held > HELD_BYTES:
-                release(chosen)
-                held = 0
-        release(chosen)
-        return chosen

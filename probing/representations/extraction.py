@@ -14,8 +14,9 @@ from jaxtyping import Float, Int
 from probing.records import Text
 from probing.registry import resolve
 from probing.representations.pooling import SHARES, choose_positions, share_tokens
+from probing.shards import StoredStack
 from probing.states import Encoder, PoolingEncoder, Tokens
-from probing.store import StackCache, StoredStack, text_key
+from probing.store import StackCache, text_key
 
 Progress = Callable[[int], None]
 """Called with the number of sentences done since the last call."""

@@ -19,14 +19,14 @@ import json, sys, threading, time
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
-from probing import cells, measures, scratch, store
+from probing import cells, measures, scratch, shards, store
 from probing.cell_plan import Cell
 from probing.probes import compounds, linear, mix_problem, online, stack_blocks
 from probing.records import Split, Task, TaskSpec
 from probing.settings import RunSettings
 
 folder, shape, most, works = json.loads(sys.argv[1])
-scratch.IN_MEMORY_BYTES = cells._GROUP_BYTES = store.HELD_BYTES = stack_blocks.HELD_BYTES = most
+scratch.IN_MEMORY_BYTES = cells._GROUP_BYTES = shards.HELD_BYTES = stack_blocks.HELD_BYTES = most
 layers, n, hidden = shape
 rng = np.random.default_rng(0)
 
