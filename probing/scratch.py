@@ -35,16 +35,27 @@ def allocate(shape: tuple[int, ...], folder: Path) -> Float[np.ndarray, "..."]:
         return np.asarray(np.memmap(file, np.float32, "r+", shape=shape))
 
 
+def is_mapped(array: Any) -> bool:
+    """Whether an array, or the one that it is a view of, stands in a file."""
+    return isinstance(_find_base(array)[0], mmap.mmap)
+
+
 def release(array: Any) -> None:
     """Take a mapped array, or the one that it is a view of, out of this program's memory; others stay as they are.
 
     What was written is kept, and is read again from the file, or from what the system still has of it, when it is
     looked at.
     """
+    base, private = _find_base(array)
+    # What was written to a private mapping would be lost.
+    if isinstance(base, mmap.mmap) and not private:
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+def _find_base(array: Any) -> tuple[Any, bool]:
+    """What holds an array's numbers, and whether that is a private mapping."""
+    private = False
     while isinstance(array, np.ndarray):
-        # What was written to a private mapping would be lost.
-        if isinstance(array, np.memmap) and array.mode == "c":
-            return
+        private |= isinstance(array, np.memmap) and array.mode == "c"
         array = array.base
-    if isinstance(array, mmap.mmap):
-        array.madvise(mmap.MADV_DONTNEED)
+    return array, private

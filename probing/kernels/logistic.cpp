@@ -2,6 +2,7 @@
 #include "logistic.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <memory>
 #include <thread>
@@ -16,7 +17,10 @@
 namespace kernels {
 namespace {
 
-constexpr int kGroup = 4;  // blocks of 32 sentences that go together
+constexpr int kGroup = 4;   // blocks of 32 sentences that go together
+constexpr int kChunk = 16;  // blocks of 32 units that are packed at a time
+// Parts that sums are made of, whatever the number of threads, and the blocks that each has at least.
+constexpr int kMost = 8, kLeast = 32;
 constexpr float kLog2E = 1.44269504f;
 constexpr double kLn2 = 0.69314718055994531;
 
@@ -32,14 +36,15 @@ inline void store_split(bf16* high, bf16* low, __m512 first, __m512 second) {
   store_rounded(low, rest_first, rest_second);
 }
 
-// Rows of numbers times a factor, split: [rows / 32][width / 32][32 rows][32 numbers], zeros at the ends.
-void split_rows(const float* rows, int count, int width, float factor, Split& target) {
+// Rows of numbers times a factor, split, as the target's rows from `first` on: [rows / 32][width / 32][32 rows][32
+// numbers], zeros at the ends.
+void split_rows(const float* rows, int first, int count, int width, float factor, Split& target) {
   const int steps = (width + kBlock - 1) / kBlock;
   const __m512 scale = _mm512_set1_ps(factor);
-  for (int row = 0; row < count; ++row)
+  for (int row = first; row < first + count; ++row)
     for (int step = 0; step < steps; ++step) {
       alignas(64) float part[kBlock] = {};
-      std::copy_n(rows + static_cast<std::ptrdiff_t>(row) * width + step * kBlock,
+      std::copy_n(rows + static_cast<std::ptrdiff_t>(row - first) * width + step * kBlock,
                   std::min(kBlock, width - step * kBlock), part);
       const std::ptrdiff_t at =
           (static_cast<std::ptrdiff_t>(row / kBlock) * steps + step) * kBlockSize + row % kBlock * kBlock;
@@ -66,7 +71,7 @@ struct SplitOperands {
 
 }  // namespace
 
-// What one thread adds up over its sentences.
+// What is added up over the sentences of one part.
 struct Logistic::Sums {
   Sums(int problems, int rows, int panels, int steps)
       : slopes(static_cast<std::size_t>(panels) * steps * kBlockSize),
@@ -82,58 +87,70 @@ struct Logistic::Sums {
   std::vector<double> losses;  // in bits
 };
 
+// One thread's arrays.
 struct Worker {
   const Logistic& data;
   const Split& weights;  // [panels][steps] left-hand sides, times log2(e)
   const float* intercepts;
   int problems, panels;
-  Logistic::Sums& sums;
   Buffer<float> logits;  // [panels x 32][128 sentences]
   Split residuals;       // [panels][4 blocks] left-hand sides
-  Split across, along;   // [4 blocks][steps] right-hand sides: made anew each time, for memory is slower than that
+  Split packed;          // [4 blocks][16 steps] right-hand sides: made anew each time, for memory is slower than that
 
-  Worker(const Logistic& data, const Split& weights, const float* intercepts, int problems, int panels,
-         Logistic::Sums& sums)
+  Worker(const Logistic& data, const Split& weights, const float* intercepts, int problems, int panels)
       : data(data),
         weights(weights),
         intercepts(intercepts),
         problems(problems),
         panels(panels),
-        sums(sums),
         logits(static_cast<std::size_t>(panels) * kBlock * kGroup * kBlock),
         residuals(static_cast<std::size_t>(panels) * kGroup * kBlockSize),
-        across(static_cast<std::size_t>(kGroup) * data.steps_ * kBlockSize),
-        along(static_cast<std::size_t>(kGroup) * data.steps_ * kBlockSize) {}
-
-  void run(int first, int last) {
+        packed(static_cast<std::size_t>(kGroup) * kChunk * kBlockSize) {
     Amx::begin();
-    for (int block = first; block < last; block += kGroup) add_group(block, std::min(kGroup, last - block));
-    Amx::end();
+  }
+  ~Worker() { Amx::end(); }
+
+  void run(int first, int last, Logistic::Sums& sums) {
+    for (int block = first; block < last; block += kGroup) add_group(block, std::min(kGroup, last - block), sums);
   }
 
-  void add_group(int first, int count) {
-    const std::ptrdiff_t area = static_cast<std::ptrdiff_t>(data.steps_) * kBlockSize;
-    for (int step = 0; step < count * data.steps_; ++step) {
-      const std::ptrdiff_t source = first * area + step * kBlockSize, target = step * kBlockSize;
-      pack_across(data.vectors_.high.data() + source, across.high.data() + target);
-      pack_across(data.vectors_.low.data() + source, across.low.data() + target);
-      pack_along(data.vectors_.high.data() + source, kBlock, along.high.data() + target);
-      pack_along(data.vectors_.low.data() + source, kBlock, along.low.data() + target);
+  void add_group(int first, int count, Logistic::Sums& sums) {
+    for (int begin = 0; begin < data.steps_; begin += kChunk) {
+      const int steps = std::min(kChunk, data.steps_ - begin);
+      pack(first, count, begin, steps, pack_across);
+      for (int panel = 0; panel < panels; ++panel)
+        for (int block = 0; block < count; ++block) {
+          const SplitOperands operands{weights, packed, panel * area() + begin * kBlockSize, block * kChunkSize};
+          float* target = logits.data() + panel * kBlock * kStride + block * kBlock;
+          begin ? operands.multiply<true>(steps, target, kStride) : operands.multiply<false>(steps, target, kStride);
+        }
     }
-    for (int panel = 0; panel < panels; ++panel)
-      for (int block = 0; block < count; ++block)
-        SplitOperands{weights, across, panel * area, block * area}.multiply<false>(
-            data.steps_, logits.data() + panel * kBlock * kStride + block * kBlock, kStride);
     for (int problem = 0; problem < problems; ++problem)
-      for (int block = 0; block < count; ++block) weigh(problem, first + block, block);
-    for (int panel = 0; panel < panels; ++panel)
-      for (int step = 0; step < data.steps_; ++step)
-        SplitOperands{residuals, along, panel * kGroup * kBlockSize, step * kBlockSize, area}.multiply<true>(
-            count, sums.slopes.data() + panel * kBlock * width() + step * kBlock, width());
+      for (int block = 0; block < count; ++block) weigh(problem, first + block, block, sums);
+    for (int begin = 0; begin < data.steps_; begin += kChunk) {
+      const int steps = std::min(kChunk, data.steps_ - begin);
+      pack(first, count, begin, steps, [](const bf16* rows, bf16* target) { pack_along(rows, kBlock, target); });
+      for (int panel = 0; panel < panels; ++panel)
+        for (int step = 0; step < steps; ++step)
+          SplitOperands{residuals, packed, panel * kGroup * kBlockSize, step * kBlockSize, kChunkSize}.multiply<true>(
+              count, sums.slopes.data() + panel * kBlock * width() + (begin + step) * kBlock, width());
+    }
+  }
+
+  // Some steps of some blocks' vectors as right-hand sides.
+  template <class Pack>
+  void pack(int first, int count, int begin, int steps, Pack pack_one) {
+    for (int block = 0; block < count; ++block)
+      for (int step = 0; step < steps; ++step) {
+        const std::ptrdiff_t source = (first + block) * area() + (begin + step) * kBlockSize;
+        const std::ptrdiff_t target = block * kChunkSize + step * kBlockSize;
+        pack_one(data.vectors_.high.data() + source, packed.high.data() + target);
+        pack_one(data.vectors_.low.data() + source, packed.low.data() + target);
+      }
   }
 
   // Softmax of one problem on 32 sentences: its loss, and the residuals.
-  void weigh(int problem, int block, int place) {
+  void weigh(int problem, int block, int place, Logistic::Sums& sums) {
     const int begin = problem * data.classes_, end = begin + data.classes_;
     const auto at = [&](int row, int half) { return logits.data() + row * kStride + place * kBlock + 16 * half; };
     __m512i labels[2];
@@ -179,38 +196,46 @@ struct Worker {
   }
 
   int width() const { return data.steps_ * kBlock; }
+  std::ptrdiff_t area() const { return static_cast<std::ptrdiff_t>(data.steps_) * kBlockSize; }
 
   static constexpr int kStride = kGroup * kBlock;
+  static constexpr std::ptrdiff_t kChunkSize = kChunk * kBlockSize;
 };
 
-Logistic::Logistic(const float* vectors, const std::int32_t* labels, int sentences, int width, int classes)
-    : sentences_(sentences),
-      width_(width),
+Logistic::Logistic(const std::int32_t* labels, int sentences, int width, int classes)
+    : width_(width),
       classes_(classes),
       blocks_((sentences + kBlock - 1) / kBlock),
       steps_((width + kBlock - 1) / kBlock),
       labels_(labels, labels + sentences),
       vectors_(static_cast<std::size_t>(blocks_) * steps_ * kBlockSize) {
   labels_.resize(static_cast<std::size_t>(blocks_) * kBlock, -1);
-  split_rows(vectors, sentences, width, 1.0f, vectors_);
+}
+
+void Logistic::fill(int first, const float* vectors, int count) {
+  split_rows(vectors, first, count, width_, 1.0f, vectors_);
 }
 
 void Logistic::evaluate(const float* weights, const float* intercepts, int problems, int threads, double* losses,
                         float* slopes, float* intercept_slopes) const {
   const int rows = problems * classes_, panels = (rows + kBlock - 1) / kBlock, padded = steps_ * kBlock;
   Split packed(static_cast<std::size_t>(panels) * steps_ * kBlockSize);
-  split_rows(weights, rows, width_, kLog2E, packed);
-  const int share = ((blocks_ + threads - 1) / threads + kGroup - 1) / kGroup * kGroup;
-  std::vector<std::unique_ptr<Sums>> sums;
-  for (int first = 0; first < blocks_; first += share)
-    sums.push_back(std::make_unique<Sums>(problems, rows, panels, steps_));
-  const auto work = [&](int number) {
-    Worker(*this, packed, intercepts, problems, panels, *sums[number])
-        .run(number * share, std::min(blocks_, (number + 1) * share));
+  split_rows(weights, 0, rows, width_, kLog2E, packed);
+  const int wanted = std::clamp(blocks_ / kLeast, 1, kMost);
+  const int share = ((blocks_ + wanted - 1) / wanted + kGroup - 1) / kGroup * kGroup;
+  const int parts = (blocks_ + share - 1) / share;
+  std::vector<std::unique_ptr<Sums>> sums(parts);
+  std::atomic<int> next{0};
+  const auto work = [&] {
+    Worker worker(*this, packed, intercepts, problems, panels);
+    for (int part; (part = next++) < parts;) {
+      sums[part] = std::make_unique<Sums>(problems, rows, panels, steps_);
+      worker.run(part * share, std::min(blocks_, (part + 1) * share), *sums[part]);
+    }
   };
   std::vector<std::thread> others;
-  for (std::size_t i = 1; i < sums.size(); ++i) others.emplace_back(work, static_cast<int>(i));
-  work(0);
+  for (int i = 1; i < std::min(threads, parts); ++i) others.emplace_back(work);
+  work();
   for (auto& other : others) other.join();
   std::fill_n(losses, problems, 0.0);
   std::fill_n(slopes, static_cast<std::size_t>(rows) * width_, 0.0f);

@@ -16,11 +16,14 @@ struct Split {
 
 class Logistic {
  public:
-  // `vectors`: [sentences][width]. `labels`: [sentences], from 0 to classes - 1.
-  Logistic(const float* vectors, const std::int32_t* labels, int sentences, int width, int classes);
+  // `labels`: [sentences], from 0 to classes - 1. Vectors are 0 until they are filled in.
+  Logistic(const std::int32_t* labels, int sentences, int width, int classes);
+
+  // `vectors`: [count][width], of the sentences from `first` on.
+  void fill(int first, const float* vectors, int count);
 
   // `weights`: [problems x classes][width], `intercepts`: [problems x classes]. Sums over sentences of the loss (nats)
-  // and of its gradient. Threads share the sentences in a fixed way, so that sums are always the same.
+  // and of its gradient, to the same bits whatever the number of threads.
   void evaluate(const float* weights, const float* intercepts, int problems, int threads, double* losses, float* slopes,
                 float* intercept_slopes) const;
 
@@ -28,7 +31,7 @@ class Logistic {
 
  private:
   friend struct Worker;
-  int sentences_, width_, classes_, blocks_, steps_;
+  int width_, classes_, blocks_, steps_;
   std::vector<std::int32_t> labels_;  // -1 behind the last sentence
   Split vectors_;                     // [blocks][steps][32 sentences][32 numbers]
 };

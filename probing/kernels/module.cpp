@@ -132,10 +132,18 @@ class Encoder {
 #ifdef HAS_KERNELS
 class LogisticLoss {
  public:
-  LogisticLoss(const Array<float>& vectors, const Array<std::int32_t>& labels, int classes)
-      : width_(static_cast<int>(vectors.shape(1))),
+  LogisticLoss(const Array<std::int32_t>& labels, int width, int classes)
+      : sentences_(labels.size()),
+        width_(width),
         classes_(classes),
-        logistic_(vectors.data(), labels.data(), static_cast<int>(vectors.shape(0)), width_, classes) {}
+        logistic_(labels.data(), static_cast<int>(sentences_), width_, classes) {}
+
+  void fill(py::ssize_t first, const Array<float>& vectors) {
+    if (vectors.ndim() != 2 || vectors.shape(1) != width_ || first < 0 || first + vectors.shape(0) > sentences_)
+      throw py::value_error("vectors of another shape than the sentences from " + std::to_string(first) + " on");
+    py::gil_scoped_release release;
+    logistic_.fill(static_cast<int>(first), vectors.data(), static_cast<int>(vectors.shape(0)));
+  }
 
   py::tuple evaluate(const Array<float>& weights, const Array<float>& intercepts, int threads) const {
     const py::ssize_t rows = weights.shape(0), problems = rows / classes_;
@@ -151,6 +159,7 @@ class LogisticLoss {
   }
 
  private:
+  py::ssize_t sentences_;
   int width_, classes_;
   Logistic logistic_;
 };
@@ -165,7 +174,8 @@ PYBIND11_MODULE(compiled, module) {
       .def("encode", &Encoder::encode);
 #ifdef HAS_KERNELS
   py::class_<LogisticLoss>(module, "LogisticLoss")
-      .def(py::init<const Array<float>&, const Array<std::int32_t>&, int>())
+      .def(py::init<const Array<std::int32_t>&, int, int>())
+      .def("fill", &LogisticLoss::fill)
       .def("evaluate", &LogisticLoss::evaluate);
 #endif
 }

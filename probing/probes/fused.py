@@ -4,7 +4,7 @@ Vectors and weights are split into two bfloat16 numbers each, whose three produc
 component of a gradient: enough to converge to the probe's tolerance, not to the last digit of float32.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
@@ -14,27 +14,36 @@ from torch import Tensor
 from probing.kernels import find_unit, load_kernels
 from probing.probes.logistic import Labels, count_classes
 
-_WIDE = 256
-"""Rows from which on more than one thread is worth waking."""
+_EXACT_BELOW = 1e-4
+"""A tighter tolerance is for products in float32: gradients that are right to some 5e-6 would not do."""
+_WORTH_THREADS = 2**26
+"""Products of numbers in one evaluation from which on more than one thread is worth waking."""
 Sums = Callable[[Float[Tensor, "rows hidden"], Float[Tensor, " rows"]], tuple[Tensor, Tensor, Tensor]]
 """Takes weights and intercepts of some problems, row = problem * classes + class; gives sums over sentences of the loss
 of each problem (nats), and of its slopes by weights and by intercepts."""
 
 
-def can_fuse(vectors: Tensor, labels: Labels) -> bool:
-    """Whether the kernels can do it: float32 on a CPU with a matrix unit, and one class for each sentence."""
+def can_fuse(vectors: Tensor, labels: Labels, tolerance: float) -> bool:
+    """Whether the kernels can do it: float32 on a CPU with a matrix unit, one class for each sentence, no tight goal."""
     simple = vectors.dtype == torch.float32 and vectors.device.type == "cpu" and labels.ndim == 1
-    return simple and find_unit() == "amx"
+    return simple and tolerance >= _EXACT_BELOW and find_unit() == "amx"
 
 
-def fuse_loss(vectors: Float[Tensor, "sentences hidden"], labels: Labels) -> Sums:
-    """The loss of all sentences, as a function of weights and intercepts; the vectors are copied."""
-    classes = labels.numpy().astype(np.int32)
-    kernel = load_kernels().LogisticLoss(vectors.contiguous().numpy(), classes, count_classes(labels))
+def fuse_loss(blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]], hidden: int, labels: Labels) -> Sums:
+    """The loss of all sentences, as a function of weights and intercepts.
+
+    Args:
+        blocks: rows and their vectors, which are copied.
+        hidden: width of a vector.
+        labels: of all sentences.
+    """
+    kernel = load_kernels().LogisticLoss(labels.numpy().astype(np.int32), hidden, count_classes(labels))
+    for rows, block in blocks:
+        kernel.fill(rows.start, block.contiguous().numpy())
 
     def add_up(weights: Tensor, intercepts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         arrays = (part.contiguous().numpy() for part in (weights, intercepts))
-        threads = torch.get_num_threads() if len(weights) >= _WIDE else 1
+        threads = torch.get_num_threads() if weights.numel() * len(labels) >= _WORTH_THREADS else 1
         losses, slopes, intercept_slopes = map(torch.from_numpy, kernel.evaluate(*arrays, threads))
         return losses.float(), slopes, intercept_slopes
 

@@ -33,8 +33,6 @@ _GROUP_BYTES = 2**30
 """Memory for the vectors that are fitted together: three times theirs, for what is made of them on the way."""
 _TOGETHER = 2
 """Layers that one thread fits at once: more wait for the slowest, fewer are not worth the solver's own work."""
-_EXACT_BELOW = 1e-4
-"""Tolerance from which on products are made in float32: the kernels' gradients are right to some 5e-6."""
 
 
 class LinearProbe(Reader):
@@ -148,8 +146,9 @@ class LogisticProblem:
         n_problems = self.root.shape[0] * self.root.shape[1]
         n_parameters = self.n_classes * (self.root.shape[2] + 1)
         start = torch.zeros(n_problems, n_parameters, dtype=self.root.dtype, device=self.root.device)
-        if tolerance >= _EXACT_BELOW and can_fuse(self.vectors, self.labels):
-            self._sums = [fuse_loss(layer, self.labels) for layer in self.vectors]
+        if can_fuse(self.vectors, self.labels, tolerance):
+            everything = slice(0, len(self.labels))
+            self._sums = [fuse_loss([(everything, layer)], layer.shape[1], self.labels) for layer in self.vectors]
         if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(n_problems, device=start.device).view(-1, len(self.strengths)).unbind(1))

@@ -7,6 +7,9 @@ standard deviation d of the mix over the training sentences,
     (1/N) sum_i [ logsumexp_c(W_c . z_i + b_c) - (W_{y_i} . z_i + b_{y_i}) ]  +  (lambda / 2) ||W||^2
 
 in w, W and b. Every evaluation is one pass over the stack, shared by all strengths.
+
+Where kernels do it, the mix is a linear probe on all layers side by side whose weights on layer l are s_l W / d: the
+gradients by W and by s both follow from those weights' slopes, and no mixed vector is ever made.
 """
 
 from collections.abc import Sequence
@@ -16,6 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probing.probes.fused import Sums, can_fuse, fuse_loss
 from probing.probes.linear import MANY_CLASSES
 from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
 from probing.probes.solver import Solution, minimise, minimise_in_turn
@@ -57,6 +61,7 @@ class MixProblem:
         _, deviation = self.moments(even.unsqueeze(0))
         eigenvalues, self.basis = eigenbasis(gram / (deviation.T * deviation))
         self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
+        self._add_up: Sums | None = None
 
     def moments(
         self, weights: Float[Tensor, "mixes layers"]
@@ -76,6 +81,10 @@ class MixProblem:
     def solve(self, noise: np.ndarray, tolerance: float, max_iterations: int) -> Solution:
         """Minimise from the even guess and nearly even weights."""
         start = self.start(noise)
+        if self.counts is None and self.vectors.in_memory and can_fuse(self.mean, self.labels, tolerance):
+            blocks = self.vectors.read(SUMMED_ROWS)
+            side_by_side = ((rows, block.transpose(0, 1).flatten(1)) for rows, block in blocks)
+            self._add_up = fuse_loss(side_by_side, self.mean.numel(), self.labels)
         if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(len(start), device=start.device).split(1))
@@ -128,8 +137,22 @@ class MixProblem:
     def _pass(
         self, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """One pass over the stack: mean loss, and its gradients by raw weights, intercepts and mix."""
-        n = len(self.labels)
+        """One pass over the stack: mean loss, and its gradient by raw weights, intercepts and mix."""
+        if self._add_up is None:
+            sums = self._read_blocks(numbers, mix, weights, intercepts)
+        else:
+            sums = self._read_fused(self._add_up, mix, weights, intercepts)
+        losses, by_weights, by_intercepts, by_mix = (part / len(self.labels) for part in sums)
+        return losses, by_weights, by_intercepts, by_mix
+
+    def _read_fused(self, add_up: Sums, mix: Tensor, weights: Tensor, intercepts: Tensor) -> tuple[Tensor, ...]:
+        by_layer = torch.einsum("ml,mch->mclh", mix, weights)
+        losses, slopes, by_intercepts = add_up(by_layer.view(-1, self.mean.numel()), intercepts.flatten())
+        slopes = slopes.view_as(by_layer)
+        by_weights, by_mix = torch.einsum("ml,mclh->mch", mix, slopes), torch.einsum("mch,mclh->ml", weights, slopes)
+        return losses, by_weights, by_intercepts.view_as(intercepts), by_mix
+
+    def _read_blocks(self, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor) -> tuple[Tensor, ...]:
         losses, by_mix = torch.zeros_like(mix[:, 0]), torch.zeros_like(mix)
         by_weights, by_intercepts = torch.zeros_like(weights), torch.zeros_like(intercepts)
         size = block_rows(len(mix) * max(self.n_classes, weights.shape[2] // _MIXED_SHARE))
@@ -143,7 +166,7 @@ class MixProblem:
             by_weights.baddbmm_(residuals.mT, mixed)
             by_intercepts += residuals.sum(dim=1)
             by_mix.addmm_((residuals @ weights).flatten(1), block.flatten(1).T)
-        return losses / n, by_weights / n, by_intercepts / n, by_mix / n
+        return losses, by_weights, by_intercepts, by_mix
 
 
 def sum_products(

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from probing.scratch import HELD_BYTES, release
+from probing.scratch import HELD_BYTES, is_mapped, release
 
 SUMMED_ROWS = 1024
 """Sentences whose products are summed up at a time: they then stay in the caches, and take no memory."""
@@ -41,6 +41,11 @@ class StackBlocks:
         self._mean, self._held = (sums / X.shape[1]).to(self._vectors), slice(0)
         self.lengths: Float[np.ndarray, " layers"] = (lengths / X.shape[1]).cpu().numpy()
         """The mean length of each layer's vectors, mean_i ||h_li||."""
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether the stack is small enough to stand in memory, and so for a copy of it."""
+        return not is_mapped(self._X)
 
     @property
     def mean(self) -> Float[Tensor, "layers hidden"]:

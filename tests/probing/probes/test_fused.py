@@ -3,9 +3,12 @@ import pytest
 import torch
 
 from probing.kernels import find_unit
-from probing.probes import linear
+from probing.probes import linear, mix_problem
 from probing.probes.fused import can_fuse, fuse_loss
 from probing.probes.linear import LinearProbe
+from probing.probes.mix_problem import MixProblem
+from probing.probes.scalar_mix import ScalarMixProbe
+from probing.probes.stack_blocks import StackBlocks
 from tests.helpers import draw_stack
 
 needs_kernels = pytest.mark.skipif(find_unit() != "amx", reason="no matrix unit here, or the kernels are not compiled")
@@ -33,7 +36,7 @@ def test_loss_and_slopes_are_those_of_float64(n_sentences, hidden, n_classes, n_
     labels[0] = n_classes - 1
     weights = torch.randn(n_problems * n_classes, hidden, generator=generator)
     intercepts = torch.randn(n_problems * n_classes, generator=generator)
-    found = fuse_loss(vectors, labels)(weights, intercepts)
+    found = fuse_loss([(slice(0, n_sentences), vectors)], hidden, labels)(weights, intercepts)
     for own, expected in zip(found, sum_by_hand(vectors, labels, weights, intercepts, n_classes), strict=True):
         scale = float(expected.abs().max())
         torch.testing.assert_close(own.double(), expected, rtol=0, atol=RELATIVE * scale)
@@ -44,7 +47,7 @@ def test_loss_and_slopes_are_those_of_float64(n_sentences, hidden, n_classes, n_
 def test_a_probe_ends_with_the_loss_that_it_has_without_kernels(n_classes, monkeypatch):
     stack, labels = draw_stack(n_layers=3, n=600, hidden=40, n_classes=n_classes)
     fused = LinearProbe([0.003]).fit(stack, labels, stack, labels)
-    monkeypatch.setattr(linear, "can_fuse", lambda vectors, labels: False)
+    monkeypatch.setattr(linear, "can_fuse", lambda vectors, labels, tolerance: False)
     exact = LinearProbe([0.003], tolerance=1e-6, max_iterations=2000).fit(stack, labels, stack, labels)
     assert fused.converged_.all()
     # From log(n_classes) nats at the start; where the gradient is 5e-4 of what it was, no more than that is left.
@@ -55,19 +58,56 @@ def test_a_probe_ends_with_the_loss_that_it_has_without_kernels(n_classes, monke
 @needs_kernels
 def test_exact_products_are_used_where_kernels_would_not_do():
     stack, labels = map(torch.from_numpy, draw_stack(n_layers=1, n=20))
-    assert can_fuse(stack[0], labels)
-    assert not can_fuse(stack[0].double(), labels)
-    assert not can_fuse(stack[0], torch.nn.functional.one_hot(labels).float())
+    assert can_fuse(stack[0], labels, 1e-3)
+    assert not can_fuse(stack[0], labels, 1e-6)
+    assert not can_fuse(stack[0].double(), labels, 1e-3)
+    assert not can_fuse(stack[0], torch.nn.functional.one_hot(labels).float(), 1e-3)
 
 
+@needs_kernels
+@pytest.mark.parametrize("n_classes", [2, 7])
+def test_the_mix_has_the_losses_and_gradients_that_it_has_without_kernels(n_classes, monkeypatch):
+    stack, labels = draw_stack(n_layers=4, n=1100, hidden=40, n_classes=n_classes)
+    fused, exact = (MixProblem(StackBlocks(stack), torch.from_numpy(labels), (0.1, 0.01)) for _ in range(2))
+    fused.solve(np.zeros(4), 1e-3, 1)
+    monkeypatch.setattr(mix_problem, "can_fuse", lambda vectors, labels, tolerance: False)
+    exact.solve(np.zeros(4), 1e-3, 1)
+    points = torch.randn(2, n_classes * 41 + 4, generator=torch.Generator().manual_seed(0))
+    for order in (torch.tensor([0, 1]), torch.tensor([1])):
+        (losses, gradients), (losses_there, gradients_there) = (one(points[order], order) for one in (fused, exact))
+        assert not torch.equal(gradients, gradients_there)
+        torch.testing.assert_close(losses, losses_there, rtol=RELATIVE, atol=0)
+        torch.testing.assert_close(gradients, gradients_there, rtol=0, atol=RELATIVE * float(gradients_there.abs().max()))
+
+
+@needs_kernels
+def test_the_mix_ends_where_it_ends_without_kernels(monkeypatch):
+    stack, labels = draw_stack(n_layers=3, n=600, hidden=40, n_classes=3)
+    fused = ScalarMixProbe([0.01]).fit(stack, labels, stack, labels)
+    monkeypatch.setattr(mix_problem, "can_fuse", lambda vectors, labels, tolerance: False)
+    exact = ScalarMixProbe([0.01]).fit(stack, labels, stack, labels)
+    assert fused.converged_
+    assert fused.loss_ == pytest.approx(exact.loss_, abs=5e-4)
+    np.testing.assert_allclose(fused.weights_, exact.weights_, atol=0.02)
+
+
+@needs_kernels
+def test_vectors_and_labels_must_fit_together():
+    stack, labels = map(torch.from_numpy, draw_stack(n_layers=1, n=20))
+    with pytest.raises(ValueError, match="another shape than the sentences from 10 on"):
+        fuse_loss([(slice(10, 30), stack[0])], stack.shape[2], labels)
+
+
+@pytest.mark.parametrize("probe", [LinearProbe, ScalarMixProbe])
 @pytest.mark.parametrize("n_classes", [2, 12])
-def test_the_number_of_threads_changes_no_bit(n_classes):
-    stack, labels = draw_stack(n_layers=5, n=150, hidden=32, n_classes=n_classes)
+def test_the_number_of_threads_changes_no_bit(n_classes, probe, monkeypatch):
+    monkeypatch.setattr("probing.probes.fused._WORTH_THREADS", 0)
+    stack, labels = draw_stack(n_layers=5, n=2200, hidden=32, n_classes=n_classes)
     usual, found = torch.get_num_threads(), []
     for threads in (1, 3):
         torch.set_num_threads(threads)
         try:
-            found.append(LinearProbe().fit(stack, labels, stack, labels))
+            found.append(probe(max_iterations=5).fit(stack, labels, stack, labels))
         finally:
             torch.set_num_threads(usual)
     np.testing.assert_array_equal(found[0].coef_, found[1].coef_)
