@@ -24,7 +24,7 @@ of each problem (nats), and of its slopes by weights and by intercepts."""
 
 
 def can_fuse(vectors: Tensor, labels: Labels, tolerance: float) -> bool:
-    """Whether the kernels can do it: float32 on a CPU with a matrix unit, one class for each sentence, no tight goal."""
+    """Whether the kernels can do it: float32 on a CPU with a matrix unit, a class for each sentence, no tight goal."""
     simple = vectors.dtype == torch.float32 and vectors.device.type == "cpu" and labels.ndim == 1
     return simple and tolerance >= _EXACT_BELOW and find_unit() == "amx"
 
