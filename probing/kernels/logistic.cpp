@@ -28,6 +28,17 @@ inline __m512 widen(__m256i numbers) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(numbers), 16));
 }
 
+// log2(x) for x >= 1, error below 2e-7.
+inline __m512 log_of_two(__m512 x) {
+  const __m512 t =
+      _mm512_sub_ps(_mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero), _mm512_set1_ps(1.0f));
+  __m512 sum = _mm512_set1_ps(0.00739540206f);
+  for (const float term : {-0.0419450104f, 0.111832075f, -0.19623895f, 0.275221199f, -0.358299077f, 0.480678886f,
+                           -0.721339524f, 1.44269502f})
+    sum = _mm512_fmadd_ps(sum, t, _mm512_set1_ps(term));
+  return _mm512_fmadd_ps(sum, t, _mm512_getexp_ps(x));
+}
+
 inline void store_split(bf16* high, bf16* low, __m512 first, __m512 second) {
   const auto rounded = (__m512i)_mm512_cvtne2ps_pbh(second, first);
   _mm512_storeu_si512(high, rounded);
@@ -76,14 +87,9 @@ struct Logistic::Sums {
   Sums(int problems, int rows, int panels, int steps)
       : slopes(static_cast<std::size_t>(panels) * steps * kBlockSize),
         intercepts(static_cast<std::size_t>(rows) * 16),
-        mantissas(static_cast<std::size_t>(problems) * 16),
-        losses(problems) {
-    std::fill_n(mantissas.data(), problems * 16, 1.0f);
-  }
+        losses(problems) {}
   Buffer<float> slopes;      // [panels x 32][steps x 32]
   Buffer<float> intercepts;  // [rows][16]
-  // Of the softmax's sums, whose logarithm is wanted: the product of their mantissas, and in `losses` their exponents.
-  Buffer<float> mantissas;     // [problems][16]
   std::vector<double> losses;  // in bits
 };
 
@@ -91,16 +97,18 @@ struct Logistic::Sums {
 struct Worker {
   const Logistic& data;
   const Split& weights;  // [panels][steps] left-hand sides, times log2(e)
-  const float* intercepts;
+  const float *intercepts, *counts;
   int problems, panels;
   Buffer<float> logits;  // [panels x 32][128 sentences]
   Split residuals;       // [panels][4 blocks] left-hand sides
   Split packed;          // [4 blocks][16 steps] right-hand sides: made anew each time, for memory is slower than that
 
-  Worker(const Logistic& data, const Split& weights, const float* intercepts, int problems, int panels)
+  Worker(const Logistic& data, const Split& weights, const float* intercepts, const float* counts, int problems,
+         int panels)
       : data(data),
         weights(weights),
         intercepts(intercepts),
+        counts(counts),
         problems(problems),
         panels(panels),
         logits(static_cast<std::size_t>(panels) * kBlock * kGroup * kBlock),
@@ -154,11 +162,13 @@ struct Worker {
     const int begin = problem * data.classes_, end = begin + data.classes_;
     const auto at = [&](int row, int half) { return logits.data() + row * kStride + place * kBlock + 16 * half; };
     __m512i labels[2];
-    __m512 factor[2], lost = _mm512_setzero_ps();
-    __mmask16 known[2];
+    __m512 count[2], factor[2], lost = _mm512_setzero_ps();
     for (int half = 0; half < 2; ++half) {
-      labels[half] = _mm512_loadu_si512(data.labels_.data() + block * kBlock + 16 * half);
-      known[half] = _mm512_cmpge_epi32_mask(labels[half], _mm512_setzero_si512());
+      const std::ptrdiff_t first = block * kBlock + 16 * half;
+      labels[half] = _mm512_loadu_si512(data.labels_.data() + first);
+      const __mmask16 known = _mm512_cmpge_epi32_mask(labels[half], _mm512_setzero_si512());
+      count[half] = counts ? _mm512_maskz_loadu_ps(known, counts + problem * data.sentences_ + first)
+                           : _mm512_maskz_mov_ps(known, _mm512_set1_ps(1.0f));
       __m512 largest = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps(), chosen = sum;
       for (int row = begin; row < end; ++row) {
         const __m512 logit = _mm512_add_ps(_mm512_loadu_ps(at(row, half)), _mm512_set1_ps(intercepts[row] * kLog2E));
@@ -172,21 +182,17 @@ struct Worker {
         _mm512_storeu_ps(at(row, half), power);
         sum = _mm512_add_ps(sum, power);
       }
-      factor[half] = _mm512_div_ps(_mm512_set1_ps(1.0f), sum);
-      float* own = sums.mantissas.data() + problem * 16;
-      const __m512 product =
-          _mm512_mul_ps(_mm512_loadu_ps(own), _mm512_mask_mov_ps(_mm512_set1_ps(1.0f), known[half], sum));
-      _mm512_storeu_ps(own, _mm512_getmant_ps(product, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero));
-      lost = _mm512_add_ps(lost, _mm512_maskz_sub_ps(known[half], largest, chosen));
-      lost = _mm512_add_ps(lost, _mm512_getexp_ps(product));
+      factor[half] = _mm512_div_ps(count[half], sum);
+      const __m512 bits = _mm512_add_ps(_mm512_sub_ps(largest, chosen), log_of_two(sum));
+      lost = _mm512_fmadd_ps(count[half], bits, lost);
     }
     sums.losses[problem] += _mm512_reduce_add_ps(lost);
     for (int row = begin; row < end; ++row) {
       __m512 residual[2];
       for (int half = 0; half < 2; ++half) {
-        const __m512 share = _mm512_maskz_mul_ps(known[half], _mm512_loadu_ps(at(row, half)), factor[half]);
+        const __m512 share = _mm512_mul_ps(_mm512_loadu_ps(at(row, half)), factor[half]);
         const __mmask16 own = _mm512_cmpeq_epi32_mask(labels[half], _mm512_set1_epi32(row - begin));
-        residual[half] = _mm512_mask_sub_ps(share, own, share, _mm512_set1_ps(1.0f));
+        residual[half] = _mm512_mask_sub_ps(share, own, share, count[half]);
       }
       const std::ptrdiff_t target = (row / kBlock * kGroup + place) * kBlockSize + row % kBlock * kBlock;
       store_split(residuals.high.data() + target, residuals.low.data() + target, residual[0], residual[1]);
@@ -203,7 +209,8 @@ struct Worker {
 };
 
 Logistic::Logistic(const std::int32_t* labels, int sentences, int width, int classes)
-    : width_(width),
+    : sentences_(sentences),
+      width_(width),
       classes_(classes),
       blocks_((sentences + kBlock - 1) / kBlock),
       steps_((width + kBlock - 1) / kBlock),
@@ -216,8 +223,8 @@ void Logistic::fill(int first, const float* vectors, int count) {
   split_rows(vectors, first, count, width_, 1.0f, vectors_);
 }
 
-void Logistic::evaluate(const float* weights, const float* intercepts, int problems, int threads, double* losses,
-                        float* slopes, float* intercept_slopes) const {
+void Logistic::evaluate(const float* weights, const float* intercepts, const float* counts, int problems, int threads,
+                        double* losses, float* slopes, float* intercept_slopes) const {
   const int rows = problems * classes_, panels = (rows + kBlock - 1) / kBlock, padded = steps_ * kBlock;
   Split packed(static_cast<std::size_t>(panels) * steps_ * kBlockSize);
   split_rows(weights, 0, rows, width_, kLog2E, packed);
@@ -227,7 +234,7 @@ void Logistic::evaluate(const float* weights, const float* intercepts, int probl
   std::vector<std::unique_ptr<Sums>> sums(parts);
   std::atomic<int> next{0};
   const auto work = [&] {
-    Worker worker(*this, packed, intercepts, problems, panels);
+    Worker worker(*this, packed, intercepts, counts, problems, panels);
     for (int part; (part = next++) < parts;) {
       sums[part] = std::make_unique<Sums>(problems, rows, panels, steps_);
       worker.run(part * share, std::min(blocks_, (part + 1) * share), *sums[part]);
@@ -241,10 +248,7 @@ void Logistic::evaluate(const float* weights, const float* intercepts, int probl
   std::fill_n(slopes, static_cast<std::size_t>(rows) * width_, 0.0f);
   std::fill_n(intercept_slopes, rows, 0.0f);
   for (const auto& part : sums) {
-    for (int problem = 0; problem < problems; ++problem) {
-      losses[problem] += kLn2 * part->losses[problem];
-      for (int i = 0; i < 16; ++i) losses[problem] += std::log(part->mantissas.data()[problem * 16 + i]);
-    }
+    for (int problem = 0; problem < problems; ++problem) losses[problem] += kLn2 * part->losses[problem];
     for (int row = 0; row < rows; ++row) {
       const float* own = part->slopes.data() + static_cast<std::ptrdiff_t>(row) * padded;
       for (int i = 0; i < width_; ++i) slopes[static_cast<std::ptrdiff_t>(row) * width_ + i] += own[i];

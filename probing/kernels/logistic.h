@@ -22,16 +22,17 @@ class Logistic {
   // `vectors`: [count][width], of the sentences from `first` on.
   void fill(int first, const float* vectors, int count);
 
-  // `weights`: [problems x classes][width], `intercepts`: [problems x classes]. Sums over sentences of the loss (nats)
+  // `weights`: [problems x classes][width], `intercepts`: [problems x classes], `counts`: [problems][sentences], how often
+  // each sentence counts, or null where all count once. Sums over sentences of the loss (nats)
   // and of its gradient, to the same bits whatever the number of threads.
-  void evaluate(const float* weights, const float* intercepts, int problems, int threads, double* losses, float* slopes,
-                float* intercept_slopes) const;
+  void evaluate(const float* weights, const float* intercepts, const float* counts, int problems, int threads,
+                double* losses, float* slopes, float* intercept_slopes) const;
 
   struct Sums;
 
  private:
   friend struct Worker;
-  int width_, classes_, blocks_, steps_;
+  int sentences_, width_, classes_, blocks_, steps_;
   std::vector<std::int32_t> labels_;  // -1 behind the last sentence
   Split vectors_;                     // [blocks][steps][32 sentences][32 numbers]
 };

@@ -145,15 +145,22 @@ class LogisticLoss {
     logistic_.fill(static_cast<int>(first), vectors.data(), static_cast<int>(vectors.shape(0)));
   }
 
-  py::tuple evaluate(const Array<float>& weights, const Array<float>& intercepts, int threads) const {
+  // `counts` may be empty: all sentences count once.
+  py::tuple evaluate(const Array<float>& weights, const Array<float>& intercepts, const Array<float>& counts,
+                     int threads) const {
     const py::ssize_t rows = weights.shape(0), problems = rows / classes_;
+    if (counts.size() != 0 && counts.size() != problems * sentences_)
+      throw py::value_error(std::to_string(counts.size()) + " counts, expected " + std::to_string(problems) + " x " +
+                            std::to_string(sentences_));
+    const float* times = counts.size() == 0 ? nullptr : counts.data();
     Array<double> losses(problems);
     Array<float> slopes({rows, static_cast<py::ssize_t>(width_)}), intercept_slopes(rows);
     double* lost = losses.mutable_data();
     float *first = slopes.mutable_data(), *second = intercept_slopes.mutable_data();
     {
       py::gil_scoped_release release;
-      logistic_.evaluate(weights.data(), intercepts.data(), static_cast<int>(problems), threads, lost, first, second);
+      logistic_.evaluate(weights.data(), intercepts.data(), times, static_cast<int>(problems), threads, lost, first,
+                         second);
     }
     return py::make_tuple(losses, slopes, intercept_slopes);
   }

@@ -18,9 +18,11 @@ _EXACT_BELOW = 1e-4
 """A tighter tolerance is for products in float32: gradients that are right to some 5e-6 would not do."""
 _WORTH_THREADS = 2**26
 """Products of numbers in one evaluation from which on more than one thread is worth waking."""
-Sums = Callable[[Float[Tensor, "rows hidden"], Float[Tensor, " rows"]], tuple[Tensor, Tensor, Tensor]]
-"""Takes weights and intercepts of some problems, row = problem * classes + class; gives sums over sentences of the loss
-of each problem (nats), and of its slopes by weights and by intercepts."""
+_ONCE = torch.empty(0)
+"""In place of counts: every sentence counts once."""
+Sums = Callable[..., tuple[Tensor, Tensor, Tensor]]
+"""Takes weights (rows x hidden) and intercepts (rows) of some problems, row = problem * classes + class; gives sums
+over sentences of the loss of each problem (nats), and of its slopes by weights and by intercepts."""
 
 
 def can_fuse(vectors: Tensor, labels: Labels, tolerance: float) -> bool:
@@ -30,7 +32,7 @@ def can_fuse(vectors: Tensor, labels: Labels, tolerance: float) -> bool:
 
 
 def fuse_loss(blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]], hidden: int, labels: Labels) -> Sums:
-    """The loss of all sentences, as a function of weights and intercepts.
+    """The loss of all sentences, as a function of weights and intercepts; by option also of how often each counts.
 
     Args:
         blocks: rows and their vectors, which are copied.
@@ -41,8 +43,10 @@ def fuse_loss(blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]], hid
     for rows, block in blocks:
         kernel.fill(rows.start, block.contiguous().numpy())
 
-    def add_up(weights: Tensor, intercepts: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        arrays = (part.contiguous().numpy() for part in (weights, intercepts))
+    def add_up(
+        weights: Tensor, intercepts: Tensor, counts: Float[Tensor, "problems sentences"] = _ONCE
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        arrays = (part.contiguous().numpy() for part in (weights, intercepts, counts))
         threads = torch.get_num_threads() if weights.numel() * len(labels) >= _WORTH_THREADS else 1
         losses, slopes, intercept_slopes = map(torch.from_numpy, kernel.evaluate(*arrays, threads))
         return losses.float(), slopes, intercept_slopes

@@ -78,13 +78,17 @@ class MixProblem:
         start[:, -self.n_layers :] = torch.from_numpy(noise) / _MIX_RATE
         return start.to(self.root)
 
-    def solve(self, noise: np.ndarray, tolerance: float, max_iterations: int) -> Solution:
-        """Minimise from the even guess and nearly even weights."""
-        start = self.start(noise)
-        if self.counts is None and self.vectors.in_memory and can_fuse(self.mean, self.labels, tolerance):
+    def prepare(self, tolerance: float) -> None:
+        """Give the vectors to the kernels, where those do what is wanted."""
+        if self.vectors.in_memory and can_fuse(self.mean, self.labels, tolerance):
             blocks = self.vectors.read(SUMMED_ROWS)
             side_by_side = ((rows, block.transpose(0, 1).flatten(1)) for rows, block in blocks)
             self._add_up = fuse_loss(side_by_side, self.mean.numel(), self.labels)
+
+    def solve(self, noise: np.ndarray, tolerance: float, max_iterations: int) -> Solution:
+        """Minimise from the even guess and nearly even weights."""
+        start = self.start(noise)
+        self.prepare(tolerance)
         if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(len(start), device=start.device).split(1))
@@ -141,13 +145,18 @@ class MixProblem:
         if self._add_up is None:
             sums = self._read_blocks(numbers, mix, weights, intercepts)
         else:
-            sums = self._read_fused(self._add_up, mix, weights, intercepts)
+            sums = self._read_fused(self._add_up, numbers, mix, weights, intercepts)
         losses, by_weights, by_intercepts, by_mix = (part / len(self.labels) for part in sums)
         return losses, by_weights, by_intercepts, by_mix
 
-    def _read_fused(self, add_up: Sums, mix: Tensor, weights: Tensor, intercepts: Tensor) -> tuple[Tensor, ...]:
+    def _read_fused(
+        self, add_up: Sums, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor
+    ) -> tuple[Tensor, ...]:
         by_layer = torch.einsum("ml,mch->mclh", mix, weights)
-        losses, slopes, by_intercepts = add_up(by_layer.view(-1, self.mean.numel()), intercepts.flatten())
+        arguments = [by_layer.view(-1, self.mean.numel()), intercepts.flatten()]
+        if self.counts is not None:
+            arguments.append(self.counts[numbers])
+        losses, slopes, by_intercepts = add_up(*arguments)
         slopes = slopes.view_as(by_layer)
         by_weights, by_mix = torch.einsum("ml,mclh->mch", mix, slopes), torch.einsum("mch,mclh->ml", weights, slopes)
         return losses, by_weights, by_intercepts.view_as(intercepts), by_mix

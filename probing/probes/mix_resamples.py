@@ -22,7 +22,7 @@ from probing.probes.stack_blocks import StackBlocks
 _TOLERANCE = 3e-3
 _MOST_ITERATIONS = 150
 _GROUP_NUMBERS = 2**23
-"""Parameters that are fitted together: the solver holds some thirty copies of them, here 1 GiB."""
+"""Weights, counted for every layer, that are fitted together: ten times as much memory, here 300 MiB."""
 
 
 def refit_weights(
@@ -44,8 +44,9 @@ def refit_weights(
     labels = torch.tensor(y, device=probe.device)
     problem = MixProblem(vectors, labels, [probe.strength_] * len(counts), drawn)
     start = problem.start(draw_start(probe.seed, len(X)))
-    weights = []
-    for numbers in torch.arange(len(start), device=start.device).split(max(1, _GROUP_NUMBERS // start.shape[1])):
+    problem.prepare(_TOLERANCE)
+    weights, size = [], max(1, _GROUP_NUMBERS // (len(X) * start.shape[1]))
+    for numbers in torch.arange(len(start), device=start.device).split(size):
         options = {"tolerance": _TOLERANCE, "max_iterations": _MOST_ITERATIONS, "numbers": numbers}
         points = minimise(problem, start[numbers], **options).points
         weights.append(problem.unpack(points)[0].softmax(dim=1))

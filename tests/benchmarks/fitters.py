@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from probing.probes import senteval
-from probing.probes.linear import STRENGTHS, LinearProbe
+from probing.probes.linear import MANY_CLASSES, STRENGTHS, LinearProbe
 from probing.probes.selection import choose_strength
 from probing.records import SPLITS, Task
 from probing.states import Encoder
@@ -18,6 +18,9 @@ from tests.benchmarks.encoding import encode_ours
 
 _ITERATIONS = 5000
 _DEAD = 1e-6
+_TOLERANCE, _FINE_TOLERANCE = 1e-4, 1e-5
+"""Of scikit-learn: its default; and what it takes to end where ours does when classes are many: there the default stops
+at weak strengths 0.01 nats above the optimum, and up to seven points below its accuracy."""
 
 
 @dataclass(frozen=True)
@@ -99,9 +102,10 @@ def _fit_layer_sklearn(data: Data) -> float:
 
 def _fit_sklearn(X: np.ndarray, y: np.ndarray, strength: float) -> LogisticRegression:
     scale = len(y) / (2 if y.max() == 1 else 1)
+    tolerance = _FINE_TOLERANCE if y.max() + 1 >= MANY_CLASSES else _TOLERANCE
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return LogisticRegression(C=1 / (strength * scale), max_iter=_ITERATIONS).fit(X, y)
+        return LogisticRegression(C=1 / (strength * scale), max_iter=_ITERATIONS, tol=tolerance).fit(X, y)
 
 
 def _fit_layer_senteval(data: Data, mixes: bool = False) -> float:

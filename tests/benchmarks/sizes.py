@@ -21,7 +21,7 @@ class Sizes:
     """Sentences of the encoding."""
     cached: int = 6000
     """Sentences of the cache."""
-    tasks: tuple[str, ...] = ("sentence_length", "top_constituents", "past_present")
+    tasks: tuple[str, ...] = ("sentence_length", "word_content", "past_present")
     probed: Mapping[str, int] = field(default_factory=lambda: {"train": 4000, "dev": 1000, "test": 1000})
     dear_rounds: int = 1
     """Rounds of probing that SentEval's recipe is in."""

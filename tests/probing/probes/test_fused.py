@@ -12,32 +12,36 @@ from probing.probes.stack_blocks import StackBlocks
 from tests.helpers import draw_stack
 
 needs_kernels = pytest.mark.skipif(find_unit() != "amx", reason="no matrix unit here, or the kernels are not compiled")
-RELATIVE = 2e-5
+RELATIVE = 4e-5
 """Split numbers have 2^-17; sums of some hundred such products err by a few times that."""
 
 
-def sum_by_hand(vectors, labels, weights, intercepts, n_classes):
+def sum_by_hand(vectors, labels, weights, intercepts, n_classes, counts=None):
     """Loss and slopes in float64."""
     X, W = vectors.double(), weights.double().view(-1, n_classes, vectors.shape[1])
     logits = torch.einsum("nh,kch->nkc", X, W) + intercepts.double().view(-1, n_classes)
     truth = torch.nn.functional.one_hot(labels, n_classes).unsqueeze(1)
-    losses = logits.logsumexp(dim=2).sum(dim=0) - (logits * truth).sum(dim=(0, 2))
-    residuals = logits.softmax(dim=2) - truth
+    counts = torch.ones(W.shape[0], len(X)) if counts is None else counts
+    losses = ((logits.logsumexp(dim=2) - (logits * truth).sum(dim=2)) * counts.T).sum(dim=0)
+    residuals = (logits.softmax(dim=2) - truth) * counts.T.unsqueeze(2)
     return losses, torch.einsum("nkc,nh->kch", residuals, X).flatten(0, 1), residuals.sum(dim=0).flatten()
 
 
 @needs_kernels
+@pytest.mark.parametrize("counted", [False, True])
 @pytest.mark.parametrize("n_sentences", [5, 32, 300])
 @pytest.mark.parametrize(("hidden", "n_classes", "n_problems"), [(64, 2, 1), (40, 5, 9), (33, 37, 3), (96, 300, 1)])
-def test_loss_and_slopes_are_those_of_float64(n_sentences, hidden, n_classes, n_problems):
+def test_loss_and_slopes_are_those_of_float64(n_sentences, hidden, n_classes, n_problems, counted):
     generator = torch.Generator().manual_seed(0)
     vectors = torch.randn(n_sentences, hidden, generator=generator)
     labels = torch.randint(n_classes, (n_sentences,), generator=generator)
     labels[0] = n_classes - 1
     weights = torch.randn(n_problems * n_classes, hidden, generator=generator)
     intercepts = torch.randn(n_problems * n_classes, generator=generator)
-    found = fuse_loss([(slice(0, n_sentences), vectors)], hidden, labels)(weights, intercepts)
-    for own, expected in zip(found, sum_by_hand(vectors, labels, weights, intercepts, n_classes), strict=True):
+    counts = [torch.randint(4, (n_problems, n_sentences), generator=generator).float()] if counted else []
+    found = fuse_loss([(slice(0, n_sentences), vectors)], hidden, labels)(weights, intercepts, *counts)
+    by_hand = sum_by_hand(vectors, labels, weights, intercepts, n_classes, *counts)
+    for own, expected in zip(found, by_hand, strict=True):
         scale = float(expected.abs().max())
         torch.testing.assert_close(own.double(), expected, rtol=0, atol=RELATIVE * scale)
 
@@ -65,14 +69,16 @@ def test_exact_products_are_used_where_kernels_would_not_do():
 
 
 @needs_kernels
+@pytest.mark.parametrize("counted", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 7])
-def test_the_mix_has_the_losses_and_gradients_that_it_has_without_kernels(n_classes, monkeypatch):
+def test_the_mix_has_the_losses_and_gradients_that_it_has_without_kernels(n_classes, counted):
     stack, labels = draw_stack(n_layers=4, n=1100, hidden=40, n_classes=n_classes)
-    fused, exact = (MixProblem(StackBlocks(stack), torch.from_numpy(labels), (0.1, 0.01)) for _ in range(2))
-    fused.solve(np.zeros(4), 1e-3, 1)
-    monkeypatch.setattr(mix_problem, "can_fuse", lambda vectors, labels, tolerance: False)
-    exact.solve(np.zeros(4), 1e-3, 1)
-    points = torch.randn(2, n_classes * 41 + 4, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    counts = torch.randint(4, (2, 1100), generator=generator).float() if counted else None
+    arguments = StackBlocks(stack), torch.from_numpy(labels), (0.1, 0.01), counts
+    fused, exact = MixProblem(*arguments), MixProblem(*arguments)
+    fused.prepare(1e-3)
+    points = torch.randn(2, n_classes * 41 + 4, generator=generator)
     for order in (torch.tensor([0, 1]), torch.tensor([1])):
         (losses, gradients), (losses_there, gradients_there) = (one(points[order], order) for one in (fused, exact))
         assert not torch.equal(gradients, gradients_there)
@@ -97,6 +103,10 @@ def test_vectors_and_labels_must_fit_together():
     stack, labels = map(torch.from_numpy, draw_stack(n_layers=1, n=20))
     with pytest.raises(ValueError, match="another shape than the sentences from 10 on"):
         fuse_loss([(slice(10, 30), stack[0])], stack.shape[2], labels)
+    add_up = fuse_loss([(slice(0, 20), stack[0])], stack.shape[2], labels)
+    rows = int(labels.max()) + 1
+    with pytest.raises(ValueError, match="19 counts, expected 1 x 20"):
+        add_up(torch.zeros(rows, stack.shape[2]), torch.zeros(rows), torch.ones(1, 19))
 
 
 @pytest.mark.parametrize("probe", [LinearProbe, ScalarMixProbe])
