@@ -80,7 +80,9 @@ class MixProblem:
 
     def prepare(self, tolerance: float) -> None:
         """Give the vectors to the kernels, where those do what is wanted."""
-        if self.vectors.in_memory and can_fuse(self.mean, self.labels, tolerance):
+        if not self.vectors.in_memory or not can_fuse(self.mean, self.labels, tolerance):
+            self._add_up = None
+        elif self._add_up is None:
             blocks = self.vectors.read(SUMMED_ROWS)
             side_by_side = ((rows, block.transpose(0, 1).flatten(1)) for rows, block in blocks)
             self._add_up = fuse_loss(side_by_side, self.mean.numel(), self.labels)
@@ -93,6 +95,21 @@ class MixProblem:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(len(start), device=start.device).split(1))
         return minimise_in_turn(self, start, turns, self._carry, tolerance=tolerance, max_iterations=max_iterations)
+
+    def finish(
+        self, solution: Solution, number: int, noise: np.ndarray, tolerance: float, max_iterations: int
+    ) -> Solution:
+        """The same solution with one problem taken further, to what would be `tolerance` in a solve from the start."""
+        self.prepare(tolerance)
+        chosen = torch.tensor([number], device=self.root.device)
+        reference = self(self.start(noise)[chosen], chosen)[1].abs().amax(dim=1)
+        options = {"tolerance": tolerance, "max_iterations": max_iterations, "reference": reference, "numbers": chosen}
+        last = minimise(self, solution.points[chosen], **options)
+        replaced = {
+            name: getattr(solution, name).index_copy(0, chosen, getattr(last, name))
+            for name in ("points", "losses", "gradient_norms", "converged")
+        }
+        return Solution(**replaced, n_iterations=solution.n_iterations + last.n_iterations)
 
     def _carry(self, points: Tensor, before: Tensor, numbers: Tensor) -> Tensor:
         """The same weights and the same mix in the coordinates of another strength."""

@@ -18,9 +18,10 @@ from probing.probes.scalar_mix import ScalarMixProbe, draw_start
 from probing.probes.solver import minimise
 from probing.probes.stack_blocks import StackBlocks
 
-# Looser than the probe's own: what remains of the gradient moves the weights less than another sample does.
-_TOLERANCE = 3e-3
-_MOST_ITERATIONS = 150
+# Looser than the probe's own: what remains of the gradient moves the weights less than another sample does. At 3e-3 it
+# does not: where the weights move slowly (SentLen), they are then nearer to the start than to the end.
+_TOLERANCE = 1e-3
+_MOST_ITERATIONS = 300
 _GROUP_NUMBERS = 2**23
 """Weights, counted for every layer, that are fitted together: ten times as much memory, here 300 MiB."""
 

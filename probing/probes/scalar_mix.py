@@ -23,8 +23,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
 from probing.probes.linear import STRENGTHS, score_strengths
+from probing.probes.logistic import Labels
 from probing.probes.mix_problem import MixProblem
 from probing.probes.reading import Reader
 from probing.probes.selection import choose_strength
@@ -34,6 +36,8 @@ from probing.randomness import stream
 from probing.scalar_mix import mix_layers
 
 _START_NOISE = 0.1
+_CHOOSING_TOLERANCE = 1e-3
+"""What the fits at all strengths end with, before dev chooses one of them: scores settle long before weights do."""
 
 
 class ScalarMixProbe(Reader):
@@ -41,8 +45,9 @@ class ScalarMixProbe(Reader):
 
     Args:
         strengths: L2 strengths (lambda above); the best on dev is kept, and of equals the strongest.
-        tolerance: a probe has converged when the largest component of its gradient is this share of what it was.
-        max_iterations: after which it is given up, and `converged_` says so.
+        tolerance: a probe has converged when the largest component of its gradient is this share of what it was; the
+            strengths that are not chosen are held to 1e-3 alone.
+        max_iterations: after which a fit is given up, and `converged_` says so; the chosen one has twice as many more.
         norm: whether every vector is brought to mean 0 and variance 1 over its units before it is mixed, so that no
             layer counts for more by being longer. Ours: no, as ELMo and BERMo's text have it.
         seed: of the start.
@@ -55,7 +60,7 @@ class ScalarMixProbe(Reader):
     def __init__(
         self,
         strengths: Sequence[float] = STRENGTHS,
-        tolerance: float = 1e-3,
+        tolerance: float = 3e-4,
         max_iterations: int = 300,
         norm: bool = False,
         seed: int = 0,
@@ -82,17 +87,17 @@ class ScalarMixProbe(Reader):
         vectors = StackBlocks(X, self.norm, self.device)
         self.lengths_ = vectors.lengths
         problem = MixProblem(vectors, torch.tensor(y, device=self.device), self.strengths)
-        solution = problem.solve(draw_start(self.seed, len(X)), self.tolerance, self.max_iterations)
-        logits, weights, intercepts = problem.unpack(solution.points)
-        means, deviations = problem.moments(logits.softmax(dim=1))
+        noise = draw_start(self.seed, len(X))
+        solution = problem.solve(noise, max(self.tolerance, _CHOOSING_TOLERANCE), self.max_iterations)
         dev = torch.as_tensor(normalise(X_dev) if self.norm else X_dev, device=self.device)
         labels = torch.tensor(y_dev, device=self.device)
-        self.dev_scores_ = np.empty(len(self.strengths))
-        for number, row in enumerate(logits.softmax(dim=1)):
-            scaled = (mix_layers(dev, row) - means[number]) / deviations[number]
-            one = slice(number, number + 1)
-            self.dev_scores_[number] = score_strengths(scaled, weights[one], intercepts[one], labels)[0]
-        self._keep(choose_strength(self.dev_scores_, self.strengths), problem, solution)
+        scores = [score_on(problem, solution, number, dev, labels) for number in range(len(self.strengths))]
+        self.dev_scores_ = np.array(scores)
+        best = choose_strength(self.dev_scores_, self.strengths)
+        if self.tolerance < _CHOOSING_TOLERANCE:
+            solution = problem.finish(solution, best, noise, self.tolerance, 2 * self.max_iterations)
+            self.dev_scores_[best] = score_on(problem, solution, best, dev, labels)
+        self._keep(best, problem, solution)
         return self
 
     def _keep(self, best: int, problem: "MixProblem", solution: Solution) -> None:
@@ -116,6 +121,17 @@ class ScalarMixProbe(Reader):
         mixed = np.tensordot(self.weights_, normalise(X) if self.norm else X, axes=1)
         logits = torch.from_numpy((mixed - self.mean_) / self.scale_ @ self.coef_.T + self.intercept_)
         yield logits.log_softmax(dim=1).numpy()
+
+
+def score_on(
+    problem: MixProblem, solution: Solution, number: int, vectors: Float[Tensor, "layers dev hidden"], labels: Labels
+) -> float:
+    """What one of the fitted probes scores on some sentences."""
+    one = slice(number, number + 1)
+    logits, weights, intercepts = (part[one] for part in problem.unpack(solution.points))
+    mix = logits.softmax(dim=1)
+    mean, deviation = problem.moments(mix)
+    return float(score_strengths((mix_layers(vectors, mix[0]) - mean) / deviation, weights, intercepts, labels)[0])
 
 
 def draw_start(seed: int, n_layers: int) -> Float[np.ndarray, " layers"]:

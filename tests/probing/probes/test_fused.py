@@ -9,6 +9,7 @@ from probing.probes.linear import LinearProbe
 from probing.probes.mix_problem import MixProblem
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.probes.stack_blocks import StackBlocks
+from tests.benchmarks.threads import run_limited
 from tests.helpers import draw_stack
 
 needs_kernels = pytest.mark.skipif(find_unit() != "amx", reason="no matrix unit here, or the kernels are not compiled")
@@ -109,18 +110,22 @@ def test_vectors_and_labels_must_fit_together():
         add_up(torch.zeros(rows, stack.shape[2]), torch.zeros(rows), torch.ones(1, 19))
 
 
-@pytest.mark.parametrize("probe", [LinearProbe, ScalarMixProbe])
-@pytest.mark.parametrize("n_classes", [2, 12])
-def test_the_number_of_threads_changes_no_bit(n_classes, probe, monkeypatch):
+@needs_kernels
+def test_sums_are_the_same_on_any_number_of_threads(monkeypatch):
     monkeypatch.setattr("probing.probes.fused._WORTH_THREADS", 0)
-    stack, labels = draw_stack(n_layers=5, n=2200, hidden=32, n_classes=n_classes)
-    usual, found = torch.get_num_threads(), []
-    for threads in (1, 3):
-        torch.set_num_threads(threads)
-        try:
-            found.append(probe(max_iterations=5).fit(stack, labels, stack, labels))
-        finally:
-            torch.set_num_threads(usual)
+    stack, labels = map(torch.from_numpy, draw_stack(n_layers=1, n=4000, hidden=600, n_classes=5))
+    add_up = fuse_loss([(slice(0, 4000), stack[0])], 600, labels)
+    weights = torch.randn(10, 600, generator=torch.Generator().manual_seed(0))
+    found = [run_limited(threads, add_up, weights, torch.zeros(10)) for threads in (1, 2, 5)]
+    for one, two, five in zip(*found, strict=True):
+        assert torch.equal(one, two)
+        assert torch.equal(one, five)
+
+
+@pytest.mark.parametrize("n_classes", [2, 12])
+def test_the_number_of_threads_changes_no_bit_of_linear_probes(n_classes):
+    stack, labels = draw_stack(n_layers=5, n=150, hidden=32, n_classes=n_classes)
+    found = [run_limited(threads, LinearProbe().fit, stack, labels, stack, labels) for threads in (1, 3)]
     np.testing.assert_array_equal(found[0].coef_, found[1].coef_)
 
 

@@ -95,7 +95,7 @@ def test_where_lengths_differ_the_contribution_points_there_and_the_raw_weight_d
 @pytest.mark.parametrize("seed", range(3))
 def test_a_layer_of_long_vectors_needs_no_weight_to_be_what_the_mix_reads(seed):
     mix = fit(ScalarMixProbe(), plant([2], seed, lengths=[1, 1, 300, 1, 1]))
-    assert mix.contribution_[2] > 0.9
+    assert mix.contribution_[2] > 0.8
     assert mix.weights_.argmax() != 2
     assert mix.weights_[2] < 0.3
 
