@@ -29,7 +29,7 @@ from probing.scalar_mix import mix_layers
 _MIX_RATE = 3.0
 """How far the solver moves w where it would move a weight of the classifier by 1: the mix's own learning rate."""
 _MIXED_SHARE = 4
-"""A mixed vector counts as this share (1/4) of its width when blocks are cut."""
+"""A vector, mixed or of a layer, counts as this share (1/4) of its width when blocks are cut."""
 
 
 class MixProblem:
@@ -181,7 +181,8 @@ class MixProblem:
     def _read_blocks(self, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor) -> tuple[Tensor, ...]:
         losses, by_mix = torch.zeros_like(mix[:, 0]), torch.zeros_like(mix)
         by_weights, by_intercepts = torch.zeros_like(weights), torch.zeros_like(intercepts)
-        size = block_rows(len(mix) * max(self.n_classes, weights.shape[2] // _MIXED_SHARE))
+        vectors = max(len(mix), self.n_layers) * weights.shape[2] // _MIXED_SHARE
+        size = block_rows(max(len(mix) * self.n_classes, vectors))
         for rows, block in self.vectors.read(size):
             mixed = mix_layers(block, mix)
             logits = torch.baddbmm(intercepts.unsqueeze(1), mixed, weights.mT)
