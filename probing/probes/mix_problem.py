@@ -79,8 +79,12 @@ class MixProblem:
         return start.to(self.root)
 
     def prepare(self, tolerance: float) -> None:
-        """Give the vectors to the kernels, where those do what is wanted."""
-        if not self.vectors.in_memory or not can_fuse(self.mean, self.labels, tolerance):
+        """Give the vectors to the kernels, where those do what is wanted, and do it sooner.
+
+        They multiply every layer by the classes' weights. With many classes, one product with the mix costs less.
+        """
+        few = self.n_classes < MANY_CLASSES
+        if not (few and self.vectors.in_memory and can_fuse(self.mean, self.labels, tolerance)):
             self._add_up = None
         elif self._add_up is None:
             blocks = self.vectors.read(SUMMED_ROWS)
@@ -119,13 +123,11 @@ class MixProblem:
         return carried
 
     def unpack(
-        self, points: Float[Tensor, "problems parameters"]
-    ) -> tuple[
-        Float[Tensor, "problems layers"], Float[Tensor, "problems classes hidden"], Float[Tensor, "problems classes"]
-    ]:
-        """Layer weights before softmax, classifier weights on the standardised mix, intercepts."""
+        self, points: Float[Tensor, "chosen parameters"], numbers: slice | Int[Tensor, " chosen"] = slice(None)
+    ) -> tuple[Float[Tensor, "chosen layers"], Float[Tensor, "chosen classes hidden"], Float[Tensor, "chosen classes"]]:
+        """Layer weights before softmax, classifier weights on the standardised mix, intercepts; of some problems."""
         slopes, intercepts, logits = self._split(points)
-        weights = slopes * self.root[: len(points)].unsqueeze(1)
+        weights = slopes * self.root[numbers].unsqueeze(1)
         return logits * _MIX_RATE, weights @ self.basis.T, intercepts * self.n_classes**0.5
 
     def _split(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -50,5 +50,5 @@ def refit_weights(
     for numbers in torch.arange(len(start), device=start.device).split(size):
         options = {"tolerance": _TOLERANCE, "max_iterations": _MOST_ITERATIONS, "numbers": numbers}
         points = minimise(problem, start[numbers], **options).points
-        weights.append(problem.unpack(points)[0].softmax(dim=1))
+        weights.append(problem.unpack(points, numbers)[0].softmax(dim=1))
     return torch.cat(weights).cpu().numpy()

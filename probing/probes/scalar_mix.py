@@ -100,8 +100,9 @@ class ScalarMixProbe(Reader):
         self._keep(best, problem, solution)
         return self
 
-    def _keep(self, best: int, problem: "MixProblem", solution: Solution) -> None:
-        logits, weights, intercepts = (part[best : best + 1] for part in problem.unpack(solution.points))
+    def _keep(self, best: int, problem: MixProblem, solution: Solution) -> None:
+        one = slice(best, best + 1)
+        logits, weights, intercepts = problem.unpack(solution.points[one], one)
         means, deviations = problem.moments(logits.softmax(dim=1))
         self.classes_ = np.arange(problem.n_classes)
         self.strength_ = self.strengths[best]
@@ -128,7 +129,7 @@ def score_on(
 ) -> float:
     """What one of the fitted probes scores on some sentences."""
     one = slice(number, number + 1)
-    logits, weights, intercepts = (part[one] for part in problem.unpack(solution.points))
+    logits, weights, intercepts = problem.unpack(solution.points[one], one)
     mix = logits.softmax(dim=1)
     mean, deviation = problem.moments(mix)
     return float(score_strengths((mix_layers(vectors, mix[0]) - mean) / deviation, weights, intercepts, labels)[0])

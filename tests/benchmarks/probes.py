@@ -3,6 +3,7 @@
 from functools import partial
 
 from probing.encoders.bert import build
+from probing.probes.linear import MANY_CLASSES
 from probing.records import Task
 from probing.states import Encoder
 from tests.benchmarks.fitters import encode_task, fit_ours, fit_senteval, fit_sklearn, try_senteval, try_sklearn
@@ -32,7 +33,8 @@ def _compare_task(task: Task, encoder: Encoder, sizes: Sizes) -> Comparison:
     for other, (fit, attempt) in OTHERS.items():
         n = find_threads(partial(attempt, some))
         names[other] = f"{other}, {which} only, {tell_threads(n)}"
-        most = sizes.dear_rounds if fit is fit_senteval else None
+        dear = fit is fit_senteval or len(task.classes) >= MANY_CLASSES
+        most = sizes.dear_rounds if dear else None
         work, trial = partial(run_limited, n, fit, some), partial(attempt, few)
         ways.append(Way(names[other], work, len(layers), trial, most=most))
     sizes_told = f"{len(data.labels[0]):,} sentences, {n_layers} layers, {len(task.classes)} classes"

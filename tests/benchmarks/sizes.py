@@ -24,8 +24,8 @@ class Sizes:
     tasks: tuple[str, ...] = ("sentence_length", "word_content", "past_present")
     probed: Mapping[str, int] = field(default_factory=lambda: {"train": 4000, "dev": 1000, "test": 1000})
     dear_rounds: int = 1
-    """Rounds of probing that SentEval's recipe is in."""
-    steps: int = 10
+    """Rounds of what takes longest: SentEval's recipe, scikit-learn where classes are many, the most sentences."""
+    steps: int = 6
     """Optimiser steps of the training."""
     job_tasks: tuple[str, ...] = tuple(one.name for one in SENTEVAL_TASKS)
     job: Mapping[str, int] = field(default_factory=lambda: {"train": 600, "dev": 300, "test": 300})
