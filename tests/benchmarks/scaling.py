@@ -1,12 +1,10 @@
 """Scaling of encoding: with the number of sentences, and with threads."""
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
 
 from probing.encoders.bert import build
-from probing.records import Text
 from tests.benchmarks.encoding import encode_ours
 from tests.benchmarks.sizes import Sizes, draw_texts
 from tests.benchmarks.threads import run_limited, tell_threads
@@ -20,16 +18,10 @@ def compare_scaling(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     # The same sentences over and over: what a pass costs depends on how long they are, not on what they say.
     amounts = [texts * -(-n // len(texts)) for n in sizes.growth]
     few = partial(encode_ours, encoder, texts)
-    ways = [
-        Way(
-            f"{len(many):,} sentences",
-            partial(encode_ours, encoder, many),
-            len(many),
-            few,
-            most=_find_most(many, sizes),
-        )
-        for many in (part[:n] for part, n in zip(amounts, sizes.growth, strict=True))
-    ]
+    ways = []
+    for n, part in zip(sizes.growth, amounts, strict=True):
+        rounds = sizes.dear_rounds if n == max(sizes.growth) else None
+        ways.append(Way(f"{n:,} sentences", partial(encode_ours, encoder, part[:n]), n, few, most=rounds))
     growth = compare("encoding, by number of sentences", "sentences", ways, sizes.rounds)
     most, texts = torch.get_num_threads(), draw_texts(sizes.threaded)
     ways = [
@@ -37,7 +29,3 @@ def compare_scaling(checkpoint: str, sizes: Sizes) -> list[Comparison]:
         for n in sorted({most, 1}, reverse=True)
     ]
     return [growth, compare("encoding, by number of threads", "sentences", ways, sizes.rounds)]
-
-
-def _find_most(texts: Sequence[Text], sizes: Sizes) -> int | None:
-    return sizes.dear_rounds if len(texts) == max(sizes.growth) else None
