@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from probing.probes.solver import minimise
+from probing.probes.solver import minimise, minimise_in_turn
 
 
 class Quadratics:
@@ -148,3 +148,15 @@ def test_agrees_with_scipy_on_a_problem_that_is_not_quadratic():
     solution = minimise(logistic, torch.zeros(1, 4, dtype=torch.float64), tolerance=1e-9)
     assert float(solution.losses[0]) == pytest.approx(expected.fun, abs=1e-9)
     np.testing.assert_allclose(solution.points[0].numpy(), expected.x, atol=1e-4)  # scipy's numerical gradient
+
+
+def test_problems_in_turn_start_where_the_two_before_point():
+    problem = Quadratics(n=4, condition=100.0)
+    problem.targets = torch.linspace(1, 4, 4, dtype=torch.float64).unsqueeze(1) * problem.targets[0]
+    turns = list(torch.arange(4).split(1))
+    solution = minimise_in_turn(problem, start_of(problem), turns, lambda points, before, now: points, tolerance=1e-9)
+    assert bool(solution.converged.all())
+    torch.testing.assert_close(solution.points, problem.targets, rtol=0, atol=1e-5)
+    evaluations = [problem.calls.count([number]) for number in range(4)]
+    # The third and fourth lie on the line of the first two: the start's gradient, the point itself, and a step or two.
+    assert max(evaluations[2:]) < 0.5 * min(evaluations[:2])
