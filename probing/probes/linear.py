@@ -27,7 +27,7 @@ from probing.probes.solver import Solution, minimise, minimise_in_turn
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """L2 strengths that dev chooses among, from strong to weak. Ours: on the tasks of 2,000 to 20,000 sentences that they
 were tried on, dev scores fall towards both ends."""
-_MANY_CLASSES = 16
+MANY_CLASSES = 100
 """From here on the strengths are solved one after the other, from strong to weak, and not all at once."""
 _GROUP_BYTES = 2**30
 """Memory for the vectors that are fitted together: three times theirs, for what is made of them on the way."""
@@ -149,7 +149,7 @@ class LogisticProblem:
         if can_fuse(self.vectors, self.labels, tolerance):
             everything = slice(0, len(self.labels))
             self._sums = [fuse_loss([(everything, layer)], layer.shape[1], self.labels) for layer in self.vectors]
-        if self.n_classes < _MANY_CLASSES:
+        if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(n_problems, device=start.device).view(-1, len(self.strengths)).unbind(1))
         return minimise_in_turn(self, start, turns, self._carry, tolerance=tolerance, max_iterations=max_iterations)

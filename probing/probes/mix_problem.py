@@ -20,13 +20,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probing.probes.fused import Sums, can_fuse, fuse_loss
+from probing.probes.linear import MANY_CLASSES
 from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
 from probing.probes.solver import Solution, minimise, minimise_in_turn
 from probing.probes.stack_blocks import SUMMED_ROWS, StackBlocks
 from probing.scalar_mix import mix_layers
 
-_MANY_CLASSES = 100
-"""From here on the strengths are solved one after the other, from strong to weak, and not all at once."""
 _MIX_RATE = 3.0
 """How far the solver moves w where it would move a weight of the classifier by 1: the mix's own learning rate."""
 _MIXED_SHARE = 4
@@ -84,7 +83,7 @@ class MixProblem:
 
         They multiply every layer by the classes' weights. With many classes, one product with the mix costs less.
         """
-        few = self.n_classes < _MANY_CLASSES
+        few = self.n_classes < MANY_CLASSES
         if not (few and self.vectors.in_memory and can_fuse(self.mean, self.labels, tolerance)):
             self._add_up = None
         elif self._add_up is None:
@@ -96,7 +95,7 @@ class MixProblem:
         """Minimise from the even guess and nearly even weights."""
         start = self.start(noise)
         self.prepare(tolerance)
-        if self.n_classes < _MANY_CLASSES:
+        if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(len(start), device=start.device).split(1))
         return minimise_in_turn(self, start, turns, self._carry, tolerance=tolerance, max_iterations=max_iterations)

@@ -10,14 +10,12 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from probing.probes import senteval
-from probing.probes.linear import STRENGTHS, LinearProbe
+from probing.probes.linear import MANY_CLASSES, STRENGTHS, LinearProbe
 from probing.probes.selection import choose_strength
 from probing.records import SPLITS, Task
 from probing.states import Encoder
 from tests.benchmarks.encoding import encode_ours
 
-MANY_CLASSES = 100
-"""From here on scikit-learn needs its fine tolerance, and takes long."""
 _ITERATIONS = 5000
 _DEAD = 1e-6
 _TOLERANCE, _FINE_TOLERANCE = 1e-4, 1e-5

@@ -64,7 +64,7 @@ def test_reaches_the_optimum_of_scikit_learn_in_float64(n_classes, strength):
 
 
 def test_strengths_in_turn_as_with_many_classes_end_in_scikit_learns_optimum_too(monkeypatch):
-    monkeypatch.setattr("probing.probes.linear._MANY_CLASSES", 6)
+    monkeypatch.setattr("probing.probes.linear.MANY_CLASSES", 6)
     stack, labels = draw_stack(n_layers=2, n=200, n_classes=6)
     strengths = [0.1, 0.003]
     problem = LogisticProblem(torch.from_numpy(stack.copy()), torch.from_numpy(labels), strengths)
