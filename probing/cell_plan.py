@@ -36,8 +36,9 @@ PROTOCOLS = {"modern": None, "senteval": {"faults": False}, "senteval_original":
 """Options of the SentEval probe, where the protocol has the layers and the mix probed by it."""
 
 
-_CONTROL_ITERATIONS = 150
-"""Where the mix of a control is cut off: labels without a rule take the solver long, and dev scores no longer move."""
+_CONTROL_MIX = {"max_iterations": 150, "tolerance": 1e-3}
+"""Where the mix of a control is cut off: labels without a rule take the solver long, and its score is all that is read:
+taken to its end it moves by less than a point."""
 _CLASSES_ONLY = ("mlp", "knn", "senteval")
 
 
@@ -142,7 +143,7 @@ def make_probe(cell: Cell, settings: RunSettings, device: str = "cpu") -> Any:
     if REPRESENTATIONS[cell.representation].mixes or name == "cumulative_mix":
         options |= {"mixes": True, "norm": settings.mix_norm, "dropout": settings.mix_dropout}
     if cell.control != "none" and name == "scalar_mix":
-        options["max_iterations"] = _CONTROL_ITERATIONS
+        options |= _CONTROL_MIX
     if name == "senteval":
         linear = settings.probe != "mlp" or cell.task.name in resolve("protocols", "linear_only")
         options |= {"n_hidden": 0 if linear else 50} | (PROTOCOLS[settings.protocol] or {})
