@@ -30,8 +30,7 @@ inline __m512 widen(__m256i numbers) {
 
 // log2(x) for x >= 1, error below 2e-7.
 inline __m512 log_of_two(__m512 x) {
-  const __m512 t =
-      _mm512_sub_ps(_mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero), _mm512_set1_ps(1.0f));
+  const __m512 t = _mm512_sub_ps(_mm512_getmant_ps(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero), _mm512_set1_ps(1.0f));
   __m512 sum = _mm512_set1_ps(0.00739540206f);
   for (const float term : {-0.0419450104f, 0.111832075f, -0.19623895f, 0.275221199f, -0.358299077f, 0.480678886f,
                            -0.721339524f, 1.44269502f})
@@ -88,8 +87,8 @@ struct Logistic::Sums {
       : slopes(static_cast<std::size_t>(panels) * steps * kBlockSize),
         intercepts(static_cast<std::size_t>(rows) * 16),
         losses(problems) {}
-  Buffer<float> slopes;      // [panels x 32][steps x 32]
-  Buffer<float> intercepts;  // [rows][16]
+  Buffer<float> slopes;        // [panels x 32][steps x 32]
+  Buffer<float> intercepts;    // [rows][16]
   std::vector<double> losses;  // in bits
 };
 
@@ -167,8 +166,9 @@ struct Worker {
       const std::ptrdiff_t first = block * kBlock + 16 * half;
       labels[half] = _mm512_loadu_si512(data.labels_.data() + first);
       const __mmask16 known = _mm512_cmpge_epi32_mask(labels[half], _mm512_setzero_si512());
-      count[half] = counts ? _mm512_maskz_loadu_ps(known, counts + problem * data.sentences_ + first)
-                           : _mm512_maskz_mov_ps(known, _mm512_set1_ps(1.0f));
+      count[half] =
+          counts ? _mm512_maskz_loadu_ps(known, counts + static_cast<std::ptrdiff_t>(problem) * data.sentences_ + first)
+                 : _mm512_maskz_mov_ps(known, _mm512_set1_ps(1.0f));
       __m512 largest = _mm512_set1_ps(-INFINITY), sum = _mm512_setzero_ps(), chosen = sum;
       for (int row = begin; row < end; ++row) {
         const __m512 logit = _mm512_add_ps(_mm512_loadu_ps(at(row, half)), _mm512_set1_ps(intercepts[row] * kLog2E));

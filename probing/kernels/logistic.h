@@ -22,9 +22,9 @@ class Logistic {
   // `vectors`: [count][width], of the sentences from `first` on.
   void fill(int first, const float* vectors, int count);
 
-  // `weights`: [problems x classes][width], `intercepts`: [problems x classes], `counts`: [problems][sentences], how often
-  // each sentence counts, or null where all count once. Sums over sentences of the loss (nats)
-  // and of its gradient, to the same bits whatever the number of threads.
+  // `weights`: [problems x classes][width], `intercepts`: [problems x classes], `counts`: [problems][sentences], how
+  // often each sentence counts, or null where all count once. Sums over sentences of the loss (nats) and of its
+  // gradient, to the same bits whatever the number of threads.
   void evaluate(const float* weights, const float* intercepts, const float* counts, int problems, int threads,
                 double* losses, float* slopes, float* intercept_slopes) const;
 

@@ -36,7 +36,7 @@ class BenchSettings:
     quick: bool = False
     """Small sizes and one round, to see that everything runs; the numbers mean little."""
     every_task: bool = False
-    """Probe all ten tasks, not three of them: some four minutes more."""
+    """Probe all ten tasks, not three of them: it takes some minutes more."""
     only: tuple[Literal["encoding", "probing", "training", "job", "cache", "scaling"], ...] = ()
     """Subjects to time; none given: all."""
     checkpoint: str = EMBEDDED
