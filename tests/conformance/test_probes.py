@@ -100,7 +100,7 @@ def test_the_order_of_the_sentences_is_irrelevant(name):
     order = np.random.default_rng(0).permutation(len(y))
     one = fit(make(name), parts).predict_proba(X_test)
     other = fit(make(name), [(X[:, order], y[order]), dev, parts[2]]).predict_proba(X_test)
-    # Both stop within the tolerance (1e-3 of the first gradient) of the same minimum.
+    # Both stop within the tolerance (1e-3 of the first gradient at most) of the same minimum.
     assert np.abs(one - other).max() < 0.02
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from probing import scratch
-from probing.scratch import allocate, release
+from probing.scratch import allocate, is_mapped, release
 
 STATUS = Path("/proc/self/status")
 
@@ -31,6 +31,13 @@ def test_other_arrays_stay_as_they_are(tmp_path):
         array[:] = 1
         release(array[2:])
         assert (array == 1).all()
+
+
+def test_views_of_a_mapped_array_are_mapped_and_copies_are_not(mapped):
+    assert is_mapped(mapped)
+    assert is_mapped(mapped[1:, 3])
+    assert not is_mapped(mapped.copy())
+    assert not is_mapped(np.zeros(3))
 
 
 @pytest.mark.skipif(not STATUS.is_file(), reason="needs /proc")

@@ -100,6 +100,18 @@ def test_the_mix_ends_where_it_ends_without_kernels(monkeypatch):
 
 
 @needs_kernels
+def test_a_stack_on_disk_is_not_copied_for_the_kernels(tmp_path, monkeypatch):
+    stack, labels = draw_stack(n_layers=3, n=600, hidden=40, n_classes=3)
+    mapped = np.memmap(tmp_path / "stack", np.float32, "w+", shape=stack.shape)
+    mapped[:] = stack
+    calls = []
+    monkeypatch.setattr(mix_problem, "fuse_loss", lambda *arguments: calls.append(arguments))
+    for one in (mapped, stack):
+        MixProblem(StackBlocks(one), torch.from_numpy(labels), (0.1,)).prepare(1e-3)
+    assert len(calls) == 1
+
+
+@needs_kernels
 def test_vectors_and_labels_must_fit_together():
     stack, labels = map(torch.from_numpy, draw_stack(n_layers=1, n=20))
     with pytest.raises(ValueError, match="another shape than the sentences from 10 on"):
