@@ -10,7 +10,7 @@ from typing import Annotated
 
 import tyro
 
-from analysis.differences import show_differences
+from analysis.terminal.differences import show_differences
 from probing.records import InputError
 
 FELL = 3

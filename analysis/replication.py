@@ -24,13 +24,14 @@ import pandas as pd
 from rich.console import Console
 from scipy.stats import binomtest, t
 
-from analysis.convergence import compare_convergence
-from analysis.figures import replace_file, write_figures
-from analysis.frames import title_of
-from analysis.tables import MARK, to_markdown
-from analysis.training_curves import plot_gradients_by_depth, plot_pruning, plot_training
-from analysis.training_runs import TrainingRun, load_training, name_aims, stack_logs, stack_models
-from analysis.training_screen import draw_rows
+from analysis.figures.files import write_figures
+from analysis.figures.training import plot_gradients_by_depth, plot_pruning, plot_training
+from analysis.runs.files import replace_file
+from analysis.runs.frames import title_of
+from analysis.runs.training_run import TrainingRun, load_training, name_aims, stack_logs, stack_models
+from analysis.stats.convergence import compare_convergence
+from analysis.tables.main import MARK, to_markdown
+from analysis.terminal.training import draw_rows
 from probing.records import InputError
 
 COLUMNS = ["claim", "task", "aim", "bert", "bermo", "effect", "ci_low", "ci_high", "neutral", "n_seeds"]

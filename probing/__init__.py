@@ -5,8 +5,17 @@ The flow, and the room of each stage:
     text -> tokens -> hidden states -> pooled layer stack -> probe -> scores
     tasks    encoders                   representations      probes   scores
 
-`pipeline` tells the story in a few calls; `records` holds what travels between the stages; `registry`
-maps names to parts. `run_senteval.py` and `build_tasks.py` are the scripts.
+    pipeline         the story of a run, in a few calls      senteval_bridge  our encoders under the original engine
+    cells/           one task on one representation: fitted, scored, measured, kept
+    training/        ways of making encoders: one loop, and the recipes that compose it
+    registry         names of the parts that plug in         catalogue/       tasks and controls: one fact, one place
+    contracts/       what a part must be                     settings/        one field is one flag
+    records          what travels, and what is written       store/           files, cache, run folders
+    kernels/         C++ for encoding and probes             folds            which sentence trains, chooses, tests
+    scalar_mix       the mix as a torch module               randomness       a stream of its own for each draw
+    progress         what the user sees while it works       exit_codes       how a script ends
+
+The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`.
 Importing this package loads neither torch nor transformers.
 """
 

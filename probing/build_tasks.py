@@ -24,11 +24,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from probing.endings import end_in_one_line
+from probing.catalogue.tasks import SENTEVAL_TASKS
+from probing.exit_codes import end_in_one_line
 from probing.records import SPLITS, InputError
 from probing.registry import resolve
-from probing.store import write_atomically
-from probing.tasks.senteval import SENTEVAL_TASKS, write_tasks
+from probing.store.files import write_atomically
+from probing.tasks.files.senteval import write_tasks
 
 _LEAST_WIDTH = 110
 """Columns that the widest table needs."""

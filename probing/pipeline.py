@@ -8,21 +8,22 @@ from typing import Any
 
 import torch
 
-from probing.cell_plan import plan_cells, plan_control, plan_measure
-from probing.cell_runner import CellRunner, Encoded, digest_task
-from probing.controls import CONTROLS
+from probing.catalogue.controls import CONTROLS
+from probing.cells.plan import plan_cells, plan_control, plan_measure
+from probing.cells.runner import CellRunner, Encoded, digest_task
+from probing.cells.selectivity import subtract_controls
+from probing.contracts.encoder import Encoder
 from probing.progress import Narrator
-from probing.provenance import describe_environment
 from probing.records import SPLITS, CellResult, Failure, InputError, Task
 from probing.registry import resolve
-from probing.representations.ceiling import count_operations, measure_ceiling
 from probing.representations.extraction import Extraction, Pooling, extract_stack
-from probing.run_folder import RunFolder
-from probing.scores.selectivity import subtract_controls
-from probing.setting_checks import check_settings
-from probing.settings import WITHOUT_EFFECT, RunSettings
-from probing.states import Encoder
-from probing.store import StackCache, digest_json
+from probing.representations.peak_rate import count_operations, measure_ceiling
+from probing.settings.checks import check_settings
+from probing.settings.run import WITHOUT_EFFECT, RunSettings
+from probing.store.cache import StackCache
+from probing.store.environment import describe_environment
+from probing.store.files import digest_json
+from probing.store.run_folder import RunFolder
 from probing.tasks.sources import load_tasks
 
 RESULTS = Path("data/results")

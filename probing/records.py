@@ -100,7 +100,7 @@ class Task:
 class LayerStack:
     """One pooled vector per layer and sentence, the only view of an encoder that a probe ever gets.
 
-    This one stands in memory; `probing.shards.StoredStack` leaves the vectors on disk.
+    This one stands in memory; `probing.store.shards.StoredStack` leaves the vectors on disk.
 
     Args:
         values: the vectors.

@@ -25,48 +25,48 @@ TABLES: dict[str, dict[str, str]] = {
     },
     # Ways of training: what is done, and its settings.
     "recipes": {
-        "finetune": "probing.training.finetune:plan_models",
-        "prune": "probing.training.prune:plan_models",
+        "finetune": "probing.training.recipes.finetune:plan_models",
+        "prune": "probing.training.recipes.prune:plan_models",
     },
     "recipe_settings": {
-        "finetune": "probing.training_settings:TrainSettings",
-        "prune": "probing.training_settings:PruneSettings",
+        "finetune": "probing.settings.training:TrainSettings",
+        "prune": "probing.settings.training:PruneSettings",
     },
     "tasks": {
-        "controlled": "probing.tasks.controlled:load",
-        "senteval": "probing.tasks.official:load",
+        "controlled": "probing.tasks.controlled.corpus:load",
+        "senteval": "probing.tasks.files.download:load",
     },
     # What needs a package of its own to be read.
     "readers": {
-        "hub": "probing.tasks.hub:read_hub",
+        "hub": "probing.tasks.files.hub:read_hub",
     },
     "builders": {
-        "controlled": "probing.tasks.controlled:build_corpus",
-        "treebank": "probing.tasks.treebank:build_corpus",
+        "controlled": "probing.tasks.controlled.corpus:build_corpus",
+        "treebank": "probing.tasks.treebank.corpus:build_corpus",
     },
     # Tasks whose sentences bear other labels, for controls.
     "relabellings": {
-        "control_task": "probing.tasks.control:label_by_word",
-        "shuffled_labels": "probing.tasks.control:shuffle_labels",
+        "control_task": "probing.tasks.relabelling:label_by_word",
+        "shuffled_labels": "probing.tasks.relabelling:shuffle_labels",
     },
     # What a cell can be asked for.
     "measures": {
-        "scores": "probing.cells:compute_cell",
-        "code_length": "probing.measures:measure_code_length",
-        "conditional_information": "probing.measures:measure_conditional_information",
-        "weight_intervals": "probing.measures:measure_weight_intervals",
-        "gradients": "probing.gradient_flow:measure_gradients",
+        "scores": "probing.cells.scoring:compute_cell",
+        "code_length": "probing.cells.code_length:measure_code_length",
+        "conditional_information": "probing.cells.conditional_information:measure_conditional_information",
+        "weight_intervals": "probing.cells.weight_intervals:measure_weight_intervals",
+        "gradients": "probing.cells.gradients:measure_gradients",
     },
     # What an encoder must allow for a measure. Here too, so that the first tasks are read before transformers is.
     "conditions": {
-        "gradients": "probing.gradient_flow:can_measure",
+        "gradients": "probing.cells.gradients:can_measure",
     },
     "protocols": {
         "linear_only": "probing.probes.senteval:LINEAR_ONLY",
     },
     "probes": {
-        "concat": "probing.probes.compounds:ConcatProbe",
-        "cumulative_mix": "probing.probes.compounds:CumulativeMixProbe",
+        "concat": "probing.probes.several_layers:ConcatProbe",
+        "cumulative_mix": "probing.probes.several_layers:CumulativeMixProbe",
         "knn": "probing.probes.knn:KNNProbe",
         "linear": "probing.probes.linear:LinearProbe",
         "majority": "probing.probes.majority:MajorityProbe",
@@ -88,15 +88,15 @@ TABLES: dict[str, dict[str, str]] = {
     },
     # What scripts call once their settings are known, so that --help loads neither torch nor pandas.
     "stories": {
-        "check": "probing.tasks.doctor:check_source",
+        "check": "probing.tasks.checks.checkup:check_source",
         "run": "probing.pipeline:run",
-        "train": "probing.training.story:train",
+        "train": "probing.training.run:train",
     },
     "views": {
-        "run": "analysis.screen:show_run",
+        "run": "analysis.terminal.run:show_run",
         "report": "analysis.report.build:save_report",
         "replication": "analysis.replication:show_replication",
-        "training": "analysis.training_screen:show_training",
+        "training": "analysis.terminal.training:show_training",
     },
 }
 

@@ -19,11 +19,11 @@ from typing import Any, Literal
 
 import tyro
 
-from probing.endings import end_in_one_line
+from probing.exit_codes import end_in_one_line
 from probing.progress import Narrator
 from probing.registry import resolve
-from probing.settings import EMBEDDED
-from probing.training_settings import PruneSettings, TrainSettings
+from probing.settings.run import EMBEDDED
+from probing.settings.training import PruneSettings, TrainSettings
 
 SMALL, LARGE = tuple(range(5)), tuple(range(3))
 """Seeds on the small task and on the large ones."""

@@ -13,10 +13,10 @@ if __name__ == "__main__":
 
 import tyro
 
-from probing.endings import end_in_one_line
+from probing.exit_codes import end_in_one_line
 from probing.progress import Narrator
 from probing.registry import resolve
-from probing.settings import RunSettings
+from probing.settings.run import RunSettings
 
 
 def main() -> int:

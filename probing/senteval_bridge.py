@@ -16,11 +16,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
+from probing.catalogue.tasks import find_specs
+from probing.contracts.encoder import Encoder
 from probing.records import InputError, Text
 from probing.representations.extraction import Pooling, extract_stack
-from probing.states import Encoder
-from probing.store import StackCache
-from probing.tasks.senteval import find_specs
+from probing.store.cache import StackCache
 
 LayerWeights = Mapping[int, float]
 """Layer -> its weight in the mix, after softmax."""

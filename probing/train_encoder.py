@@ -15,10 +15,10 @@ import argparse
 
 import tyro
 
-from probing.endings import end_in_one_line
+from probing.exit_codes import end_in_one_line
 from probing.progress import Narrator
 from probing.registry import resolve
-from probing.training_settings import TrainSettings
+from probing.settings.training import TrainSettings
 
 
 def main() -> int:

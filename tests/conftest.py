@@ -11,8 +11,18 @@ from jaxtyping import install_import_hook
 
 # Where arrays flow. Not probing.tasks, whose grammars and treebanks are plain Python and would be ten times slower.
 ARRAY_CODE = (
-    *("cells", "encoders", "measures", "partition", "probes", "records", "representations", "run_folder"),
-    *("scalar_mix", "scores", "states", "store"),
+    *(
+        "cells",
+        "contracts",
+        "encoders",
+        "folds",
+        "probes",
+        "records",
+        "representations",
+        "scalar_mix",
+        "scores",
+        "store",
+    ),
 )
 install_import_hook([*(f"probing.{name}" for name in ARRAY_CODE), "analysis"], "beartype.beartype")
 

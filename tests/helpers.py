@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from probing.records import Split, Task, TaskSpec
-from probing.tasks.senteval import format_rows
+from probing.tasks.files.senteval import format_rows
 
 HIDDEN = 8
 N_LAYERS = 2

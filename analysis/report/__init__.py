@@ -6,7 +6,6 @@
     answer     the answer in three sentences
     shell      what every page is made with
     training, training_answer, training_charts   the page of training runs
-    evidence   the tables under the answer: scores, controls, published figures, differences between runs
     charts     the interactive charts, as Vega-Lite specifications
     page/      template, style sheet and script of the page
 

@@ -9,8 +9,8 @@ def answer(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
     """Three sentences with numbers; a difference that is not significant is called so.
 
     Args:
-        summary: from `analysis.summary.summarise`.
-        comparisons: from `analysis.comparisons.compare_all`.
+        summary: from `analysis.stats.summary.summarise`.
+        comparisons: from `analysis.stats.within_run.compare_all`.
     """
     tasks = summary[summary["level"] == "task"]
     if tasks["mix"].notna().any():

@@ -6,21 +6,32 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.comparisons import compare_all
-from analysis.depth import summarise_depth
-from analysis.details import warn_of_disagreement
-from analysis.figures import replace_file
-from analysis.frames import mean_scores, mean_weights, order_tasks, title_of
-from analysis.load import Run, load_runs, name_runs
-from analysis.pairs import compare_runs
-from analysis.published import ORIGIN, match_published
-from analysis.report import answer, charts, control_tables, depth_tables, evidence, facts, measure_tables
+from analysis.report import answer, charts, facts
 from analysis.report.shell import Chart, render_page
 from analysis.report.training import build_training_report
-from analysis.seeds import summarise_seeds
-from analysis.summary import summarise
-from analysis.tables import main_table
-from analysis.training_runs import is_training, load_trainings
+from analysis.runs.files import replace_file
+from analysis.runs.frames import mean_scores, mean_weights, order_tasks, title_of
+from analysis.runs.probing_run import Run, load_runs, name_runs
+from analysis.runs.training_run import is_training, load_trainings
+from analysis.stats.between_runs import compare_runs
+from analysis.stats.depth import summarise_depth, warn_of_disagreement
+from analysis.stats.published import ORIGIN, match_published
+from analysis.stats.seeds import summarise_seeds
+from analysis.stats.summary import summarise
+from analysis.stats.within_run import compare_all
+from analysis.tables import (
+    controls as control_tables,
+)
+from analysis.tables import (
+    depth as depth_tables,
+)
+from analysis.tables import (
+    measures as measure_tables,
+)
+from analysis.tables import (
+    scores as score_tables,
+)
+from analysis.tables.main import main_table
 from probing.records import InputError
 
 NAME = "report.html"
@@ -34,16 +45,16 @@ class Section:
     name: str
     facts: Sequence[tuple[str, str]]
     answer: Sequence[str]
-    main: evidence.Table
+    main: score_tables.Table
     whole: Sequence[Chart]
     """Charts over all tasks."""
-    controls: Sequence[evidence.Table]
+    controls: Sequence[score_tables.Table]
     """The first one stands open, the others are folded."""
-    depth: Sequence[evidence.Table]
+    depth: Sequence[score_tables.Table]
     disagreements: Sequence[str]
-    measures: Sequence[evidence.Table]
-    seeds: evidence.Table
-    published: evidence.Table
+    measures: Sequence[score_tables.Table]
+    seeds: score_tables.Table
+    published: score_tables.Table
     warnings: Sequence[str]
     limits: Sequence[str]
     command: str
@@ -124,31 +135,31 @@ def _tell_run(run: Run, name: str, number: int, seed: int) -> Section:
         name=name,
         facts=facts.list_facts(run),
         answer=answer.answer(summary, comparisons),
-        main=evidence.tell_main(main_table(summary, comparisons)),
+        main=score_tables.tell_main(main_table(summary, comparisons)),
         whole=[_chart_scores(scores, number), *_chart_weights(run, weights, number)],
         by_task=[*_chart_mix(weights, number), *_chart_gains(gains, number), *_chart_gradients(run.gradients, number)],
         controls=_tell_controls(run, gains, summary),
         depth=[depth_tables.tell_depth(depth), depth_tables.tell_agreement(depth)],
         disagreements=list(warn_of_disagreement(depth)),
         measures=[*measure_tables.tell_information(run), *measure_tables.tell_compounds(run)],
-        seeds=evidence.tell_seeds(summarise_seeds(run.predictions)),
-        published=evidence.tell_published(match_published(run, scores)),
+        seeds=score_tables.tell_seeds(summarise_seeds(run.predictions)),
+        published=score_tables.tell_published(match_published(run, scores)),
         warnings=facts.list_warnings(run),
         limits=facts.list_limits(run, comparisons),
         command=facts.rebuild_command(run.settings),
     )
 
 
-_NOTHING = evidence.Table("", (), ())
+_NOTHING = score_tables.Table("", (), ())
 
 
 def _chart_scores(scores: pd.DataFrame, number: int) -> Chart:
     caption = "Score x 100 of every layer and of the mix. Choose a task by its column to see it below."
-    table = evidence.tell_scores(scores)
+    table = score_tables.tell_scores(scores)
     return Chart(f"scores-{number}", caption, charts.chart_scores(scores), [table], wide=True)
 
 
-def _tell_controls(run: Run, gains: pd.DataFrame, summary: pd.DataFrame) -> list[evidence.Table]:
+def _tell_controls(run: Run, gains: pd.DataFrame, summary: pd.DataFrame) -> list[score_tables.Table]:
     if gains.empty:
         return [control_tables.tell_cost(run)]
     tables = [control_tables.tell_controls(gains, summary), *control_tables.tell_layers(run, gains)]
@@ -164,7 +175,7 @@ def _chart_weights(run: Run, weights: pd.DataFrame, number: int) -> list[Chart]:
     }
     tables = {
         "weight": [],
-        "contribution": [evidence.tell_weights(weights), *measure_tables.tell_weight_intervals(run)],
+        "contribution": [score_tables.tell_weights(weights), *measure_tables.tell_weight_intervals(run)],
     }
     return [
         Chart(f"{column}-{number}", caption, charts.chart_weights(weights, column), tables[column])
@@ -186,19 +197,19 @@ def _chart_gradients(gradients: pd.DataFrame, number: int) -> list[Chart]:
     drawn = []
     for quantity in dict.fromkeys(gradients["quantity"]):
         rows = gradients[gradients["quantity"] == quantity]
-        tables = [evidence.tell_gradients(gradients, head, quantity) for head in dict.fromkeys(rows["head"])]
+        tables = [score_tables.tell_gradients(gradients, head, quantity) for head in dict.fromkeys(rows["head"])]
         caption = f"Gradient norm by depth ({quantity}) with 95 % intervals, at the last step measured."
         spec = charts.chart_gradients(gradients, quantity)
         drawn.append(Chart(f"gradients-{quantity}-{number}", caption, spec, tables))
     return drawn
 
 
-def _tell_pairs(runs: Sequence[Run], names: Sequence[str], seed: int) -> list[tuple[str, evidence.Table]]:
+def _tell_pairs(runs: Sequence[Run], names: Sequence[str], seed: int) -> list[tuple[str, score_tables.Table]]:
     """Every further run against the first: a table, or why there is none."""
     told = []
     for run, name in zip(runs[1:], names[1:], strict=True):
         try:
-            table = evidence.tell_pairs(compare_runs(runs[0], run, seed=seed), names[0], name)
+            table = score_tables.tell_pairs(compare_runs(runs[0], run, seed=seed), names[0], name)
             told.append(("", table))
         except InputError as error:
             told.append((f"Not compared: {error}.", _NOTHING))

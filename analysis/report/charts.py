@@ -9,8 +9,8 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from analysis.frames import layer_names
-from analysis.report.control_tables import CONTROL_NOTES
+from analysis.runs.frames import layer_names
+from analysis.tables.controls import CONTROL_NOTES
 
 MIX = "scalar mix"
 _CELL_PX = 30
@@ -28,7 +28,7 @@ def chart_scores(scores: pd.DataFrame) -> Spec:
     """A heatmap of layers and tasks, the mix above the layers; coloured, per task, from the majority to its best.
 
     Args:
-        scores: from `analysis.frames.mean_scores`.
+        scores: from `analysis.runs.frames.mean_scores`.
     """
     names = list(layer_names(scores).values())
     best = scores.groupby("task")["value"].transform("max")
@@ -49,7 +49,7 @@ def chart_weights(weights: pd.DataFrame, column: str) -> Spec:
     """A heatmap of what each layer has in the mix, in percent of a task's sum.
 
     Args:
-        weights: from `analysis.frames.mean_weights`.
+        weights: from `analysis.runs.frames.mean_weights`.
         column: `weight` or `contribution`.
     """
     rows = weights.assign(share=100 * weights[column])[["task", "title", "group", "layer_name", "share"]]
@@ -67,7 +67,7 @@ def chart_curves(scores: pd.DataFrame) -> Spec:
     """The chosen task's scores by layer with their intervals, its mix as a dashed level, its majority as a dotted one.
 
     Args:
-        scores: from `analysis.frames.mean_scores`, of one or more runs, with the column `run`.
+        scores: from `analysis.runs.frames.mean_scores`, of one or more runs, with the column `run`.
     """
     rows = _percent(scores, ["value", "ci_low", "ci_high", "majority"])
     rows["interval"] = _intervals(rows)
@@ -97,7 +97,7 @@ def chart_mix(weights: pd.DataFrame) -> Spec:
     """The chosen task's weights and contributions by layer, side by side.
 
     Args:
-        weights: from `analysis.frames.mean_weights`.
+        weights: from `analysis.runs.frames.mean_weights`.
     """
     shown = {"weight": "weight", "contribution": "contribution (weight x mean norm)"}
     keys = ["task", "title", "layer", "layer_name"]
@@ -129,7 +129,7 @@ def chart_gains(gains: pd.DataFrame) -> Spec:
     """The chosen task's scores above each control, by layer, with their intervals.
 
     Args:
-        gains: from `analysis.report.control_tables.mean_gains`.
+        gains: from `analysis.tables.controls.mean_gains`.
     """
     rows = _percent(gains[gains["representation"] == "layer"], ["value", "ci_low", "ci_high"])
     rows["interval"] = _intervals(rows)

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames import title_of
-from analysis.load import Run
+from analysis.runs.frames import title_of
+from analysis.runs.probing_run import Run
 
 REFERENCES = (
     ("BERMo", "https://arxiv.org/abs/2110.15802", "arXiv 2110.15802", "the learned mix of layers"),

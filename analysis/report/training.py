@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.convergence import compare_convergence
-from analysis.frames import title_of
-from analysis.pruning import pruning_table, summarise_pruning
 from analysis.report import facts, training_answer, training_charts
-from analysis.report.evidence import Table
 from analysis.report.shell import Chart, render_page
-from analysis.training_runs import TrainingRun, label_runs, stack_logs, stack_models
-from analysis.training_screen import CONVERGENCE_NOTE
-from analysis.training_tables import convergence_table, seeds_table
+from analysis.runs.frames import title_of
+from analysis.runs.training_run import TrainingRun, label_runs, stack_logs, stack_models
+from analysis.stats.convergence import compare_convergence
+from analysis.stats.pruning import pruning_table, summarise_pruning
+from analysis.tables.scores import Table
+from analysis.tables.training import convergence_table, seeds_table
+from analysis.terminal.training import CONVERGENCE_NOTE
 from probing.records import InputError
 
 REFERENCES = (

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ttest_ind
 
-from analysis.frames import title_of
-from analysis.pruning import summarise_pruning
-from analysis.training_runs import TrainingRun
+from analysis.runs.frames import title_of
+from analysis.runs.training_run import TrainingRun
+from analysis.stats.pruning import summarise_pruning
 
 
 def tell_run(run: TrainingRun, label: str) -> str:

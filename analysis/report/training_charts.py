@@ -4,10 +4,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.dev_curves import by_step
-from analysis.pruning import summarise_pruning
+from analysis.figures.training import mean_by_depth
 from analysis.report.charts import Spec, draw_lines, finish_chart, list_line_channels, tip_of
-from analysis.training_curves import mean_by_depth
+from analysis.stats.dev_curves import by_step
+from analysis.stats.pruning import summarise_pruning
 
 _TITLES = {"gradient_norm": "gradient norm", "weight": "percent of the mix"}
 _FORMS = {"gradient_norm": ".3g", "weight": ".1f"}
@@ -17,7 +17,7 @@ def chart_curves(logs: pd.DataFrame, quantity: str, title: str, factor: float = 
     """A number of the log by step: the mean over seeds, and a band from the lowest to the highest seed.
 
     Args:
-        logs: from `analysis.training_runs.stack_logs`.
+        logs: from `analysis.runs.training_run.stack_logs`.
         quantity: such as `dev_score` or `loss`.
         title: of its axis.
         factor: by which it is multiplied.
@@ -87,7 +87,7 @@ def chart_pruning(models: pd.DataFrame) -> Spec:
     """Dev score by the share of zeros reached: a line per model and method, with diverged runs crossed.
 
     Args:
-        models: from `analysis.training_runs.stack_models`.
+        models: from `analysis.runs.training_run.stack_models`.
     """
     models = models[(models["method"] != "") & (models["split"] == "dev")]
     models = models.assign(line=models["line"] + ", " + models["method"].str.replace("_", " "))

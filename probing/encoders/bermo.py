@@ -22,8 +22,8 @@ from transformers import (
 )
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 
-from probing.encoders.bert import TransformerEncoder
 from probing.encoders.checkpoints import find_checkpoint, load_model
+from probing.encoders.transformer import TransformerEncoder
 from probing.scalar_mix import ScalarMix
 
 

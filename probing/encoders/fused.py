@@ -15,8 +15,8 @@ from jaxtyping import Float, Float32, Int, UInt16
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from probing.contracts.encoder import Tokens
 from probing.kernels import load_kernels
-from probing.states import Tokens
 
 _BLOCK = 32
 """Rows and columns of the products that kernels are made of."""
@@ -59,7 +59,7 @@ class FusedModel:
         largest: bool,
         threads: int,
     ) -> Float[np.ndarray, "layers batch hidden"]:
-        """As `probing.states.PoolingEncoder.pool`, each thread taking one block of texts after the other.
+        """As `probing.contracts.encoder.PoolingEncoder.pool`, each thread taking one block of texts after the other.
 
         Raises:
             IndexError: a token that the encoder has no embedding for.

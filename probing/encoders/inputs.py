@@ -8,8 +8,8 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
+from probing.contracts.encoder import Tokens
 from probing.records import Text
-from probing.states import Tokens
 
 
 class ModelInputs:

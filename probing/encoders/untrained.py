@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from transformers import AutoModel
 
-from probing.encoders.bert import TransformerEncoder
 from probing.encoders.checkpoints import find_checkpoint, load_config
+from probing.encoders.transformer import TransformerEncoder
 from probing.randomness import derived_seed
 
 

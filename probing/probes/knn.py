@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from probing.probes.reading import Reader
+from probing.contracts.probe import Reader
 from probing.probes.selection import choose_strength
 
 NEIGHBOURS = (1, 3, 9, 27, 81)

@@ -18,9 +18,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probing.contracts.probe import Reader
 from probing.probes.fused import Sums, can_fuse, fuse_loss
 from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
-from probing.probes.reading import Reader
 from probing.probes.selection import choose_strength
 from probing.probes.solver import Solution, minimise, minimise_in_turn
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 from jaxtyping import Float, Int
 
-from probing.probes.reading import Reader
+from probing.contracts.probe import Reader
 
 
 class MajorityProbe(Reader):

@@ -19,8 +19,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from probing.contracts.probe import Reader
 from probing.probes.linear import standardise
-from probing.probes.reading import Reader
 from probing.probes.selection import choose_strength
 from probing.probes.solver import minimise
 from probing.randomness import stream

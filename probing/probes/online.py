@@ -16,7 +16,7 @@ from probing.probes.linear import STRENGTHS, LogisticProblem
 from probing.probes.mix_problem import MixProblem
 from probing.probes.stack_blocks import StackBlocks, normalise
 from probing.scalar_mix import mix_layers
-from probing.scratch import release
+from probing.store.mapped_arrays import release
 
 # Looser than a probe's own: any iterate gives a valid code, and what remains of the gradient moves it little.
 _TOLERANCE = 3e-3

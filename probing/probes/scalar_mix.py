@@ -25,10 +25,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probing.contracts.probe import Reader
 from probing.probes.linear import STRENGTHS, score_strengths
 from probing.probes.logistic import Labels
 from probing.probes.mix_problem import MixProblem
-from probing.probes.reading import Reader
 from probing.probes.selection import choose_strength
 from probing.probes.solver import Solution
 from probing.probes.stack_blocks import StackBlocks, normalise

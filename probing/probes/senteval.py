@@ -22,8 +22,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from probing.contracts.probe import Reader
 from probing.probes.networks import Adam, Parameters, add_mix, run_networks, start_networks, step_networks
-from probing.probes.reading import Reader
 from probing.probes.scalar_mix import compute_contribution
 from probing.probes.selection import choose_strength
 from probing.probes.stack_blocks import StackBlocks, normalise

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from probing.scratch import HELD_BYTES, is_mapped, release
+from probing.store.mapped_arrays import HELD_BYTES, is_mapped, release
 
 SUMMED_ROWS = 1024
 """Sentences whose products are summed up at a time: they then stay in the caches, and take no memory."""

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
+from probing.contracts.encoder import Encoder, PoolingEncoder, Tokens
 from probing.records import Text
 from probing.registry import resolve
 from probing.representations.pooling import SHARES, choose_positions, share_tokens
-from probing.shards import StoredStack
-from probing.states import Encoder, PoolingEncoder, Tokens
-from probing.store import StackCache, text_key
+from probing.store.cache import StackCache
+from probing.store.files import text_key
+from probing.store.shards import StoredStack
 
 Progress = Callable[[int], None]
 """Called with the number of sentences done since the last call."""

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from probing.states import HiddenStates
+from probing.contracts.encoder import HiddenStates
 
 
 def pool_mean(

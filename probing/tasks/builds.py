@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from probing.records import SPLITS
-from probing.tasks.senteval import Row
+from probing.tasks.files.senteval import Row
 
 HEAD = {
     "format": "split TAB label TAB sentence, tokens separated by spaces (SentEval)",

@@ -3,15 +3,16 @@
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from probing.partition import N_FOLDS
+from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs, fold_name
+from probing.folds import N_FOLDS
 from probing.progress import Narrator
 from probing.records import InputError, Task, TaskSpec
 from probing.registry import names, resolve
-from probing.settings import SENTEVAL_URL
-from probing.tasks.offers import list_offers
-from probing.tasks.official import OFFICIAL_FOLDER, fetch_files
-from probing.tasks.senteval import SENTEVAL_TASKS, find_specs, fold_name, limit_task
-from probing.tasks.transfer import TRANSFER_TASKS
+from probing.settings.run import SENTEVAL_URL
+from probing.tasks.files.download import OFFICIAL_FOLDER, fetch_files
+from probing.tasks.files.folder import list_offers
+from probing.tasks.files.transfer import TRANSFER_TASKS
+from probing.tasks.subset import limit_task
 
 _FAMILIES = (SENTEVAL_TASKS, tuple(task.spec for task in TRANSFER_TASKS))
 _FILES = {task.spec.name: [f"{task.spec.title}/{file}" for file in task.files.values()] for task in TRANSFER_TASKS}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from probing.records import TrainedModel, TrainingRow
-from probing.store import write_atomically
+from probing.store.files import write_atomically
 
 
 @dataclass(frozen=True)

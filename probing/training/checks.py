@@ -4,8 +4,8 @@ from importlib.util import find_spec
 
 from probing.records import InputError
 from probing.registry import names, suggest
-from probing.setting_checks import check_device
-from probing.training_settings import TrainSettings
+from probing.settings.checks import check_device
+from probing.settings.training import TrainSettings
 
 _FROM_0 = ("max_steps", "limit", "limit_dev", "evaluate_every", "early_stopping", "checkpoint_every", "threads")
 _FROM_0 += ("weight_decay", "max_grad_norm")

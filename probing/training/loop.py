@@ -18,13 +18,13 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from probing.randomness import derived_seed, stream
-from probing.training.batches import TokenisedSplit, count_batches, iterate_batches
-from probing.training.evaluation import read_split, score_reading
-from probing.training.objectives import Objective
+from probing.settings.training import TrainSettings
+from probing.training.contracts import Transform
+from probing.training.data.labelled import TokenisedSplit, count_batches, iterate_batches
+from probing.training.evaluation.classification import read_split, score_reading
+from probing.training.objectives.supervised import Objective
 from probing.training.optimiser import freeze_layers, gradient_norms, make_optimiser, mix_of, set_rates
 from probing.training.state import Progress, load_state, save_state
-from probing.training.transforms import Transform
-from probing.training_settings import TrainSettings
 
 _READINGS = 20
 """Dev scores over a run, where the settings do not say."""

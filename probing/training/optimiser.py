@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from probing.encoders.blocks import find_blocks
 from probing.scalar_mix import ScalarMix
-from probing.training_settings import TrainSettings
+from probing.settings.training import TrainSettings
 
 
 def make_optimiser(

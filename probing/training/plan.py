@@ -3,8 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from probing.training.objectives import Objective
-from probing.training.transforms import Transform
+from probing.training.contracts import Transform
+from probing.training.objectives.supervised import Objective
 
 
 def no_transforms() -> Sequence[Transform]:

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.load import PREDICTION_TYPES, Run
-from analysis.training_runs import TrainingRun
+from analysis.runs.probing_run import PREDICTION_TYPES, Run
+from analysis.runs.training_run import TrainingRun
 from probing.records import LayerWeight, Score, TrainedModel, TrainingRow
 
 GROUPS = {

@@ -8,11 +8,11 @@ from uuid import uuid4
 import numpy as np
 from jaxtyping import Float
 
+from probing.contracts.encoder import Encoder
 from probing.encoders.bert import build
 from probing.records import Text
 from probing.representations.extraction import Pooling, extract_stack
-from probing.states import Encoder
-from probing.store import StackCache
+from probing.store.cache import StackCache
 from tests.benchmarks.sizes import Sizes, draw_texts
 from tests.benchmarks.timing import Comparison, Way, compare
 

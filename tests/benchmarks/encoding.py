@@ -10,12 +10,12 @@ from jaxtyping import Float
 from sentence_transformers import SentenceTransformer
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from probing.contracts.encoder import Encoder
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
 from probing.records import Text
-from probing.representations.ceiling import count_operations, measure_ceiling
 from probing.representations.extraction import Pooling, encode_in_shards, tokenise
-from probing.states import Encoder
+from probing.representations.peak_rate import count_operations, measure_ceiling
 from tests.benchmarks.sizes import WARM_UP, Sizes, draw_texts
 from tests.benchmarks.timing import Comparison, Way, compare
 

@@ -9,11 +9,11 @@ from jaxtyping import Bool, Float
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from probing.contracts.encoder import Encoder
 from probing.probes import senteval
 from probing.probes.linear import MANY_CLASSES, STRENGTHS, LinearProbe
 from probing.probes.selection import choose_strength
 from probing.records import SPLITS, Task
-from probing.states import Encoder
 from tests.benchmarks.encoding import encode_ours
 
 _ITERATIONS = 5000

@@ -9,7 +9,7 @@ from typing import Any
 
 from probing.encoders.bert import build
 from probing.kernels import find_unit
-from probing.provenance import describe_environment
+from probing.store.environment import describe_environment
 
 ROOT = Path(__file__).parents[2]
 _CPUINFO = Path("/proc/cpuinfo")

@@ -2,10 +2,10 @@
 
 from functools import partial
 
+from probing.contracts.encoder import Encoder
 from probing.encoders.bert import build
 from probing.probes.linear import MANY_CLASSES
 from probing.records import Task
-from probing.states import Encoder
 from tests.benchmarks.fitters import encode_task, fit_ours, fit_senteval, fit_sklearn, try_senteval, try_sklearn
 from tests.benchmarks.sizes import WARM_UP, Sizes, draw_tasks
 from tests.benchmarks.threads import find_threads, run_limited, tell_threads

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.records import Task, Text
-from probing.tasks.controlled import load
-from probing.tasks.senteval import SENTEVAL_TASKS
+from probing.tasks.controlled.corpus import load
 from tests.benchmarks.timing import Rounds
 
 WARM_UP = 64

@@ -13,14 +13,14 @@ from torch.nn import functional as F
 from probing.progress import Narrator
 from probing.records import Task
 from probing.registry import resolve
-from probing.tasks.senteval import limit_task
+from probing.settings.training import TrainSettings
 from probing.tasks.sources import load_tasks
-from probing.training.batches import Batch, TokenisedSplit
+from probing.tasks.subset import limit_task
+from probing.training.chain import Trainer
+from probing.training.data.labelled import Batch, TokenisedSplit
 from probing.training.loop import Job, train_model
-from probing.training.objectives import supervised_loss
+from probing.training.objectives.supervised import supervised_loss
 from probing.training.state import Progress
-from probing.training.trainer import Trainer
-from probing.training_settings import TrainSettings
 from tests.benchmarks.sizes import Sizes, draw_tasks
 from tests.benchmarks.timing import Comparison, Way, compare
 from tests.benchmarks.weighing import weigh_alone

@@ -12,9 +12,9 @@ from probing.encoders.checkpoints import find_checkpoint, load_model, load_token
 from probing.pipeline import run
 from probing.progress import Narrator
 from probing.records import SPLITS, Text
-from probing.settings import RunSettings
-from probing.tasks.controlled import make_rows
-from probing.tasks.senteval import format_rows
+from probing.settings.run import RunSettings
+from probing.tasks.controlled.corpus import make_rows
+from probing.tasks.files.senteval import format_rows
 from tests.benchmarks.encoding import encode_as_usual
 from tests.benchmarks.fitters import (
     Data,

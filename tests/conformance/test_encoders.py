@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from probing.encoders.bert import compute_digest
 from probing.encoders.checkpoints import find_checkpoint, is_pooler, load_tokenizer
+from probing.encoders.transformer import compute_digest
 from probing.records import InputError
 from probing.registry import resolve
 from tests.helpers import ARCHITECTURES, HIDDEN, LIMIT, N_LAYERS, WORDS, build_word_tokenizer, save_tokenizer

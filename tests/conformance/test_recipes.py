@@ -16,7 +16,7 @@ from probing.progress import Narrator
 from probing.records import InputError, TrainedModel, TrainingRow, column_names
 from probing.registry import names, resolve
 from probing.training import loop
-from probing.training.story import train
+from probing.training.run import train
 from tests.helpers import build_task, write_task
 
 MODELS = ("bert", "bermo")
@@ -106,7 +106,7 @@ def test_a_killed_run_goes_on_to_the_same_numbers(make_settings, monkeypatch):
 
 def test_a_finished_model_is_not_trained_again(make_settings, monkeypatch):
     first = read_tables(run(make_settings()))
-    monkeypatch.setattr("probing.training.trainer.train_model", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("probing.training.chain.train_model", lambda *_: pytest.fail("trained again"))
     again = read_tables(run(make_settings()))
     pd.testing.assert_frame_equal(first[1], again[1], check_exact=True)
 

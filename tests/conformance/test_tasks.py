@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from probing.partition import describe_division, plan_rounds
+from probing.catalogue.tasks import SENTEVAL_TASKS
+from probing.folds import describe_division, plan_rounds
 from probing.records import GROUPS, SPLITS, Task
 from probing.registry import names, resolve
-from probing.tasks.official import BLOB_IDS
-from probing.tasks.senteval import SENTEVAL_TASKS, limit_task, write_tasks
+from probing.tasks.files.download import BLOB_IDS
+from probing.tasks.files.senteval import write_tasks
+from probing.tasks.files.transfer import TRANSFER_TASKS
 from probing.tasks.sources import load_tasks
-from probing.tasks.transfer import TRANSFER_TASKS
+from probing.tasks.subset import limit_task
 
 REPOSITORY = Path(__file__).parents[2]
 CORPORA = os.environ.get("PROBING_CORPORA")

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs
 from probing.records import SPLITS
-from probing.tasks.controlled import make_rows
-from probing.tasks.senteval import SENTEVAL_TASKS, find_specs, format_rows, read_task
+from probing.tasks.controlled.corpus import make_rows
+from probing.tasks.files.senteval import format_rows, read_task
 
 SCRIPT = Path(__file__).parents[2] / "probing" / "build_tasks.py"
 NOUNS = [f"{a}{b}n" for a in ("ba", "do", "ki", "lu", "me", "po") for b in ("ra", "to", "zi", "fe")]

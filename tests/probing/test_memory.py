@@ -19,14 +19,15 @@ import json, sys, threading, time
 from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
-from probing import cells, measures, scratch, shards, store
-from probing.cell_plan import Cell
-from probing.probes import compounds, linear, mix_problem, online, stack_blocks
+from probing.cells import code_length, fitting, scoring
+from probing.cells.plan import Cell
+from probing.probes import linear, mix_problem, online, stack_blocks
 from probing.records import Split, Task, TaskSpec
-from probing.settings import RunSettings
+from probing.settings.run import RunSettings
+from probing.store import cache, files, mapped_arrays, shards
 
 folder, shape, most, works = json.loads(sys.argv[1])
-scratch.IN_MEMORY_BYTES = cells._GROUP_BYTES = shards.HELD_BYTES = stack_blocks.HELD_BYTES = most
+mapped_arrays.IN_MEMORY_BYTES = fitting._GROUP_BYTES = shards.HELD_BYTES = stack_blocks.HELD_BYTES = most
 layers, n, hidden = shape
 rng = np.random.default_rng(0)
 
@@ -48,8 +49,8 @@ linear.minimise = mix_problem.minimise = few
 labels = rng.integers(0, 2, n)
 before, peaks = resident(), []
 threading.Thread(target=watch, daemon=True).start()
-space = store.StackCache(Path(folder)).space(encoder="drawn")
-keys = [store.text_key((str(number),)) for number in range(n)]
+space = cache.StackCache(Path(folder)).space(encoder="drawn")
+keys = [files.text_key((str(number),)) for number in range(n)]
 for start in range(0, n, 500):
     values = rng.standard_normal((layers, 500, hidden), dtype=np.float32)
     space.add(keys[start : start + 500], values, np.zeros(500, dtype=bool))
@@ -61,7 +62,7 @@ splits = {name: Split(tuple((str(row),) for row in chosen), labels[chosen]) for 
 task = Task(TaskSpec("drawn", "Drawn", "semantic"), ("0", "1"), splits)
 encoder = SimpleNamespace(layer_names=names, device="cpu", checkpoint="", revision="")
 growth = {}
-compute = {"scores": cells.compute_cell, "code_length": measures.measure_code_length}
+compute = {"scores": scoring.compute_cell, "code_length": code_length.measure_code_length}
 for work in works:
     peaks.clear()
     representation, _, measure = work.partition(".")

@@ -13,7 +13,7 @@ from probing.probes.majority import MajorityProbe
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.progress import Narrator
 from probing.records import InputError, Score, column_names
-from probing.settings import RunSettings
+from probing.settings.run import RunSettings
 from tests.helpers import build_task, write_task
 
 NAMES = ("past_present", "obj_number")

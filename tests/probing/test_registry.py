@@ -26,7 +26,7 @@ def test_where_nothing_is_near_all_are_named():
 @pytest.fixture
 def installed(monkeypatch):
     """An installed package that brings an encoder."""
-    points = [EntryPoint("outside", "probing.settings:RunSettings", "probing.encoders")]
+    points = [EntryPoint("outside", "probing.settings.run:RunSettings", "probing.encoders")]
     points += [EntryPoint("bert", "no.such.module:build", "probing.encoders")]
 
     def entry_points(group, name=None):
@@ -37,7 +37,7 @@ def installed(monkeypatch):
 
 @pytest.mark.usefixtures("installed")
 def test_parts_of_installed_packages_are_known_by_their_entry_points():
-    from probing.settings import RunSettings
+    from probing.settings.run import RunSettings
 
     assert "outside" in names("encoders")
     assert resolve("encoders", "outside") is RunSettings

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from probing import registry
-from probing.endings import end_in_one_line
+from probing.exit_codes import end_in_one_line
 from probing.run_senteval import main
-from probing.settings import EMBEDDED
+from probing.settings.run import EMBEDDED
 from tests.helpers import build_task, write_task
 
 SCRIPT = Path(__file__).parents[2] / "probing" / "run_senteval.py"

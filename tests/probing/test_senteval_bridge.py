@@ -6,7 +6,7 @@ from probing.encoders.bert import build
 from probing.records import InputError
 from probing.representations.extraction import Pooling, extract_stack
 from probing.senteval_bridge import SentEvalBridge, choose_weights, read_weights
-from probing.store import StackCache
+from probing.store.cache import StackCache
 from tests.helpers import build_task
 
 

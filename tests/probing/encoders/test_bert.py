@@ -9,8 +9,8 @@ import torch
 
 from probing.encoders.bert import build
 from probing.representations.extraction import Pooling, extract_stack
-from probing.settings import EMBEDDED
-from probing.store import StackCache
+from probing.settings.run import EMBEDDED
+from probing.store.cache import StackCache
 from tests.helpers import draw_sentences
 
 CORPUS = Path(os.environ.get("PROBING_CORPORA", "/nowhere")) / "classification" / "TREC" / "test.tsv"

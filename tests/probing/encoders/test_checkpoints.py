@@ -5,10 +5,11 @@ import pytest
 import torch
 
 from probing.encoders import checkpoints
-from probing.encoders.bert import build, choose_device, choose_dtype
+from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
+from probing.encoders.transformer import choose_device, choose_dtype
 from probing.records import InputError
-from probing.settings import EMBEDDED
+from probing.settings.run import EMBEDDED
 from tests.helpers import save_encoder
 
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from transformers import AutoModel, BertConfig, DistilBertConfig
 
-from probing.encoders import bert, fused
+from probing.encoders import fused, transformer
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model
 from probing.encoders.fused import FusedModel, find_obstacle
@@ -57,7 +57,7 @@ def unit(request, monkeypatch):
     """Every unit that this processor has, in turn."""
     if request.param not in load_kernels().find_units():
         pytest.skip(f"no {request.param} here")
-    monkeypatch.setattr(bert, "find_unit", lambda: request.param)
+    monkeypatch.setattr(transformer, "find_unit", lambda: request.param)
 
 
 def draw_texts(seed=0):
@@ -171,7 +171,7 @@ def test_is_taken_where_it_can_be_and_left_where_not(plain_folder, monkeypatch):
     assert build(plain_folder, device="cpu", dtype="float32").backend == "torch"
     with pytest.raises(InputError, match="computes in bfloat16 on a CPU, and this is float32 on cpu"):
         build(plain_folder, device="cpu", dtype="float32", backend="fused")
-    monkeypatch.setattr(bert, "find_unit", lambda: "")
+    monkeypatch.setattr(transformer, "find_unit", lambda: "")
     assert build(plain_folder, device="cpu", dtype="bfloat16").backend == "torch"
     with pytest.raises(InputError, match="no C\\+\\+ compiler"):
         build(plain_folder, device="cpu", dtype="bfloat16", backend="fused")

@@ -4,7 +4,7 @@ import torch
 
 from probing.encoders import bert, untrained
 from probing.encoders.checkpoints import find_checkpoint
-from probing.settings import EMBEDDED
+from probing.settings.run import EMBEDDED
 from tests.helpers import build_word_tokenizer, save_encoder
 
 OPTIONS = {"device": "cpu", "dtype": "float32"}

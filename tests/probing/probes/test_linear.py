@@ -252,8 +252,8 @@ def trec(tmp_path_factory):
     """The layer stack of TREC under the embedded encoder: train, dev (cut from train) and test."""
     from probing.encoders.bert import build
     from probing.representations.extraction import Pooling, extract_stack
-    from probing.settings import EMBEDDED
-    from probing.store import StackCache
+    from probing.settings.run import EMBEDDED
+    from probing.store.cache import StackCache
 
     def read(name):
         lines = (CORPORA / name).read_text(encoding="utf-8").splitlines()[1:]

@@ -4,11 +4,11 @@ import torch
 from sklearn.metrics import log_loss
 from sklearn.neighbors import KNeighborsClassifier
 
-from probing.probes.compounds import ConcatProbe, CumulativeMixProbe, join_layers
 from probing.probes.knn import KNNProbe
 from probing.probes.linear import LinearProbe
 from probing.probes.mlp import MLPProbe, NetworkProblem
 from probing.probes.scalar_mix import ScalarMixProbe
+from probing.probes.several_layers import ConcatProbe, CumulativeMixProbe, join_layers
 from tests.helpers import draw_stack
 
 

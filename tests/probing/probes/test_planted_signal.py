@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from probing.measures import code_sentences
+from probing.cells.code_length import code_sentences
 from probing.probes.linear import LinearProbe
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.scores.codelength import find_gravity

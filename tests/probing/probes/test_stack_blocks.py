@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from probing import scratch
 from probing.probes import stack_blocks
 from probing.probes.stack_blocks import StackBlocks, normalise
+from probing.store import mapped_arrays
 from tests.helpers import draw_stack
 
 
@@ -37,11 +37,11 @@ def test_sizes_of_blocks_may_change_from_pass_to_pass():
 
 def test_a_mapped_stack_that_is_given_back_on_the_way_reads_the_same(tmp_path, monkeypatch):
     stack, _ = draw_stack()
-    monkeypatch.setattr(scratch, "IN_MEMORY_BYTES", 0)
-    mapped = scratch.allocate(stack.shape, tmp_path)
+    monkeypatch.setattr(mapped_arrays, "IN_MEMORY_BYTES", 0)
+    mapped = mapped_arrays.allocate(stack.shape, tmp_path)
     mapped[:] = stack
     released = []
-    monkeypatch.setattr(stack_blocks, "release", lambda array: released.append(scratch.release(array)))
+    monkeypatch.setattr(stack_blocks, "release", lambda array: released.append(mapped_arrays.release(array)))
     monkeypatch.setattr(stack_blocks, "HELD_BYTES", 7 * stack[:, 0].nbytes)
     assert np.array_equal(join(StackBlocks(mapped), 4), join(StackBlocks(stack), 4))
     assert len(released) > 15

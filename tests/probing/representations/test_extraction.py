@@ -10,7 +10,7 @@ from probing.encoders.bert import build
 from probing.representations import extraction
 from probing.representations.extraction import Pooling, extract_stack, plan_batches
 from probing.scalar_mix import mix_layers
-from probing.store import StackCache
+from probing.store.cache import StackCache
 from tests.helpers import HIDDEN, LIMIT, N_LAYERS, draw_sentences, save_encoder
 
 TEXTS = [(sentence,) for sentence in draw_sentences(40, np.random.default_rng(0))]

@@ -1,9 +1,9 @@
 import numpy as np
 import torch
 
+from probing.contracts.encoder import HiddenStates
 from probing.representations.pooling import choose_positions, pool_cls, pool_max, pool_mean
 from probing.scalar_mix import mix_layers
-from probing.states import HiddenStates
 
 STATES = torch.tensor([[[1.0, -4.0], [3.0, -2.0], [100.0, 100.0]], [[5.0, -6.0], [0.0, 0.0], [0.0, 0.0]]])
 POSITIONS = torch.tensor([[True, True, False], [True, False, False]])

@@ -8,7 +8,7 @@ from scipy.stats import bootstrap
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
-from probing.measures import code_sentences
+from probing.cells.code_length import code_sentences
 from probing.probes.linear import STRENGTHS
 from probing.probes.online import fit_layers, predict_onwards
 from probing.scores.codelength import PORTIONS, cut_portions, find_gravity, measure_code, mix_codes, smooth

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from probing.records import SPLITS, InputError, Task
-from probing.tasks.senteval import write_tasks
+from probing.tasks.files.senteval import write_tasks
 from probing.tasks.sources import load_tasks
 
 WORDS = ("red", "blue", "green", "grey")

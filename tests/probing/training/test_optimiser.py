@@ -4,8 +4,8 @@ import torch
 
 from probing.encoders.checkpoints import find_checkpoint
 from probing.encoders.classifiers import build_bermo, build_bert
+from probing.settings.training import TrainSettings
 from probing.training.optimiser import freeze_layers, gradient_norms, make_optimiser, mix_of, set_rates
-from probing.training_settings import TrainSettings
 from tests.helpers import N_LAYERS
 
 

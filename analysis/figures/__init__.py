@@ -1,0 +1,1 @@
+"""Tidy frames -> matplotlib `Figure`; `files` alone writes them."""

@@ -1,0 +1,132 @@
+"""Lines by layer, one small panel per task: what is left above each control, code length, gradient norms."""
+
+from collections.abc import Mapping
+from itertools import cycle
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.style import LINE_STYLES, LineStyle, styled
+from analysis.runs.frames import layer_names, mean_scores, order_tasks, title_of
+from probing.records import InputError
+
+DIFFERENCES = ("gain", "selectivity")
+"""Metrics that are a score minus its control's score."""
+
+
+@styled
+def plot_selectivity(scores: pd.DataFrame, title: str = "") -> Figure:
+    """Score minus each control's score, by layer, with its paired 95 % interval.
+
+    Args:
+        scores: as in `Run.scores`, with rows whose metric is `selectivity` or `gain`.
+        title: above the figure, such as the model's name.
+
+    Raises:
+        InputError: no such rows, or a task lacks a layer that others have.
+    """
+    found = scores[scores["metric"].isin(DIFFERENCES)][["control", "metric"]].drop_duplicates()
+    if found.empty:
+        raise InputError("what is left above the controls needs rows of metric selectivity or gain, got none")
+    frames = {
+        f"above {control}": mean_scores(scores, control=control, metric=metric)
+        for control, metric in zip(found["control"].tolist(), found["metric"].tolist(), strict=True)
+    }
+    lines = {name: _times_100(frame[frame["representation"] == "layer"]) for name, frame in frames.items()}
+    return _draw_panels(lines, "points above the control on test", title, zero=True)
+
+
+@styled
+def plot_code_length(scores: pd.DataFrame, title: str = "") -> Figure:
+    """Compression of the labels by layer, with its 95 % interval; 1 is a code no better than the uniform one.
+
+    Args:
+        scores: as in `Run.scores`, with rows whose metric is `compression` (arXiv 2003.12298).
+        title: above the figure, such as the model's name.
+
+    Raises:
+        InputError: no such rows, or a task lacks a layer that others have.
+    """
+    rows = scores[(scores["metric"] == "compression") & (scores["representation"] == "layer")]
+    if rows.empty:
+        raise InputError("code length by layer needs rows of metric compression, got none")
+    controls = dict.fromkeys(rows["control"])
+    splits = rows.groupby("control")["split"].first()
+    frames = {
+        "the task" if name == "none" else name: mean_scores(rows, splits[name], name, "compression")
+        for name in controls
+    }
+    return _draw_panels(frames, "compression (uniform code = 1)", title)
+
+
+@styled
+def plot_gradients(gradients: pd.DataFrame, quantity: str = "hidden", title: str = "") -> Figure:
+    """Gradient norms by depth at the first and the last step measured, a line per head, with 95 % intervals.
+
+    Args:
+        gradients: as in `Run.gradients`.
+        quantity: `hidden` (of the hidden states) or `parameters` (of each block).
+        title: above the figure, such as the model's name.
+
+    Raises:
+        InputError: no such rows, or a task lacks a layer that others have.
+    """
+    rows = gradients[gradients["quantity"] == quantity]
+    if rows.empty:
+        raise InputError(f"gradients by depth need rows of quantity {quantity}, got none")
+    steps = sorted({rows["step"].min(), rows["step"].max()})
+    lines = {
+        f"{head}, step {step}" if len(steps) > 1 else str(head): own[own["step"] == step]
+        for head, own in rows.groupby("head", sort=False)
+        for step in steps
+    }
+    lines = {name: own.assign(group="") for name, own in lines.items()}
+    return _draw_panels(lines, f"gradient norm ({quantity})", title, logarithmic=True)
+
+
+def _draw_panels(
+    lines: Mapping[str, pd.DataFrame], label: str, title: str, *, zero: bool = False, logarithmic: bool = False
+) -> Figure:
+    """One panel per task, one line per frame; the frames have columns `task group layer value ci_low ci_high`."""
+    together = pd.concat(lines.values(), ignore_index=True)
+    names = layer_names(together)
+    tasks = order_tasks(together)
+    n_columns = min(5, len(tasks))
+    n_rows = -(-len(tasks) // n_columns)
+    figure = Figure(figsize=(max(5.5, 2 * n_columns), min(8.0, max(3.4, 0.7 + 2.5 * n_rows))))
+    panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=logarithmic, squeeze=False)
+    for axes, task in zip(panels.flat, tasks, strict=False):
+        for (name, frame), style in zip(lines.items(), cycle(LINE_STYLES), strict=False):
+            _draw_line(axes, frame[frame["task"] == task], name, style)
+        axes.set_title(title_of(task), fontsize=9)
+        _finish_panel(axes, list(names), zero, logarithmic)
+    for axes in panels.flat[len(tasks) :]:
+        axes.set_visible(False)
+    figure.supylabel(label)
+    figure.supxlabel("layer (0: embeddings)" if names.get(0) == "embeddings" else "layer")
+    handles = panels[0, 0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside upper center", ncols=2, title=title)
+    return figure
+
+
+def _draw_line(axes: Axes, rows: pd.DataFrame, name: str, style: LineStyle) -> None:
+    colour, mark, dashes = style
+    rows = rows.sort_values("layer")
+    axes.fill_between(rows["layer"], rows["ci_low"], rows["ci_high"], color=colour, alpha=0.2, lw=0)
+    axes.plot(rows["layer"], rows["value"], color=colour, marker=mark, linestyle=dashes, markersize=3, label=name)
+
+
+def _finish_panel(axes: Axes, layers: list[int], zero: bool, logarithmic: bool) -> None:
+    if zero:
+        axes.axhline(0, color="black", linewidth=0.8)
+    if logarithmic:
+        axes.set_yscale("log")
+    step = max(1, int(np.ceil((layers[-1] - layers[0]) / 6)))
+    axes.set_xticks([layer for layer in layers if (layer - layers[0]) % step == 0])
+    axes.grid(axis="y")
+
+
+def _times_100(frame: pd.DataFrame) -> pd.DataFrame:
+    return frame.assign(**{name: 100 * frame[name] for name in ("value", "ci_low", "ci_high")})

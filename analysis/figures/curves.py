@@ -1,0 +1,70 @@
+"""Score by layer, one small panel per task."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.style import COLOURS, styled
+from analysis.runs.frames import ACCURACY, layer_names, unit_of
+from probing.records import InputError
+
+
+@styled
+def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
+    """Score by layer with its 95 % interval, chance and majority, and the mix as a dotted level.
+
+    Args:
+        scores: from `analysis.runs.frames.mean_scores`.
+        title: above the figure, such as the model's name.
+
+    Raises:
+        InputError: a task lacks a layer that others have, or there is no layer at all.
+    """
+    names = layer_names(scores)
+    if not names:
+        raise InputError("curves by layer need rows of single layers, got none")
+    tasks = list(dict.fromkeys(scores["task"]))
+    n_columns = min(5, len(tasks))
+    n_rows = -(-len(tasks) // n_columns)
+    figure = Figure(figsize=(max(5.5, 2 * n_columns), min(8.0, max(3.4, 0.7 + 2.5 * n_rows))))
+    panels = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False)
+    for axes, task in zip(panels.flat, tasks, strict=False):
+        _draw_task(axes, scores[scores["task"] == task])
+        _label_depth(axes, list(names), list(names.values()))
+    for axes in panels.flat[len(tasks) :]:
+        axes.set_visible(False)
+    for axes in panels.flat[max(0, len(tasks) - n_columns) : len(tasks)]:
+        axes.tick_params(labelbottom=True)
+    figure.supylabel(f"{unit_of(scores)} x 100 on test")
+    figure.supxlabel("layer (emb: embeddings)" if _starts_with_embeddings(names) else "layer")
+    handles = {name: line for axes in panels.flat for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
+    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4, title=title)
+    return figure
+
+
+def _draw_task(axes: Axes, rows: pd.DataFrame) -> None:
+    first = rows.iloc[0]
+    layers, mix = (rows[rows["representation"] == name] for name in ("layer", "scalar_mix"))
+    if first["metric"] == ACCURACY:
+        axes.axhline(100 / first["n_classes"], color="#999999", linestyle=":", linewidth=1, label="chance")
+    axes.axhline(100 * first["majority"], color="#999999", linestyle="--", linewidth=1, label="majority")
+    colour = COLOURS["last"]
+    axes.fill_between(layers["layer"], 100 * layers["ci_low"], 100 * layers["ci_high"], color=colour, alpha=0.25, lw=0)
+    axes.plot(layers["layer"], 100 * layers["value"], color=colour, marker="o", markersize=2.5, label="single layer")
+    for _, row in mix.iterrows():
+        axes.axhspan(100 * row["ci_low"], 100 * row["ci_high"], color=COLOURS["mix"], alpha=0.12, lw=0)
+        axes.axhline(100 * row["value"], color=COLOURS["mix"], linestyle=(0, (1, 1)), linewidth=1.8, label="scalar mix")
+    axes.set_title(f"{first['title']} ({first['group']})", fontsize=9)
+    axes.grid(axis="y")
+
+
+def _label_depth(axes: Axes, layers: list[int], names: list[str]) -> None:
+    step = max(1, int(np.ceil((layers[-1] - layers[0]) / 6)))
+    shown = [layer for layer in layers if (layer - layers[0]) % step == 0]
+    texts = ["emb" if name == "embeddings" else str(layer) for layer, name in zip(layers, names, strict=True)]
+    axes.set_xticks(shown, [texts[layers.index(layer)] for layer in shown])
+
+
+def _starts_with_embeddings(names: dict[int, str]) -> bool:
+    return next(iter(names.values())) == "embeddings"

@@ -1,0 +1,1 @@
+"""Run folders -> tidy pandas frames, checked at the border."""

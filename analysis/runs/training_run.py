@@ -1,0 +1,183 @@
+"""Folders of training runs -> tidy pandas frames, checked at the border."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.runs.probing_run import check_folder, name_runs, read_json, read_table, stack_frames, types_of
+from probing.records import InputError, TrainedModel, TrainingRow
+
+LOG = "training_log.parquet"
+MODELS = "trained_models.parquet"
+
+AIM = ("method", "sparsity", "penalty")
+"""What tells the models of one seed apart: how weights were pruned, and how many were to be."""
+
+_LOG_KEY = ["model", "checkpoint", "task", *AIM, "seed", "step", "quantity", "layer"]
+_MODEL_KEY = ["model", "checkpoint", "task", *AIM, "seed", "split", "metric"]
+_ONE = ("recipe", "model", "checkpoint", "task")
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """What training one model on one task left in its folder: a trained model per seed and way of pruning."""
+
+    folder: Path
+    log: pd.DataFrame
+    """Columns are the fields of `probing.records.TrainingRow`."""
+    models: pd.DataFrame
+    """Columns are the fields of `probing.records.TrainedModel`; one row per split and metric."""
+    settings: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.folder.resolve().name
+
+    @property
+    def recipe(self) -> str:
+        """`finetune` or `prune`."""
+        return str(self.models["recipe"].iloc[0])
+
+    @property
+    def model(self) -> str:
+        """What the head reads, such as `bert` or `bermo`."""
+        return str(self.models["model"].iloc[0])
+
+    @property
+    def task(self) -> str:
+        """The key of the task."""
+        return str(self.models["task"].iloc[0])
+
+    @property
+    def metric(self) -> str:
+        """The metric that heads tables and figures: that of the first row."""
+        return str(self.models["metric"].iloc[0])
+
+    @property
+    def scores(self) -> pd.DataFrame:
+        """The rows of `models` of the metric that heads tables and figures."""
+        return self.models[self.models["metric"] == self.metric]
+
+
+def is_training(folder: Path | str) -> bool:
+    """Whether a folder is of a training run rather than of a probing run."""
+    return any((Path(folder) / name).is_file() for name in (LOG, MODELS))
+
+
+def load_training(folder: Path | str) -> TrainingRun:
+    """Read the folder of one training run.
+
+    Raises:
+        InputError: the folder is missing, empty or half-written, or a file in it is not what its name says.
+    """
+    folder = Path(folder)
+    check_folder(folder, "train_encoder.py", MODELS)
+    return TrainingRun(
+        folder,
+        log=_read_once(folder / LOG, TrainingRow, _LOG_KEY),
+        models=_read_models(folder / MODELS),
+        settings=read_json(folder / "settings.json"),
+        manifest=read_json(folder / "manifest.json"),
+    )
+
+
+def load_trainings(folders: Iterable[Path | str]) -> list[TrainingRun]:
+    """Read the folders of several training runs, in the given order.
+
+    Raises:
+        InputError: as `load_training`, or no folder was given.
+    """
+    runs = [load_training(folder) for folder in folders]
+    if not runs:
+        raise InputError("expected at least one folder of a training run, got none")
+    return runs
+
+
+def stack_logs(runs: Sequence[TrainingRun]) -> pd.DataFrame:
+    """The logs of all runs in one frame, with the folder's name as first column `run`.
+
+    The last column, `line`, names what is trained once per seed: the model, and the method and aim of pruning.
+    """
+    logs = stack_frames([run.folder for run in runs], [run.log for run in runs])
+    ways = " " + logs["method"].str.replace("_", " ") + " " + name_aims(logs)
+    return logs.assign(line=_lines(logs, runs) + ways.where(logs["method"] != "", ""))
+
+
+def stack_models(runs: Sequence[TrainingRun]) -> pd.DataFrame:
+    """The scores of the trained models of all runs in one frame, with the folder's name as first column `run`.
+
+    The last column, `line`, names the model.
+    """
+    models = stack_frames([run.folder for run in runs], [run.scores for run in runs])
+    return models.assign(line=_lines(models, runs))
+
+
+def name_aims(frame: pd.DataFrame) -> pd.Series:
+    """The aim of each row of a log or of trained models, where something was pruned: zeros in percent, or a penalty."""
+    zeros = (100 * frame["sparsity"]).map("{:.4g} %".format)
+    return zeros.where(frame["method"] != "soft_movement", "penalty " + frame["penalty"].map("{:g}".format))
+
+
+def label_runs(runs: Sequence[TrainingRun]) -> list[str]:
+    """What to call each run beside the others: its model where that tells them apart, else its folder."""
+    models = [run.model for run in runs]
+    return models if len(set(models)) == len(models) else name_runs([run.folder for run in runs])
+
+
+def _lines(frame: pd.DataFrame, runs: Sequence[TrainingRun]) -> pd.Series:
+    return frame["run"].map(dict(zip(name_runs([run.folder for run in runs]), label_runs(runs), strict=True)))
+
+
+def check_same_data(runs: Sequence[TrainingRun]) -> None:
+    """Refuse training runs that were not trained and scored on the same sentences.
+
+    Raises:
+        InputError: another task, metric or number of sentences, or other data by the manifests' account.
+    """
+    first = runs[0]
+    for run in runs[1:]:
+        for name, one, other in _list_facts(first, run):
+            if one != other:
+                raise InputError(
+                    f"{first.folder} and {run.folder} were trained on different data: {name} {one} and {other}; "
+                    "compare runs over the same task and sentences"
+                )
+
+
+def _list_facts(first: TrainingRun, second: TrainingRun) -> list[tuple[str, Any, Any]]:
+    """What two runs over the same data must share, as a name and the two values."""
+    facts = [("task", first.task, second.task), ("metric", first.metric, second.metric)]
+    for split, own in first.scores.groupby("split", sort=False):
+        rows = second.scores[second.scores["split"] == split]
+        facts += [(f"{split} sentences", own["n"].max(), rows["n"].max())]
+    facts += [("training sentences", first.models["n_train"].max(), second.models["n_train"].max())]
+    told = [dict(run.manifest.get("tasks", {}).get(run.task, {})) for run in (first, second)]
+    both = [name for name in ("train", "dev", "test", "digest") if name in told[0] and name in told[1]]
+    return facts + [(name, told[0][name], told[1][name]) for name in both]
+
+
+def _read_models(path: Path) -> pd.DataFrame:
+    models = _read_once(path, TrainedModel, _MODEL_KEY)
+    for name in _ONE:
+        if models[name].nunique() > 1:
+            found = ", ".join(map(str, models[name].unique()))
+            raise InputError(f"{path}: expected the models of one {name}, got {found}")
+    return models
+
+
+def _read_once(path: Path, record: type, key: list[str]) -> pd.DataFrame:
+    """A table that has rows, each but once."""
+    table = read_table(path, types_of(record))
+    if table.empty:
+        raise InputError(f"{path}: holds no rows; the run did not finish: start it again to resume it")
+    repeated = table.loc[table.duplicated(key)]
+    if len(repeated):
+        first = repeated.iloc[0]
+        told = ", ".join(f"{name} {first[name]}" for name in ("seed", "step", "quantity", "split") if name in table)
+        raise InputError(f"{path}: {len(repeated)} row(s) twice, the first {told}")
+    return table

@@ -1,0 +1,1 @@
+"""Statistics on tidy frames: summaries, paired comparisons, depth, seeds, convergence, pruning."""

@@ -1,0 +1,113 @@
+"""Two runs over the same data, compared sentence by sentence."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.runs.frames import ACCURACY
+from analysis.runs.probing_run import Run
+from analysis.stats.significance import holm, mcnemar, percentile_interval, resample_means, smallest_difference
+from analysis.stats.summary import CONTENDERS, summarise_tasks
+from analysis.stats.within_run import ALPHA, paired_differences
+from probing.records import InputError
+
+COLUMNS = ["task", "title", "group", "contender", "first_name", "second_name", "first", "second"]
+COLUMNS += ["difference", "ci_low", "ci_high", "p", "p_holm", "n", "smallest", "significant"]
+
+
+def compare_runs(first: Run, second: Run, tasks: Sequence[str] = (), seed: int = 0) -> pd.DataFrame:
+    """Accuracy of the second run minus that of the first: per task, for the last layer, the best one and the mix.
+
+    A contender that one of the runs lacks on a task has no row, nor has a task that another metric heads: what that
+    makes of a sentence is not right or wrong.
+
+    Args:
+        first: the run to compare with.
+        second: the run in question.
+        tasks: keys of the tasks to compare; none: all, which both runs must have then.
+        seed: of the bootstrap.
+
+    Returns:
+        `COLUMNS`. The interval is a 95 % paired percentile bootstrap over test sentences; `p` is McNemar's, `p_holm`
+        corrected over all rows; `smallest` is the difference that the test set can resolve.
+
+    Raises:
+        InputError: the runs are over different data, or have nothing in common.
+    """
+    chosen = check_same_data(first, second, tasks)
+    rows = list(_compare(first, second, chosen, seed))
+    if not rows:
+        raise InputError(f"{first.folder}, {second.folder}: no contender that both runs have predictions of")
+    corrected = holm([row["p"] for row in rows])
+    rows = [row | {"p_holm": p, "significant": bool(p < ALPHA)} for row, p in zip(rows, corrected, strict=True)]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def check_same_data(first: Run, second: Run, tasks: Sequence[str] = ()) -> list[str]:
+    """The tasks to compare, in the order of the first run.
+
+    Raises:
+        InputError: a task is in one run alone, or its sentences or labels differ; the message says which, and how.
+    """
+    names = f"{first.folder} and {second.folder}"
+    ours, theirs = (list(dict.fromkeys(run.scores["task"])) for run in (first, second))
+    wanted = list(tasks) or [*ours, *(task for task in theirs if task not in ours)]
+    for task in wanted:
+        lacking = [str(run.folder) for run, known in ((first, ours), (second, theirs)) if task not in known]
+        if lacking:
+            shared = [name for name in ours if name in theirs]
+            hint = f"; compare those with --tasks {' '.join(shared)}" if shared else ""
+            raise InputError(f"{names} are over different tasks: {' and '.join(lacking)} lacks {task}{hint}")
+        different = _find_difference(first, second, task)
+        if different:
+            raise InputError(f"{names} are over different data: {task} has {different}")
+    return wanted
+
+
+def _find_difference(first: Run, second: Run, task: str) -> str:
+    one, other = (run.manifest.get("tasks", {}).get(task, {}) for run in (first, second))
+    for split in ("train", "dev", "test"):
+        if one.get(split) != other.get(split):
+            return f"{one.get(split, 'no')} and {other.get(split, 'no')} {split} sentences"
+    if one.get("digest") != other.get("digest"):
+        return f"other sentences or labels (from {one.get('origin', '?')} and {other.get('origin', '?')})"
+    return ""
+
+
+def _compare(first: Run, second: Run, chosen: Sequence[str], seed: int) -> Iterator[dict[str, Any]]:
+    one, other = (summarise_tasks(run).set_index("task") for run in (first, second))
+    ours, theirs = (_by_reading(run) for run in (first, second))
+    for task in one.index[one["metric"] == ACCURACY].intersection(other.index).intersection(list(chosen), sort=False):
+        for contender in CONTENDERS:
+            readings = [_reading(frame.loc[task], task, contender) for frame in (one, other)]
+            if readings[0] not in ours or readings[1] not in theirs:
+                continue
+            try:
+                differences = paired_differences(theirs[readings[1]], ours[readings[0]])
+            except InputError as error:
+                raise InputError(f"{first.folder} and {second.folder}: task {task}: {error}") from None
+            row: dict[str, Any] = {"task": task, "title": one.loc[task, "title"], "group": one.loc[task, "group"]}
+            row |= _name(one.loc[task], other.loc[task], contender)
+            yield row | _measure(differences, np.random.default_rng([seed, *f"{task}/{contender}".encode()]))
+
+
+def _by_reading(run: Run) -> Mapping[tuple, pd.DataFrame]:
+    plain = run.predictions[run.predictions["control"] == "none"]
+    return dict(list(plain.groupby(["task", "representation", "layer"], sort=False)))
+
+
+def _reading(row: pd.Series, task: str, contender: str) -> tuple[str, str, int]:
+    return task, "scalar_mix" if contender == "mix" else "layer", int(row[f"{contender}_layer"])
+
+
+def _name(one: pd.Series, other: pd.Series, contender: str) -> dict[str, Any]:
+    names = {"first_name": one[f"{contender}_name"], "second_name": other[f"{contender}_name"]}
+    return names | {"contender": contender, "first": one[contender], "second": other[contender]}
+
+
+def _measure(differences: np.ndarray, generator: np.random.Generator) -> dict[str, Any]:
+    low, high = percentile_interval(resample_means(differences, generator), 1 - ALPHA)
+    row = {"difference": float(differences.mean()), "ci_low": low, "ci_high": high, "p": mcnemar(differences)}
+    return row | {"n": len(differences), "smallest": smallest_difference(differences)}

@@ -1,0 +1,47 @@
+"""How sure a score is when the probe's start matters too: over sentences, over seeds, over both."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t
+
+from analysis.runs.frames import title_of
+from analysis.stats.significance import percentile_interval, resample_both
+
+KINDS = ("sentences", "seeds", "both")
+"""What is resampled."""
+COLUMNS = ["task", "title", "representation", "layer", "layer_name", "n_seeds", "value"]
+COLUMNS += [f"{kind}_{bound}" for kind in KINDS for bound in ("low", "high")]
+
+
+def summarise_seeds(predictions: pd.DataFrame, control: str = "none", seed: int = 0) -> pd.DataFrame:
+    """Accuracy on test of every reading that was fitted from several seeds, with three 95 % intervals.
+
+    `sentences` holds the seeds and resamples the sentences; `seeds` is Student's over the seeds' accuracies and says
+    how far another start would move them; `both` resamples seeds and, within, sentences (`resample_both`).
+    """
+    rows = []
+    keys = ["task", "representation", "layer", "layer_name"]
+    for key, found in predictions[predictions["control"] == control].groupby(keys, sort=False):
+        right = (found["label"] == found["predicted"]).astype(float)
+        table = right.groupby([found["seed"], found["row"]]).mean().unstack().to_numpy()
+        if len(table) > 1:
+            facts = dict(zip(keys, key, strict=True))
+            rows.append(facts | {"title": title_of(str(facts["task"]))} | _measure(table, facts["task"], seed))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _measure(correct: np.ndarray, task: object, seed: int) -> dict[str, float | int]:
+    generator = np.random.default_rng([seed, *str(task).encode()])
+    means = correct.mean(axis=1)
+    half = float(t.ppf(0.975, len(means) - 1) * means.std(ddof=1) / np.sqrt(len(means)))
+    value = float(means.mean())
+    over_sentences = percentile_interval(resample_both(correct, generator, resample_seeds=False))
+    over_both = percentile_interval(resample_both(correct, generator))
+    row: dict[str, float | int] = {
+        "n_seeds": len(means),
+        "value": value,
+        "seeds_low": value - half,
+        "seeds_high": value + half,
+    }
+    row |= {"sentences_low": over_sentences[0], "sentences_high": over_sentences[1]}
+    return row | {"both_low": over_both[0], "both_high": over_both[1]}

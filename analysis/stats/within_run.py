@@ -1,0 +1,140 @@
+"""Paired comparisons within a run: which difference is more than the noise of its test set."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from analysis.runs.frames import ACCURACY
+from analysis.runs.probing_run import Run
+from analysis.stats.significance import (
+    holm,
+    mcnemar,
+    mean_of_groups,
+    percentile_interval,
+    resample_means,
+    smallest_difference,
+)
+from analysis.stats.summary import summarise_tasks
+from probing.records import GROUPS, InputError
+
+PAIRS = (("mix", "last"), ("mix", "best"), ("best", "last"))
+"""The comparisons that the tables and figures show."""
+
+ALPHA = 0.05
+"""Level of the tests; the intervals are 1 - ALPHA."""
+
+
+COLUMNS = ["level", "task", "group", "first", "second", "difference", "ci_low", "ci_high", "p", "p_holm", "n"]
+COLUMNS += ["smallest", "significant"]
+
+
+def compare_all(run: Run, seed: int = 0, control: str = "none") -> pd.DataFrame:
+    """The rows of `compare` for each of `PAIRS`: without a mix, only for `best` against `last`.
+
+    Raises:
+        InputError: as `compare`.
+    """
+    tasks = summarise_tasks(run, control)
+    frames = [compare(run.predictions, tasks, *pair, seed=seed, control=control) for pair in PAIRS]
+    whole = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
+    if whole.empty and (tasks["metric"] == ACCURACY).any():
+        raise InputError(f"{run.folder}: no task has two representations to compare")
+    return whole
+
+
+def compare(
+    predictions: pd.DataFrame, tasks: pd.DataFrame, first: str, second: str, *, seed: int = 0, control: str = "none"
+) -> pd.DataFrame:
+    """Accuracy of `first` minus accuracy of `second`, per task that has both, and as a mean by group.
+
+    A group of which some task lacks one of the two has no mean: it would be a mean over other tasks. Neither has a
+    task that another metric heads: what that makes of a sentence is not right or wrong.
+
+    Args:
+        predictions: as in `Run.predictions`.
+        tasks: from `summarise_tasks`.
+        first: `last`, `best` or `mix`.
+        second: likewise.
+        seed: of the bootstrap. Each task draws from its own stream, so that adding a task moves no other's interval.
+        control: whose predictions.
+
+    Returns:
+        `COLUMNS`. The interval is a 95 % paired percentile bootstrap over test sentences; `p` is McNemar's, `p_holm`
+        corrected over the tasks; `smallest` is the difference that the test set can resolve; a task is `significant`
+        by `p_holm`, a group mean (its `p` is NaN) where its interval leaves out 0.
+
+    Raises:
+        InputError: predictions are missing, or are of different test sentences.
+    """
+    chosen = predictions[predictions["control"] == control]
+    rows = dict(list(chosen.groupby(["task", "representation", "layer"], sort=False)))
+    both = tasks[tasks[[first, second]].notna().all(axis=1) & (tasks["metric"] == ACCURACY)].to_dict("records")
+    differences = {
+        str(task["task"]): paired_differences(*(_find(rows, task, name) for name in (first, second))) for task in both
+    }
+    resamples = {task: resample_means(values, _stream(seed, task)) for task, values in differences.items()}
+    group_of = dict(zip(tasks["task"], tasks["group"], strict=True))
+    rows_out = _compare_tasks(differences, resamples, group_of) + _compare_groups(differences, resamples, group_of)
+    return pd.DataFrame(rows_out, columns=COLUMNS).assign(first=first, second=second)
+
+
+def paired_differences(first: pd.DataFrame, second: pd.DataFrame) -> np.ndarray:
+    """Per test sentence, the share of seeds correct in the first minus that in the second.
+
+    Args:
+        first: columns `row label predicted`, one row per sentence and seed.
+        second: likewise, of the same sentences.
+
+    Raises:
+        InputError: the two are not of the same sentences and labels.
+    """
+    one, other = (_correctness(frame) for frame in (first, second))
+    if not one.index.equals(other.index):
+        raise InputError(
+            f"a paired comparison needs the same test sentences and labels, got sets of {len(one)} and {len(other)}"
+        )
+    return (one - other).to_numpy()
+
+
+def _correctness(frame: pd.DataFrame) -> pd.Series:
+    correct = (frame["label"] == frame["predicted"]).astype(float)
+    return correct.groupby([frame["row"], frame["label"]]).mean()
+
+
+def _find(rows: Mapping, task: Mapping, name: str) -> pd.DataFrame:
+    key = (task["task"], "scalar_mix" if name == "mix" else "layer", task[f"{name}_layer"])
+    if key not in rows:
+        raise InputError(f"task {key[0]}: predictions of {key[1]} {key[2]} are missing, though its scores are there")
+    return rows[key]
+
+
+def _compare_tasks(differences: Mapping, resamples: Mapping, group_of: Mapping) -> list[dict]:
+    p_values = [mcnemar(values) for values in differences.values()]
+    return [
+        _row("task", task, group_of[task], values.mean(), resamples[task])
+        | {"p": p, "p_holm": corrected, "significant": bool(corrected < ALPHA)}
+        | {"n": len(values), "smallest": smallest_difference(values)}
+        for (task, values), p, corrected in zip(differences.items(), p_values, holm(p_values), strict=True)
+    ]
+
+
+def _compare_groups(differences: Mapping, resamples: Mapping, group_of: Mapping) -> list[dict]:
+    rows = []
+    for group in (*GROUPS, "all"):
+        tasks = [task for task in group_of if group in (group_of[task], "all")]
+        if tasks and differences.keys() >= set(tasks):
+            mean = float(np.mean([differences[task].mean() for task in tasks]))
+            row = _row("group", "", group, mean, mean_of_groups([resamples[task] for task in tasks]))
+            rows.append(row | {"n": sum(len(differences[task]) for task in tasks)})
+    return [row | {"significant": bool(row["ci_low"] > 0 or row["ci_high"] < 0)} for row in rows]
+
+
+def _row(level: str, task: str, group: str, difference: float, resamples: np.ndarray) -> dict:
+    low, high = percentile_interval(resamples, 1 - ALPHA)
+    row = {"level": level, "task": task, "group": group, "difference": float(difference)}
+    return row | {"ci_low": low, "ci_high": high, "p": np.nan, "p_holm": np.nan, "smallest": np.nan}
+
+
+def _stream(seed: int, task: str) -> np.random.Generator:
+    return np.random.default_rng([seed, *task.encode()])

@@ -1,0 +1,1 @@
+"""The tables of a run, made once; terminal, page and LaTeX render them."""

@@ -1,0 +1,132 @@
+"""The main table on a terminal: whole in 100 columns, without the majority in 80."""
+
+from pathlib import Path
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.figures.files import save_figures
+from analysis.runs.frames import mean_scores, unit_of
+from analysis.runs.probing_run import Run, load_run
+from analysis.stats.controls import summarise_controls
+from analysis.stats.depth import summarise_depth, warn_of_disagreement
+from analysis.stats.seeds import summarise_seeds
+from analysis.stats.summary import summarise
+from analysis.stats.within_run import compare_all
+from analysis.tables.main import MARK, main_table
+from analysis.terminal.details import draw_controls, draw_depth, draw_seeds
+
+_LEAST_WIDTH = 80
+_WHOLE_WIDTH = 100
+"""Narrower screens do without the majority, the last layer's interval and the bits, and number the embeddings."""
+_LEFT = ("Task", "At")
+_SCORES = ("Last", "Best", "Mix")
+
+
+def show_run(folder: Path) -> None:
+    """Print the main table of a run folder, and save its figures there.
+
+    Raises:
+        InputError: as `analysis.runs.probing_run.load_run`.
+    """
+    run = load_run(folder)
+    comparisons = compare_all(run)
+    console = open_console()
+    table = main_table(summarise(run), comparisons)
+    console.print(draw_table(table, comparisons, run, narrow=_is_narrow(console)))
+    show_details(run, console)
+    save_figures(run, folder / "figures")
+    console.print(f"scores, layer weights and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def open_console() -> Console:
+    """A console wide enough for the tables: cut numbers are worse than folded lines."""
+    return Console(width=max(Console().width, _LEAST_WIDTH))
+
+
+def _is_narrow(console: Console) -> bool:
+    return console.width < _WHOLE_WIDTH
+
+
+def show_details(run: Run, console: Console) -> None:
+    """Print what the scores are worth against the controls, where in the depth they lie, and what the seed moves."""
+    depth = summarise_depth(run)
+    controls = draw_controls(summarise_controls(run), narrow=_is_narrow(console))
+    for table in (controls, draw_depth(depth), draw_seeds(summarise_seeds(run.predictions))):
+        if table.row_count:
+            console.print(table)
+    for line in warn_of_disagreement(depth):
+        console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
+
+
+def draw_table(
+    table: pd.DataFrame, comparisons: pd.DataFrame, run: Run | None = None, *, narrow: bool = False
+) -> Table:
+    """The main table for `rich`: a section per group with its mean, a star and bold type on a supported best value.
+
+    Args:
+        table: from `analysis.tables.main.main_table`.
+        comparisons: from `analysis.stats.within_run.compare_all`, for the note on what the test sets can resolve.
+        run: whose model stands in the title; none, no title.
+        narrow: whether it must do with 80 columns.
+    """
+    if narrow:
+        table = _make_narrow(table)
+    drawn = Table(title=_title(run), caption=_note(comparisons), box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    drawn.caption_justify = "left"
+    drawn.padding = (0, 1, 0, 0)
+    heads = [str(name) for name in table.columns.drop([MARK, "Group"])]
+    for name in heads:
+        drawn.add_column(
+            Text(name.replace(" (", "\n(").replace(" - ", " -\n")),
+            justify="left" if name in _LEFT else "right",
+            no_wrap=True,
+        )
+    for group, rows in table.groupby("Group", sort=False):
+        drawn.add_row(Text(str(group), style="italic"))
+        for _, row in rows.iterrows():
+            style = "dim" if row["Task"] == "mean" else None
+            drawn.add_row(*(_cell(row, name) for name in heads), style=style)
+        drawn.add_section()
+    return drawn
+
+
+def _make_narrow(table: pd.DataFrame) -> pd.DataFrame:
+    [last] = [name for name in table.columns if name.startswith("Last")]
+    bare = table[last].str.replace(r" ±.*", "", regex=True)
+    return table.drop(columns="Majority").assign(**{last: bare}).replace({"At": {"embeddings": "0"}})
+
+
+def _cell(row: pd.Series, name: str) -> Text:
+    if name == "Task":
+        return Text(f" {row[name]}")
+    starred = row[MARK] == name
+    pad = " " if name.startswith(_SCORES) else ""
+    return Text(f"{row[name]}{'*' if starred else pad}", style="bold" if starred else "")
+
+
+def _title(run: Run | None) -> str | None:
+    if run is None:
+        return None
+    first = run.scores[run.scores["representation"] != "none"].iloc[0]
+    unit = unit_of(mean_scores(run.scores))
+    # Escaped: a checkpoint is a path that the user typed, and brackets in it are no markup.
+    return f"{first.model}, {first.checkpoint}, {first.pooling} pooling: {unit} x 100 on test".replace("[", r"\[")
+
+
+def _note(comparisons: pd.DataFrame) -> str:
+    smallest = 100 * comparisons.loc[comparisons["level"] == "task", "smallest"]
+    text = (
+        "Best: the single layer with the best dev score, and its test score. +-: half the 95 % interval over test "
+        r"sentences; \[ ]: paired bootstrap. *: better than each of the others (McNemar, Holm over tasks, p < 0.05; "
+        "means: the interval leaves out 0)."
+    )
+    found = smallest[smallest > 0]
+    if len(found):
+        text += (
+            f" With 80 % power the test sets resolve differences from {found.min():.1f} to {found.max():.1f} points."
+        )
+    return text.replace("+-", "±")

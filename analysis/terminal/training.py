@@ -1,0 +1,109 @@
+"""A finished training run on the screen: its table and its figures."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+from matplotlib.figure import Figure
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from analysis.figures.files import write_figures
+from analysis.figures.training import (
+    LABELS,
+    plot_gradients_by_depth,
+    plot_layers_by_step,
+    plot_pruning,
+    plot_training,
+)
+from analysis.runs.frames import title_of
+from analysis.runs.training_run import TrainingRun, load_training, stack_logs, stack_models
+from analysis.stats.pruning import pruning_table, summarise_pruning
+from analysis.tables.training import convergence_table, seeds_table
+
+_LEFT = ("Method", "Aim", "Seed")
+_SHOWN = ["Method", "Aim", "Zeros", "Score", "Lowest", "Diverged", "Others"]
+"""Columns of the table of pruning that fit a narrow screen."""
+
+_MOST_LETTERS = 10
+"""Longer names of models do not stand at the head of a column."""
+
+
+def show_training(folder: Path) -> None:
+    """Print the table of a finished training run, and save its figures there.
+
+    Raises:
+        InputError: as `analysis.runs.training_run.load_training`.
+    """
+    run = load_training(folder)
+    console = Console()
+    pruned = run.recipe == "prune"
+    rows = pruning_table(summarise_pruning(run.scores))[_SHOWN] if pruned else seeds_table(run)
+    console.print(draw_rows(rows, describe(run), _NOTES[pruned]))
+    write_figures(draw_training_figures(run), folder / "figures")
+    console.print(f"log, models and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_convergence(table: pd.DataFrame, baseline: str, other: str, run: TrainingRun) -> None:
+    """Print how fast two models reach the baseline's final dev score.
+
+    Args:
+        table: from `analysis.convergence.compare_convergence`.
+        baseline: what to call the baseline.
+        other: what to call the other model.
+        run: the baseline's.
+    """
+    title = f"{title_of(run.task)}: steps to a share of the final dev {run.metric} of {baseline}, and of {other} to it"
+    short = (baseline, other) if max(len(baseline), len(other)) <= _MOST_LETTERS else ("first", "second")
+    Console().print(draw_rows(convergence_table(table, *short), title, CONVERGENCE_NOTE))
+
+
+def draw_training_figures(run: TrainingRun) -> Mapping[str, Figure]:
+    """File stem -> figure, all that the run has data for; a pruning run has one figure of training per method."""
+    logs = stack_logs([run])
+    figures: dict[str, Figure] = {}
+    for method, own in logs.groupby("method", sort=False):
+        end = f"_{method}" if method else ""
+        figures[f"training{end}"] = plot_training(own, run.metric)
+        if (own["quantity"] == "gradient_norm").any():
+            figures[f"gradients_by_depth{end}"] = plot_gradients_by_depth(own)
+        for quantity in dict.fromkeys(own["quantity"]):
+            if quantity in LABELS:
+                figures[f"{quantity}_by_step{end}"] = plot_layers_by_step(own, str(quantity))
+    if run.recipe == "prune":
+        figures["pruning"] = plot_pruning(stack_models([run]))
+    return figures
+
+
+def describe(run: TrainingRun) -> str:
+    """What was trained on what, in a few words."""
+    checkpoint = str(run.models["checkpoint"].iloc[0]).rstrip("/").rsplit("/", 1)[-1]
+    return f"{run.model} from {checkpoint} on {title_of(run.task)}: {run.metric} x 100"
+
+
+def draw_rows(rows: pd.DataFrame, title: str, note: str) -> Table:
+    """A frame of strings for `rich`; the mean over seeds is set off."""
+    drawn = Table(title=Text(title), caption=Text(note), box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    drawn.caption_justify = "left"
+    drawn.padding = (0, 1, 0, 0)
+    for head in map(str, rows.columns):
+        lines = head.replace(" ", "\n", 1) if head.startswith(("Steps", "Seeds")) else head
+        drawn.add_column(Text(lines), justify="left" if head in _LEFT else "right", no_wrap=True)
+    for row in rows.to_dict("records"):
+        drawn.add_row(*(Text(str(cell)) for cell in row.values()), style="bold" if row.get("Seed") == "mean" else "")
+    return drawn
+
+
+CONVERGENCE_NOTE = (
+    "Ratio: steps of the first / steps of the second; above 1, the second is faster. Steps: where the mean dev curve "
+    "over seeds first is at the target. Interval: bootstrap over seeds; 0 where some draws never get there. <: the "
+    "second never gets there. Seeds: how many get there alone. -: there before training, or a single seed."
+)
+
+_NOTES = {
+    False: "±: standard deviation over seeds. Diverged: dev score at or below majority + 1 point, or no number.",
+    True: "Score: mean over seeds on dev, ±: standard deviation. Aim, Zeros: percent of the weights in the encoder's "
+    "linear layers. Diverged: at or below majority + 1 point, or no number. Others: mean without those.",
+}

@@ -1,0 +1,83 @@
+"""Code length of the labels given the vectors (online coding, Voita & Titov 2020, arXiv 2003.12298)."""
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import chain
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from probing.cells.fitting import group_layers
+from probing.cells.plan import REPRESENTATIONS, Cell, choose_layers
+from probing.cells.scoring import NO_LAYER, Reading, _score
+from probing.contracts.encoder import Encoder
+from probing.probes.online import fit_layers, fit_mix, predict_onwards
+from probing.randomness import stream
+from probing.records import CellResult, LayerStack
+from probing.scores.codelength import cut_portions, find_gravity, measure_code, mix_codes, smooth
+from probing.scores.uncertainty import resample_counts
+from probing.settings.run import RunSettings
+
+_CODE_DRAWS = 20
+"""Times that 50 resamples of the code's sentences are drawn: 1,000 at once, of 100,000 sentences, would be 0.8 GB."""
+
+
+def measure_code_length(
+    cell: Cell,
+    settings: RunSettings,
+    encoder: Encoder,
+    layers: Sequence[int],
+    stack: LayerStack,
+    rows: Mapping[str, Int[np.ndarray, " sentences"]],
+) -> CellResult:
+    """Code length in bits and compression of the training labels; by layer, also the compressions' centre of gravity.
+
+    The order of the sentences is drawn from the seed, once for all readings. Intervals are over training sentences,
+    with the probes as they are.
+    """
+    start = time.perf_counter()
+    task, by_layer = cell.task, REPRESENTATIONS[cell.representation].by_layer
+    layers = choose_layers(cell, settings, encoder.layer_names, layers)
+    order = stream(cell.seed, "code_length", task.name).permutation(len(task.splits["train"]))
+    labels, bits = task.splits["train"].labels[order], []
+    for group in group_layers(cell, layers, stack, len(order)):
+        vectors = stack.select(group, rows["train"][order])
+        options = {"by_layer": by_layer, "norm": settings.mix_norm, "device": encoder.device}
+        bits.append(code_sentences(vectors, labels, len(task.classes), **options))
+    seconds = time.perf_counter() - start
+    rng = stream(0, "interval", task.name, "train")
+    drawn = chain([np.ones((1, len(labels)))], (resample_counts(len(labels), rng, 50) for _ in range(_CODE_DRAWS)))
+    parts = [measure_code(np.concatenate(bits), counts, len(task.classes)) for counts in drawn]
+    values = {metric: np.concatenate([part[metric] for part in parts], axis=1) for metric in parts[0]}
+    name = cell.representation.replace("_", " ")
+    places = [(layer, encoder.layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
+    if by_layer:
+        values["compression_gravity"] = find_gravity(values["compression"], layers)[None]
+    scores = []
+    for metric, samples in values.items():
+        for place, row in zip(places if len(samples) == len(places) else [(NO_LAYER, "all")], samples, strict=True):
+            reading = Reading(*place, {"portions": len(cut_portions(len(labels)))}, True)
+            scores.append(_score(cell, reading, settings, encoder, "train", metric, row, len(labels), seconds))
+    return CellResult(scores)
+
+
+def code_sentences(
+    vectors: Float[np.ndarray, "layers sentences hidden"],
+    labels: Int[np.ndarray, " sentences"],
+    n_classes: int,
+    *,
+    by_layer: bool,
+    norm: bool = False,
+    device: str = "cpu",
+) -> Float[np.ndarray, "readings sentences"]:
+    """Bits that the label of each sentence costs, given those before it, by each layer or by the mix of all.
+
+    `norm` is the mix's: whether vectors are normalised before they are mixed.
+    """
+    cuts = cut_portions(len(labels))
+    fit = fit_layers if by_layer else partial(fit_mix, norm=norm)
+    given = predict_onwards(fit, vectors, labels, cuts, device)
+    unseen = np.full((*given.shape[:2], cuts[0]), -np.inf)
+    seen = np.repeat([0, *cuts[:-1]], np.diff([0, *cuts]))
+    return mix_codes(smooth(np.concatenate([unseen, given], axis=2), seen, n_classes))

@@ -1,0 +1,107 @@
+"""Fitting the probes of a cell: every fold of the task, layers in groups that memory holds."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from probing.cells.plan import Cell, make_probe
+from probing.folds import plan_rounds
+from probing.records import SPLITS, LayerStack, Split
+from probing.scores.graded import spread_scores
+from probing.settings.run import RunSettings
+
+_GROUP_BYTES = 2**29
+"""Training vectors that are in memory at a time where each layer is probed by itself; a probe makes copies of them."""
+
+
+CHOSEN_FACTS = ("strength_", "gamma_", "n_neighbours_")
+"""What a fitted probe may say of each of its readings."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The probes of a cell, one for each round (or what `join_groups` makes of several), and what they say."""
+
+    probes: Sequence[Any]
+    read: Mapping[str, Sequence[Float[np.ndarray, "_sentences classes"]]]
+    """Of `dev` and `test`: the log probabilities (nats) by each reading, every sentence's from its own round."""
+    seconds: float
+    """Spent on fitting."""
+
+
+def fit_rounds(
+    cell: Cell,
+    settings: RunSettings,
+    device: str,
+    layers: Sequence[int],
+    stack: LayerStack,
+    rows: Mapping[str, Int[np.ndarray, " sentences"]],
+) -> Fit:
+    """Fit a probe in every round of the task: one round where the splits are fixed, else one for each fold."""
+    splits, n_classes = cell.task.splits, len(cell.task.classes)
+    probes, seconds, said = [], 0.0, {"dev": [], "test": []}
+    for chosen in plan_rounds(cell.task):
+        picked = {split: rows[split][chosen[split]] for split in SPLITS}
+        fitted, readings = [], {split: [] for split in said}
+        for group in group_layers(cell, layers, stack, len(picked["train"])):
+            probe = make_probe(cell, settings, device)
+            labels = {split: encode_labels(splits[split].select(chosen[split]), n_classes, probe) for split in SPLITS}
+            vectors = {split: stack.select(group, picked[split]) for split in ("train", "dev")}
+            start = time.perf_counter()
+            # The training vectors, which are the most of all, are given up here.
+            fitted.append(probe.fit(vectors.pop("train"), labels["train"], vectors["dev"], labels["dev"]))
+            seconds += time.perf_counter() - start
+            vectors["test"] = stack.select(group, picked["test"])
+            for split in said:
+                readings[split] += probe.read(vectors[split])
+        probes.append(join_groups(fitted))
+        for split, parts in said.items():
+            parts.append((chosen[split], readings[split]))
+    read = {split: join_rounds(parts, len(splits[split]), n_classes) for split, parts in said.items()}
+    return Fit(probes, read, seconds)
+
+
+def group_layers(cell: Cell, layers: Sequence[int], stack: LayerStack, n_sentences: int) -> list[Sequence[int]]:
+    """The layers that are fitted together: as many as memory should hold where each is read by itself, else all."""
+    if cell.representation == "none":
+        return [layers[:1]]
+    size = (
+        max(1, _GROUP_BYTES // (4 * stack.hidden_size * n_sentences)) if cell.representation == "layer" else len(layers)
+    )
+    return [layers[start : start + size] for start in range(0, len(layers), size)]
+
+
+def join_groups(probes: Sequence[Any]) -> Any:
+    """One probe that says what several say, each of its own layers."""
+    if len(probes) == 1:
+        return probes[0]
+    facts = [fact for fact in (*CHOSEN_FACTS, "converged_") if hasattr(probes[0], fact)]
+    return SimpleNamespace(**{fact: np.concatenate([getattr(probe, fact) for probe in probes]) for fact in facts})
+
+
+def encode_labels(
+    split: Split, n_classes: int, probe: Any
+) -> Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"]:
+    """What a probe is to learn: class indices or, in a graded task, class probabilities if it `takes_scores`."""
+    if split.targets is None or not getattr(probe, "takes_scores", False):
+        return split.labels
+    return spread_scores(split.targets, n_classes)
+
+
+def join_rounds(
+    parts: Sequence[tuple[Int[np.ndarray, " _rows"], Sequence[Float[np.ndarray, "_rows _classes"]]]],
+    n_sentences: int,
+    n_classes: int,
+) -> list[Float[np.ndarray, "sentences classes"]]:
+    """What each reading says of all sentences; a class that a round's training lacked has probability 0 there."""
+    n_readings = len(parts[0][1])
+    joined = [np.full((n_sentences, n_classes), -np.inf, dtype=np.float32) for _ in range(n_readings)]
+    for rows, said in parts:
+        for whole, one in zip(joined, said, strict=True):
+            whole[rows, : one.shape[1]] = one
+    return joined

@@ -1,0 +1,155 @@
+"""Which cells a run has, and what each of them reads and with which probe."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from probing.catalogue.controls import CONTROLS
+from probing.contracts.encoder import Encoder
+from probing.records import Task
+from probing.registry import resolve
+from probing.settings.run import RunSettings
+
+
+@dataclass(frozen=True)
+class Representation:
+    """What a probe reads."""
+
+    probe: str = ""
+    """Key of its probe; empty for the one that the settings name."""
+    by_layer: bool = False
+    """Whether it gives a reading for every layer, or a single one."""
+    mixes: bool = False
+    """Whether layer 0 takes part only if the settings say so."""
+
+
+REPRESENTATIONS = {
+    "none": Representation("majority"),
+    "layer": Representation(by_layer=True),
+    "scalar_mix": Representation("scalar_mix", mixes=True),
+    "cumulative_mix": Representation("cumulative_mix", by_layer=True),
+    "concat": Representation("concat"),
+}
+"""By the name in the score table."""
+
+PROTOCOLS = {"modern": None, "senteval": {"faults": False}, "senteval_original": {"faults": True}}
+"""Options of the SentEval probe, where the protocol has the layers and the mix probed by it."""
+
+
+_CONTROL_MIX = {"max_iterations": 150, "tolerance": 1e-3}
+"""Where the mix of a control is cut off: labels without a rule take the solver long, and its score is all that is read:
+taken to its end it moves by less than a point."""
+_CLASSES_ONLY = ("mlp", "knn", "senteval")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The smallest piece of a run that is kept and resumed."""
+
+    task: Task
+    representation: str
+    """One of `REPRESENTATIONS`."""
+    control: str = "none"
+    seed: int = 0
+    measure: str = "scores"
+    """What is computed: a key of the table `measures`."""
+
+    @property
+    def name(self) -> str:
+        """File name of the cell."""
+        parts = [self.task.name, self.representation, self.control, str(self.seed)]
+        return ".".join(parts + ([] if self.measure == "scores" else [self.measure]))
+
+
+def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
+    """The cells of the run itself, task by task."""
+    cells = []
+    for task in tasks:
+        seeds = settings.seeds if needs_seeds(Cell(task, "layer"), settings) else (0,)
+        cells += [Cell(task, "none"), *(Cell(task, "layer", seed=seed) for seed in seeds)]
+        if encoder.mixes_layers:
+            cells += [Cell(task, "scalar_mix", seed=seed) for seed in settings.seeds]
+    return cells
+
+
+def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
+    """The cells of one control, task by task, for the first seed of the run.
+
+    Graded tasks are not relabelled: scores have no classes to draw from.
+    """
+    control, seed = CONTROLS[name], settings.seeds[0]
+    relabel = resolve("relabellings", control.relabelling) if control.relabelling else None
+    mixes = encoder.mixes_layers and control.mixes
+    return [
+        Cell(relabel(task, seed) if relabel else task, representation, name, seed)
+        for task in tasks
+        if not (relabel and task.graded)
+        for representation in (("layer", "scalar_mix") if mixes else ("layer",))
+    ]
+
+
+def plan_measure(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
+    """The cells of one further measure, task by task, for the first seed of the run."""
+    seed = settings.seeds[0]
+    planners: dict[str, Callable[[Task], list[Cell]]] = {
+        "cumulative_mix": lambda task: [Cell(task, "cumulative_mix", seed=seed)],
+        "concat": lambda task: [Cell(task, "concat")],
+        "conditional_information": lambda task: [Cell(task, "layer", measure=name)],
+        "gradients": lambda task: [Cell(task, "layer", seed=seed, measure=name)],
+        "weight_intervals": lambda task: (
+            [Cell(task, "scalar_mix", seed=seed, measure=name)] if encoder.mixes_layers else []
+        ),
+        "code_length": lambda task: [
+            Cell(task, representation, seed=seed, measure=name)
+            for representation in (("layer", "scalar_mix") if encoder.mixes_layers else ("layer",))
+        ],
+    }
+    takes_graded = name in ("cumulative_mix", "concat", "weight_intervals", "gradients")
+    return [cell for task in tasks if takes_graded or not task.graded for cell in planners[name](task)]
+
+
+def choose_layers(
+    cell: Cell, settings: RunSettings, layer_names: Sequence[str], layers: Sequence[int]
+) -> Sequence[int]:
+    """Those of the probed layers that a cell reads."""
+    embeddings = [layer for layer, name in enumerate(layer_names) if name == "embeddings"]
+    if cell.control != "none" and CONTROLS[cell.control].embeddings_only:
+        return embeddings
+    if REPRESENTATIONS[cell.representation].mixes and not settings.mix_embeddings:
+        return [layer for layer in layers if layer not in embeddings] or layers
+    return layers
+
+
+def name_probe(cell: Cell, settings: RunSettings) -> str:
+    """Key of the probe of a cell."""
+    representation = REPRESENTATIONS[cell.representation]
+    by_minibatch = representation.mixes and settings.mix_dropout > 0
+    if by_minibatch or (PROTOCOLS[settings.protocol] and cell.representation in ("layer", "scalar_mix")):
+        return "senteval"
+    return representation.probe or settings.probe
+
+
+def make_probe(cell: Cell, settings: RunSettings, device: str = "cpu") -> Any:
+    """The unfitted probe of a cell, with those of the run's options that it knows.
+
+    Raises:
+        ValueError: the task is graded, and the probe knows classes only.
+    """
+    name = name_probe(cell, settings)
+    if cell.task.graded and name in _CLASSES_ONLY:
+        raise ValueError(f"the {name} probe knows classes only, and {cell.task.name} is graded: take --probe linear")
+    probe = resolve("probes", name)()
+    options: dict[str, Any] = {"device": device, "seed": cell.seed}
+    if REPRESENTATIONS[cell.representation].mixes or name == "cumulative_mix":
+        options |= {"mixes": True, "norm": settings.mix_norm, "dropout": settings.mix_dropout}
+    if cell.control != "none" and name == "scalar_mix":
+        options |= _CONTROL_MIX
+    if name == "senteval":
+        linear = settings.probe != "mlp" or cell.task.name in resolve("protocols", "linear_only")
+        options |= {"n_hidden": 0 if linear else 50} | (PROTOCOLS[settings.protocol] or {})
+    return probe.set_params(**{option: value for option, value in options.items() if option in probe.get_params()})
+
+
+def needs_seeds(cell: Cell, settings: RunSettings) -> bool:
+    """Whether the probe of a cell depends on where it starts."""
+    return "seed" in make_probe(cell, settings).get_params()

@@ -1,0 +1,73 @@
+"""A score minus its control's score, paired by test sentence.
+
+With c_i = 1 where the reading is right about sentence i and k_i = 1 where the same reading of the control is right
+about the control's label of the same sentence:
+
+    difference = (1/N) sum_i (c_i - k_i)
+
+Against a control task this is the selectivity of Hewitt & Liang 2019 (arXiv 1909.03368, section 2.2), of sentences;
+against an untrained encoder or a bag of embeddings it is what training or context adds, called `gain` here. In
+[-1, 1]; the interval is a bootstrap over sentences, which resamples both together.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from jaxtyping import Float
+
+from probing.catalogue.controls import CONTROLS
+from probing.randomness import stream
+from probing.records import CellResult, Predictions, Score
+from probing.scores.uncertainty import means_with_intervals
+
+Readings = Mapping[tuple[str, int], tuple[Score, Predictions]]
+"""By representation and layer: the test score of one task, and the predictions that it was counted from."""
+
+
+def subtract_controls(results: Sequence[CellResult]) -> list[Score]:
+    """One score for every reading of the run and every control that has the same reading.
+
+    The metric is the control's `difference`, the `control` its name, and the seed the run's first: controls are
+    computed for that one.
+    """
+    tasks = dict.fromkeys(score.task for result in results for score in result.scores)
+    scores = []
+    for task in tasks:
+        plain = _collect(results, task, "none")
+        for control in CONTROLS:
+            scores += _subtract(plain, _collect(results, task, control), control)
+    return scores
+
+
+def right(predictions: Predictions) -> Float[np.ndarray, " sentences"]:
+    """1 where the class was found, 0 elsewhere."""
+    return (predictions.labels == predictions.predicted).astype(float)
+
+
+def _collect(results: Sequence[CellResult], task: str, control: str) -> Readings:
+    found: dict[tuple[str, int], tuple[Score, Predictions]] = {}
+    for result in results:
+        for score in result.scores:
+            said = result.predictions.get(f"{score.representation}/{score.layer}")
+            if said is None or said.labels.dtype.kind == "f":
+                continue  # scores on a scale are not right or wrong
+            if (score.task, score.control, score.split) == (task, control, "test"):
+                found.setdefault((score.representation, score.layer), (score, said))
+    return {reading: pair for reading, pair in found.items() if reading[0] != "none"}
+
+
+def _subtract(plain: Readings, controlled: Readings, control: str) -> Iterator[Score]:
+    pairs = []
+    for reading, (score, said) in plain.items():
+        # A bag of embeddings is a single reading, which all others are held against.
+        other = next(iter(controlled.values()), None) if CONTROLS[control].embeddings_only else controlled.get(reading)
+        if other is not None and other[0].seed == score.seed and len(other[1].labels) == len(said.labels):
+            pairs.append((score, right(said) - right(other[1])))
+    if not pairs:
+        return
+    rng = stream(0, "interval", pairs[0][0].task, "test", control)
+    values = means_with_intervals(np.stack([difference for _, difference in pairs]), rng)
+    for (score, _), (value, low, high) in zip(pairs, values.tolist(), strict=True):
+        metric = CONTROLS[control].difference
+        yield replace(score, control=control, metric=metric, value=value, ci_low=low, ci_high=high)

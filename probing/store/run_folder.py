@@ -1,0 +1,170 @@
+"""The folder that a run leaves: cells as they finish, then tables, settings and manifest."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from probing.folds import describe_division
+from probing.records import CellResult, GradientNorm, InputError, LayerWeight, Predictions, Score, Task, column_names
+from probing.store.files import write_atomically
+
+TABLES = ("scores", "layer_weights", "predictions")
+
+
+class RunFolder:
+    """A run folder that is being written.
+
+    Args:
+        path: the folder; made if it is not there.
+        settings: what the run's numbers depend on, as JSON values.
+        defaults: what a run is taken to have had where it was begun by a version that did not know a setting yet.
+        overwrite: whether to throw away what stands there.
+
+    Raises:
+        InputError: the folder holds a run with other settings, or something else.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, Any],
+        *,
+        defaults: Mapping[str, Any] | None = None,
+        overwrite: bool = False,
+    ):
+        self.path = path
+        wanted = json.loads(_json(settings))
+        found = self._find_settings(wanted)
+        if overwrite and found:
+            shutil.rmtree(path)
+        elif found:
+            known = {name: value for name, value in (defaults or {}).items() if name in wanted}
+            self._compare(json.loads(_json(known)) | found, wanted)
+        try:
+            write_atomically(path / "settings.json", _json(settings))
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --output") from None
+
+    def _find_settings(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The settings of the run that stands in the folder; empty where nothing stands there."""
+        if self.path.is_file():
+            raise InputError(f"{self.path}: a file stands where the run folder should be; choose another --output")
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            return {}
+        path = self.path / "settings.json"
+        if not path.is_file():
+            raise InputError(f"{self.path}: not empty and no run folder; choose another --output")
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:
+            found = None
+        # Other programs leave a settings.json too: what bears no field of ours is not ours to throw away.
+        if not isinstance(found, dict) or not found.keys() & wanted.keys():
+            raise InputError(f"{path}: not the settings of a run; choose another --output, or remove the folder")
+        return found
+
+    def _compare(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        changed = [
+            f"{name} {found.get(name)!r} -> {wanted.get(name)!r}"
+            for name in sorted({*found, *wanted})
+            if found.get(name) != wanted.get(name)
+        ]
+        if changed:
+            raise InputError(
+                f"{self.path}: holds a run with other settings ({', '.join(changed)}); "
+                "choose another --output, or --overwrite"
+            )
+
+    def find_cell(self, name: str, key: str) -> CellResult | None:
+        """A finished cell, if it was computed from the same data, model and settings (`key`)."""
+        path = self._cell(name)
+        try:
+            with safe_open(path, framework="numpy") as file:
+                facts = file.metadata() or {}
+                if facts.get("key") != key:
+                    return None
+                arrays = {tensor: file.get_tensor(tensor) for tensor in file.keys()}  # noqa: SIM118 (no mapping)
+        except (FileNotFoundError, SafetensorError):
+            return None
+        scores = [Score(**row) for row in json.loads(facts["scores"])]
+        weights = [LayerWeight(**row) for row in json.loads(facts["weights"])]
+        gradients = [GradientNorm(**row) for row in json.loads(facts.get("gradients", "[]"))]
+        return CellResult(scores, weights, _unpack_predictions(arrays), gradients)
+
+    def keep_cell(self, name: str, key: str, result: CellResult) -> None:
+        """Write a finished cell, whole or not at all."""
+        arrays = {
+            f"{reading}/{field}": np.ascontiguousarray(values)
+            for reading, predictions in result.predictions.items()
+            for field, values in vars(predictions).items()
+        }
+        facts = {
+            "key": key,
+            "scores": json.dumps([asdict(score) for score in result.scores]),
+            "weights": json.dumps([asdict(weight) for weight in result.weights]),
+            "gradients": json.dumps([asdict(norm) for norm in result.gradients]),
+        }
+        write_atomically(self._cell(name), save(arrays, metadata=facts))
+
+    def write_splits(self, tasks: Sequence[Task]) -> None:
+        """Write down which sentence is in which split, for the tasks whose splits were made here."""
+        rows = [row for task in tasks for row in describe_division(task)]
+        if rows:
+            write_atomically(self.path / "splits.parquet", pd.DataFrame(rows).to_parquet(index=False))
+
+    def write_tables(self, results: Sequence[CellResult]) -> None:
+        """Write scores, layer weights and predictions of all cells, and gradient norms where there are any."""
+        scores = _frame(Score, (score for result in results for score in result.scores))
+        weights = _frame(LayerWeight, (weight for result in results for weight in result.weights))
+        predictions = pd.concat(
+            [_frame_predictions(result) for result in results if result.predictions], ignore_index=True
+        )
+        for name, frame in zip(TABLES, (scores, weights, predictions), strict=True):
+            write_atomically(self.path / f"{name}.parquet", frame.to_parquet(index=False))
+        write_atomically(self.path / "scores.csv", scores.to_csv(index=False).encode())
+        gradients = _frame(GradientNorm, (norm for result in results for norm in result.gradients))
+        if len(gradients):
+            write_atomically(self.path / "gradient_norms.parquet", gradients.to_parquet(index=False))
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        """Write what the run was: versions, hashes, costs, warnings, failures."""
+        write_atomically(self.path / "manifest.json", _json(manifest))
+
+    def _cell(self, name: str) -> Path:
+        return self.path / "cells" / f"{name}.safetensors"
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n").encode()
+
+
+def _frame(record: type, rows: Iterable[Any]) -> pd.DataFrame:
+    return pd.DataFrame([asdict(row) for row in rows], columns=column_names(record))
+
+
+def _unpack_predictions(arrays: Mapping[str, np.ndarray]) -> dict[str, Predictions]:
+    readings = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
+    fields = column_names(Predictions)
+    return {name: Predictions(**{field: arrays[f"{name}/{field}"] for field in fields}) for name in readings}
+
+
+def _frame_predictions(result: CellResult) -> pd.DataFrame:
+    """One row per sentence and reading; the reading's key is `representation/layer`."""
+    tests = {f"{score.representation}/{score.layer}": score for score in result.scores if score.split == "test"}
+    frames = []
+    for reading, predictions in result.predictions.items():
+        score = tests[reading]
+        names = ("task", "representation", "layer", "layer_name", "control", "seed")
+        columns = {name: getattr(score, name) for name in names}
+        columns |= {"row": np.arange(len(predictions.labels)), "label": predictions.labels}
+        columns |= {"predicted": predictions.predicted, "log_probability": predictions.log_probability}
+        frames.append(pd.DataFrame(columns))
+    return pd.concat(frames, ignore_index=True)

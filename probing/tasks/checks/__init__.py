@@ -1,0 +1,1 @@
+"""Checks of tasks, whatever their origin: faults, shortcuts, what is worth knowing."""

@@ -1,0 +1,1 @@
+"""The built-in corpus: sentences of a grammar whose confounds can be switched on."""

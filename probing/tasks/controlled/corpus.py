@@ -1,0 +1,147 @@
+"""The controlled corpus: all ten tasks on sentences made by a grammar of our own, so that every label is exact.
+
+    rules -> derivation of a wanted depth and length -> tree with words -> example -> task
+
+`grammar` has the rules, `derivation` draws from them, `lexicon` and `morphology` have the words, `realisation` puts
+the words in; `structure_tasks`, `word_tasks` and `order_tasks` say what each task labels, `confounds` what can be
+switched on. No text was copied for it.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from random import Random
+from typing import Any, TypeVar
+
+import numpy as np
+
+from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs
+from probing.randomness import derived_seed
+from probing.records import SPLITS, InputError, Split, Task, TaskSpec
+from probing.tasks.builds import HEAD, Build, count_rows
+from probing.tasks.controlled import order_tasks, structure_tasks, word_tasks
+from probing.tasks.controlled.confounds import CONFOUNDS, find_confounds
+from probing.tasks.controlled.sentence_source import Example, SentenceSource
+from probing.tasks.files.senteval import Row
+
+SIZES = {"train": 10_000, "dev": 1_000, "test": 1_000}
+"""Number of sentences per split."""
+
+_Item = TypeVar("_Item", Row, Example)
+_MAKERS: dict[str, Callable[[SentenceSource, Mapping[str, int]], Iterator[Example]]] = {
+    "sentence_length": structure_tasks.make_sentence_length,
+    "word_content": word_tasks.make_word_content,
+    "tree_depth": structure_tasks.make_tree_depth,
+    "top_constituents": structure_tasks.make_top_constituents,
+    "bigram_shift": structure_tasks.make_bigram_shift,
+    "past_present": word_tasks.make_past_present,
+    "subj_number": word_tasks.make_subj_number,
+    "obj_number": word_tasks.make_obj_number,
+    "odd_man_out": order_tasks.make_odd_man_out,
+    "coordination_inversion": order_tasks.make_coordination_inversion,
+}
+
+
+def load(
+    names: Iterable[str] = ("all",), seed: int = 0, sizes: Mapping[str, int] = SIZES, confounds: Iterable[str] = ()
+) -> dict[str, Task]:
+    """Make some of the ten tasks; none depends on which others are made.
+
+    Args:
+        names: names, titles, aliases or groups of tasks, or `all`.
+        seed: another seed gives other sentences, and other target words to each split.
+        sizes: number of sentences per split, in the order `train`, `dev`, `test`.
+        confounds: those of `CONFOUNDS` that are switched on; a switch leaves the tasks that it does not concern as
+            they are.
+
+    Raises:
+        InputError: a name that no task or no confound bears.
+    """
+    switched = find_confounds(confounds)
+    origin = ", ".join([f"controlled corpus, seed {seed}", *sorted(switched)])
+    return {
+        spec.name: _make_task(spec, rows, origin)
+        for spec in find_specs(names)
+        for rows in [_make_rows(spec.name, seed, sizes, switched)]
+    }
+
+
+def make_rows(
+    names: Iterable[str] = ("all",), seed: int = 0, sizes: Mapping[str, int] = SIZES, confounds: Iterable[str] = ()
+) -> dict[str, list[Row]]:
+    """The same tasks as rows of SentEval files, for `write_tasks`."""
+    switched = find_confounds(confounds)
+    return {spec.name: _make_rows(spec.name, seed, sizes, switched) for spec in find_specs(names)}
+
+
+def build_corpus(
+    seed: int = 0,
+    sizes: Mapping[str, int] = SIZES,
+    confounds: Iterable[str] = (),
+    tell: Callable[[str], None] = lambda _: None,
+) -> Build:
+    """Make all ten tasks as files.
+
+    Args:
+        seed: as `load`, and so are `sizes` and `confounds`.
+        sizes: see there.
+        confounds: see there.
+        tell: takes a line of progress.
+
+    Raises:
+        InputError: a name that no confound bears, or a split without sentences.
+    """
+    if min(sizes.values()) < 1:
+        raise InputError(f"expected one sentence or more of each split, got {' '.join(map(str, sizes.values()))}")
+    switched = find_confounds(confounds)
+    rows = {}
+    for spec in SENTEVAL_TASKS:
+        tell(f"making {spec.title}")
+        rows[spec.name] = _make_rows(spec.name, seed, sizes, switched)
+    report = {
+        **HEAD,
+        "seed": seed,
+        "confounds": sorted(switched),
+        "tasks": {name: _report_task(name, made, switched) for name, made in rows.items()},
+        "unsupported": {},
+    }
+    return Build(rows, report)
+
+
+def make_examples(
+    name: str, seed: int = 0, sizes: Mapping[str, int] = SIZES, confounds: Iterable[str] = ()
+) -> list[Example]:
+    """The same sentences with their trees, in the same order."""
+    return _shuffle(_draw_examples(name, seed, sizes, find_confounds(confounds)), name, seed)
+
+
+def _make_rows(name: str, seed: int, sizes: Mapping[str, int], confounds: frozenset[str]) -> list[Row]:
+    # tree after tree is dropped: thousands of them at once keep the garbage collector busy
+    drawn = _draw_examples(name, seed, sizes, confounds)
+    return _shuffle(((each.split, each.label, each.sentence) for each in drawn), name, seed)
+
+
+def _report_task(name: str, rows: list[Row], confounds: frozenset[str]) -> dict[str, Any]:
+    relaxed = [f"{confound} is switched on" for confound in sorted(confounds) if name in CONFOUNDS[confound]]
+    return {"labels_from": "grammar", **count_rows(rows), "relaxed": relaxed}
+
+
+def _make_task(spec: TaskSpec, rows: list[Row], origin: str) -> Task:
+    classes = tuple(sorted({label for _, label, _ in rows}))
+    index = {label: number for number, label in enumerate(classes)}
+    splits = {
+        split: Split(
+            tuple((sentence,) for mark, _, sentence in rows if mark == split),
+            np.array([index[label] for mark, label, _ in rows if mark == split]),
+        )
+        for split in SPLITS
+    }
+    return Task(spec, classes, splits, origin)
+
+
+def _shuffle(items: Iterable[_Item], name: str, seed: int) -> list[_Item]:
+    items = list(items)
+    Random(derived_seed("controlled", name, "order", seed)).shuffle(items)
+    return sorted(items, key=lambda item: SPLITS.index(item[0]))
+
+
+def _draw_examples(name: str, seed: int, sizes: Mapping[str, int], confounds: frozenset[str]) -> Iterator[Example]:
+    return _MAKERS[name](SentenceSource(name, seed, confounds), sizes)

@@ -1,0 +1,1 @@
+"""Readers of task files: SentEval's form, tables, folders, the hub."""

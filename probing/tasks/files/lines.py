@@ -1,0 +1,29 @@
+"""Files of lines, decoded one by one, so that one bad byte costs one line."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from probing.tasks.files.entries import Fault
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str] | Fault]:
+    """The lines of a UTF-8 file that are not blank, each with its number, or what is wrong with it.
+
+    Lines end at a line feed alone, so that no character within a sentence can break it; a carriage return before it
+    and a byte order mark are dropped.
+    """
+    try:
+        content = path.read_bytes().removeprefix(_BYTE_ORDER_MARK)
+    except OSError as error:
+        yield Fault(path, 0, f"cannot be read ({error.strerror})")
+        return
+    for number, raw in enumerate(content.split(b"\n"), start=1):
+        try:
+            line = raw.decode("utf-8").rstrip("\r")
+        except UnicodeDecodeError as error:
+            yield Fault(path, number, f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8")
+            continue
+        if line.strip():
+            yield number, line

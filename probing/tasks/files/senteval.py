@@ -1,0 +1,59 @@
+"""Files of SentEval's form: `split TAB label TAB ... TAB sentence`."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from probing.records import Task, TaskSpec
+from probing.store.files import write_atomically
+from probing.tasks.files.entries import Contents, Entry, Fault, make_task
+from probing.tasks.files.lines import read_lines
+
+SPLIT_MARKS = {"tr": "train", "va": "dev", "te": "test"}
+
+
+Row = tuple[str, str, str]
+"""Split (`train`, `dev` or `test`), label, sentence."""
+
+
+def read_task(path: Path, spec: TaskSpec) -> Task:
+    """Read one file.
+
+    Raises:
+        InputError: the file is missing, not UTF-8, or holds a line that is no task line, an empty split, or a
+            label that train never saw. The message names the file, the line and what was expected.
+    """
+    return make_task(spec, read_contents(path), str(path))
+
+
+def read_contents(path: Path) -> Contents:
+    """All lines of a file, those that are no task lines as faults."""
+    found = [line if isinstance(line, Fault) else _parse_line(path, *line) for line in read_lines(path)]
+    entries = [one for one in found if isinstance(one, Entry)]
+    return Contents(entries, [one for one in found if isinstance(one, Fault)])
+
+
+def format_rows(rows: Iterable[Row]) -> str:
+    """The text of a file that holds these rows, in SentEval's form."""
+    marks = {split: mark for mark, split in SPLIT_MARKS.items()}
+    return "".join(f"{marks[split]}\t{label}\t{sentence}\n" for split, label, sentence in rows)
+
+
+def write_tasks(folder: Path, tasks: Mapping[str, Iterable[Row]]) -> None:
+    """Write one `NAME.txt` per task, each whole or not at all."""
+    for name, rows in tasks.items():
+        write_atomically(folder / f"{name}.txt", format_rows(rows).encode())
+
+
+def _parse_line(path: Path, number: int, line: str) -> Entry | Fault:
+    parts = line.split("\t")
+    if len(parts) < 3:
+        message = f"expected split, label and sentence with tabs between, got {len(parts)} field(s)"
+        return Fault(path, number, message)
+    mark, label, sentence = parts[0], parts[1], parts[-1]
+    if mark not in SPLIT_MARKS:
+        return Fault(path, number, f"unknown split {mark!r}; expected one of {', '.join(SPLIT_MARKS)}")
+    if not label.strip():
+        return Fault(path, number, "the label is empty")
+    if not sentence.strip():
+        return Fault(path, number, "the sentence is empty")
+    return Entry(number, SPLIT_MARKS[mark], label, (sentence,))

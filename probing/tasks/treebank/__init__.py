@@ -1,0 +1,1 @@
+"""SentEval's ten tasks from treebanks of any language."""

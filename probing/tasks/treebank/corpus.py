@@ -1,0 +1,163 @@
+"""SentEval's ten tasks from treebanks of any language: read, clean, define, report.
+
+Definitions: Conneau et al. 2018 (arXiv 1805.01070) and the notes beside their data. What is written is the surface
+tokens (contractions whole) with one space between, in their own case. A sentence counts once, in one split.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from probing.catalogue.tasks import SENTEVAL_TASKS
+from probing.records import SPLITS, InputError
+from probing.tasks.builds import HEAD, Build, count_rows
+from probing.tasks.treebank.conllu import read_conllu, split_of
+from probing.tasks.treebank.coordination import build_coordination_inversion
+from probing.tasks.treebank.forms import build_obj_number, build_past_present, build_subj_number
+from probing.tasks.treebank.odd_man_out import build_odd_man_out
+from probing.tasks.treebank.sampling import DEFAULT_FLOOR, Draft, Floor, UnsupportedTaskError, normalise
+from probing.tasks.treebank.sentences import Sentence
+from probing.tasks.treebank.surface import build_sentence_length, build_word_content
+from probing.tasks.treebank.syntax import build_bigram_shift, build_top_constituents, build_tree_depth
+from probing.tasks.treebank.trees import attach_trees, find_tree_files, read_brackets
+
+LENGTHS = (5, 28)
+"""Fewest and most tokens of a sentence, as in SentEval."""
+WITHHELD = "_"
+"""The form of tokens whose text a treebank may not give away."""
+
+BUILDERS: Mapping[str, Callable[[Sequence[Sentence], int, Floor], Draft]] = {
+    "sentence_length": build_sentence_length,
+    "word_content": build_word_content,
+    "tree_depth": build_tree_depth,
+    "top_constituents": build_top_constituents,
+    "bigram_shift": build_bigram_shift,
+    "past_present": build_past_present,
+    "subj_number": build_subj_number,
+    "obj_number": build_obj_number,
+    "odd_man_out": build_odd_man_out,
+    "coordination_inversion": build_coordination_inversion,
+}
+
+
+def build_corpus(
+    conllu: Sequence[Path],
+    trees: Sequence[Path] = (),
+    seed: int = 0,
+    floor: Floor = DEFAULT_FLOOR,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Build:
+    """Make all tasks that some treebanks support, in memory.
+
+    Args:
+        conllu: CoNLL-U files, the split of each in its name; their order does not matter.
+        trees: folders of bracketed trees.
+        seed: of all draws.
+        floor: the fewest sentences of a class.
+        tell: takes a line of progress.
+
+    Raises:
+        InputError: a file that cannot be read as what it should be, or a split without sentences.
+    """
+    files = sorted(set(conllu), key=lambda path: (path.parent.name, path.name))
+    tree_files = [file for folder in sorted(set(trees)) for file in find_tree_files(folder)]
+    _check_files(files)
+    tell(f"reading {len(files)} treebank files")
+    read = {path: read_conllu(path) for path in files}
+    corpus, dropped = clean([sentence for sentences in read.values() for sentence in sentences])
+    corpus, dropped["tree does not fit its words"] = attach_trees(corpus, read_brackets(tree_files))
+    drafts, unsupported = _make_drafts(corpus, seed, floor, tell)
+    report = {
+        **HEAD,
+        "tokens": "surface tokens in their own case, contractions whole, one space between",
+        "seed": seed,
+        "floor": asdict(floor),
+        "sources": [_describe(path, sentences=len(read[path])) for path in files],
+        "trees": [_describe(path) for path in tree_files],
+        "sentences": {
+            "kept": _count_splits(corpus),
+            "with_tree": sum(sentence.tree is not None for sentence in corpus),
+            "dropped": dropped,
+        },
+        "tasks": {name: _report_task(draft) for name, draft in drafts.items()},
+        "unsupported": unsupported,
+    }
+    return Build({name: draft.rows for name, draft in drafts.items()}, report)
+
+
+def clean(sentences: Sequence[Sentence]) -> tuple[list[Sentence], dict[str, int]]:
+    """The usable sentences, each once and in one split, and how many were dropped for which reason.
+
+    What stands in two splits stays in the held-out one: test before dev before train.
+    """
+    dropped = dict.fromkeys(["length", "text withheld", "repeated in its split", "also in another split"], 0)
+    splits_of: dict[str, str] = {}
+    for split in SPLITS:
+        splits_of |= {normalise(sentence.text): split for sentence in sentences if sentence.split == split}
+    seen: set[str] = set()
+    kept = []
+    for sentence in sentences:
+        fault = _find_fault(sentence, splits_of[normalise(sentence.text)], seen)
+        seen.add(sentence.text)
+        if fault:
+            dropped[fault] += 1
+        else:
+            kept.append(sentence)
+    return kept, dropped
+
+
+def _find_fault(sentence: Sentence, home: str, seen: set[str]) -> str:
+    if not LENGTHS[0] <= sentence.length <= LENGTHS[1]:
+        return "length"
+    if WITHHELD in sentence.tokens:
+        return "text withheld"
+    if sentence.split != home:
+        return "also in another split"
+    return "repeated in its split" if sentence.text in seen else ""
+
+
+def _make_drafts(
+    corpus: Sequence[Sentence], seed: int, floor: Floor, tell: Callable[[str], None]
+) -> tuple[dict[str, Draft], dict[str, str]]:
+    drafts, unsupported = {}, {}
+    for spec in SENTEVAL_TASKS:
+        tell(f"building {spec.title}")
+        try:
+            drafts[spec.name] = BUILDERS[spec.name](corpus, seed, floor)
+        except UnsupportedTaskError as reason:
+            unsupported[spec.name] = str(reason)
+    return drafts, unsupported
+
+
+def _check_files(files: Sequence[Path]) -> None:
+    for path in files:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; --conllu expects CoNLL-U files")
+    missing = [split for split in SPLITS if split not in map(split_of, files)]
+    if missing:
+        names = ", ".join(path.name for path in files)
+        raise InputError(f"no file for split {' and '.join(missing)} among {names}: tasks need train, dev and test")
+
+
+def _report_task(draft: Draft) -> dict[str, Any]:
+    return {
+        "labels_from": draft.source,
+        **count_rows(draft.rows),
+        "relaxed": list(draft.relaxed),
+        "measures": draft.measures,
+    }
+
+
+def _count_splits(sentences: Sequence[Sentence]) -> dict[str, int]:
+    return {split: sum(sentence.split == split for sentence in sentences) for split in SPLITS}
+
+
+def _describe(path: Path, **more: int) -> dict[str, Any]:
+    licence = path.with_name("LICENSE.txt")
+    lines = licence.read_text(encoding="utf-8", errors="replace").splitlines() if licence.is_file() else []
+    first = next((line.strip() for line in lines if line.strip()), "no LICENSE.txt beside the file")
+    digest = sha256(path.read_bytes()).hexdigest()
+    # Folder and name only: the report must not depend on where the corpora lie.
+    return {"file": f"{path.resolve().parent.name}/{path.name}", "sha256": digest, "licence": first, **more}

@@ -1,0 +1,1 @@
+"""Recipes: settings and plan side by side, one file each."""

@@ -1,0 +1,179 @@
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from analysis.runs.frames import TITLES, layer_names, mean_scores, order_tasks, unit_of
+from analysis.runs.probing_run import load_run, load_runs, stack_scores, stack_weights
+from analysis.stats.summary import summarise
+from analysis.stats.within_run import compare_all
+from analysis.tables.main import main_table
+from probing.catalogue.tasks import SENTEVAL_TASKS
+from probing.records import InputError
+from probing.tasks.files.transfer import TRANSFER_TASKS
+
+
+@pytest.fixture
+def folder(plain_run, write_run, tmp_path):
+    return write_run(plain_run, tmp_path / "plain")
+
+
+def test_a_run_comes_back_as_it_was_written(run, write_run, tmp_path):
+    loaded = load_run(write_run(run, tmp_path / "one"))
+    for name in ("scores", "weights", "predictions"):
+        pd.testing.assert_frame_equal(getattr(loaded, name), getattr(run, name))
+    assert loaded.settings == run.settings
+    assert loaded.name == "one"
+
+
+def test_a_run_without_a_mix_has_no_weights(folder):
+    assert load_run(folder).weights.empty
+
+
+def test_scores_of_several_runs_are_told_apart_by_folder(run, plain_run, write_run, tmp_path):
+    runs = load_runs([write_run(run, tmp_path / "a"), write_run(plain_run, tmp_path / "b")])
+    counts = stack_scores(runs)["run"].value_counts()
+    assert counts.to_dict() == {"a": len(run.scores), "b": len(plain_run.scores)}
+    assert stack_weights(runs)["run"].unique().tolist() == ["a"]
+    assert stack_scores(runs).columns[0] == "run"
+
+
+def test_runs_of_equal_name_are_told_apart_by_path(plain_run, write_run, tmp_path):
+    runs = load_runs([write_run(plain_run, tmp_path / place / "run") for place in ("x", "y")])
+    assert stack_scores(runs)["run"].nunique() == 2
+
+
+def test_more_columns_than_known_are_no_fault(folder):
+    scores = pd.read_parquet(folder / "scores.parquet")
+    scores.assign(later=1).to_parquet(folder / "scores.parquet")
+    assert "later" in load_run(folder).scores
+
+
+def break_run(folder, how):
+    scores = pd.read_parquet(folder / "scores.parquet")
+    if how == "missing":
+        (folder / "manifest.json").unlink()
+    elif how == "no table":
+        (folder / "predictions.parquet").write_bytes(b"PAR1 and then the power failed")
+    elif how == "no json":
+        (folder / "settings.json").write_text('{"model": ')
+    elif how == "no object":
+        (folder / "settings.json").write_text(json.dumps([1]))
+    elif how == "no column":
+        scores.drop(columns=["ci_low", "n"]).to_parquet(folder / "scores.parquet")
+    elif how == "no numbers":
+        scores.assign(value="high").to_parquet(folder / "scores.parquet")
+    elif how == "no rows":
+        scores.iloc[:0].to_parquet(folder / "scores.parquet")
+    else:
+        pd.concat([scores, scores.iloc[3:4]]).to_parquet(folder / "scores.parquet")
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("missing", "manifest.json is missing"),
+        ("no table", "predictions.parquet: not a parquet table"),
+        ("no json", "settings.json: not JSON"),
+        ("no object", "expected a JSON object, got list"),
+        ("no column", "ci_low, n"),
+        ("no numbers", "column value should hold numbers"),
+        ("no rows", "holds no scores"),
+        ("twice", r"1 score\(s\) twice"),
+    ],
+)
+def test_a_broken_folder_is_one_line_that_says_where(folder, how, message):
+    break_run(folder, how)
+    with pytest.raises(InputError, match=message) as caught:
+        load_run(folder)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_empty_or_absent_folder_is_one_line(tmp_path):
+    with pytest.raises(InputError, match="is empty"):
+        load_run(tmp_path)
+    with pytest.raises(InputError, match="no such folder"):
+        load_run(tmp_path / "nowhere")
+    with pytest.raises(InputError, match="at least one"):
+        load_runs([])
+
+
+def test_scores_of_two_models_are_not_averaged(run):
+    two = pd.concat([run.scores, run.scores.assign(model="bert")])
+    with pytest.raises(InputError, match="one model, got bermo, bert"):
+        mean_scores(two)
+
+
+def test_the_mix_may_have_a_probe_of_its_own_but_a_layer_may_not_have_two(run):
+    mixed = run.scores["representation"] == "scalar_mix"
+    own = run.scores.assign(probe=run.scores["probe"].mask(mixed, "scalar_mix"))
+    pd.testing.assert_frame_equal(mean_scores(own), mean_scores(run.scores))
+    with pytest.raises(InputError, match="one pooling, got mean, cls"):
+        mean_scores(pd.concat([run.scores, run.scores[mixed].assign(pooling="cls")]))
+
+
+def test_a_missing_layer_is_one_line(run):
+    lacking = run.scores[(run.scores["task"] != "tree_depth") | (run.scores["layer"] != 3)]
+    with pytest.raises(InputError, match="task tree_depth lacks layer 3"):
+        layer_names(mean_scores(lacking))
+
+
+def test_titles_are_those_of_the_task_table():
+    transfer = [task.spec for task in TRANSFER_TASKS]
+    assert list(TITLES.items()) == [(spec.name, spec.title) for spec in (*SENTEVAL_TASKS, *transfer)]
+
+
+def test_tasks_come_in_the_papers_order_and_unknown_ones_last(run):
+    shuffled = run.scores.sample(frac=1, random_state=1)
+    extra = shuffled[shuffled["task"] == "tree_depth"].assign(task="mine", group="transfer")
+    papers = [spec.name for spec in SENTEVAL_TASKS]
+    assert order_tasks(pd.concat([extra, shuffled])) == [*papers, "mine"]
+    assert mean_scores(shuffled)["task"].drop_duplicates().tolist() == papers
+
+
+def test_each_task_is_headed_by_the_metric_of_its_first_row(run):
+    depth = run.scores["task"] == "tree_depth"
+    more = run.scores[depth].assign(metric="f1", value=0.1)
+    correlation = run.scores.assign(metric=run.scores["metric"].mask(depth, "pearson"))
+    pd.testing.assert_frame_equal(mean_scores(pd.concat([run.scores, more])), mean_scores(run.scores))
+    headed = mean_scores(pd.concat([correlation, more])).set_index("task")
+    assert set(headed.loc["tree_depth", "title"]) == {"TreeDepth (Pearson)"}
+    assert set(headed.drop("tree_depth")["metric"]) == {"accuracy"}
+    assert (unit_of(headed), unit_of(mean_scores(run.scores))) == ("score", "accuracy")
+
+
+def test_a_task_without_right_and_wrong_is_compared_without_an_interval(run):
+    depth = run.scores["task"] == "tree_depth"
+    graded = replace(run, scores=run.scores.assign(metric=run.scores["metric"].mask(depth, "pearson")))
+    compared, plain = compare_all(graded), compare_all(run)
+    assert set(plain["task"]) - set(compared["task"]) == {"tree_depth"}
+    assert "syntactic" not in set(compared.loc[compared["level"] == "group", "group"])
+    table = main_table(summarise(graded), compared).set_index("Task")
+    assert table.loc["TreeDepth (Pearson)", "95 % interval"] == "-"
+    assert (
+        table.loc["TreeDepth (Pearson)", "Mix - last"]
+        == main_table(summarise(run), plain).set_index("Task").loc["TreeDepth", "Mix - last"]
+    )
+    alone = replace(graded, scores=graded.scores[depth])
+    assert compare_all(alone).empty
+
+
+@pytest.mark.slow
+def test_importing_analysis_loads_no_torch_and_the_package_alone_loads_nothing():
+    code = (
+        "import sys, analysis; light = sorted({'torch', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules));"
+        "import analysis.figures.files, analysis.terminal.run, analysis.tables.main;"
+        "print(light, sorted({'torch', 'transformers', 'sklearn'} & set(sys.modules)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[] []"
+
+
+def test_a_run_is_not_changed_by_what_is_read_from_it(run):
+    before = replace(run, scores=run.scores.copy())
+    summarise(run)
+    pd.testing.assert_frame_equal(run.scores, before.scores)

@@ -1,0 +1,155 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import bootstrap, norm
+
+from analysis.stats.significance import (
+    holm,
+    mcnemar,
+    mean_of_groups,
+    percentile_interval,
+    resample_means,
+    smallest_difference,
+)
+from analysis.stats.summary import summarise_tasks
+from analysis.stats.within_run import compare, compare_all, paired_differences
+from probing.records import InputError
+
+
+@pytest.fixture
+def differences():
+    return np.random.default_rng(3).choice([-1.0, 0.0, 1.0], size=400, p=[0.08, 0.75, 0.17])
+
+
+def test_the_interval_is_that_of_scipys_bootstrap(differences):
+    own = percentile_interval(resample_means(differences, np.random.default_rng(1), 20_000))
+    theirs = bootstrap(
+        (differences,), np.mean, n_resamples=4000, method="percentile", vectorized=True, rng=np.random.default_rng(2)
+    ).confidence_interval
+    # A 2.5 % quantile of 4000 draws has a standard error near 2.7 sd / sqrt(4000) = 0.043 sd; four of these.
+    spread = differences.std() / np.sqrt(len(differences))
+    assert own == pytest.approx(tuple(theirs), abs=4 * 0.043 * spread)
+
+
+def test_resampled_means_have_the_bootstraps_moments(differences):
+    means = resample_means(differences, np.random.default_rng(1), 100_000)
+    spread = differences.std() / np.sqrt(len(differences))
+    assert means.mean() == pytest.approx(differences.mean(), abs=5 * spread / np.sqrt(100_000))
+    # The standard error of a standard deviation is about 1 / sqrt(2 draws) of it.
+    assert means.std() == pytest.approx(spread, rel=5 / np.sqrt(200_000))
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says():
+    rng, hits = np.random.default_rng(5), 0
+    for _ in range(400):
+        sample = rng.choice([-1.0, 0.0, 1.0], size=300, p=[0.1, 0.7, 0.2])
+        low, high = percentile_interval(resample_means(sample, rng, 800))
+        hits += low <= 0.1 <= high
+    # 400 trials at 0.95: standard error 0.011.
+    assert hits / 400 == pytest.approx(0.95, abs=0.04)
+
+
+def test_equal_predictions_give_an_interval_of_no_width_and_p_one():
+    nothing = np.zeros(50)
+    assert percentile_interval(resample_means(nothing, np.random.default_rng(0))) == (0, 0)
+    assert mcnemar(nothing) == 1
+    assert smallest_difference(nothing) == 0
+
+
+def test_a_mean_over_independent_tasks_has_the_variance_of_the_mean(differences):
+    parts = [resample_means(differences, np.random.default_rng(seed), 20_000) for seed in range(4)]
+    # Independent: variances add, so the mean of four is half as wide.
+    assert mean_of_groups(parts).std() == pytest.approx(parts[0].std() / 2, rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("better", "worse", "p"),
+    [
+        (5, 0, 2 / 32),  # both tails of 2^-5
+        (0, 5, 2 / 32),
+        (3, 3, 1.0),
+        (8, 2, 2 * (1 + 10 + 45) / 1024),  # C(10,0) + C(10,1) + C(10,2)
+    ],
+)
+def test_mcnemar_is_the_binomial_of_the_discordant_sentences(better, worse, p):
+    values = np.array([1.0] * better + [-1.0] * worse + [0.0] * 90)
+    assert mcnemar(values) == pytest.approx(p)
+
+
+def test_holm_by_hand():
+    # Sorted 0.005 0.01 0.03 0.04, times 4 3 2 1: 0.02 0.03 0.06 0.04; the running maximum lifts the last to 0.06.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.9]) == pytest.approx([1, 1])
+    assert holm([0.02]) == pytest.approx([0.02])
+    assert holm([]).size == 0
+
+
+def test_the_smallest_difference_is_found_in_four_of_five_trials():
+    n, disagreeing = 2000, 0.2
+    values = np.array([1.0, -1.0] * int(n * disagreeing / 2) + [0.0] * int(n * (1 - disagreeing)))
+    delta = smallest_difference(values)
+    share = [(disagreeing + delta) / 2, 1 - disagreeing, (disagreeing - delta) / 2]
+    counts = np.random.default_rng(0).multinomial(n, share, size=20_000)
+    z = (counts[:, 0] - counts[:, 2]) / np.sqrt(counts[:, 0] + counts[:, 2])
+    # Normal approximation of the test; 20,000 trials leave 0.003.
+    assert np.mean(np.abs(z) > norm.ppf(0.975)) == pytest.approx(0.8, abs=0.015)
+
+
+def frame(predicted, label=None, seed=0):
+    n = len(predicted)
+    return pd.DataFrame({"row": range(n), "label": label or [1] * n, "predicted": predicted, "seed": seed})
+
+
+def test_differences_are_paired_by_sentence_whatever_the_order():
+    one, other = frame([1, 1, 0, 0]), frame([1, 0, 1, 0])
+    assert paired_differences(one.iloc[::-1], other).tolist() == [0, 1, -1, 0]
+
+
+def test_seeds_are_averaged_within_a_sentence():
+    one = pd.concat([frame([1, 1, 0]), frame([1, 0, 0], seed=1)])
+    assert paired_differences(one, frame([0, 1, 0])).tolist() == [1, -0.5, 0]
+
+
+@pytest.mark.parametrize("other", [frame([1, 0]), frame([1, 0, 1], label=[1, 0, 1])])
+def test_other_sentences_or_labels_are_refused(other):
+    with pytest.raises(InputError, match="same test sentences"):
+        paired_differences(frame([1, 0, 1]), other)
+
+
+def test_differences_of_a_run_are_those_of_its_scores(run):
+    tasks, compared = summarise_tasks(run), compare_all(run)
+    for first, second in (("mix", "last"), ("mix", "best"), ("best", "last")):
+        rows = compared[(compared["first"] == first) & (compared["second"] == second)]
+        by_task = rows[rows["level"] == "task"].set_index("task")["difference"]
+        expected = tasks.set_index("task")[f"{first}_minus_{second}"]
+        assert by_task.to_numpy() == pytest.approx(expected[by_task.index].to_numpy())
+        semantic = rows[(rows["level"] == "group") & (rows["group"] == "semantic")]["difference"].item()
+        of_group = tasks["group"] == "semantic"
+        assert semantic == pytest.approx(tasks.loc[of_group, f"{first}_minus_{second}"].mean())
+
+
+def test_each_task_draws_from_its_own_stream(run):
+    tasks = summarise_tasks(run)
+    every = compare(run.predictions, tasks, "mix", "last").set_index("task")
+    alone = compare(run.predictions, tasks[tasks["task"] == "obj_number"], "mix", "last").set_index("task")
+    for column in ("difference", "ci_low", "ci_high", "p"):
+        assert every.loc["obj_number", column] == alone.loc["obj_number", column]
+
+
+def test_without_a_mix_only_the_layers_are_compared(plain_run):
+    compared = compare_all(plain_run)
+    assert set(zip(compared["first"], compared["second"], strict=True)) == {("best", "last")}
+
+
+def test_a_task_without_a_mix_leaves_its_group_without_a_mean(run):
+    tasks = summarise_tasks(run)
+    tasks.loc[tasks["task"] == "tree_depth", "mix"] = np.nan
+    compared = compare(run.predictions, tasks, "mix", "last")
+    assert compared.loc[compared["level"] == "group", "group"].tolist() == ["surface", "semantic"]
+    assert "tree_depth" not in set(compared["task"])
+
+
+def test_missing_predictions_are_named(run):
+    lacking = run.predictions[run.predictions["task"] != "obj_number"]
+    with pytest.raises(InputError, match="task obj_number: predictions of scalar_mix"):
+        compare(lacking, summarise_tasks(run), "mix", "last")

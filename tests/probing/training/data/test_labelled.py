@@ -1,0 +1,63 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from probing.training.data.labelled import batches_by_length, count_batches, iterate_batches, order_batches
+
+
+@pytest.fixture
+def lengths():
+    return np.random.default_rng(0).integers(3, 60, 1000)
+
+
+def test_every_sentence_comes_once_an_epoch(lengths):
+    rows = np.concatenate(order_batches(lengths, 32, seed=0, epoch=0))
+    np.testing.assert_array_equal(np.sort(rows), np.arange(1000))
+
+
+def test_all_batches_but_one_are_full(lengths):
+    sizes = sorted(len(batch) for batch in order_batches(lengths, 32, seed=0, epoch=0))
+    assert sizes == [1000 % 32, *[32] * (1000 // 32)]
+    assert len(sizes) == count_batches(1000, 32)
+
+
+def test_batches_of_like_lengths_hold_hardly_any_padding(lengths):
+    def padding(batches):
+        padded = sum(len(batch) * lengths[batch].max() for batch in batches)
+        return 1 - lengths.sum() / padded
+
+    shuffled = np.random.default_rng(1).permutation(1000)
+    assert padding(order_batches(lengths, 32, seed=0, epoch=0)) < 0.05
+    assert padding([shuffled[start : start + 32] for start in range(0, 1000, 32)]) > 0.3
+
+
+def test_the_order_of_batches_says_nothing_of_their_lengths(lengths):
+    batches = order_batches(lengths, 8, seed=0, epoch=0)
+    means = [lengths[batch].mean() for batch in batches]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
+
+
+def test_epochs_and_seeds_differ_and_repeat_themselves(lengths):
+    first = np.concatenate(order_batches(lengths, 32, seed=0, epoch=0))
+    np.testing.assert_array_equal(first, np.concatenate(order_batches(lengths, 32, seed=0, epoch=0)))
+    for other in ({"seed": 1, "epoch": 0}, {"seed": 0, "epoch": 1}):
+        assert not np.array_equal(first, np.concatenate(order_batches(lengths, 32, **other)))
+
+
+@pytest.mark.parametrize("start", [0, 5, 31, 32, 70])
+def test_going_on_from_a_batch_gives_what_would_have_come(lengths, start):
+    whole = list(itertools.islice(iterate_batches(lengths, 32, seed=3), 80))
+    rest = list(itertools.islice(iterate_batches(lengths, 32, seed=3, start=start), 80 - start))
+    for one, other in zip(whole[start:], rest, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_split_is_read_whole_in_batches_of_at_most_so_many_tokens(lengths):
+    batches = batches_by_length(lengths, 512)
+    np.testing.assert_array_equal(np.sort(np.concatenate(batches)), np.arange(1000))
+    assert max(len(batch) * lengths[batch].max() for batch in batches) <= 512
+
+
+def test_a_sentence_longer_than_a_batch_is_a_batch():
+    assert [len(batch) for batch in batches_by_length(np.array([5, 700, 5]), 512)] == [2, 1]

@@ -1,0 +1,85 @@
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from transformers import AutoModelForSequenceClassification
+
+from probing.progress import Narrator
+from probing.records import InputError
+from probing.settings.training import PruneSettings
+from probing.training.objectives.supervised import supervised_loss
+from probing.training.recipes.prune import check_pruning, plan_models
+from probing.training.run import train
+from probing.training.transforms.pruning import count_zeros, find_linear_layers
+from tests.helpers import build_task, write_task
+
+
+def test_there_is_a_model_per_aim_and_seed_under_a_name_of_its_own():
+    settings = PruneSettings(method=("magnitude", "soft_movement"), sparsity=(0.5, 0.9), penalty=(100.0,), seeds=(0, 1))
+    planned = plan_models(settings, build_task())
+    assert [plan.name for plan in planned] == [
+        "magnitude-0.5-seed-0",
+        "magnitude-0.5-seed-1",
+        "magnitude-0.9-seed-0",
+        "magnitude-0.9-seed-1",
+        "soft_movement-penalty-100-seed-0",
+        "soft_movement-penalty-100-seed-1",
+    ]
+    assert {(plan.method, plan.sparsity, plan.penalty) for plan in planned[4:]} == {("soft_movement", 0.0, 100.0)}
+    assert all(plan.objective is supervised_loss for plan in planned)
+    assert planned[0].make_transforms()[0] is not planned[0].make_transforms()[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"sparsity": (0.5, 1.0)}, r"--sparsity 1\.0: expected 0 or more and below 1"),
+        ({"sparsity": (0.5, 0.5)}, r"--sparsity 0\.5 0\.5: expected one or more different ones"),
+        ({"method": ()}, "--method: expected one or more different ones"),
+        ({"threshold": 0.5}, r"--threshold 0\.5: expected more than 0 and below 0\.5"),
+        ({"penalty": (-1.0,)}, r"--penalty -1\.0: expected 0 or more"),
+        ({"early_stopping": 3}, "--early-stopping 3: expected 0: what is pruned by a schedule"),
+        ({"prune_warmup_share": 0.6, "prune_cooldown_share": 0.6}, "expected at most 1 together, got 1.2"),
+        ({"temperature": 0.0}, r"--temperature 0\.0: expected more than 0"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(changes, message):
+    check_pruning(PruneSettings())
+    with pytest.raises(InputError, match=message):
+        check_pruning(replace(PruneSettings(), **changes))
+
+
+@pytest.fixture(scope="module")
+def settings(tiny_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("prune")
+    write_task(folder / "data", build_task())
+    return PruneSettings(
+        method=("movement", "soft_movement"), sparsity=(0.75,), penalty=(400.0,), score_learning_rate=0.5, max_steps=12,
+        checkpoint=str(tiny_folder), task="past_present", data=str(folder / "data"), output=folder / "run",
+        batch_size=8, evaluate_every=4, dtype="float32", device="cpu", quiet=True,
+    )  # fmt: skip
+
+
+def test_a_run_leaves_pruned_models_that_load_and_says_how_sparse_they_are(settings):
+    train(settings, Narrator(quiet=True))
+    models = pd.read_parquet(settings.output / "trained_models.parquet").query("split == 'dev'")
+    assert models["method"].tolist() == ["movement", "soft_movement"]
+    for row in models.to_dict("records"):
+        loaded = AutoModelForSequenceClassification.from_pretrained(settings.output / row["folder"])
+        assert count_zeros(find_linear_layers(loaded))[-1] == pytest.approx(row["achieved_sparsity"])
+    assert models["achieved_sparsity"].iloc[0] == pytest.approx(0.75)
+    assert 0.1 < models["achieved_sparsity"].iloc[1] < 1
+    log = pd.read_parquet(settings.output / "training_log.parquet").query("quantity == 'sparsity' and layer == -1")
+    for _, own in log.groupby("method"):
+        assert own["value"].iloc[0] == 0
+        assert own["value"].is_monotonic_increasing
+
+
+def test_a_student_learns_from_the_model_that_a_run_left(settings):
+    teacher = settings.output / "models" / "movement-0.75-seed-0"
+    distilled = replace(
+        settings, method=("magnitude",), distill_from=str(teacher), output=settings.output.with_name("student")
+    )
+    train(distilled, Narrator(quiet=True))
+    logs = [pd.read_parquet(one.output / "training_log.parquet") for one in (settings, distilled)]
+    assert all((log["quantity"] == "loss").any() for log in logs)
