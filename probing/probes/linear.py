@@ -139,7 +139,9 @@ class LogisticProblem:
             layer.copy_(layer @ basis)
         self.vectors = vectors
         self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
-        self._sums: list[Sums] = [partial(self._add_up, layer) for layer in range(len(vectors))]
+        self._fused: list[Sums] = []
+        """The kernels of each layer, where they can be had. Nothing here refers back to the problem: a circle of
+        references would keep its vectors in memory until Python looks for circles."""
 
     def solve(self, tolerance: float, max_iterations: int) -> Solution:
         """Minimise from the even guess."""
@@ -148,7 +150,7 @@ class LogisticProblem:
         start = torch.zeros(n_problems, n_parameters, dtype=self.root.dtype, device=self.root.device)
         if can_fuse(self.vectors, self.labels, tolerance):
             everything = slice(0, len(self.labels))
-            self._sums = [fuse_loss([(everything, layer)], layer.shape[1], self.labels) for layer in self.vectors]
+            self._fused = [fuse_loss([(everything, layer)], layer.shape[1], self.labels) for layer in self.vectors]
         if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(n_problems, device=start.device).view(-1, len(self.strengths)).unbind(1))
@@ -192,7 +194,8 @@ class LogisticProblem:
         points = points.view(len(points), self.n_classes, hidden + 1)
         weights = points[..., :hidden] * root
         flat, intercepts = weights.reshape(-1, hidden), (points[..., hidden] * self._intercept_root).reshape(-1)
-        sums, slopes, intercept_slopes = self._sums[layer](flat, intercepts)
+        add_up = self._fused[layer] if self._fused else partial(self._add_up, layer)
+        sums, slopes, intercept_slopes = add_up(flat, intercepts)
         losses = sums / n + 0.5 * penalty * weights.square().sum(dim=(1, 2))
         gradients = torch.empty_like(points)
         gradients[..., :hidden] = (slopes.view_as(weights) / n + penalty.view(-1, 1, 1) * weights) * root

@@ -1,4 +1,6 @@
+import gc
 import os
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +206,19 @@ def test_separable_classes_are_separated_and_random_labels_are_at_chance():
     truth = np.random.default_rng(1).integers(0, 3, 3000)
     # The share of 3,000 independent guesses: standard deviation .0086; four of them.
     assert (said == truth).mean() == pytest.approx(1 / 3, abs=0.035)
+
+
+def test_a_solved_problem_gives_its_vectors_back_at_once_and_not_when_python_looks_for_circles():
+    stack, labels = draw_stack(n_layers=1)
+    problem = LogisticProblem(torch.tensor(stack), torch.tensor(labels), STRENGTHS)
+    problem.unpack(problem.solve(5e-4, 300))
+    gone = weakref.ref(problem)
+    gc.disable()
+    try:
+        del problem
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_too_few_iterations_are_said():
