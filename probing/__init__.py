@@ -20,8 +20,7 @@ Importing this package loads neither torch nor transformers.
 """
 
 from probing.records import InputError, LayerStack, Predictions, Score, Split, Task, TaskSpec
-from probing.registry import resolve
 
 __version__ = "0.1.0"
 
-__all__ = ["InputError", "LayerStack", "Predictions", "Score", "Split", "Task", "TaskSpec", "resolve"]
+__all__ = ["InputError", "LayerStack", "Predictions", "Score", "Split", "Task", "TaskSpec"]

@@ -27,7 +27,6 @@ from rich.table import Table
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.exit_codes import end_in_one_line
 from probing.records import SPLITS, InputError
-from probing.registry import resolve
 from probing.store.files import write_atomically
 from probing.tasks.files.senteval import write_tasks
 
@@ -90,10 +89,13 @@ def build(settings: BuildSettings) -> int:
 
 
 def _make(settings: BuildSettings, tell: Callable[[str], None]) -> Any:
+    from probing.tasks.controlled import corpus as grammar  # noqa: PLC0415 - lemminflect: not for --help
+    from probing.tasks.treebank import corpus as treebank  # noqa: PLC0415 - conllu and nltk: not for --help
+
     if settings.controlled:
         sizes = dict(zip(SPLITS, settings.sizes, strict=True))
-        return resolve("builders", "controlled")(settings.seed, sizes, settings.confounds, tell=tell)
-    return resolve("builders", "treebank")(settings.conllu, settings.trees, settings.seed, tell=tell)
+        return grammar.build_corpus(settings.seed, sizes, settings.confounds, tell=tell)
+    return treebank.build_corpus(settings.conllu, settings.trees, settings.seed, tell=tell)
 
 
 def check(data: str, report: Path | None) -> int:
@@ -102,7 +104,9 @@ def check(data: str, report: Path | None) -> int:
     Raises:
         InputError: there is nothing to check, or the report cannot be written.
     """
-    checkups, faults = resolve("stories", "check")(data)
+    from probing.tasks.checks.checkup import check_source  # noqa: PLC0415 - scikit-learn: not for --help
+
+    checkups, faults = check_source(data)
     if report:
         findings = {"data": data, "faults": faults, "tasks": [checkup.as_json() for checkup in checkups]}
         try:

@@ -9,13 +9,14 @@ from typing import Any
 import torch
 
 from probing.catalogue.controls import CONTROLS
+from probing.cells.gradients import can_measure
 from probing.cells.plan import plan_cells, plan_control, plan_measure
 from probing.cells.runner import CellRunner, Encoded, digest_task
 from probing.cells.selectivity import subtract_controls
 from probing.contracts.encoder import Encoder
 from probing.progress import Narrator
 from probing.records import SPLITS, CellResult, Failure, InputError, Task
-from probing.registry import resolve
+from probing.registry import ENCODERS
 from probing.representations.extraction import Extraction, Pooling, extract_stack
 from probing.representations.peak_rate import count_operations, measure_ceiling
 from probing.settings.checks import check_settings
@@ -64,7 +65,7 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     runner.run("probing", plan_cells(settings, tasks, encoder), encoded)
     for name in settings.measures:
         runner.run(name, plan_measure(name, settings, tasks, encoder), encoded)
-    if settings.gradients and resolve("conditions", "gradients")(encoder, narrator):
+    if settings.gradients and can_measure(encoder, narrator):
         runner.run("gradients", plan_measure("gradients", settings, tasks, encoder), encoded)
     run_controls(settings, tasks, encoded, runner, narrator)
     # What this run needed is spared no longer.
@@ -96,7 +97,7 @@ def run_controls(
 def build_encoder(name: str, settings: RunSettings) -> Encoder:
     """The frozen encoder of that name, with the run's checkpoint and options."""
     options = {"dtype": settings.dtype, "device": settings.device, "backend": settings.backend}
-    return resolve("encoders", name)(settings.checkpoint, max_length=settings.max_length, **options)
+    return ENCODERS.load(name)(settings.checkpoint, max_length=settings.max_length, **options)
 
 
 def choose_layers(wanted: Sequence[int], layer_names: Sequence[str], flag: str = "--layers") -> list[int]:

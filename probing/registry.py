@@ -1,70 +1,162 @@
-"""Names of the parts that plug in, and where each one lives.
+"""The parts that plug in, by name: where each one lives, loaded when it is asked for and checked against its contract.
 
-A table maps a name to `"module:attribute"`, imported when it is asked for. Installed packages add rows
-through entry points in the group `probing.<table>`, such as `probing.encoders`.
+One registry per kind. A row maps a name to `"module:attribute"`. Installed packages add rows through entry points in
+the group `probing.<registry>`, such as `probing.encoders`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from probing.contracts.checking import find_breach
 from probing.records import InputError
 
-TABLES: dict[str, dict[str, str]] = {
-    "encoders": {
+if TYPE_CHECKING:  # The contracts themselves load torch, which `--help` has no need of.
+    from probing.contracts.encoder import BuildClassifier, BuildEncoder
+    from probing.contracts.measure import Measure
+    from probing.contracts.metric import Metric
+    from probing.contracts.pooling import Pool
+    from probing.contracts.probe import Probe
+    from probing.contracts.task import LoadTasks
+
+Part = TypeVar("Part")
+_OURS = "this project"
+
+
+class Registry(Generic[Part]):
+    """Parts of one kind, by name.
+
+    Args:
+        name: of the registry, in the plural, such as `encoders`: the entry points' group is `probing.<name>`.
+        contract: `"module:protocol"` that every part must keep; empty for none.
+        rows: name -> `"module:attribute"` of our own parts.
+    """
+
+    def __init__(self, name: str, contract: str, rows: Mapping[str, str]):
+        self.name, self.contract, self.own = name, contract, dict(rows)
+        self._kept: dict[str, Part] = {}
+        """Name -> the part that was found to keep the contract."""
+
+    @property
+    def kind(self) -> str:
+        """What one part is called."""
+        return self.name.removesuffix("s")
+
+    @cached_property
+    def rows(self) -> dict[str, str]:
+        """Name -> `"module:attribute"`, installed packages included, which are looked through once.
+
+        Raises:
+            InputError: two parts have one name.
+        """
+        rows, owners = dict(self.own), dict.fromkeys(self.own, _OURS)
+        for point in entry_points(group=f"probing.{self.name}"):
+            owner = f"package {point.dist.name}" if point.dist else point.value
+            if point.name in rows:
+                raise InputError(
+                    f"{self.kind} {point.name!r}: given by {owners[point.name]} and by {owner}; expected names that "
+                    f"differ: rename the entry point of one, or uninstall it"
+                )
+            rows[point.name], owners[point.name] = point.value, owner
+        return rows
+
+    def names(self) -> list[str]:
+        """Every known name, sorted."""
+        return sorted(self.rows)
+
+    def check(self, name: str) -> str:
+        """The name itself, if it is known.
+
+        Raises:
+            InputError: it is not; the message offers the nearest ones.
+        """
+        if name not in self.rows:
+            raise InputError(f"unknown {self.kind} {name!r}: {suggest(name, self.names())}")
+        return name
+
+    def load(self, name: str) -> Part:
+        """The part of that name.
+
+        Raises:
+            InputError: the name is unknown, or an installed package's part cannot be loaded or breaks the contract.
+        """
+        place = self.rows[self.check(name)]
+        try:
+            part = import_part(place)
+        except (ImportError, AttributeError) as error:
+            if name in self.own:
+                raise
+            raise InputError(f"{self.kind} {name!r}: {place} cannot be loaded ({error}); mend its package") from None
+        if self._kept.get(name) is not part:
+            breach = find_breach(part, import_part(self.contract)) if self.contract else ""
+            if breach:
+                raise InputError(f"{self.kind} {name!r} ({place}): {breach}; expected what {self.contract} asks for")
+            self._kept[name] = part
+        return part
+
+
+def import_part(place: str) -> Any:
+    """What `"module:attribute"` names, or the module itself where there is no attribute."""
+    module, _, attribute = place.partition(":")
+    part = import_module(module)
+    return getattr(part, attribute) if attribute else part
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """What to offer to someone who typed an unknown name."""
+    known = list(known)
+    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    return f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
+
+
+ENCODERS: "Registry[BuildEncoder]" = Registry(
+    "encoders",
+    "probing.contracts.encoder:BuildEncoder",
+    {
         "bert": "probing.encoders.bert:build",
         "bermo": "probing.encoders.bermo:build",
         "untrained": "probing.encoders.untrained:build",
     },
-    # Encoders with a head, to be trained.
-    "classifiers": {
+)
+CLASSIFIERS: "Registry[BuildClassifier]" = Registry(
+    "classifiers",  # encoders with a head, to be trained
+    "probing.contracts.encoder:BuildClassifier",
+    {
         "bert": "probing.encoders.classifiers:build_bert",
         "bermo": "probing.encoders.classifiers:build_bermo",
     },
-    # Ways of training: what is done, and its settings.
-    "recipes": {
+)
+RECIPES: "Registry[Any]" = Registry(
+    "recipes",  # ways of training: what is done
+    "",
+    {
         "finetune": "probing.training.recipes.finetune:plan_models",
         "prune": "probing.training.recipes.prune:plan_models",
     },
-    "recipe_settings": {
+)
+RECIPE_SETTINGS: "Registry[Any]" = Registry(
+    "recipe_settings",
+    "",
+    {
         "finetune": "probing.settings.training:TrainSettings",
         "prune": "probing.settings.training:PruneSettings",
     },
-    "tasks": {
+)
+TASKS: "Registry[LoadTasks]" = Registry(
+    "tasks",  # corpora that are made or fetched; task files need no row
+    "probing.contracts.task:LoadTasks",
+    {
         "controlled": "probing.tasks.controlled.corpus:load",
         "senteval": "probing.tasks.files.download:load",
     },
-    # What needs a package of its own to be read.
-    "readers": {
-        "hub": "probing.tasks.files.hub:read_hub",
-    },
-    "builders": {
-        "controlled": "probing.tasks.controlled.corpus:build_corpus",
-        "treebank": "probing.tasks.treebank.corpus:build_corpus",
-    },
-    # Tasks whose sentences bear other labels, for controls.
-    "relabellings": {
-        "control_task": "probing.tasks.relabelling:label_by_word",
-        "shuffled_labels": "probing.tasks.relabelling:shuffle_labels",
-    },
-    # What a cell can be asked for.
-    "measures": {
-        "scores": "probing.cells.scoring:compute_cell",
-        "code_length": "probing.cells.code_length:measure_code_length",
-        "conditional_information": "probing.cells.conditional_information:measure_conditional_information",
-        "weight_intervals": "probing.cells.weight_intervals:measure_weight_intervals",
-        "gradients": "probing.cells.gradients:measure_gradients",
-    },
-    # What an encoder must allow for a measure. Here too, so that the first tasks are read before transformers is.
-    "conditions": {
-        "gradients": "probing.cells.gradients:can_measure",
-    },
-    "protocols": {
-        "linear_only": "probing.probes.senteval:LINEAR_ONLY",
-    },
-    "probes": {
+)
+PROBES: "Registry[type[Probe]]" = Registry(
+    "probes",
+    "probing.contracts.probe:Probe",
+    {
         "concat": "probing.probes.several_layers:ConcatProbe",
         "cumulative_mix": "probing.probes.several_layers:CumulativeMixProbe",
         "knn": "probing.probes.knn:KNNProbe",
@@ -74,54 +166,38 @@ TABLES: dict[str, dict[str, str]] = {
         "scalar_mix": "probing.probes.scalar_mix:ScalarMixProbe",
         "senteval": "probing.probes.senteval:SentEvalProbe",
     },
-    "poolings": {
+)
+POOLINGS: "Registry[Pool]" = Registry(
+    "poolings",
+    "probing.contracts.pooling:Pool",
+    {
         "mean": "probing.representations.pooling:pool_mean",
         "cls": "probing.representations.pooling:pool_cls",
         "max": "probing.representations.pooling:pool_max",
     },
-    "metrics": {
+)
+METRICS: "Registry[Metric]" = Registry(
+    "metrics",
+    "probing.contracts.metric:Metric",
+    {
         "accuracy": "probing.scores.metrics:accuracy",
         "f1": "probing.scores.metrics:f1",
         "matthews": "probing.scores.metrics:matthews",
         "pearson": "probing.scores.metrics:pearson",
         "spearman": "probing.scores.metrics:spearman",
     },
-    # What scripts call once their settings are known, so that --help loads neither torch nor pandas.
-    "stories": {
-        "check": "probing.tasks.checks.checkup:check_source",
-        "run": "probing.pipeline:run",
-        "train": "probing.training.run:train",
+)
+MEASURES: "Registry[Measure]" = Registry(
+    "measures",  # what a cell can be asked for
+    "probing.contracts.measure:Measure",
+    {
+        "scores": "probing.cells.scoring:compute_cell",
+        "code_length": "probing.cells.code_length:measure_code_length",
+        "conditional_information": "probing.cells.conditional_information:measure_conditional_information",
+        "weight_intervals": "probing.cells.weight_intervals:measure_weight_intervals",
+        "gradients": "probing.cells.gradients:measure_gradients",
     },
-    "views": {
-        "run": "analysis.terminal.run:show_run",
-        "report": "analysis.report.build:save_report",
-        "replication": "analysis.replication:show_replication",
-        "training": "analysis.terminal.training:show_training",
-    },
-}
-
-
-def names(table: str) -> list[str]:
-    """Every known name of a table, those of installed packages included."""
-    return sorted({*TABLES[table], *(point.name for point in entry_points(group=f"probing.{table}"))})
-
-
-def resolve(table: str, name: str) -> Any:
-    """The object that a name stands for.
-
-    Raises:
-        InputError: the name is not in the table; the message offers the nearest ones.
-    """
-    if name in TABLES[table]:
-        module, _, attribute = TABLES[table][name].partition(":")
-        return getattr(import_module(module), attribute)
-    for point in entry_points(group=f"probing.{table}", name=name):
-        return point.load()
-    raise InputError(f"unknown {table[:-1]} {name!r}: {suggest(name, names(table))}")
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """What to offer to someone who typed an unknown name."""
-    known = list(known)
-    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
+)
+REGISTRIES: tuple[Registry[Any], ...] = (
+    ENCODERS, CLASSIFIERS, RECIPES, RECIPE_SETTINGS, TASKS, PROBES, POOLINGS, METRICS, MEASURES,
+)  # fmt: skip

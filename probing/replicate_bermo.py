@@ -21,7 +21,6 @@ import tyro
 
 from probing.exit_codes import end_in_one_line
 from probing.progress import Narrator
-from probing.registry import resolve
 from probing.settings.run import EMBEDDED
 from probing.settings.training import PruneSettings, TrainSettings
 
@@ -87,10 +86,13 @@ def main() -> int:
         0; 2 after a mistake that the user can mend.
     """
     settings = tyro.cli(ReplicationSettings, description=__doc__)
+    from analysis.replication import show_replication  # noqa: PLC0415 - pandas: not for --help
+    from probing.training.run import train  # noqa: PLC0415 - torch: not for --help
+
     for run in list_runs(settings).values():
-        resolve("stories", "train")(run, Narrator(quiet=settings.quiet))
+        train(run, Narrator(quiet=settings.quiet))
     if settings.show:
-        resolve("views", "replication")(settings.output)
+        show_replication(settings.output)
     return 0
 
 

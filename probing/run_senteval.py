@@ -11,11 +11,12 @@ if __name__ == "__main__":
     _here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
     sys.path[:] = [os.path.dirname(_here), *(p for p in sys.path if os.path.abspath(p or ".") != _here)]  # noqa: PTH100, PTH120
 
+from pathlib import Path
+
 import tyro
 
 from probing.exit_codes import end_in_one_line
 from probing.progress import Narrator
-from probing.registry import resolve
 from probing.settings.run import RunSettings
 
 
@@ -26,12 +27,23 @@ def main() -> int:
         0; 2 after a mistake that the user can mend; 1 where some of the numbers could not be computed.
     """
     settings = tyro.cli(RunSettings, description=__doc__)
-    outcome = resolve("stories", "run")(settings, Narrator(quiet=settings.quiet))
+    from probing.pipeline import run  # noqa: PLC0415 - torch: not for --help
+
+    outcome = run(settings, Narrator(quiet=settings.quiet))
     if outcome.n_scores:
-        resolve("views", "run")(outcome.folder)
-    if settings.report and outcome.n_scores:
-        resolve("views", "report")(outcome.folder)
+        show_outcome(outcome.folder, report=settings.report)
     return 1 if outcome.failures else 0
+
+
+def show_outcome(folder: Path, *, report: bool) -> None:
+    """A table on the screen and figures and, if asked for, the report, both in the run folder."""
+    from analysis.terminal.run import show_run  # noqa: PLC0415 - pandas and matplotlib: not for --help
+
+    show_run(folder)
+    if report:
+        from analysis.report.build import save_report  # noqa: PLC0415 - altair: only for a report
+
+        save_report(folder)
 
 
 if __name__ == "__main__":

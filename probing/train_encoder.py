@@ -17,7 +17,7 @@ import tyro
 
 from probing.exit_codes import end_in_one_line
 from probing.progress import Narrator
-from probing.registry import resolve
+from probing.registry import RECIPE_SETTINGS
 from probing.settings.training import TrainSettings
 
 
@@ -28,8 +28,11 @@ def main() -> int:
         0; 2 after a mistake that the user can mend.
     """
     settings = tyro.cli(choose_settings(sys.argv[1:]), description=__doc__)
-    outcome = resolve("stories", "train")(settings, Narrator(quiet=settings.quiet))
-    resolve("views", "training")(outcome.folder)
+    from analysis.terminal.training import show_training  # noqa: PLC0415 - pandas: not for --help
+    from probing.training.run import train  # noqa: PLC0415 - torch: not for --help
+
+    outcome = train(settings, Narrator(quiet=settings.quiet))
+    show_training(outcome.folder)
     return 0
 
 
@@ -41,7 +44,7 @@ def choose_settings(arguments: list[str]) -> type[TrainSettings]:
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--recipe", default="finetune")
-    return resolve("recipe_settings", parser.parse_known_args(arguments)[0].recipe)
+    return RECIPE_SETTINGS.load(parser.parse_known_args(arguments)[0].recipe)
 
 
 if __name__ == "__main__":

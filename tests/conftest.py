@@ -28,7 +28,7 @@ install_import_hook([*(f"probing.{name}" for name in ARRAY_CODE), "analysis"], "
 
 import pytest  # noqa: E402
 
-from probing.registry import names  # noqa: E402
+from probing.registry import ENCODERS  # noqa: E402
 from tests.helpers import ARCHITECTURES, save_encoder  # noqa: E402
 
 
@@ -62,7 +62,7 @@ def pytest_generate_tests(metafunc):
         few = ("bert", "roberta", "modernbert")
         pairs = [
             (name, architecture)
-            for name in ([one] if one else names("encoders"))
+            for name in ([one] if one else ENCODERS.names())
             for architecture in (ARCHITECTURES if name in {one, "bert"} else few)
         ]
         metafunc.parametrize(("encoder_name", "architecture"), pairs, scope="function")

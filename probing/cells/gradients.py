@@ -30,7 +30,7 @@ from probing.folds import plan_rounds
 from probing.progress import Narrator
 from probing.randomness import stream
 from probing.records import CellResult, GradientNorm, InputError, LayerStack, Split
-from probing.registry import resolve
+from probing.registry import POOLINGS
 from probing.representations.pooling import choose_positions
 from probing.scores.uncertainty import means_with_intervals
 from probing.settings.run import RunSettings
@@ -121,7 +121,7 @@ def measure_sentences(
 def pool_states(states: HiddenStates, settings: RunSettings) -> Float[Tensor, "layers batch hidden"]:
     """The pooled vectors of all layers, as the probes get them."""
     positions = choose_positions(states, special_tokens=settings.special_tokens)
-    pool = resolve("poolings", settings.pooling)
+    pool = POOLINGS.load(settings.pooling)
     return torch.stack([pool(layer, positions) for layer in states.layers])
 
 

@@ -6,9 +6,11 @@ from typing import Any
 
 from probing.catalogue.controls import CONTROLS
 from probing.contracts.encoder import Encoder
+from probing.probes.senteval import LINEAR_ONLY
 from probing.records import Task
-from probing.registry import resolve
+from probing.registry import PROBES
 from probing.settings.run import RunSettings
+from probing.tasks.relabelling import RELABELLINGS
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encode
     Graded tasks are not relabelled: scores have no classes to draw from.
     """
     control, seed = CONTROLS[name], settings.seeds[0]
-    relabel = resolve("relabellings", control.relabelling) if control.relabelling else None
+    relabel = RELABELLINGS[control.relabelling] if control.relabelling else None
     mixes = encoder.mixes_layers and control.mixes
     return [
         Cell(relabel(task, seed) if relabel else task, representation, name, seed)
@@ -138,14 +140,14 @@ def make_probe(cell: Cell, settings: RunSettings, device: str = "cpu") -> Any:
     name = name_probe(cell, settings)
     if cell.task.graded and name in _CLASSES_ONLY:
         raise ValueError(f"the {name} probe knows classes only, and {cell.task.name} is graded: take --probe linear")
-    probe = resolve("probes", name)()
+    probe = PROBES.load(name)()
     options: dict[str, Any] = {"device": device, "seed": cell.seed}
     if REPRESENTATIONS[cell.representation].mixes or name == "cumulative_mix":
         options |= {"mixes": True, "norm": settings.mix_norm, "dropout": settings.mix_dropout}
     if cell.control != "none" and name == "scalar_mix":
         options |= _CONTROL_MIX
     if name == "senteval":
-        linear = settings.probe != "mlp" or cell.task.name in resolve("protocols", "linear_only")
+        linear = settings.probe != "mlp" or cell.task.name in LINEAR_ONLY
         options |= {"n_hidden": 0 if linear else 50} | (PROTOCOLS[settings.protocol] or {})
     return probe.set_params(**{option: value for option, value in options.items() if option in probe.get_params()})
 

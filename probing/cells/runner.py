@@ -11,7 +11,7 @@ from probing.cells.plan import Cell
 from probing.contracts.encoder import Encoder
 from probing.progress import Narrator
 from probing.records import SPLITS, CellResult, Failure, LayerStack, Task, Text
-from probing.registry import resolve
+from probing.registry import MEASURES
 from probing.settings.run import RunSettings
 from probing.store.files import digest_json, text_key
 from probing.store.run_folder import RunFolder
@@ -76,7 +76,7 @@ class CellRunner:
             return True
         try:
             rows = encoded.locate(cell.task)
-            compute = resolve("measures", cell.measure)
+            compute = MEASURES.load(cell.measure)
             result = compute(cell, self.settings, encoded.encoder, encoded.layers, encoded.stack, rows)
             self.folder.keep_cell(cell.name, key, result)
             self.results.append(result)

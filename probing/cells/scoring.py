@@ -13,7 +13,7 @@ from probing.cells.plan import REPRESENTATIONS, Cell, choose_layers, name_probe
 from probing.contracts.encoder import Encoder
 from probing.randomness import stream
 from probing.records import CellResult, LayerStack, LayerWeight, Predictions, Score, Split, Task
-from probing.registry import resolve
+from probing.registry import METRICS
 from probing.scores.graded import expect_scores, spread_scores
 from probing.scores.uncertainty import bound, means_with_intervals, score_with_interval
 from probing.scores.usable_information import pointwise_information
@@ -153,7 +153,7 @@ def score_reading(
         ci_low=float(low),
         ci_high=float(high),
         n=len(said.labels),
-        majority=float(resolve("metrics", metric)(said.labels, most_frequent, once)[0]),
+        majority=float(METRICS.load(metric)(said.labels, most_frequent, once)[0]),
         seconds=seconds,
     )
 

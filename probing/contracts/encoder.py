@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from torch import Tensor
+from torch import Generator, Tensor
+from transformers import PreTrainedModel
 
 from probing.records import Text
 
@@ -94,5 +95,48 @@ class PoolingEncoder(Encoder, Protocol):
             rows: which of them.
             shares: how much each of their tokens counts, one text after the other.
             largest: whether to take each unit's largest value over the tokens with a share, in place of their sum.
+        """
+        ...
+
+
+class BuildEncoder(Protocol):
+    """A function that makes an encoder."""
+
+    def __call__(
+        self,
+        checkpoint: str,
+        /,
+        *,
+        max_length: int = 0,
+        dtype: str = "auto",
+        device: str = "auto",
+        backend: str = "auto",
+    ) -> Encoder:
+        """The frozen encoder over a checkpoint.
+
+        Args:
+            checkpoint: where the weights are, in whatever way this encoder names them.
+            max_length: limit in tokens; 0 takes the encoder's own.
+            dtype: `float32`, `bfloat16`, or `auto`.
+            device: `cpu`, `cuda`, `cuda:1`, ..., or `auto`.
+            backend: `torch`, `fused`, or `auto`.
+
+        Raises:
+            InputError: there is no such checkpoint, or an option that this encoder does not have.
+        """
+        ...
+
+
+class BuildClassifier(Protocol):
+    """A function that makes an encoder with a classification head, to be trained."""
+
+    def __call__(self, checkpoint: Any, n_labels: int, dropout: float, generator: Generator, /) -> PreTrainedModel:
+        """The model, a new head drawn from the generator.
+
+        Args:
+            checkpoint: a `probing.encoders.checkpoints.Checkpoint`: weights and tokenizer, found on this machine.
+            n_labels: number of classes; 1 for a regression.
+            dropout: inside the encoder and before the classifier.
+            generator: draws the weights of a new classifier.
         """
         ...

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from probing.contracts.encoder import Encoder, PoolingEncoder, Tokens
 from probing.records import Text
-from probing.registry import resolve
+from probing.registry import POOLINGS
 from probing.representations.pooling import SHARES, choose_positions, share_tokens
 from probing.store.cache import StackCache
 from probing.store.files import text_key
@@ -169,7 +169,7 @@ def pool_batch(
     """Encode one batch and pool every layer of it."""
     states = encoder.encode(tokens, rows)
     positions = choose_positions(states, special_tokens=pooling.special_tokens)
-    pool = resolve("poolings", pooling.name)
+    pool = POOLINGS.load(pooling.name)
     return torch.stack([pool(layer, positions) for layer in states.layers]).cpu().numpy()
 
 

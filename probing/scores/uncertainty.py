@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float, Int
 
-from probing.registry import resolve
+from probing.registry import METRICS
 
 _SAMPLES = 1000
 _LEVEL = 0.95
@@ -20,7 +20,7 @@ def score_with_interval(
     Drawing sentences with replacement is drawing the counts of the distinct (label, prediction) pairs from a
     multinomial distribution, which is how it is done: the same distribution, without touching sentences.
     """
-    rule = resolve("metrics", metric)
+    rule = METRICS.load(metric)
     pairs, counts = np.unique(np.stack([labels, predicted]), axis=1, return_counts=True)
     drawn = rng.multinomial(len(labels), counts / len(labels), size=_SAMPLES)
     tail = (1 - _LEVEL) / 2

@@ -4,7 +4,7 @@ import torch
 
 from probing.catalogue.controls import check_controls
 from probing.records import InputError
-from probing.registry import names, suggest
+from probing.registry import ENCODERS, POOLINGS, PROBES, suggest
 from probing.settings.run import RunSettings
 
 MEASURES = ("code_length", "conditional_information", "cumulative_mix", "concat", "weight_intervals")
@@ -19,9 +19,9 @@ def check_settings(settings: RunSettings) -> None:
     Raises:
         InputError: an unknown name, or a number out of range.
     """
-    for table, name in (("encoders", settings.model), ("poolings", settings.pooling), ("probes", settings.probe)):
-        if name not in names(table):
-            raise InputError(f"unknown {table[:-1]} {name!r}: {suggest(name, names(table))}")
+    ENCODERS.check(settings.model)
+    POOLINGS.check(settings.pooling)
+    PROBES.check(settings.probe)
     if settings.probe in _NOT_ON_A_LAYER:
         raise InputError(f"--probe {settings.probe}: reads no single layer; expected linear, mlp or knn")
     for name in ("limit", "max_length", "threads", "cache_limit", "gradients", "gradient_steps"):

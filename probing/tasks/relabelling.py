@@ -7,7 +7,7 @@ labels, they can be learnt by memorising word types only, and what is memorised 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -100,3 +100,10 @@ def _words(text: Text) -> list[str]:
 def _relabel(task: Task, labels: Mapping[str, np.ndarray], classes: tuple[str, ...]) -> Task:
     splits = {split: Split(task.splits[split].texts, labels[split]) for split in SPLITS}
     return replace(task, classes=classes, splits=splits)
+
+
+RELABELLINGS: Mapping[str, Callable[[Task, int], Task]] = {
+    "control_task": label_by_word,
+    "shuffled_labels": shuffle_labels,
+}
+"""By the key that a control of the catalogue names."""

@@ -7,7 +7,7 @@ from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs, fold_name
 from probing.folds import N_FOLDS
 from probing.progress import Narrator
 from probing.records import InputError, Task, TaskSpec
-from probing.registry import names, resolve
+from probing.registry import TASKS
 from probing.settings.run import SENTEVAL_URL
 from probing.tasks.files.download import OFFICIAL_FOLDER, fetch_files
 from probing.tasks.files.folder import list_offers
@@ -63,13 +63,13 @@ def list_readers(data: str) -> Mapping[str, tuple[TaskSpec, Reader]]:
         InputError: there is no such source, or two of its files stand for one task.
     """
     if data == "controlled":
-        load = resolve("tasks", data)
+        load = TASKS.load(data)
         return {spec.name: (spec, lambda name=spec.name: load([name])[name]) for spec in SENTEVAL_TASKS}
     if data.startswith(HUB):
         task = read_hub(data)
         return {task.name: (task.spec, lambda: task)}
-    if data in names("tasks") and data != "senteval":
-        return {name: (task.spec, lambda task=task: task) for name, task in resolve("tasks", data)(["all"]).items()}
+    if data in TASKS.names() and data != "senteval":
+        return {name: (task.spec, lambda task=task: task) for name, task in TASKS.load(data)(["all"]).items()}
     return {offer.spec.name: (offer.spec, offer.read) for offer in list_offers(find_source(data))}
 
 
@@ -80,10 +80,10 @@ def read_hub(data: str) -> Task:
         InputError: as `tasks.hub.read_hub`, or the package that reads it is not installed.
     """
     try:
-        read = resolve("readers", "hub")
+        from probing.tasks.files import hub  # noqa: PLC0415 - its dependency may not be installed, and is slow to load
     except ModuleNotFoundError:
         raise InputError(f"--data {data}: needs datasets; pip install 'bermo-probing[hub]'") from None
-    return read(data)
+    return hub.read_hub(data)
 
 
 def choose_tasks(data: str, wanted: Sequence[str], offered: Sequence[TaskSpec]) -> tuple[list[TaskSpec], list[str]]:
@@ -123,8 +123,8 @@ def find_source(data: str) -> Path:
     path = OFFICIAL_FOLDER if data == "senteval" else Path(data).expanduser()
     if path.exists():
         return path
-    builtin = ", ".join(names("tasks"))
-    near = [name for name in names("tasks") if fold_name(name) == fold_name(data)]
+    builtin = ", ".join(TASKS.names())
+    near = [name for name in TASKS.names() if fold_name(name) == fold_name(data)]
     hint = f"did you mean {near[0]}?" if near else f"expected {builtin}, or a folder of task files (see data/README.md)"
     raise InputError(f"--data {data}: no such folder; {hint}")
 

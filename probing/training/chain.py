@@ -17,7 +17,7 @@ from probing.encoders.transformer import choose_dtype, choose_limit, compute_dig
 from probing.progress import Narrator, peak_rss
 from probing.randomness import derived_seed, stream
 from probing.records import SPLITS, InputError, Task, TrainedModel, TrainingRow
-from probing.registry import resolve
+from probing.registry import CLASSIFIERS
 from probing.settings.training import TrainSettings
 from probing.store.environment import describe_environment
 from probing.store.files import digest_json
@@ -133,7 +133,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             seed = derived_seed("head", plan.seed)
             torch.manual_seed(seed)
-            build = resolve("classifiers", self.settings.model)
+            build = CLASSIFIERS.load(self.settings.model)
             generator = torch.Generator().manual_seed(seed)
             model = build(self.checkpoint, n_labels, self.settings.dropout, generator)
         if n_labels > 1:

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 
 from probing.records import InputError
-from probing.registry import names, suggest
+from probing.registry import RECIPES
 from probing.settings.checks import check_device
 from probing.settings.training import TrainSettings
 
@@ -19,8 +19,7 @@ def check_training(settings: TrainSettings) -> None:
     Raises:
         InputError: naming the flag, and what it expects.
     """
-    if settings.recipe not in names("recipes"):
-        raise InputError(f"unknown recipe {settings.recipe!r}: {suggest(settings.recipe, names('recipes'))}")
+    RECIPES.check(settings.recipe)
     for name in _FROM_0:
         _refuse(settings, name, getattr(settings, name) < 0, "0 or more")
     for name in _ABOVE_0:

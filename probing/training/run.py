@@ -11,7 +11,7 @@ import torch
 from probing.cells.runner import digest_task
 from probing.progress import Narrator
 from probing.records import InputError, Task, TrainedModel, TrainingRow, column_names
-from probing.registry import resolve
+from probing.registry import RECIPES
 from probing.settings.training import TRAINING_WITHOUT_EFFECT, TrainSettings
 from probing.store.files import digest_json, write_atomically
 from probing.store.run_folder import RunFolder
@@ -43,7 +43,7 @@ def train(settings: TrainSettings, narrator: Narrator) -> Outcome:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     task = load_task(settings, narrator)
-    planned = resolve("recipes", settings.recipe)(settings, task)
+    planned = RECIPES.load(settings.recipe)(settings, task)
     trainer = Trainer(settings, task, narrator)
     folder = open_folder(settings, task)
     folder.write_splits([task])

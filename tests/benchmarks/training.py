@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from probing.progress import Narrator
 from probing.records import Task
-from probing.registry import resolve
+from probing.registry import CLASSIFIERS
 from probing.settings.training import TrainSettings
 from probing.tasks.sources import load_tasks
 from probing.tasks.subset import limit_task
@@ -100,7 +100,7 @@ def train(manner: Manner, checkpoint: str, steps: int) -> Progress:
     trainer = Trainer(settings, task, Narrator(quiet=True))
     split = trainer.splits["train"]
     longest = min(settings.max_length, trainer.tokenizer.model_max_length)
-    build = resolve("classifiers", settings.model)
+    build = CLASSIFIERS.load(settings.model)
     generator = torch.Generator().manual_seed(0)
     model = build(trainer.checkpoint, len(task.classes), settings.dropout, generator)
     sentences = PaddedSplit(split, longest) if manner.padded else split

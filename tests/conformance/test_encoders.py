@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from probing.encoders.checkpoints import find_checkpoint, is_pooler, load_tokenizer
 from probing.encoders.transformer import compute_digest
 from probing.records import InputError
-from probing.registry import resolve
+from probing.registry import ENCODERS
 from tests.helpers import ARCHITECTURES, HIDDEN, LIMIT, N_LAYERS, WORDS, build_word_tokenizer, save_tokenizer
 
 SENTENCES = (
@@ -37,7 +37,7 @@ def build(encoder_name, architecture, tiny_folders):
 
     def build_encoder(checkpoint=None, **options):
         options = {"device": "cpu", "dtype": "float32"} | options
-        return resolve("encoders", encoder_name)(str(checkpoint or tiny_folders(architecture)), **options)
+        return ENCODERS.load(encoder_name)(str(checkpoint or tiny_folders(architecture)), **options)
 
     return build_encoder
 

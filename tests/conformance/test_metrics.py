@@ -8,7 +8,7 @@ from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
 from probing.randomness import stream
-from probing.registry import TABLES, names, resolve
+from probing.registry import METRICS
 from probing.scores.uncertainty import score_with_interval
 
 REFERENCES: dict[str, Callable] = {
@@ -37,7 +37,7 @@ def draw_pairs(metric: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def test_every_metric_of_the_registry_is_checked_here() -> None:
-    assert set(REFERENCES) == set(TABLES["metrics"]) <= set(names("metrics"))
+    assert set(REFERENCES) == set(METRICS.own) <= set(METRICS.names())
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -46,20 +46,20 @@ def test_a_metric_equals_its_reference_on_every_weighting(metric: str, seed: int
     labels, predicted, counts = draw_pairs(metric, seed)
     expected = [REFERENCES[metric](labels, predicted, weights) for weights in counts]
     # float64 sums over at most some hundred terms
-    np.testing.assert_allclose(resolve("metrics", metric)(labels, predicted, counts), expected, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(METRICS.load(metric)(labels, predicted, counts), expected, rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize("metric", ["f1", "matthews", "pearson", "spearman"])
 def test_predictions_that_are_all_alike_score_nothing(metric: str) -> None:
     labels = np.array([0, 1, 1, 0]) if metric not in GRADED else np.array([0.1, 2.5, 4.0, 5.0])
     predicted = np.zeros(4, dtype=int) if metric not in GRADED else np.full(4, 0.1 + 0.2)
-    assert resolve("metrics", metric)(labels, predicted, np.ones((1, 4), dtype=int)) == [0]
+    assert METRICS.load(metric)(labels, predicted, np.ones((1, 4), dtype=int)) == [0]
 
 
 @pytest.mark.parametrize("metric", REFERENCES)
 def test_perfect_predictions_score_one(metric: str) -> None:
     labels = np.array([0, 1, 1, 0, 1])
-    assert resolve("metrics", metric)(labels, labels, np.ones((1, 5), dtype=int))[0] == pytest.approx(1)
+    assert METRICS.load(metric)(labels, labels, np.ones((1, 5), dtype=int))[0] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("metric", REFERENCES)

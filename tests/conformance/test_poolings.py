@@ -6,14 +6,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from probing.registry import names, resolve
+from probing.registry import POOLINGS
 
 BATCH, TOKENS, HIDDEN = 4, 6, 5
 
 
-@pytest.fixture(params=names("poolings"))
+@pytest.fixture(params=POOLINGS.names())
 def pool(request):
-    return resolve("poolings", request.param)
+    return POOLINGS.load(request.param)
 
 
 def draw(seed=0, dtype=torch.float32):
@@ -78,8 +78,8 @@ def test_scales_with_the_states(seed, length, scale):
     """Pooling of c * states is c * pooling, c > 0: no pooling brings in a scale of its own."""
     states, _ = draw(seed)
     positions = (torch.arange(TOKENS) < length).expand(BATCH, TOKENS)
-    for name in names("poolings"):
-        pool = resolve("poolings", name)
+    for name in POOLINGS.names():
+        pool = POOLINGS.load(name)
         # Two float32 roundings of the product against one of the sum.
         torch.testing.assert_close(
             pool(scale * states, positions), scale * pool(states, positions), rtol=1e-4, atol=1e-4

@@ -6,10 +6,10 @@ import torch
 from scipy.stats import binom
 
 from probing.probes.senteval import SentEvalProbe
-from probing.registry import names, resolve
+from probing.registry import PROBES
 from tests.helpers import draw_stack
 
-PROBES = [name for name in names("probes") if name != "majority"]
+NAMES = [name for name in PROBES.names() if name != "majority"]
 BY_MINIBATCH = {"senteval"}
 """Whose batches depend on the order of the sentences and whose start prefers some classes, as in the original."""
 WITHOUT_STRENGTH = {"knn", "concat", "cumulative_mix"}
@@ -27,14 +27,14 @@ def _one_thread():
     torch.set_num_threads(before)
 
 
-@pytest.fixture(params=PROBES)
+@pytest.fixture(params=NAMES)
 def name(request):
     return request.param
 
 
 def make(name, **options):
     options = QUICK.get(name, {}) | options
-    return resolve("probes", name)(**options)
+    return PROBES.load(name)(**options)
 
 
 def split_stack(signal, seed=0, n_layers=2):

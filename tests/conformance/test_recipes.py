@@ -14,7 +14,7 @@ from probing.encoders.blocks import find_blocks
 from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
 from probing.progress import Narrator
 from probing.records import InputError, TrainedModel, TrainingRow, column_names
-from probing.registry import names, resolve
+from probing.registry import RECIPE_SETTINGS, RECIPES
 from probing.training import loop
 from probing.training.run import train
 from tests.helpers import build_task, write_task
@@ -29,7 +29,7 @@ def data(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(params=[(recipe, model) for recipe in names("recipes") for model in MODELS], ids="-".join)
+@pytest.fixture(params=[(recipe, model) for recipe in RECIPES.names() for model in MODELS], ids="-".join)
 def make_settings(request, data, tiny_folder, tmp_path):
     """Function: settings of a short training of one recipe and model, changed as asked."""
     recipe, model = request.param
@@ -38,7 +38,7 @@ def make_settings(request, data, tiny_folder, tmp_path):
         usual = {"task": "past_present", "data": str(data), "checkpoint": str(tiny_folder), "model": model}
         usual |= {"max_steps": 12, "batch_size": 16, "learning_rate": 1e-2, "log_every": 2, "evaluate_every": 4}
         usual |= {"output": tmp_path / folder, "device": "cpu", "quiet": True, "dropout": 0.1}
-        return resolve("recipe_settings", recipe)(**(usual | changes))
+        return RECIPE_SETTINGS.load(recipe)(**(usual | changes))
 
     return make
 

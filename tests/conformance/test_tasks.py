@@ -11,7 +11,7 @@ import pytest
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.folds import describe_division, plan_rounds
 from probing.records import GROUPS, SPLITS, Task
-from probing.registry import names, resolve
+from probing.registry import METRICS, TASKS
 from probing.tasks.files.download import BLOB_IDS
 from probing.tasks.files.senteval import write_tasks
 from probing.tasks.files.transfer import TRANSFER_TASKS
@@ -53,7 +53,7 @@ def load_folder(folder: Path) -> list[Task]:
 def load_controlled(folder: Path) -> list[Task]:
     del folder
     sizes = {"train": 200, "dev": 50, "test": 50}
-    return list(resolve("tasks", "controlled")(["semantic", "BShift"], 0, sizes).values())
+    return list(TASKS.load("controlled")(["semantic", "BShift"], 0, sizes).values())
 
 
 def load_published(folder: Path) -> list[Task]:
@@ -79,7 +79,7 @@ def tasks(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 def test_a_task_says_what_it_is(tasks: list[Task]) -> None:
     for task in tasks:
         assert task.spec.group in GROUPS
-        assert set(task.spec.metrics) <= set(names("metrics"))
+        assert set(task.spec.metrics) <= set(METRICS.names())
         assert task.classes == tuple(sorted(set(task.classes)))
         assert task.origin
         assert 0 < task.chance <= 0.5

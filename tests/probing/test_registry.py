@@ -1,20 +1,28 @@
 from importlib.metadata import EntryPoint
+from typing import Protocol
 
 import pytest
 
 from probing import registry
+from probing.contracts.checking import find_breach
 from probing.records import InputError
-from probing.registry import TABLES, names, resolve, suggest
+from probing.registry import METRICS, PROBES, REGISTRIES, Registry, suggest
+
+ROWS = [(one, name) for one in REGISTRIES for name in one.own]
 
 
-@pytest.mark.parametrize(("table", "name"), [(table, name) for table, rows in TABLES.items() for name in rows])
-def test_every_name_stands_for_something_that_is_there(table, name):
-    assert resolve(table, name) is not None
+@pytest.mark.parametrize(("parts", "name"), ROWS, ids=[f"{one.name}-{name}" for one, name in ROWS])
+def test_every_name_stands_for_something_that_is_there_and_keeps_its_contract(parts, name):
+    assert parts.load(name) is not None
+
+
+def test_every_registry_has_a_name_of_its_own():
+    assert len({one.name for one in REGISTRIES}) == len(REGISTRIES)
 
 
 def test_an_unknown_name_is_answered_with_the_nearest():
-    with pytest.raises(InputError, match=r"unknown encoder 'brt': did you mean bert") as caught:
-        resolve("encoders", "brt")
+    with pytest.raises(InputError, match=r"unknown probe 'linaer': did you mean linear") as caught:
+        PROBES.load("linaer")
     assert "\n" not in str(caught.value)
 
 
@@ -24,32 +32,113 @@ def test_where_nothing_is_near_all_are_named():
 
 
 @pytest.fixture
-def installed(monkeypatch):
-    """An installed package that brings an encoder."""
-    points = [EntryPoint("outside", "probing.settings.run:RunSettings", "probing.encoders")]
-    points += [EntryPoint("bert", "no.such.module:build", "probing.encoders")]
+def install(monkeypatch):
+    """Function: a registry of metrics as it is where packages with these entry points are installed."""
 
-    def entry_points(group, name=None):
-        return [point for point in points if point.group == group and name in (None, point.name)]
+    def make(**points):
+        found = [EntryPoint(name, place, "probing.metrics") for name, place in points.items()]
 
-    monkeypatch.setattr(registry, "entry_points", entry_points)
+        def entry_points(group):
+            return [point for point in found if point.group == group]
 
+        monkeypatch.setattr(registry, "entry_points", entry_points)
+        return Registry(METRICS.name, METRICS.contract, METRICS.own)
 
-@pytest.mark.usefixtures("installed")
-def test_parts_of_installed_packages_are_known_by_their_entry_points():
-    from probing.settings.run import RunSettings
-
-    assert "outside" in names("encoders")
-    assert resolve("encoders", "outside") is RunSettings
-    assert "outside" not in names("probes")
+    return make
 
 
-@pytest.mark.usefixtures("installed")
-def test_no_package_can_put_its_part_in_the_place_of_ours():
-    assert names("encoders").count("bert") == 1
-    assert resolve("encoders", "bert").__module__ == "probing.encoders.bert"
+def test_parts_of_installed_packages_are_known_by_their_entry_points(install):
+    metrics = install(hits="probing.scores.metrics:f1")
+    assert metrics.names() == sorted([*METRICS.own, "hits"])
+    assert metrics.load("hits") is METRICS.load("f1")
+    assert "hits" not in Registry(PROBES.name, PROBES.contract, PROBES.own).names()
 
 
-def test_without_packages_only_ours_are_known():
-    assert "outside" not in names("encoders")
-    assert set(TABLES["encoders"]) <= set(names("encoders"))
+def test_no_package_can_put_its_part_in_the_place_of_ours(install):
+    metrics = install(f1="no.such.module:metric")
+    with pytest.raises(InputError, match=r"metric 'f1': given by this project and by no.such.module"):
+        metrics.load("accuracy")
+
+
+def test_two_packages_with_one_name_are_refused(monkeypatch):
+    two = [EntryPoint("hits", place, "probing.metrics") for place in ("one:metric", "two:metric")]
+    monkeypatch.setattr(registry, "entry_points", lambda group: two)
+    with pytest.raises(InputError, match=r"'hits': given by one:metric and by two:metric"):
+        Registry(METRICS.name, METRICS.contract, METRICS.own).names()
+
+
+@pytest.mark.parametrize("place", ["no.such.module:metric", "probing.scores.metrics:no_such_metric"])
+def test_a_part_that_cannot_be_loaded_ends_in_a_line_that_names_its_package(install, place):
+    with pytest.raises(InputError, match=f"metric 'hits': {place} cannot be loaded") as caught:
+        install(hits=place).load("hits")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_part_that_breaks_its_contract_is_refused_when_it_is_loaded(install):
+    place = "probing.registry:suggest"
+    with pytest.raises(InputError, match=rf"metric 'hits' \({place}\): .*expected what .*metric:Metric asks for"):
+        install(hits=place).load("hits")
+
+
+class Speaks(Protocol):
+    loud: bool
+
+    def say(self, word: str, /, *, times: int = 1) -> str: ...
+
+
+class Calls(Protocol):
+    def __call__(self, word: str, /, *, times: int = 1) -> str: ...
+
+
+class Good:
+    loud = True
+
+    def say(self, word, *, times=1, tone=0):
+        return word * times
+
+
+def renamed(text, *, times=1):
+    return text * times
+
+
+def silent(*, times=1):
+    return times
+
+
+def demanding(word, other, *, times=1):
+    return word + other * times
+
+
+def deaf(word):
+    return word
+
+
+class Quiet(Good):
+    loud = "yes"
+
+
+class Forgetful(Good):
+    say = deaf
+
+
+@pytest.mark.parametrize(
+    ("part", "contract", "breach"),
+    [
+        (Good, Speaks, ""),
+        (Good(), Speaks, ""),
+        (renamed, Calls, ""),
+        (Good().say, Calls, ""),
+        (type("Mute", (), {"loud": True}), Speaks, "no `say`"),
+        (type("Unmarked", (), {"say": Good.say}), Speaks, "no `loud`"),
+        (Quiet, Speaks, "`loud` is 'yes', no bool"),
+        (Forgetful, Speaks, "`say` takes other arguments"),
+        (silent, Calls, "too many positional arguments"),
+        (demanding, Calls, "missing a required argument: 'other'"),
+        (deaf, Calls, "got an unexpected keyword argument 'times'"),
+        (3, Calls, "no `__call__`"),
+    ],
+)
+def test_a_breach_is_found_and_named_and_a_kept_contract_has_none(part, contract, breach):
+    found = find_breach(part, contract)
+    assert found.startswith(breach)
+    assert bool(found) == bool(breach)

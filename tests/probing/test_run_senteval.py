@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from probing import registry
 from probing.exit_codes import end_in_one_line
 from probing.run_senteval import main
 from probing.settings.run import EMBEDDED
@@ -42,7 +41,7 @@ def start(tmp_path, tiny_folder, corpus, monkeypatch, capsys):
         kept = [part for flag, values in usual.items() if flag not in flags for part in (flag, *values)]
         monkeypatch.setattr(sys, "argv", ["run_senteval.py", *kept, *flags])
         if not shown:  # the figures of a run take seconds
-            monkeypatch.setitem(registry.TABLES["views"], "run", "builtins:print")
+            monkeypatch.setattr("analysis.terminal.run.show_run", lambda folder: None)
         capsys.readouterr()
         try:
             code = end_in_one_line(main)

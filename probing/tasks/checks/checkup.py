@@ -10,8 +10,8 @@ import numpy as np
 
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.records import SPLITS, InputError
-from probing.registry import resolve
 from probing.tasks.checks.shortcuts import Shortcuts, count_words, measure_shortcuts
+from probing.tasks.controlled.corpus import make_rows
 from probing.tasks.files.download import BLOB_IDS, OFFICIAL_FOLDER, blob_id
 from probing.tasks.files.entries import Contents, Entry
 from probing.tasks.files.folder import Offer, find_offers, find_twins
@@ -62,8 +62,7 @@ def check_source(data: str) -> tuple[list[Checkup], list[str]]:
         InputError: there is no such source, or nothing in it that could be a task.
     """
     if data == "controlled":
-        rows = resolve("builders", data)().rows
-        return [check_rows(name, found, "controlled corpus") for name, found in rows.items()], []
+        return [check_rows(name, found, "controlled corpus") for name, found in make_rows().items()], []
     source = find_source(data)
     offers = find_offers(source)
     passed = list_passed(source, offers)

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from transformers import PreTrainedModel
 
 from probing.records import Task
-from probing.registry import resolve
+from probing.registry import METRICS
 from probing.scores.uncertainty import score_with_interval
 from probing.training.data.labelled import TokenisedSplit, batches_by_length
 from probing.training.objectives.supervised import compute_loss
@@ -77,7 +77,7 @@ def score_majority(task: Task, split: str, metric: str) -> float:
         labels, answer = read.targets, train.targets.mean()
     else:
         labels, answer = read.labels, np.bincount(train.labels).argmax()
-    return float(resolve("metrics", metric)(labels, np.full(len(read), answer), np.ones((1, len(read)), dtype=int))[0])
+    return float(METRICS.load(metric)(labels, np.full(len(read), answer), np.ones((1, len(read)), dtype=int))[0])
 
 
 def has_diverged(score: float, majority: float, margin: float = 0.01) -> bool:

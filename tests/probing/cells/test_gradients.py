@@ -15,7 +15,7 @@ from probing.encoders.blocks import find_blocks
 from probing.pipeline import run
 from probing.progress import Narrator
 from probing.records import GradientNorm, InputError, LayerStack, Split, column_names
-from probing.registry import TABLES
+from probing.registry import POOLINGS
 from probing.settings.run import RunSettings
 from tests.helpers import ARCHITECTURES, HIDDEN, N_LAYERS, build_task, save_encoder, write_task
 
@@ -31,7 +31,7 @@ def pool_in_double(states, positions):
 
 @pytest.fixture
 def settings(monkeypatch):
-    monkeypatch.setitem(TABLES["poolings"], "double", f"{__name__}:pool_in_double")
+    monkeypatch.setitem(POOLINGS.rows, "double", f"{__name__}:pool_in_double")
     return RunSettings(pooling="double")
 
 

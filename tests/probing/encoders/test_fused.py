@@ -9,7 +9,7 @@ from probing.encoders.checkpoints import find_checkpoint, load_model
 from probing.encoders.fused import FusedModel, find_obstacle
 from probing.kernels import find_unit, load_kernels
 from probing.records import InputError
-from probing.registry import resolve
+from probing.registry import ENCODERS
 from probing.representations.extraction import Pooling, encode_in_shards
 from probing.representations.pooling import SHARES
 from tests.helpers import WORDS, save_encoder, save_tokenizer
@@ -179,7 +179,7 @@ def test_is_taken_where_it_can_be_and_left_where_not(plain_folder, monkeypatch):
 
 @pytest.mark.parametrize("name", ["bert", "bermo", "untrained"])
 def test_every_encoder_over_a_bert_takes_it(name, plain_folder):
-    encoder = resolve("encoders", name)(plain_folder, device="cpu", dtype="bfloat16")
+    encoder = ENCODERS.load(name)(plain_folder, device="cpu", dtype="bfloat16")
     assert encoder.backend == "fused"
-    exact = resolve("encoders", name)(plain_folder, device="cpu", dtype="float32")
+    exact = ENCODERS.load(name)(plain_folder, device="cpu", dtype="float32")
     assert measure_errors(encode(encoder, draw_texts()), encode(exact, draw_texts())).max() < RELATIVE
