@@ -93,7 +93,7 @@ def _make(settings: BuildSettings, tell: Callable[[str], None]) -> Any:
     from probing.tasks.treebank import corpus as treebank  # noqa: PLC0415 - conllu and nltk: not for --help
 
     if settings.controlled:
-        sizes = dict(zip(SPLITS, settings.sizes, strict=True))
+        sizes: dict[str, int] = dict(zip(SPLITS, settings.sizes, strict=True))
         return grammar.build_corpus(settings.seed, sizes, settings.confounds, tell=tell)
     return treebank.build_corpus(settings.conllu, settings.trees, settings.seed, tell=tell)
 

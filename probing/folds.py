@@ -7,8 +7,8 @@ from hashlib import sha256
 import numpy as np
 from jaxtyping import Int
 
+from probing.digests import text_key
 from probing.records import SPLITS, Task, Text
-from probing.store.files import text_key
 
 N_FOLDS = 10
 """Parts that sentences are dealt into, as SentEval's cross-validation does (arXiv 1803.05449)."""

@@ -1,21 +1,25 @@
 """The story of a run: load the tasks, encode every sentence once, fit the probes, score them, keep the numbers."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from jaxtyping import Int
 
 from probing.catalogue.controls import CONTROLS
 from probing.cells.gradients import can_measure
 from probing.cells.plan import plan_cells, plan_control, plan_measure
-from probing.cells.runner import CellRunner, Encoded, digest_task
+from probing.cells.runner import CellRunner
 from probing.cells.selectivity import subtract_controls
 from probing.contracts.encoder import Encoder
+from probing.contracts.measure import Encoded
+from probing.digests import digest_json
 from probing.progress import Narrator
-from probing.records import SPLITS, CellResult, Failure, InputError, Task
+from probing.records import SPLITS, CellResult, Failure, InputError, Task, Text
 from probing.registry import ENCODERS
 from probing.representations.extraction import Extraction, Pooling, extract_stack
 from probing.representations.peak_rate import count_operations, measure_ceiling
@@ -23,7 +27,6 @@ from probing.settings.checks import check_settings
 from probing.settings.run import WITHOUT_EFFECT, RunSettings
 from probing.store.cache import StackCache
 from probing.store.environment import describe_environment
-from probing.store.files import digest_json
 from probing.store.run_folder import RunFolder
 from probing.tasks.sources import load_tasks
 
@@ -67,7 +70,7 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
         runner.run(name, plan_measure(name, settings, tasks, encoder), encoded)
     if settings.gradients and can_measure(encoder, narrator):
         runner.run("gradients", plan_measure("gradients", settings, tasks, encoder), encoded)
-    run_controls(settings, tasks, encoded, runner, narrator)
+    run_controls(settings, tasks, encoded, runner)
     # What this run needed is spared no longer.
     del encoded
     open_cache(settings).trim()
@@ -80,17 +83,17 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
 
 
 def run_controls(
-    settings: RunSettings, tasks: Sequence[Task], encoded: Encoded, runner: CellRunner, narrator: Narrator
+    settings: RunSettings, tasks: Sequence[Task], encoded: Mapping[str, Encoded], runner: CellRunner
 ) -> None:
     """Probe under every control that was asked for, each a stage of its own so that its cost is known."""
-    encoder = encoded.encoder
+    encoder, layers = encoded[tasks[0].name].encoder, encoded[tasks[0].name].layers
     # Those with an encoder of their own come last: one layer stack in memory at a time.
     for name in sorted(settings.controls, key=lambda name: (bool(CONTROLS[name].encoder), name)):
         if CONTROLS[name].encoder == settings.model:
             continue
         if CONTROLS[name].encoder:
             control = build_encoder(CONTROLS[name].encoder, settings)
-            encoded = encode_tasks(settings, tasks, control, encoded.layers, narrator, f"encoding {name}")
+            encoded = encode_tasks(settings, tasks, control, layers, runner.narrator, f"encoding {name}")
         runner.run(name, plan_control(name, settings, tasks, encoder), encoded)
 
 
@@ -120,7 +123,7 @@ def open_folder(settings: RunSettings, tasks: Sequence[Task]) -> RunFolder:
     if path is None:
         parts = (settings.model, Path(settings.checkpoint).name, Path(settings.data).name)
         slug = "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
-        content = {task.name: digest_task(task) for task in tasks}
+        content = {task.name: task.digest for task in tasks}
         path = RESULTS / f"{slug}-{digest_json([effective, content])[:8]}"
     return RunFolder(path, effective, defaults=asdict(RunSettings()), overwrite=settings.overwrite)
 
@@ -137,14 +140,20 @@ def encode_tasks(
     layers: Sequence[int],
     narrator: Narrator,
     stage: str = "encoding",
-) -> Encoded:
-    """The pooled vectors of every distinct sentence of all tasks, and where each sentence stands among them."""
+) -> dict[str, Encoded]:
+    """The pooled vectors of every distinct sentence of all tasks, and by task where its sentences stand among them."""
     texts = list(dict.fromkeys(text for task in tasks for split in SPLITS for text in task.splits[split].texts))
     pooling = Pooling(settings.pooling, settings.special_tokens)
     with narrator.stage(stage, len(texts), "sentences") as advance:
         extraction = extract_stack(encoder, texts, pooling, open_cache(settings), advance)
     tell_extraction(stage, extraction, len(texts), encoder, narrator)
-    return Encoded(encoder, layers, extraction.stack, {text: row for row, text in enumerate(texts)})
+    index = {text: row for row, text in enumerate(texts)}
+    return {task.name: Encoded(encoder, layers, extraction.stack, locate_sentences(task, index)) for task in tasks}
+
+
+def locate_sentences(task: Task, index: Mapping[Text, int]) -> dict[str, Int[np.ndarray, " sentences"]]:
+    """Where the sentences of each split stand in a stack."""
+    return {split: np.array([index[text] for text in task.splits[split].texts]) for split in SPLITS}
 
 
 def tell_extraction(stage: str, extraction: Extraction, n_texts: int, encoder: Encoder, narrator: Narrator) -> None:
@@ -188,7 +197,7 @@ def describe_run(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder)
             "max_length": encoder.max_length,
         },
         "tasks": {
-            task.name: {"origin": task.origin, "division": task.division, "digest": digest_task(task)}
+            task.name: {"origin": task.origin, "division": task.division, "digest": task.digest}
             | {split: len(task.splits[split]) for split in SPLITS}
             for task in tasks
         },

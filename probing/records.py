@@ -5,9 +5,12 @@ Everything here is plain data on numpy arrays: reading a record needs neither to
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
+
+from probing.digests import digest_json, text_key
 
 SPLITS = ("train", "dev", "test")
 GROUPS = ("surface", "syntactic", "semantic", "transfer", "own", "control")
@@ -95,6 +98,17 @@ class Task:
     def chance(self) -> float:
         """Accuracy of a uniform guess, in [0, 1]."""
         return 1 / len(self.classes)
+
+    @cached_property
+    def digest(self) -> str:
+        """The identity of sentences and labels, computed once."""
+        return digest_json(
+            [self.name, self.classes]
+            + [[text_key(text).hex() for text in self.splits[split].texts] for split in SPLITS]
+            + [self.splits[split].labels.tolist() for split in SPLITS]
+            + [self.folds, self.spec.metrics]
+            + [targets.tolist() for split in SPLITS if (targets := self.splits[split].targets) is not None]
+        )
 
 
 class LayerStack:
@@ -308,8 +322,13 @@ class CellResult:
     scores: Sequence[Score] = ()
     weights: Sequence[LayerWeight] = ()
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
-    """By `representation/layer`, such as `layer/3` or `scalar_mix/-1`."""
+    """By `readout_key`."""
     gradients: Sequence[GradientNorm] = ()
+
+
+def readout_key(representation: str, layer: int) -> str:
+    """What the predictions of a layer or of a mix are filed under, such as `layer/3` or `scalar_mix/-1`."""
+    return f"{representation}/{layer}"
 
 
 def column_names(record: type) -> list[str]:

@@ -1,7 +1,6 @@
 """Code length of the labels given the vectors (online coding, Voita & Titov 2020, arXiv 2003.12298)."""
 
 import time
-from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import chain
 
@@ -9,12 +8,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from probing.cells.fitting import group_layers
-from probing.cells.plan import REPRESENTATIONS, Cell, choose_layers
-from probing.cells.scoring import NO_LAYER, Reading, _score
-from probing.contracts.encoder import Encoder
+from probing.cells.plan import REPRESENTATIONS, choose_layers
+from probing.cells.scoring import NO_LAYER, Reading, identify, score_samples
+from probing.contracts.measure import Cell, Encoded
 from probing.probes.online import fit_layers, fit_mix, predict_onwards
 from probing.randomness import stream
-from probing.records import CellResult, LayerStack
+from probing.records import CellResult
 from probing.scores.codelength import cut_portions, find_gravity, measure_code, mix_codes, smooth
 from probing.scores.uncertainty import resample_counts
 from probing.settings.run import RunSettings
@@ -23,14 +22,7 @@ _CODE_DRAWS = 20
 """Times that 50 resamples of the code's sentences are drawn: 1,000 at once, of 100,000 sentences, would be 0.8 GB."""
 
 
-def measure_code_length(
-    cell: Cell,
-    settings: RunSettings,
-    encoder: Encoder,
-    layers: Sequence[int],
-    stack: LayerStack,
-    rows: Mapping[str, Int[np.ndarray, " sentences"]],
-) -> CellResult:
+def measure_code_length(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Code length in bits and compression of the training labels; by layer, also the compressions' centre of gravity.
 
     The order of the sentences is drawn from the seed, once for all readings. Intervals are over training sentences,
@@ -38,11 +30,11 @@ def measure_code_length(
     """
     start = time.perf_counter()
     task, by_layer = cell.task, REPRESENTATIONS[cell.representation].by_layer
-    layers = choose_layers(cell, settings, encoder.layer_names, layers)
+    layers, encoder = choose_layers(cell, encoded, settings), encoded.encoder
     order = stream(cell.seed, "code_length", task.name).permutation(len(task.splits["train"]))
     labels, bits = task.splits["train"].labels[order], []
-    for group in group_layers(cell, layers, stack, len(order)):
-        vectors = stack.select(group, rows["train"][order])
+    for group in group_layers(cell, layers, encoded.stack, len(order)):
+        vectors = encoded.stack.select(group, encoded.rows["train"][order])
         options = {"by_layer": by_layer, "norm": settings.mix_norm, "device": encoder.device}
         bits.append(code_sentences(vectors, labels, len(task.classes), **options))
     seconds = time.perf_counter() - start
@@ -54,11 +46,11 @@ def measure_code_length(
     places = [(layer, encoder.layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
     if by_layer:
         values["compression_gravity"] = find_gravity(values["compression"], layers)[None]
-    scores = []
+    scores, facts = [], identify(cell, encoded, settings) | {"seconds": seconds}
     for metric, samples in values.items():
         for place, row in zip(places if len(samples) == len(places) else [(NO_LAYER, "all")], samples, strict=True):
             reading = Reading(*place, {"portions": len(cut_portions(len(labels)))}, True)
-            scores.append(_score(cell, reading, settings, encoder, "train", metric, row, len(labels), seconds))
+            scores.append(score_samples(task, "train", metric, row, facts | reading.columns()))
     return CellResult(scores)
 
 

@@ -1,45 +1,39 @@
 """Information that a layer adds to a baseline layer (Hewitt et al. 2021, arXiv 2109.09234)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from probing.cells.fitting import fit_rounds
-from probing.cells.plan import Cell
-from probing.cells.scoring import Reading, _score, inform
-from probing.contracts.encoder import Encoder
+from probing.cells.scoring import Reading, identify, inform, score_samples
+from probing.contracts.measure import Cell, Encoded
 from probing.randomness import stream
 from probing.records import CellResult, LayerStack
 from probing.scores.uncertainty import means_with_intervals
 from probing.settings.run import RunSettings
 
 
-def measure_conditional_information(
-    cell: Cell,
-    settings: RunSettings,
-    encoder: Encoder,
-    layers: Sequence[int],
-    stack: LayerStack,
-    rows: Mapping[str, Int[np.ndarray, " sentences"]],
-) -> CellResult:
+def measure_conditional_information(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Bits that each layer adds to what the baseline layer B holds (Hewitt et al. 2021, arXiv 2109.09234, eq. 5).
 
     I_V(R_l -> Y | B) = H_V(Y | B) - H_V(Y | B, R_l), both by probes: on B alone, and on B and layer l side by side.
     """
-    base = settings.baseline_layer % len(encoder.layer_names)
-    others = [layer for layer in layers if layer != base]
-    alone = fit_rounds(cell, settings, encoder.device, [base], stack, rows)
-    joint = fit_rounds(cell, settings, encoder.device, others, _Beside(stack, base), rows)
-    seconds = alone.seconds + joint.seconds
+    names = encoded.encoder.layer_names
+    base = settings.baseline_layer % len(names)
+    others = [layer for layer in encoded.layers if layer != base]
+    alone = fit_rounds(cell, encoded, settings, [base])
+    joint = fit_rounds(cell, replace(encoded, stack=_Beside(encoded.stack, base)), settings, others)
+    facts = identify(cell, encoded, settings) | {"seconds": alone.seconds + joint.seconds}
     known, both = (inform(cell.task, fit.read) for fit in (alone, joint))
     rng = stream(0, "interval", cell.task.name, "test", "information")
     values = means_with_intervals(both - known, rng)
     scores = []
     for layer, row in zip(others, values, strict=True):
-        reading = Reading(layer, encoder.layer_names[layer], {"baseline_layer": base}, True)
-        metric, n = "conditional_information_bits", both.shape[1]
-        scores.append(_score(cell, reading, settings, encoder, "test", metric, row, n, seconds))
+        reading = Reading(layer, names[layer], {"baseline_layer": base}, True)
+        metric = "conditional_information_bits"
+        scores.append(score_samples(cell.task, "test", metric, row, facts | reading.columns()))
     return CellResult(scores)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 
-from probing.cells.plan import Cell, make_probe
+from probing.cells.plan import make_probe
+from probing.contracts.measure import Cell, Encoded
 from probing.folds import plan_rounds
 from probing.records import SPLITS, LayerStack, Split
 from probing.scores.graded import spread_scores
@@ -34,22 +35,15 @@ class Fit:
     """Spent on fitting."""
 
 
-def fit_rounds(
-    cell: Cell,
-    settings: RunSettings,
-    device: str,
-    layers: Sequence[int],
-    stack: LayerStack,
-    rows: Mapping[str, Int[np.ndarray, " sentences"]],
-) -> Fit:
+def fit_rounds(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Sequence[int]) -> Fit:
     """Fit a probe in every round of the task: one round where the splits are fixed, else one for each fold."""
-    splits, n_classes = cell.task.splits, len(cell.task.classes)
+    splits, n_classes, stack = cell.task.splits, len(cell.task.classes), encoded.stack
     probes, seconds, said = [], 0.0, {"dev": [], "test": []}
     for chosen in plan_rounds(cell.task):
-        picked = {split: rows[split][chosen[split]] for split in SPLITS}
+        picked = {split: encoded.rows[split][chosen[split]] for split in SPLITS}
         fitted, readings = [], {split: [] for split in said}
         for group in group_layers(cell, layers, stack, len(picked["train"])):
-            probe = make_probe(cell, settings, device)
+            probe = make_probe(cell, settings, encoded.encoder.device)
             labels = {split: encode_labels(splits[split].select(chosen[split]), n_classes, probe) for split in SPLITS}
             vectors = {split: stack.select(group, picked[split]) for split in ("train", "dev")}
             start = time.perf_counter()

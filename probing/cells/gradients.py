@@ -12,24 +12,26 @@ average (step 0), and are then trained on the pooled vectors, the encoder stayin
 
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
+from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import get_total_norm
 from transformers import PreTrainedModel
 
 from probing.cells.heads import Head, draw_classifier, encode_labels, train_head
-from probing.cells.plan import Cell, choose_layers
+from probing.cells.plan import choose_layers
 from probing.contracts.encoder import Encoder, HiddenStates
+from probing.contracts.measure import Cell, Encoded
 from probing.encoders.blocks import find_blocks
 from probing.encoders.transformer import TransformerEncoder
 from probing.folds import plan_rounds
 from probing.progress import Narrator
 from probing.randomness import stream
-from probing.records import CellResult, GradientNorm, InputError, LayerStack, Split
+from probing.records import CellResult, GradientNorm, InputError, Split
 from probing.registry import POOLINGS
 from probing.representations.pooling import choose_positions
 from probing.scores.uncertainty import means_with_intervals
@@ -51,44 +53,32 @@ def can_measure(encoder: Encoder, narrator: Narrator) -> bool:
     return True
 
 
-def measure_gradients(
-    cell: Cell,
-    settings: RunSettings,
-    encoder: TransformerEncoder,
-    layers: Sequence[int],
-    stack: LayerStack,
-    rows: Mapping[str, Int[np.ndarray, " sentences"]],
-) -> CellResult:
+def measure_gradients(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Mean gradient norms by layer over a sample of test sentences, with 95 % bootstrap intervals.
 
     The mix reads the layers that the scalar-mix probe reads. In a cross-validation: the first round.
-
-    Args:
-        cell: whose task and seed are taken.
-        settings: of the run.
-        encoder: that made the stack.
-        layers: indices of the layers that are probed.
-        stack: pooled vectors of all layers and sentences, which the heads are trained on.
-        rows: where each split's sentences stand in the stack.
     """
     task, chosen = cell.task, plan_rounds(cell.task)[0]
     train = task.splits["train"].select(chosen["train"])
     heads = {}
-    for name, head in build_heads(cell, settings, encoder, layers).items():
+    for name, head in build_heads(cell, encoded, settings).items():
         heads[name, 0] = deepcopy(head)
         order = stream(cell.seed, "gradients", task.name, "order")
-        train_head(head, stack, rows["train"][chosen["train"]], train, settings.gradient_steps, order)
+        train_head(head, encoded.stack, encoded.rows["train"][chosen["train"]], train, settings.gradient_steps, order)
         heads[name, settings.gradient_steps] = head
     drawn = stream(0, "gradients", task.name, "sample").permutation(chosen["test"])[: settings.gradients]
     sample = task.splits["test"].select(np.sort(drawn))
+    encoder = cast(TransformerEncoder, encoded.encoder)  # `can_measure` has seen to it
     norms = measure_sentences(encoder, sample, list(heads.values()), settings)
-    return CellResult(gradients=list(tell_norms(norms, list(heads), cell, settings, encoder)))
+    facts = {"model": settings.model, "checkpoint": encoder.checkpoint, "task": task.name}
+    return CellResult(gradients=list(tell_norms(norms, list(heads), encoder.layer_names, facts)))
 
 
-def build_heads(cell: Cell, settings: RunSettings, encoder: Encoder, layers: Sequence[int]) -> dict[str, Head]:
+def build_heads(cell: Cell, encoded: Encoded, settings: RunSettings) -> dict[str, Head]:
     """Both heads as they are before training: one random classifier, the same for both, and the plain average."""
+    encoder = encoded.encoder
     classifier = draw_classifier(encoder.hidden_size, len(cell.task.classes), "gradients", cell.task.name, cell.seed)
-    mixed = choose_layers(Cell(cell.task, "scalar_mix"), settings, encoder.layer_names, layers)
+    mixed = choose_layers(Cell(cell.task, "scalar_mix"), encoded, settings)
     heads = {
         "last_layer": Head([len(encoder.layer_names) - 1], classifier),
         "scalar_mix": Head(mixed, classifier, norm=settings.mix_norm),
@@ -156,22 +146,21 @@ def name_parameters(model: PreTrainedModel) -> list[list[str]]:
 def tell_norms(
     norms: Float[np.ndarray, "heads readings sentences"],
     heads: Sequence[tuple[str, int]],
-    cell: Cell,
-    settings: RunSettings,
-    encoder: Encoder,
+    names: Sequence[str],
+    facts: Mapping[str, str],
 ) -> Iterator[GradientNorm]:
-    """The mean of every reading over sentences, with its interval; all are resampled alike."""
-    rng = stream(0, "interval", cell.task.name, "gradients")
+    """The mean of every reading over sentences, with its interval; all are resampled alike.
+
+    `names` are those of the layers; `facts`, the columns model, checkpoint and task.
+    """
+    rng = stream(0, "interval", facts["task"], "gradients")
     n_heads, n_readings, n = norms.shape
     values = means_with_intervals(norms.reshape(-1, n), rng).reshape(n_heads, n_readings, 3)
-    names = encoder.layer_names
     for (head, step), means in zip(heads, values.tolist(), strict=True):
         for number, (value, low, high) in enumerate(means):
             layer = number % len(names)
             yield GradientNorm(
-                model=settings.model,
-                checkpoint=encoder.checkpoint,
-                task=cell.task.name,
+                **facts,
                 head=head,
                 step=step,
                 layer=layer,

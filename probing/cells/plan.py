@@ -6,6 +6,7 @@ from typing import Any
 
 from probing.catalogue.controls import CONTROLS
 from probing.contracts.encoder import Encoder
+from probing.contracts.measure import Cell, Encoded
 from probing.probes.senteval import LINEAR_ONLY
 from probing.records import Task
 from probing.registry import PROBES
@@ -42,25 +43,6 @@ _CONTROL_MIX = {"max_iterations": 150, "tolerance": 1e-3}
 """Where the mix of a control is cut off: labels without a rule take the solver long, and its score is all that is read:
 taken to its end it moves by less than a point."""
 _CLASSES_ONLY = ("mlp", "knn", "senteval")
-
-
-@dataclass(frozen=True)
-class Cell:
-    """The smallest piece of a run that is kept and resumed."""
-
-    task: Task
-    representation: str
-    """One of `REPRESENTATIONS`."""
-    control: str = "none"
-    seed: int = 0
-    measure: str = "scores"
-    """What is computed: a key of the table `measures`."""
-
-    @property
-    def name(self) -> str:
-        """File name of the cell."""
-        parts = [self.task.name, self.representation, self.control, str(self.seed)]
-        return ".".join(parts + ([] if self.measure == "scores" else [self.measure]))
 
 
 def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
@@ -110,11 +92,10 @@ def plan_measure(name: str, settings: RunSettings, tasks: Sequence[Task], encode
     return [cell for task in tasks if takes_graded or not task.graded for cell in planners[name](task)]
 
 
-def choose_layers(
-    cell: Cell, settings: RunSettings, layer_names: Sequence[str], layers: Sequence[int]
-) -> Sequence[int]:
+def choose_layers(cell: Cell, encoded: Encoded, settings: RunSettings) -> Sequence[int]:
     """Those of the probed layers that a cell reads."""
-    embeddings = [layer for layer, name in enumerate(layer_names) if name == "embeddings"]
+    layers = encoded.layers
+    embeddings = [layer for layer, name in enumerate(encoded.encoder.layer_names) if name == "embeddings"]
     if cell.control != "none" and CONTROLS[cell.control].embeddings_only:
         return embeddings
     if REPRESENTATIONS[cell.representation].mixes and not settings.mix_embeddings:

@@ -1,44 +1,18 @@
 """Cell after cell: found in the run folder or computed, kept when finished, recorded when it fails."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
-from jaxtyping import Int
 
 from probing import __version__
-from probing.cells.plan import Cell
-from probing.contracts.encoder import Encoder
+from probing.contracts.measure import Cell, Encoded
+from probing.digests import digest_json
 from probing.progress import Narrator
-from probing.records import SPLITS, CellResult, Failure, LayerStack, Task, Text
+from probing.records import CellResult, Failure
 from probing.registry import MEASURES
 from probing.settings.run import RunSettings
-from probing.store.files import digest_json, text_key
 from probing.store.run_folder import RunFolder
 
 _COSTS_A_CELL = (RuntimeError, ValueError, ArithmeticError, MemoryError)
 """Errors of torch and numpy, and lack of memory: they cost one cell, and the run goes on."""
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """The sentences of all tasks as one encoder sees them."""
-
-    encoder: Encoder
-    layers: Sequence[int]
-    """Indices of the layers that are probed."""
-    stack: LayerStack
-    index: Mapping[Text, int]
-    """Where each sentence stands in the stack."""
-
-    def locate(self, task: Task) -> dict[str, Int[np.ndarray, " sentences"]]:
-        """Where the sentences of each split stand in the stack."""
-        return {split: np.array([self.index[text] for text in task.splits[split].texts]) for split in SPLITS}
-
-    def key(self, cell: Cell) -> str:
-        """What the numbers of a cell depend on beside the settings."""
-        identity = [self.encoder.digest, self.encoder.dtype, self.encoder.backend, self.encoder.max_length, __version__]
-        return digest_json([identity, digest_task(cell.task), self.layers])
 
 
 class CellRunner:
@@ -55,12 +29,12 @@ class CellRunner:
         self.results: list[CellResult] = []
         self.failures: list[Failure] = []
 
-    def run(self, stage: str, cells: Sequence[Cell], encoded: Encoded) -> None:
-        """Compute some cells, as a stage of the run."""
+    def run(self, stage: str, cells: Sequence[Cell], encoded: Mapping[str, Encoded]) -> None:
+        """Compute some cells, as a stage of the run, from the sentences of their tasks."""
         n_known, n_resumed, n_sentences = len(self.results), 0, 0
         with self.narrator.stage(stage, len(cells), "cells") as advance:
             for cell in cells:
-                resumed = self._run_one(cell, encoded)
+                resumed = self._run_one(cell, encoded[cell.task.name])
                 n_resumed += resumed
                 n_sentences += 0 if resumed else sum(map(len, cell.task.splits.values()))
                 advance(1)
@@ -69,15 +43,13 @@ class CellRunner:
 
     def _run_one(self, cell: Cell, encoded: Encoded) -> bool:
         """Whether the cell was there already."""
-        key = encoded.key(cell)
+        key = identify_inputs(cell, encoded)
         result = self.folder.find_cell(cell.name, key)
         if result is not None:
             self.results.append(result)
             return True
         try:
-            rows = encoded.locate(cell.task)
-            compute = MEASURES.load(cell.measure)
-            result = compute(cell, self.settings, encoded.encoder, encoded.layers, encoded.stack, rows)
+            result = MEASURES.load(cell.measure)(cell, encoded, self.settings)
             self.folder.keep_cell(cell.name, key, result)
             self.results.append(result)
         except _COSTS_A_CELL as error:
@@ -104,12 +76,8 @@ def warn_unconverged(results: Sequence[CellResult], narrator: Narrator) -> None:
         narrator.warn(f"probes did not converge: {where}")
 
 
-def digest_task(task: Task) -> str:
-    """The identity of a task's sentences and labels."""
-    return digest_json(
-        [task.name, task.classes]
-        + [[text_key(text).hex() for text in task.splits[split].texts] for split in SPLITS]
-        + [task.splits[split].labels.tolist() for split in SPLITS]
-        + [task.folds, task.spec.metrics]
-        + [targets.tolist() for split in SPLITS if (targets := task.splits[split].targets) is not None]
-    )
+def identify_inputs(cell: Cell, encoded: Encoded) -> str:
+    """What the numbers of a cell depend on beside the settings."""
+    encoder = encoded.encoder
+    identity = [encoder.digest, encoder.dtype, encoder.backend, encoder.max_length, __version__]
+    return digest_json([identity, cell.task.digest, encoded.layers])

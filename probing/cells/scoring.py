@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from probing.cells.fitting import CHOSEN_FACTS, fit_rounds
-from probing.cells.plan import REPRESENTATIONS, Cell, choose_layers, name_probe
-from probing.contracts.encoder import Encoder
+from probing.cells.plan import REPRESENTATIONS, choose_layers, name_probe
+from probing.contracts.measure import Cell, Encoded
 from probing.randomness import stream
-from probing.records import CellResult, LayerStack, LayerWeight, Predictions, Score, Split, Task
+from probing.records import CellResult, LayerWeight, Predictions, Score, Split, Task, readout_key
 from probing.registry import METRICS
 from probing.scores.graded import expect_scores, spread_scores
 from probing.scores.uncertainty import bound, means_with_intervals, score_with_interval
@@ -36,41 +36,29 @@ class Reading:
     """In a cross-validation, a list of what was chosen in each round."""
     converged: bool
 
+    def columns(self) -> dict[str, Any]:
+        """What a score says of it."""
+        return vars(self) | {"hyperparameters": json.dumps(dict(self.hyperparameters))}
 
-def compute_cell(
-    cell: Cell,
-    settings: RunSettings,
-    encoder: Encoder,
-    layers: Sequence[int],
-    stack: LayerStack,
-    rows: Mapping[str, Int[np.ndarray, " sentences"]],
-) -> CellResult:
-    """Fit and score one cell.
 
-    Args:
-        cell: what to compute.
-        settings: of the run.
-        encoder: that made the stack.
-        layers: indices of the layers that are probed.
-        stack: pooled vectors of all layers and sentences.
-        rows: where each split's sentences stand in the stack.
-    """
-    layers = choose_layers(cell, settings, encoder.layer_names, layers)
-    fit = fit_rounds(cell, settings, encoder.device, layers, stack, rows)
+def compute_cell(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
+    """Fit and score one cell."""
+    layers = choose_layers(cell, encoded, settings)
+    fit = fit_rounds(cell, encoded, settings, layers)
+    facts = identify(cell, encoded, settings) | {"seconds": fit.seconds}
     scores, predictions = [], {}
-    readings = list(describe_readings(cell, fit.probes, layers, encoder.layer_names))
+    readings = list(describe_readings(cell, fit.probes, layers, encoded.encoder.layer_names))
     for split in ("dev", "test"):
         for reading, log_probabilities in zip(readings, fit.read[split], strict=True):
             said = read_predictions(log_probabilities, cell.task.splits[split])
-            for metric in cell.task.spec.metrics:
-                scores.append(score_reading(cell, reading, split, metric, said, settings, encoder, fit.seconds))
+            scores += score_predictions(cell.task, split, said, facts | reading.columns())
             if split == "test":
-                predictions[f"{cell.representation}/{reading.layer}"] = said
+                predictions[readout_key(cell.representation, reading.layer)] = said
     if cell.representation != "none" and not cell.task.graded:
         scored = [score for score in scores if (score.split, score.metric) == ("test", cell.task.spec.metric)]
         scores += measure_information(cell, fit.read, scored)
     mixed = cell.representation == "scalar_mix"
-    weights = weigh_layers(cell, fit.probes, layers, settings.model, encoder) if mixed else []
+    weights = weigh_layers(fit.probes, layers, facts, encoded.encoder.layer_names) if mixed else []
     return CellResult(scores, weights, predictions)
 
 
@@ -128,61 +116,70 @@ def read_predictions(log_probabilities: Float[np.ndarray, "sentences classes"], 
     return Predictions(split.targets, expect_scores(log_probabilities), given.astype(np.float32))
 
 
-def score_reading(
-    cell: Cell,
-    reading: Reading,
-    split: str,
-    metric: str,
-    said: Predictions,
-    settings: RunSettings,
-    encoder: Encoder,
-    seconds: float,
-) -> Score:
-    """Score one reading on one split by one metric, with its interval."""
-    spec = cell.task.spec
-    # One stream per task and split: all readings are resampled alike.
-    rng = stream(0, "interval", spec.name, split)
-    value, low, high = score_with_interval(metric, said.labels, said.predicted, rng)
-    most_frequent = np.full_like(said.predicted, np.bincount(cell.task.splits["train"].labels).argmax())
+def score_predictions(task: Task, split: str, said: Predictions, facts: Mapping[str, Any]) -> Iterator[Score]:
+    """Scores of one reading on one split by every metric of the task, each with its interval.
+
+    `facts` are the columns that say what is scored: those of `identify`, of the reading, and its seconds.
+    """
+    most_frequent = np.full_like(said.predicted, np.bincount(task.splits["train"].labels).argmax())
     once = np.ones((1, len(most_frequent)), dtype=np.int64)
+    for metric in task.spec.metrics:
+        # One stream per task and split: all readings are resampled alike.
+        rng = stream(0, "interval", task.name, split)
+        value, low, high = score_with_interval(metric, said.labels, said.predicted, rng)
+        yield Score(
+            **facts,
+            split=split,
+            metric=metric,
+            value=float(value),
+            ci_low=float(low),
+            ci_high=float(high),
+            n=len(said.labels),
+            majority=float(METRICS.load(metric)(said.labels, most_frequent, once)[0]),
+        )
+
+
+def score_samples(task: Task, split: str, metric: str, values: np.ndarray, facts: Mapping[str, Any]) -> Score:
+    """A score whose first value is what was measured; the others, resamples or the bounds of the interval."""
+    rest = values[1:]
+    low, high = rest if len(rest) == 2 else bound(rest[None])[0]
+    labels = task.splits[split].labels
     return Score(
-        **identify(cell, reading, settings, encoder),
+        **facts,
         split=split,
         metric=metric,
-        value=float(value),
+        value=float(values[0]),
         ci_low=float(low),
         ci_high=float(high),
-        n=len(said.labels),
-        majority=float(METRICS.load(metric)(said.labels, most_frequent, once)[0]),
-        seconds=seconds,
+        n=len(labels),
+        majority=float(np.mean(labels == np.bincount(task.splits["train"].labels).argmax())),
     )
 
 
-def identify(cell: Cell, reading: Reading, settings: RunSettings, encoder: Encoder) -> dict[str, Any]:
-    """What a score is of: the fields that say so."""
+def identify(cell: Cell, encoded: Encoded, settings: RunSettings) -> dict[str, Any]:
+    """What all scores of a cell have in common: the columns that say what they are of."""
     spec = cell.task.spec
     return {
         "model": settings.model,
-        "checkpoint": encoder.checkpoint,
-        "revision": encoder.revision,
+        "checkpoint": encoded.encoder.checkpoint,
+        "revision": encoded.encoder.revision,
         "task": spec.name,
         "group": spec.group,
         "representation": cell.representation,
-        "layer": reading.layer,
-        "layer_name": reading.layer_name,
         "pooling": "none" if cell.representation == "none" else settings.pooling,
         "probe": name_probe(cell, settings),
         "protocol": settings.protocol,
         "control": cell.control,
         "seed": cell.seed,
         "n_classes": len(cell.task.classes),
-        "hyperparameters": json.dumps(dict(reading.hyperparameters)),
-        "converged": reading.converged,
     }
 
 
+_OF_WEIGHTS = ("model", "checkpoint", "task", "group", "control", "seed")
+
+
 def weigh_layers(
-    cell: Cell, probes: Sequence[Any], layers: Sequence[int], model: str, encoder: Encoder
+    probes: Sequence[Any], layers: Sequence[int], facts: Mapping[str, Any], layer_names: Sequence[str]
 ) -> list[LayerWeight]:
     """The layer weights of a fitted mix; in a cross-validation, their mean over rounds."""
     raw, weights, contributions = (
@@ -191,14 +188,9 @@ def weigh_layers(
     gamma = float(np.mean([probe.gamma_ for probe in probes]))
     return [
         LayerWeight(
-            model=model,
-            checkpoint=encoder.checkpoint,
-            task=cell.task.name,
-            group=cell.task.spec.group,
-            control=cell.control,
-            seed=cell.seed,
+            **{name: facts[name] for name in _OF_WEIGHTS},
             layer=layer,
-            layer_name=encoder.layer_names[layer],
+            layer_name=layer_names[layer],
             weight_raw=float(raw[number]),
             weight=float(weights[number]),
             gamma=gamma,
@@ -206,23 +198,3 @@ def weigh_layers(
         )
         for number, layer in enumerate(layers)
     ]
-
-
-def _score(
-    cell: Cell,
-    reading: Reading,
-    settings: RunSettings,
-    encoder: Encoder,
-    split: str,
-    metric: str,
-    values: np.ndarray,
-    n: int,
-    seconds: float,
-) -> Score:
-    """A score of which the first value is what was measured; the others, resamples or the bounds of the interval."""
-    rest = values[1:]
-    low, high = rest if len(rest) == 2 else bound(rest[None])[0]
-    labels = cell.task.splits[split].labels
-    majority = float(np.mean(labels == np.bincount(cell.task.splits["train"].labels).argmax()))
-    facts = {"value": float(values[0]), "ci_low": float(low), "ci_high": float(high), "n": n, "seconds": seconds}
-    return Score(**identify(cell, reading, settings, encoder), split=split, metric=metric, majority=majority, **facts)

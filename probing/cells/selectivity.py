@@ -18,7 +18,7 @@ from jaxtyping import Float
 
 from probing.catalogue.controls import CONTROLS
 from probing.randomness import stream
-from probing.records import CellResult, Predictions, Score
+from probing.records import CellResult, Predictions, Score, readout_key
 from probing.scores.uncertainty import means_with_intervals
 
 Readings = Mapping[tuple[str, int], tuple[Score, Predictions]]
@@ -49,7 +49,7 @@ def _collect(results: Sequence[CellResult], task: str, control: str) -> Readings
     found: dict[tuple[str, int], tuple[Score, Predictions]] = {}
     for result in results:
         for score in result.scores:
-            said = result.predictions.get(f"{score.representation}/{score.layer}")
+            said = result.predictions.get(readout_key(score.representation, score.layer))
             if said is None or said.labels.dtype.kind == "f":
                 continue  # scores on a scale are not right or wrong
             if (score.task, score.control, score.split) == (task, control, "test"):

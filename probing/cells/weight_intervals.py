@@ -1,19 +1,17 @@
 """Bootstrap intervals of the mix's weights and of their centre of gravity."""
 
 import time
-from collections.abc import Mapping, Sequence
 
 import numpy as np
-from jaxtyping import Int
 
 from probing.cells.fitting import encode_labels, fit_rounds
-from probing.cells.plan import Cell, choose_layers
-from probing.cells.scoring import NO_LAYER, Reading, _score
-from probing.contracts.encoder import Encoder
+from probing.cells.plan import choose_layers
+from probing.cells.scoring import NO_LAYER, Reading, identify, score_samples
+from probing.contracts.measure import Cell, Encoded
 from probing.folds import plan_rounds
 from probing.probes.mix_resamples import refit_weights
 from probing.randomness import stream
-from probing.records import CellResult, LayerStack
+from probing.records import CellResult
 from probing.scores.mixing import describe_mixes
 from probing.scores.uncertainty import resample_counts
 from probing.settings.run import RunSettings
@@ -22,14 +20,7 @@ _RESAMPLES = 40
 """Ours: as many as show where the middle 95 % lie, coarsely, at two to three times the cost of the mix itself."""
 
 
-def measure_weight_intervals(
-    cell: Cell,
-    settings: RunSettings,
-    encoder: Encoder,
-    layers: Sequence[int],
-    stack: LayerStack,
-    rows: Mapping[str, Int[np.ndarray, " sentences"]],
-) -> CellResult:
+def measure_weight_intervals(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Weights of the mix, their centres of gravity and their entropy, with intervals over training sentences.
 
     Each resample of the training sentences has its mix fitted again (`refit_weights`), with the strength as it was
@@ -39,8 +30,8 @@ def measure_weight_intervals(
     is on one layer, the interval may lie beside the estimate, which is then biased by about that much.
     """
     start = time.perf_counter()
-    layers = choose_layers(cell, settings, encoder.layer_names, layers)
-    fit = fit_rounds(cell, settings, encoder.device, layers, stack, rows)
+    layers = choose_layers(cell, encoded, settings)
+    fit = fit_rounds(cell, encoded, settings, layers)
     train, rng = cell.task.splits["train"], stream(0, "interval", cell.task.name, "train", "weights")
     once, lengths = (
         np.mean([getattr(probe, name) for probe in fit.probes], axis=0) for name in ("weights_", "lengths_")
@@ -50,13 +41,14 @@ def measure_weight_intervals(
         own = chosen["train"]
         counts = resample_counts(len(own), rng, -(-_RESAMPLES // len(fit.probes)))
         labels = encode_labels(train.select(own), len(cell.task.classes), probe)
-        weights.append(refit_weights(probe, stack.select(layers, rows["train"][own]), labels, counts))
+        weights.append(refit_weights(probe, encoded.stack.select(layers, encoded.rows["train"][own]), labels, counts))
     found = describe_mixes(np.concatenate(weights), lengths, layers)
-    seconds, scores = time.perf_counter() - start, []
-    each, converged = [(layer, encoder.layer_names[layer]) for layer in layers], all(p.converged_ for p in fit.probes)
+    facts, scores = identify(cell, encoded, settings) | {"seconds": time.perf_counter() - start}, []
+    names, converged = encoded.encoder.layer_names, all(probe.converged_ for probe in fit.probes)
+    each = [(layer, names[layer]) for layer in layers]
     for metric, values in found.items():
         places = each if metric.startswith("mix_") else [(NO_LAYER, "scalar mix")]
         for place, row in zip(places, values, strict=True):
             reading = Reading(*place, {"resamples": len(row) - 1}, converged)
-            scores.append(_score(cell, reading, settings, encoder, "train", metric, row, len(train), seconds))
+            scores.append(score_samples(cell.task, "train", metric, row, facts | reading.columns()))
     return CellResult(scores)

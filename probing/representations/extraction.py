@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float, Int
 
 from probing.contracts.encoder import Encoder, PoolingEncoder, Tokens
+from probing.digests import text_key
 from probing.records import Text
 from probing.registry import POOLINGS
 from probing.representations.pooling import SHARES, choose_positions, share_tokens
 from probing.store.cache import StackCache
-from probing.store.files import text_key
 from probing.store.shards import StoredStack
 
 Progress = Callable[[int], None]

@@ -13,8 +13,9 @@ from weakref import finalize
 import numpy as np
 from jaxtyping import Bool, Float
 
-from probing.store.files import digest_json, write_atomically
-from probing.store.shards import KEY_BYTES, Shard, StoredStack, open_shard, pack_shard
+from probing.digests import KEY_BYTES, digest_json
+from probing.store.files import write_atomically
+from probing.store.shards import Shard, StoredStack, open_shard, pack_shard
 
 
 class StackCache:

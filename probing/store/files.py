@@ -1,14 +1,8 @@
-"""Files that are whole or absent, and names made of content."""
+"""Files that are whole or absent."""
 
-import json
 import os
-from hashlib import sha256
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
-
-from probing.records import Text
-from probing.store.shards import KEY_BYTES
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -24,13 +18,3 @@ def write_atomically(path: Path, content: bytes) -> None:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-
-
-def text_key(text: Text) -> bytes:
-    """What a text is filed under: a hash of its segments, whose borders count."""
-    return sha256(json.dumps(text).encode()).digest()[:KEY_BYTES]
-
-
-def digest_json(value: Any) -> str:
-    """A short name for a JSON value: equal values have equal names."""
-    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

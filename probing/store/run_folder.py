@@ -13,7 +13,17 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from probing.folds import describe_division
-from probing.records import CellResult, GradientNorm, InputError, LayerWeight, Predictions, Score, Task, column_names
+from probing.records import (
+    CellResult,
+    GradientNorm,
+    InputError,
+    LayerWeight,
+    Predictions,
+    Score,
+    Task,
+    column_names,
+    readout_key,
+)
 from probing.store.files import write_atomically
 
 TABLES = ("scores", "layer_weights", "predictions")
@@ -157,8 +167,8 @@ def _unpack_predictions(arrays: Mapping[str, np.ndarray]) -> dict[str, Predictio
 
 
 def _frame_predictions(result: CellResult) -> pd.DataFrame:
-    """One row per sentence and reading; the reading's key is `representation/layer`."""
-    tests = {f"{score.representation}/{score.layer}": score for score in result.scores if score.split == "test"}
+    """One row per sentence and reading."""
+    tests = {readout_key(score.representation, score.layer): score for score in result.scores if score.split == "test"}
     frames = []
     for reading, predictions in result.predictions.items():
         score = tests[reading]

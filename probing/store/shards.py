@@ -13,10 +13,10 @@ from jaxtyping import Bool, Float, Int, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from probing.digests import KEY_BYTES
 from probing.records import LayerStack
 from probing.store.mapped_arrays import HELD_BYTES, allocate, release
 
-KEY_BYTES = 16
 _READ_BYTES = 2**23
 
 

@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from transformers import PreTrainedTokenizerFast
 
-from probing.cells.runner import digest_task
+from probing.digests import digest_json
 from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_model, load_tokenizer
 from probing.encoders.inputs import ModelInputs
 from probing.encoders.transformer import choose_dtype, choose_limit, compute_digest
@@ -20,7 +20,6 @@ from probing.records import SPLITS, InputError, Task, TrainedModel, TrainingRow
 from probing.registry import CLASSIFIERS
 from probing.settings.training import TrainSettings
 from probing.store.environment import describe_environment
-from probing.store.files import digest_json
 from probing.training.cells import TrainedCell, find_cell, keep_cell
 from probing.training.data.labelled import TokenisedSplit
 from probing.training.evaluation.classification import (
@@ -80,7 +79,7 @@ class Trainer:
     def make(self, folder: Path, plan: PlannedModel) -> TrainedCell:
         """One model's rows, trained now or found in the folder."""
         path = folder / "cells" / f"{plan.name}.json"
-        key = digest_json([self.digest, digest_task(self.task), str(self.accelerator.mixed_precision)])
+        key = digest_json([self.digest, self.task.digest, str(self.accelerator.mixed_precision)])
         cell = find_cell(path, key)
         if cell is None:
             cell = self._train(folder, plan)
@@ -103,7 +102,7 @@ class Trainer:
                 "layers": self.layer_names,
             },
             "tasks": {
-                self.task.name: {"origin": self.task.origin, "digest": digest_task(self.task)}
+                self.task.name: {"origin": self.task.origin, "digest": self.task.digest}
                 | {split: len(self.task.splits[split]) for split in SPLITS}
             },
         }

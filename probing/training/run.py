@@ -8,12 +8,12 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from probing.cells.runner import digest_task
+from probing.digests import digest_json
 from probing.progress import Narrator
 from probing.records import InputError, Task, TrainedModel, TrainingRow, column_names
 from probing.registry import RECIPES
 from probing.settings.training import TRAINING_WITHOUT_EFFECT, TrainSettings
-from probing.store.files import digest_json, write_atomically
+from probing.store.files import write_atomically
 from probing.store.run_folder import RunFolder
 from probing.tasks.sources import load_tasks
 from probing.tasks.subset import limit_task
@@ -79,7 +79,7 @@ def open_folder(settings: TrainSettings, task: Task) -> RunFolder:
     if path is None:
         parts = (settings.recipe, settings.model, Path(settings.checkpoint).name, task.name)
         slug = "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
-        path = RESULTS / f"{slug}-{digest_json([effective, digest_task(task)])[:8]}"
+        path = RESULTS / f"{slug}-{digest_json([effective, task.digest])[:8]}"
     return RunFolder(path, effective, overwrite=settings.overwrite)
 
 

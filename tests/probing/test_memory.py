@@ -20,11 +20,12 @@ from pathlib import Path
 from types import SimpleNamespace
 import numpy as np
 from probing.cells import code_length, fitting, scoring
-from probing.cells.plan import Cell
+from probing.contracts.measure import Cell, Encoded
 from probing.probes import linear, mix_problem, online, stack_blocks
 from probing.records import Split, Task, TaskSpec
 from probing.settings.run import RunSettings
-from probing.store import cache, files, mapped_arrays, shards
+from probing import digests
+from probing.store import cache, mapped_arrays, shards
 
 folder, shape, most, works = json.loads(sys.argv[1])
 mapped_arrays.IN_MEMORY_BYTES = fitting._GROUP_BYTES = shards.HELD_BYTES = stack_blocks.HELD_BYTES = most
@@ -50,7 +51,7 @@ labels = rng.integers(0, 2, n)
 before, peaks = resident(), []
 threading.Thread(target=watch, daemon=True).start()
 space = cache.StackCache(Path(folder)).space(encoder="drawn")
-keys = [files.text_key((str(number),)) for number in range(n)]
+keys = [digests.text_key((str(number),)) for number in range(n)]
 for start in range(0, n, 500):
     values = rng.standard_normal((layers, 500, hidden), dtype=np.float32)
     space.add(keys[start : start + 500], values, np.zeros(500, dtype=bool))
@@ -67,7 +68,7 @@ for work in works:
     peaks.clear()
     representation, _, measure = work.partition(".")
     cell = Cell(task, representation, measure=measure)
-    compute[measure](cell, RunSettings(controls=()), encoder, range(layers), stack, rows)
+    compute[measure](cell, Encoded(encoder, range(layers), stack, rows), RunSettings(controls=()))
     growth[work] = max(peaks) - before
 print(json.dumps(growth))
 """

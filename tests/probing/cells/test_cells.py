@@ -6,8 +6,9 @@ import pytest
 
 from probing.cells import fitting
 from probing.cells.fitting import group_layers
-from probing.cells.plan import Cell, make_probe, plan_cells
+from probing.cells.plan import make_probe, plan_cells
 from probing.cells.scoring import compute_cell
+from probing.contracts.measure import Cell, Encoded
 from probing.records import SPLITS, LayerStack
 from probing.settings.run import RunSettings
 from tests.helpers import build_task
@@ -46,7 +47,7 @@ def make_stack(where=None, seed=0):
 def compute(representation, where=None, layers=(0, 1, 2), **settings):
     stack, rows = make_stack(where)
     cell = Cell(TASK, representation)
-    return compute_cell(cell, RunSettings(controls=(), **settings), NamedLayers(), list(layers), stack, rows)
+    return compute_cell(cell, Encoded(NamedLayers(), list(layers), stack, rows), RunSettings(controls=(), **settings))
 
 
 def accuracies(result, split="test"):

@@ -8,11 +8,12 @@ import pandas as pd
 import pytest
 
 from probing.catalogue.controls import CONTROLS, DEFAULT_CONTROLS, check_controls
-from probing.cells.plan import Cell, choose_layers, make_probe, name_probe, plan_cells, plan_control, plan_measure
+from probing.cells.plan import choose_layers, make_probe, name_probe, plan_cells, plan_control, plan_measure
+from probing.contracts.measure import Cell, Encoded
 from probing.encoders.bermo import build
 from probing.pipeline import run
 from probing.progress import Narrator
-from probing.records import InputError
+from probing.records import InputError, LayerStack
 from probing.settings.checks import MEASURES
 from probing.settings.run import RunSettings
 from tests.helpers import build_task, write_task
@@ -214,10 +215,14 @@ def test_dropped_layers_make_the_mix_a_minibatch_one():
     assert (dropped.dropout, dropped.mixes) == (0.2, True)
 
 
-def test_embeddings_are_mixed_where_the_settings_say_so():
-    names, mix = ("embeddings", "1", "2"), Cell(build_task(), "scalar_mix")
-    assert choose_layers(mix, RunSettings(), names, [0, 1, 2]) == [1, 2]
-    assert choose_layers(mix, RunSettings(mix_embeddings=True), names, [0, 1, 2]) == [0, 1, 2]
-    assert choose_layers(mix, RunSettings(), names, [0]) == [0]
-    assert choose_layers(Cell(build_task(), "cumulative_mix"), RunSettings(), names, [0, 1]) == [0, 1]
-    assert choose_layers(Cell(build_task(), "layer", "bag_of_embeddings"), RunSettings(), names, [1, 2]) == [0]
+def test_embeddings_are_mixed_where_the_settings_say_so(encoder):
+    def choose(cell, layers, **settings):
+        stack = LayerStack(np.zeros((3, 1, encoder.hidden_size), np.float32), encoder.layer_names, "mean")
+        return choose_layers(cell, Encoded(encoder, layers, stack, {}), RunSettings(**settings))
+
+    mix = Cell(build_task(), "scalar_mix")
+    assert choose(mix, [0, 1, 2]) == [1, 2]
+    assert choose(mix, [0, 1, 2], mix_embeddings=True) == [0, 1, 2]
+    assert choose(mix, [0]) == [0]
+    assert choose(Cell(build_task(), "cumulative_mix"), [0, 1]) == [0, 1]
+    assert choose(Cell(build_task(), "layer", "bag_of_embeddings"), [1, 2]) == [0]

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from probing.cells.plan import Cell
 from probing.cells.scoring import compute_cell
+from probing.contracts.measure import Cell, Encoded
 from probing.folds import plan_rounds
 from probing.probes.linear import LinearProbe
 from probing.probes.logistic import softmax_loss
@@ -57,11 +57,8 @@ def compute(task: Task, stack: LayerStack, representation: str = "layer", **sett
     options = {"controls": (), **settings}
     return compute_cell(
         Cell(task, representation),
-        RunSettings(**options),
-        TinyEncoder(),
-        [0, 1, 2],
-        stack,
-        rows,  # type: ignore[arg-type]
+        Encoded(TinyEncoder(), [0, 1, 2], stack, rows),
+        RunSettings(**options),  # type: ignore[arg-type]
     )
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from probing.cells.code_length import measure_code_length
-from probing.cells.plan import Cell
 from probing.cells.scoring import compute_cell
 from probing.cells.weight_intervals import measure_weight_intervals
+from probing.contracts.measure import Cell, Encoded
 from probing.probes.stack_blocks import normalise
 from probing.records import SPLITS, LayerStack
 from probing.settings.run import RunSettings
@@ -41,7 +41,7 @@ def compute(measure, settings, *, normalised=False, representation="scalar_mix")
     stack = LayerStack(normalise(values) if normalised else values, NAMES, "mean")
     rows = dict(zip(SPLITS, np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1]), strict=True))
     cell = Cell(task, representation, measure=measure.__name__)
-    return measure(cell, settings, ENCODER, range(len(NAMES)), stack, rows)
+    return measure(cell, Encoded(ENCODER, range(len(NAMES)), stack, rows), settings)
 
 
 def values_of(result, metric):

@@ -1,0 +1,17 @@
+"""Names made of content: equal content has equal names, on every machine."""
+
+import json
+from hashlib import sha256
+from typing import Any
+
+KEY_BYTES = 16
+
+
+def text_key(text: tuple[str, ...]) -> bytes:
+    """What a text is filed under: a hash of its segments, whose borders count."""
+    return sha256(json.dumps(text).encode()).digest()[:KEY_BYTES]
+
+
+def digest_json(value: Any) -> str:
+    """A short name for a JSON value: equal values have equal names."""
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
