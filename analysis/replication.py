@@ -10,7 +10,7 @@
                             the two may have other shares of zeros, which the next row tells
     pruning, zeros          share of zeros that BERMo reaches less that of BERT, in points, where a penalty decides it
 
-A claim holds where the interval is on its side, and is reversed where it is on the other; else the runs do not tell.
+A claim holds where the interval is on its side, and is reversed where it is on the other; else it is inconclusive.
 Score and gradient intervals are Student's 95 % over seeds, each seed's two models paired; a diverged share has
 Newcombe's interval for the difference of two shares.
 """
@@ -26,12 +26,12 @@ from scipy.stats import binomtest, t
 
 from analysis.figures.files import write_figures
 from analysis.figures.training import plot_gradients_by_depth, plot_pruning, plot_training
-from analysis.runs.files import replace_file
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun, load_training, name_aims, stack_logs, stack_models
 from analysis.stats.convergence import compare_convergence
-from analysis.tables.main import MARK, to_markdown
+from analysis.tables.formats import to_markdown
 from analysis.terminal.training import draw_rows
+from probing.atomic_files import write_atomically
 from probing.records import InputError
 
 COLUMNS = ["claim", "task", "aim", "bert", "bermo", "effect", "ci_low", "ci_high", "neutral", "n_seeds"]
@@ -42,7 +42,7 @@ _SHARES = (0.95, 1.0)
 
 _NOTE = (
     "Each interval is a 95 % one over seeds. It holds: the interval is on the claim's side; reversed: on the other "
-    "side; not told: it holds the value of no difference."
+    "side; inconclusive: it holds the value of no difference."
 )
 
 
@@ -73,15 +73,15 @@ def judge_claims(pairs: Iterable[tuple[TrainingRun, TrainingRun]]) -> pd.DataFra
 
 
 def verdict_of(row: Mapping | pd.Series) -> str:
-    """`holds`, `reversed` or `not told`, by the side that the interval is on."""
+    """`holds`, `reversed` or `inconclusive`, by the side that the interval is on."""
     if row["ci_low"] > row["neutral"]:
         return "holds"
-    return "reversed" if row["ci_high"] < row["neutral"] else "not told"
+    return "reversed" if row["ci_high"] < row["neutral"] else "inconclusive"
 
 
 def claims_table(claims: pd.DataFrame) -> pd.DataFrame:
     """The rows of `judge_claims` as strings, with the verdict."""
-    return pd.DataFrame([_tell(row) for row in claims.to_dict("records")])
+    return pd.DataFrame([_format(row) for row in claims.to_dict("records")])
 
 
 def show_replication(folder: Path) -> None:
@@ -96,8 +96,8 @@ def show_replication(folder: Path) -> None:
     console = Console()
     console.print(draw_rows(table, "BERMo's claims about training, here", _NOTE))
     write_figures(_draw_figures(pairs), folder / "figures")
-    replace_file(folder / "claims.csv", claims.to_csv(index=False, lineterminator="\n").encode())
-    replace_file(folder / "claims.md", f"{to_markdown(table.assign(**{MARK: ''}))}\n\n{_NOTE}\n".encode())
+    write_atomically(folder / "claims.csv", claims.to_csv(index=False, lineterminator="\n").encode())
+    write_atomically(folder / "claims.md", to_markdown(table, _NOTE).encode())
     console.print(f"table and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -201,7 +201,7 @@ def _draw_figures(pairs: Mapping[str, tuple[TrainingRun, TrainingRun]]) -> dict:
     return figures
 
 
-def _tell(row: Mapping) -> dict[str, str]:
+def _format(row: Mapping) -> dict[str, str]:
     digits = ".2f" if row["neutral"] == 1 else ".1f"
     own = {"faster convergence": ".0f", "better gradient flow": ".2f"}.get(row["claim"], ".1f")
     bound = "<" if math.isinf(row["bermo"]) else ""

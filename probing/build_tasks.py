@@ -24,10 +24,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from probing.atomic_files import write_atomically
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.exit_codes import end_in_one_line
 from probing.records import SPLITS, InputError
-from probing.store.files import write_atomically
 from probing.tasks.files.senteval import write_tasks
 
 _LEAST_WIDTH = 110

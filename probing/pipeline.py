@@ -19,7 +19,7 @@ from probing.contracts.encoder import Encoder
 from probing.contracts.measure import Encoded
 from probing.digests import digest_json
 from probing.progress import Narrator
-from probing.records import SPLITS, CellResult, Failure, InputError, Task, Text
+from probing.records import SPLITS, InputError, Task, Text
 from probing.registry import ENCODERS
 from probing.representations.extraction import Extraction, Pooling, extract_stack
 from probing.representations.peak_rate import count_operations, measure_ceiling
@@ -28,6 +28,7 @@ from probing.settings.run import WITHOUT_EFFECT, RunSettings
 from probing.store.cache import StackCache
 from probing.store.environment import describe_environment
 from probing.store.run_folder import RunFolder
+from probing.tables import CellResult, Failure
 from probing.tasks.sources import load_tasks
 
 RESULTS = Path("data/results")

@@ -12,6 +12,7 @@ from jaxtyping import install_import_hook
 # Where arrays flow. Not probing.tasks, whose grammars and treebanks are plain Python and would be ten times slower.
 ARRAY_CODE = (
     *(
+        "bootstrap",
         "cells",
         "contracts",
         "encoders",
@@ -22,14 +23,25 @@ ARRAY_CODE = (
         "scalar_mix",
         "scores",
         "store",
+        "tables",
     ),
 )
 install_import_hook([*(f"probing.{name}" for name in ARRAY_CODE), "analysis"], "beartype.beartype")
 
 import pytest  # noqa: E402
+import torch  # noqa: E402
 
 from probing.registry import ENCODERS  # noqa: E402
 from tests.helpers import ARCHITECTURES, save_encoder  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def one_thread():
+    """Products this small only lose by being shared."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -3,17 +3,14 @@
 from collections.abc import Mapping
 from itertools import cycle
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import LINE_STYLES, LineStyle, styled
+from analysis.figures.style import LINE_STYLES, LineStyle, few_layers, small_panels, styled
 from analysis.runs.frames import layer_names, mean_scores, order_tasks, title_of
+from probing.catalogue.controls import DIFFERENCES
 from probing.records import InputError
-
-DIFFERENCES = ("gain", "selectivity")
-"""Metrics that are a score minus its control's score."""
 
 
 @styled
@@ -93,17 +90,12 @@ def _draw_panels(
     together = pd.concat(lines.values(), ignore_index=True)
     names = layer_names(together)
     tasks = order_tasks(together)
-    n_columns = min(5, len(tasks))
-    n_rows = -(-len(tasks) // n_columns)
-    figure = Figure(figsize=(max(5.5, 2 * n_columns), min(8.0, max(3.4, 0.7 + 2.5 * n_rows))))
-    panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=logarithmic, squeeze=False)
+    figure, panels = small_panels(len(tasks), sharey=logarithmic)
     for axes, task in zip(panels.flat, tasks, strict=False):
         for (name, frame), style in zip(lines.items(), cycle(LINE_STYLES), strict=False):
             _draw_line(axes, frame[frame["task"] == task], name, style)
         axes.set_title(title_of(task), fontsize=9)
         _finish_panel(axes, list(names), zero, logarithmic)
-    for axes in panels.flat[len(tasks) :]:
-        axes.set_visible(False)
     figure.supylabel(label)
     figure.supxlabel("layer (0: embeddings)" if names.get(0) == "embeddings" else "layer")
     handles = panels[0, 0].get_legend_handles_labels()
@@ -123,8 +115,7 @@ def _finish_panel(axes: Axes, layers: list[int], zero: bool, logarithmic: bool) 
         axes.axhline(0, color="black", linewidth=0.8)
     if logarithmic:
         axes.set_yscale("log")
-    step = max(1, int(np.ceil((layers[-1] - layers[0]) / 6)))
-    axes.set_xticks([layer for layer in layers if (layer - layers[0]) % step == 0])
+    axes.set_xticks(few_layers(layers))
     axes.grid(axis="y")
 
 

@@ -1,11 +1,10 @@
 """Score by layer, one small panel per task."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import COLOURS, styled
+from analysis.figures.style import COLOURS, few_layers, small_panels, styled
 from analysis.runs.frames import ACCURACY, layer_names, unit_of
 from probing.records import InputError
 
@@ -25,16 +24,11 @@ def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
     if not names:
         raise InputError("curves by layer need rows of single layers, got none")
     tasks = list(dict.fromkeys(scores["task"]))
-    n_columns = min(5, len(tasks))
-    n_rows = -(-len(tasks) // n_columns)
-    figure = Figure(figsize=(max(5.5, 2 * n_columns), min(8.0, max(3.4, 0.7 + 2.5 * n_rows))))
-    panels = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False)
+    figure, panels = small_panels(len(tasks))
     for axes, task in zip(panels.flat, tasks, strict=False):
         _draw_task(axes, scores[scores["task"] == task])
         _label_depth(axes, list(names), list(names.values()))
-    for axes in panels.flat[len(tasks) :]:
-        axes.set_visible(False)
-    for axes in panels.flat[max(0, len(tasks) - n_columns) : len(tasks)]:
+    for axes in panels.flat[max(0, len(tasks) - panels.shape[1]) : len(tasks)]:
         axes.tick_params(labelbottom=True)
     figure.supylabel(f"{unit_of(scores)} x 100 on test")
     figure.supxlabel("layer (emb: embeddings)" if _starts_with_embeddings(names) else "layer")
@@ -60,8 +54,7 @@ def _draw_task(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 def _label_depth(axes: Axes, layers: list[int], names: list[str]) -> None:
-    step = max(1, int(np.ceil((layers[-1] - layers[0]) / 6)))
-    shown = [layer for layer in layers if (layer - layers[0]) % step == 0]
+    shown = few_layers(layers)
     texts = ["emb" if name == "embeddings" else str(layer) for layer, name in zip(layers, names, strict=True)]
     axes.set_xticks(shown, [texts[layers.index(layer)] for layer in shown])
 

@@ -60,7 +60,7 @@ def plot_depth(depth: pd.DataFrame, title: str = "") -> Figure:
 
 def _draw_layers(axes: Axes, height: float, row: Mapping[Any, Any]) -> None:
     low, high = min(row["indistinct"]), max(row["indistinct"])
-    span, name = high - low + 0.3, "layers not told apart from the best"
+    span, name = high - low + 0.3, "layers not significantly worse than the best"
     axes.barh(height, span, left=low - 0.15, height=0.66, color="#dddddd", label=name)
     axes.plot([row["best_layer"]], [height], "|", color="black", ms=16, mew=1.5, label="best layer (chosen on dev)")
 

@@ -9,15 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.heatmaps import by_layer, draw_cells
-from analysis.figures.style import COLOURS, MARKERS, fit_width, styled
+from analysis.figures.style import COLOURS, MARKERS, OFFSETS, fit_width, styled
 from analysis.runs.frames import layer_names
 from probing.records import InputError
 
 DIVERGING = "PuOr_r"
 """Purple below 0, orange above: told apart with any colour vision."""
-
-
-_OFFSETS = {"last": -0.22, "best": 0.0, "mix": 0.22}
 
 
 @styled
@@ -90,7 +87,7 @@ def plot_models(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str
 def _draw_contender(axes: Axes, contender: str, rows: pd.DataFrame, titles: Sequence[str]) -> None:
     colour = COLOURS[contender]
     for number, row in enumerate(rows.to_dict("records")):
-        place = titles.index(row["title"]) + _OFFSETS[contender]
+        place = titles.index(row["title"]) + OFFSETS[contender]
         axes.plot([100 * row["ci_low"], 100 * row["ci_high"]], [place, place], color=colour, linewidth=1.5)
         face, label = colour if row["significant"] else "white", contender if not number else None
         axes.plot([100 * row["difference"]], [place], MARKERS[contender], color=colour, mfc=face, ms=5, label=label)

@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.style import COLOURS, MARKERS, styled
+from analysis.figures.style import COLOURS, MARKERS, OFFSETS, styled
 from analysis.runs.frames import group_spans, unit_of
 from analysis.stats.summary import CONTENDERS
 
-_OFFSETS = {"last": -0.22, "best": 0.0, "mix": 0.22}
 _MOST_TALL_ROWS = 12
 _LABELS = {"last": "last layer", "best": "best layer (chosen on dev)", "mix": "scalar mix"}
 
@@ -51,7 +50,7 @@ def _heights(spans: Sequence[tuple[str, int, int]]) -> list[float]:
 def _draw_scores(axes: Axes, tasks: pd.DataFrame, heights: Sequence[float]) -> None:
     for height, (_, row) in zip(heights, tasks.iterrows(), strict=True):
         names = [name for name in CONTENDERS if pd.notna(row[name])]
-        places = [height + _OFFSETS[name] for name in names]
+        places = [height + OFFSETS[name] for name in names]
         axes.plot([100 * row[name] for name in names], places, color="#bbbbbb", linewidth=1)
         for name, place in zip(names, places, strict=True):
             _draw_point(axes, name, place, (row[name], row[f"{name}_low"], row[f"{name}_high"]), filled=True)
@@ -64,7 +63,7 @@ def _draw_gains(axes: Axes, tasks: pd.DataFrame, comparisons: pd.DataFrame, heig
     height_of = dict(zip(tasks["task"], heights, strict=True))
     gains = comparisons[(comparisons["level"] == "task") & (comparisons["second"] == "last")]
     for _, row in gains.iterrows():
-        place = height_of[row["task"]] + _OFFSETS[row["first"]]
+        place = height_of[row["task"]] + OFFSETS[row["first"]]
         values = (row["difference"], row["ci_low"], row["ci_high"])
         _draw_point(axes, row["first"], place, values, filled=bool(row["significant"]))
     axes.axvline(0, color="black", linewidth=0.8)

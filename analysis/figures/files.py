@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from analysis.figures.of_a_run import draw_figures
 from analysis.figures.style import STYLE
-from analysis.runs.files import replace_file
 from analysis.runs.probing_run import Run
+from probing.atomic_files import write_atomically
 
 # Without dates, equal runs leave equal files.
 _METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer": None, "Creator": None}}
@@ -42,9 +42,8 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
     contents = {
         folder / f"{name}.{form}": render(figure, form) for name, figure in figures.items() for form in _METADATA
     }
-    folder.mkdir(parents=True, exist_ok=True)
     for path, content in contents.items():
-        replace_file(path, content)
+        write_atomically(path, content)
     return list(contents)
 
 

@@ -14,6 +14,7 @@ from matplotlib.ticker import PercentFormatter
 from analysis.figures.style import MAP, draw_separators, fit_width, label_groups, label_layers, label_tasks, styled
 from analysis.runs.frames import group_spans, layer_names, title_of, unit_of
 from analysis.stats.summary import centre_of_gravity
+from probing.catalogue.readouts import REPRESENTATIONS
 from probing.records import InputError
 
 WEIGHT_PANELS = {
@@ -55,7 +56,7 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
         draw_separators(axes, spans)
     label_layers(panels[-1, 0], list(names.values()))
     if len(rows) > 1:
-        panels[0, 0].set_yticks([0.5], ["scalar mix"], rotation=0)
+        panels[0, 0].set_yticks([0.5], [REPRESENTATIONS["scalar_mix"].title], rotation=0)
         panels[0, 0].tick_params(length=0, labelbottom=False)
     label_groups(panels[0, 0], spans, width)
     label_tasks(panels[-1, 0], [title_of(task) for task in tasks], width)

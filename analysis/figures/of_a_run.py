@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from analysis.figures.by_layer import DIFFERENCES, plot_code_length, plot_gradients, plot_selectivity
+from analysis.figures.by_layer import plot_code_length, plot_gradients, plot_selectivity
 from analysis.figures.curves import plot_curves
 from analysis.figures.depth import plot_depth
 from analysis.figures.dumbbell import plot_dumbbell
@@ -14,6 +14,7 @@ from analysis.runs.probing_run import Run
 from analysis.stats.depth import summarise_depth
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
+from probing.catalogue.controls import DIFFERENCES
 
 __all__ = [
     "draw_figures",

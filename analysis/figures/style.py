@@ -1,9 +1,9 @@
 """What all figures share: the style, the colours, the group labels and the layer axis."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
-from typing import ParamSpec
+from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
@@ -20,6 +20,9 @@ COLOURS = {"last": "#0072B2", "best": "#666666", "mix": "#D55E00"}
 """From Okabe and Ito's set; told apart by shape (`MARKERS`) as well."""
 
 MARKERS = {"last": "o", "best": "s", "mix": "D"}
+
+OFFSETS = {"last": -0.22, "best": 0.0, "mix": 0.22}
+"""Where each one stands beside the middle of a task's row."""
 
 LineStyle = tuple[str, str, str | tuple[int, tuple[int, ...]]]
 
@@ -53,6 +56,29 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 def fit_width(n_columns: int, per_column: float, margin: float, most: float = 10.0) -> float:
     """Width in inches of a figure with so many columns: no more than a page, no less than its title."""
     return float(np.clip(margin + per_column * n_columns, 5.5, most))
+
+
+def small_panels(n_tasks: int, **options: Any) -> tuple[Figure, np.ndarray]:
+    """A figure with a small panel for each task, at most five in a row; the panels left over are not seen.
+
+    Args:
+        n_tasks: how many.
+        options: of `Figure.subplots`.
+    """
+    n_columns = min(5, n_tasks)
+    n_rows = -(-n_tasks // n_columns)
+    figure = Figure(figsize=(max(5.5, 2 * n_columns), min(8.0, max(3.4, 0.7 + 2.5 * n_rows))))
+    panels = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False, **options)
+    for axes in panels.flat[n_tasks:]:
+        axes.set_visible(False)
+    return figure, panels
+
+
+def few_layers(layers: Iterable[int]) -> list[int]:
+    """At most seven or so of the layers, from the first one on: as many as an axis has room for."""
+    known = list(layers)
+    step = max(1, int(np.ceil((known[-1] - known[0]) / 6)))
+    return [layer for layer in known if (layer - known[0]) % step == 0]
 
 
 def label_groups(axes: Axes, spans: Sequence[Span], inches_per_task: float) -> None:

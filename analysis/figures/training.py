@@ -12,7 +12,7 @@ from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from analysis.figures.style import LINE_STYLES, MAP, LineStyle, styled
+from analysis.figures.style import LINE_STYLES, MAP, LineStyle, few_layers, styled
 from analysis.runs.frames import title_of
 from analysis.stats.dev_curves import by_step
 from analysis.stats.pruning import summarise_pruning
@@ -72,7 +72,7 @@ def plot_layers_by_step(logs: pd.DataFrame, quantity: str) -> Figure:
     for axes, (name, table) in zip(panels, tables.items(), strict=True):
         axes.pcolormesh(table.columns, table.index, table, norm=norm, cmap=MAP, shading="nearest")
         axes.set_ylabel("layer (0: embeddings)" if 0 in table.index else "layer")
-        axes.set_yticks(_few(table.index.tolist()))
+        axes.set_yticks(few_layers(table.index.tolist()))
         axes.set_title(_plain(name), fontsize=9)
     panels[-1].set_xlabel("optimiser steps")
     bar = figure.colorbar(ScalarMappable(norm, MAP), ax=list(panels), label=LABELS[quantity])
@@ -108,7 +108,7 @@ def plot_gradients_by_depth(logs: pd.DataFrame) -> Figure:
         axes.set(yscale="log", title=phase, ylabel="gradient norm")
         _mark_powers(axes.yaxis)
         axes.title.set_fontsize(9)
-        axes.set_xticks(_few(sorted(own["layer"].unique().tolist())))
+        axes.set_xticks(few_layers(sorted(own["layer"].unique().tolist())))
         axes.grid(axis="y")
     panels[-1].set_xlabel("layer (0: embeddings)" if (rows["layer"] == 0).any() else "layer")
     _add_legend(figure, panels[0])
@@ -209,13 +209,6 @@ def _with_styles(
 def _span(values: np.ndarray) -> tuple[float, float]:
     known = values[np.isfinite(values) & (values > 0)]
     return float(known.min()), float(max(known.max(), known.min() * 1.001))
-
-
-def _few(layers: Iterable[int]) -> list[int]:
-    """At most seven or so of the layers, from the first one on."""
-    known = list(layers)
-    step = max(1, int(np.ceil((known[-1] - known[0]) / 6)))
-    return [layer for layer in known if (layer - known[0]) % step == 0]
 
 
 def _mark_powers(axis: Axis) -> None:

@@ -57,7 +57,7 @@ def _tell_mean(row: pd.Series, one: str, other: str) -> str:
     points = 100 * row["difference"]
     interval = f"95 % interval {100 * row['ci_low']:+.1f} to {100 * row['ci_high']:+.1f}"
     if not row["significant"]:
-        text = "On the mean over tasks, {} and {} cannot be told apart ({:+.1f} points, {})"
+        text = "On the mean over tasks, the difference of {} and {} is inconclusive ({:+.1f} points, {})"
         return text.format(one, other, points, interval)
     text = "On the mean over tasks, {} scores {:.1f} points {} {} ({}), which is significant"
     return text.format(one, abs(points), "above" if points > 0 else "below", other, interval)

@@ -9,29 +9,18 @@ import pandas as pd
 from analysis.report import answer, charts, facts
 from analysis.report.shell import Chart, render_page
 from analysis.report.training import build_training_report
-from analysis.runs.files import replace_file
-from analysis.runs.frames import mean_scores, mean_weights, order_tasks, title_of
+from analysis.runs.frames import mean_scores, order_tasks, title_of
 from analysis.runs.probing_run import Run, load_runs, name_runs
 from analysis.runs.training_run import is_training, load_trainings
 from analysis.stats.between_runs import compare_runs
-from analysis.stats.depth import summarise_depth, warn_of_disagreement
-from analysis.stats.published import ORIGIN, match_published
-from analysis.stats.seeds import summarise_seeds
-from analysis.stats.summary import summarise
-from analysis.stats.within_run import compare_all
-from analysis.tables import (
-    controls as control_tables,
-)
-from analysis.tables import (
-    depth as depth_tables,
-)
-from analysis.tables import (
-    measures as measure_tables,
-)
-from analysis.tables import (
-    scores as score_tables,
-)
-from analysis.tables.main import main_table
+from analysis.stats.depth import warn_of_disagreement
+from analysis.stats.of_a_run import RunNumbers
+from analysis.stats.published import ORIGIN
+from analysis.tables.of_a_run import RunTables, tabulate_run
+from analysis.tables.scores import tabulate_pairs
+from analysis.tables.table import Table
+from probing.atomic_files import write_atomically
+from probing.catalogue.controls import CONTROLS
 from probing.records import InputError
 
 NAME = "report.html"
@@ -45,16 +34,10 @@ class Section:
     name: str
     facts: Sequence[tuple[str, str]]
     answer: Sequence[str]
-    main: score_tables.Table
+    tables: RunTables
     whole: Sequence[Chart]
     """Charts over all tasks."""
-    controls: Sequence[score_tables.Table]
-    """The first one stands open, the others are folded."""
-    depth: Sequence[score_tables.Table]
     disagreements: Sequence[str]
-    measures: Sequence[score_tables.Table]
-    seeds: score_tables.Table
-    published: score_tables.Table
     warnings: Sequence[str]
     limits: Sequence[str]
     command: str
@@ -78,8 +61,7 @@ def write_report(folders: Sequence[Path], output: Path | None = None, seed: int 
         raise InputError(f"expected --output for the report of {len(folders)} runs, got none")
     page = _build_page(folders, seed)
     path = output or folders[0] / NAME
-    path.parent.mkdir(parents=True, exist_ok=True)
-    replace_file(path, page.encode("utf-8"))
+    write_atomically(path, page.encode("utf-8"))
     return path
 
 
@@ -129,56 +111,42 @@ _CURVES = (
 
 
 def _tell_run(run: Run, name: str, number: int, seed: int) -> Section:
-    summary, comparisons, gains = summarise(run), compare_all(run, seed), control_tables.mean_gains(run)
-    scores, weights, depth = mean_scores(run.scores), mean_weights(run.weights), summarise_depth(run, seed)
+    numbers = RunNumbers(run, seed)
+    tables = tabulate_run(numbers)
     return Section(
         name=name,
         facts=facts.list_facts(run),
-        answer=answer.answer(summary, comparisons),
-        main=score_tables.tell_main(main_table(summary, comparisons)),
-        whole=[_chart_scores(scores, number), *_chart_weights(run, weights, number)],
-        by_task=[*_chart_mix(weights, number), *_chart_gains(gains, number), *_chart_gradients(run.gradients, number)],
-        controls=_tell_controls(run, gains, summary),
-        depth=[depth_tables.tell_depth(depth), depth_tables.tell_agreement(depth)],
-        disagreements=list(warn_of_disagreement(depth)),
-        measures=[*measure_tables.tell_information(run), *measure_tables.tell_compounds(run)],
-        seeds=score_tables.tell_seeds(summarise_seeds(run.predictions)),
-        published=score_tables.tell_published(match_published(run, scores)),
+        answer=answer.answer(numbers.summary, numbers.comparisons),
+        tables=tables,
+        whole=[_chart_scores(numbers, tables, number), *_chart_weights(numbers, tables, number)],
+        by_task=[
+            *_chart_mix(numbers.weights, number),
+            *_chart_gains(numbers.gains, number),
+            *_chart_gradients(run.gradients, tables, number),
+        ],
+        disagreements=list(warn_of_disagreement(numbers.depth)),
         warnings=facts.list_warnings(run),
-        limits=facts.list_limits(run, comparisons),
+        limits=facts.list_limits(run, numbers.comparisons),
         command=facts.rebuild_command(run.settings),
     )
 
 
-_NOTHING = score_tables.Table("", (), ())
-
-
-def _chart_scores(scores: pd.DataFrame, number: int) -> Chart:
+def _chart_scores(numbers: RunNumbers, tables: RunTables, number: int) -> Chart:
     caption = "Score x 100 of every layer and of the mix. Choose a task by its column to see it below."
-    table = score_tables.tell_scores(scores)
-    return Chart(f"scores-{number}", caption, charts.chart_scores(scores), [table], wide=True)
+    spec = charts.chart_scores(numbers.scores)
+    return Chart(f"scores-{number}", caption, spec, list(tables.scores.values()), wide=True)
 
 
-def _tell_controls(run: Run, gains: pd.DataFrame, summary: pd.DataFrame) -> list[score_tables.Table]:
-    if gains.empty:
-        return [control_tables.tell_cost(run)]
-    tables = [control_tables.tell_controls(gains, summary), *control_tables.tell_layers(run, gains)]
-    return [*tables, control_tables.tell_cost(run)]
-
-
-def _chart_weights(run: Run, weights: pd.DataFrame, number: int) -> list[Chart]:
-    if weights.empty:
+def _chart_weights(numbers: RunNumbers, tables: RunTables, number: int) -> list[Chart]:
+    if numbers.weights.empty:
         return []
     captions = {
         "weight": "Weight of each layer in the mix (after softmax), in percent.",
         "contribution": "Contribution of each layer to the mix (weight x mean norm), in percent.",
     }
-    tables = {
-        "weight": [],
-        "contribution": [score_tables.tell_weights(weights), *measure_tables.tell_weight_intervals(run)],
-    }
+    below = {"weight": [], "contribution": list(tables.weights.values())}
     return [
-        Chart(f"{column}-{number}", caption, charts.chart_weights(weights, column), tables[column])
+        Chart(f"{column}-{number}", caption, charts.chart_weights(numbers.weights, column), below[column])
         for column, caption in captions.items()
     ]
 
@@ -193,29 +161,28 @@ def _chart_gains(gains: pd.DataFrame, number: int) -> list[Chart]:
     return [Chart(f"gains-{number}", caption, charts.chart_gains(gains))] if len(gains) else []
 
 
-def _chart_gradients(gradients: pd.DataFrame, number: int) -> list[Chart]:
+def _chart_gradients(gradients: pd.DataFrame, tables: RunTables, number: int) -> list[Chart]:
     drawn = []
     for quantity in dict.fromkeys(gradients["quantity"]):
-        rows = gradients[gradients["quantity"] == quantity]
-        tables = [score_tables.tell_gradients(gradients, head, quantity) for head in dict.fromkeys(rows["head"])]
+        below = [table for name, table in tables.gradients.items() if name.startswith(f"gradients_{quantity}_")]
         caption = f"Gradient norm by depth ({quantity}) with 95 % intervals, at the last step measured."
         spec = charts.chart_gradients(gradients, quantity)
-        drawn.append(Chart(f"gradients-{quantity}-{number}", caption, spec, tables))
+        drawn.append(Chart(f"gradients-{quantity}-{number}", caption, spec, below))
     return drawn
 
 
-def _tell_pairs(runs: Sequence[Run], names: Sequence[str], seed: int) -> list[tuple[str, score_tables.Table]]:
+def _tell_pairs(runs: Sequence[Run], names: Sequence[str], seed: int) -> list[tuple[str, Table | None]]:
     """Every further run against the first: a table, or why there is none."""
     told = []
     for run, name in zip(runs[1:], names[1:], strict=True):
         try:
-            table = score_tables.tell_pairs(compare_runs(runs[0], run, seed=seed), names[0], name)
+            table = tabulate_pairs(compare_runs(runs[0], run, seed=seed), names[0], name)
             told.append(("", table))
         except InputError as error:
-            told.append((f"Not compared: {error}.", _NOTHING))
+            told.append((f"Not compared: {error}.", None))
     return told
 
 
 def _controls_of(runs: Sequence[Run]) -> list[tuple[str, str]]:
     found = dict.fromkeys(control for run in runs for control in run.scores["control"] if control != "none")
-    return [(str(name), control_tables.CONTROL_NOTES.get(str(name), "")) for name in found]
+    return [(str(name), CONTROLS[str(name)].note if name in CONTROLS else "") for name in found]

@@ -10,9 +10,10 @@ import altair as alt
 import pandas as pd
 
 from analysis.runs.frames import layer_names
-from analysis.tables.controls import CONTROL_NOTES
+from probing.catalogue.controls import CONTROLS
+from probing.catalogue.readouts import REPRESENTATIONS
 
-MIX = "scalar mix"
+MIX = REPRESENTATIONS["scalar_mix"].title
 _CELL_PX = 30
 _PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 """Okabe and Ito's colours that stand out on white and on black."""
@@ -137,7 +138,7 @@ def chart_gains(gains: pd.DataFrame) -> Spec:
     tooltip = [tip_of("title", "task"), tip_of("control"), tip_of("layer_name", "layer")]
     tooltip += [tip_of("value", "points above", ".1f"), tip_of("interval", "95 % interval")]
     base = alt.Chart(rows).transform_filter("datum.task == task")
-    looks = list_line_channels("control", rows["control"], tuple(CONTROL_NOTES))
+    looks = list_line_channels("control", rows["control"], tuple(CONTROLS))
     base = base.encode(x=_depth(gains), color=looks["color"])
     band = base.mark_area(opacity=0.15, aria=False).encode(y=alt.Y("ci_low:Q"), y2="ci_high:Q")
     y = alt.Y("value:Q", title="points above the control")

@@ -13,7 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from analysis.report.charts import Spec
-from analysis.tables.scores import Table
+from analysis.tables.table import Table
 
 _PAGE = Path(__file__).with_name("page")
 

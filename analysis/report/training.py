@@ -10,10 +10,9 @@ from analysis.report.shell import Chart, render_page
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun, label_runs, stack_logs, stack_models
 from analysis.stats.convergence import compare_convergence
-from analysis.stats.pruning import pruning_table, summarise_pruning
-from analysis.tables.scores import Table
-from analysis.tables.training import convergence_table, seeds_table
-from analysis.terminal.training import CONVERGENCE_NOTE
+from analysis.stats.pruning import summarise_pruning
+from analysis.tables.table import Table, table_of
+from analysis.tables.training import CONVERGENCE_NOTE, convergence_table, pruning_table, seeds_table
 from probing.records import InputError
 
 REFERENCES = (
@@ -85,12 +84,7 @@ def _compare(runs: Sequence[TrainingRun], names: Sequence[str], seed: int) -> tu
     except InputError as error:
         return [], [f"Not compared: {error}."]
     told = [training_answer.tell_difference(runs[0], runs[1], names), training_answer.tell_convergence(found, names)]
-    return [make_table(convergence_table(found, *names), CONVERGENCE_NOTE)], told
-
-
-def make_table(rows: pd.DataFrame, caption: str) -> Table:
-    """A frame of strings as a table of the page."""
-    return Table(caption, [str(head) for head in rows.columns], rows.to_numpy().tolist())
+    return [table_of(convergence_table(found, *names), CONVERGENCE_NOTE)], told
 
 
 def _tell_run(run: TrainingRun, name: str) -> Section:
@@ -98,7 +92,7 @@ def _tell_run(run: TrainingRun, name: str) -> Section:
     return Section(
         name=name,
         facts=_list_facts(run),
-        models=make_table(seeds_table(run), caption),
+        models=table_of(seeds_table(run), caption),
         warnings=list(_list_warnings(run)),
         command=facts.rebuild_command(run.settings, "train_encoder.py"),
     )
@@ -114,7 +108,7 @@ def _chart_curves(logs: pd.DataFrame, metric: str) -> list[Chart]:
                 spec, table = training_charts.chart_curves(own, quantity, title, factor)
                 caption = " ".join(filter(None, [_CAPTIONS[quantity], str(method).replace("_", " ").capitalize()]))
                 key = "-".join(filter(None, [quantity.replace("_", "-"), str(method).replace("_", "-")]))
-                drawn.append(Chart(key, caption, spec, [make_table(table, caption)]))
+                drawn.append(Chart(key, caption, spec, [table_of(table, caption)]))
     return drawn
 
 
@@ -129,7 +123,7 @@ def _chart_layers(logs: pd.DataFrame) -> list[Chart]:
             table = own.pivot_table(index="layer", columns="step", values="value")
             shown = table.iloc[::-1].map("{:.3g}".format).reset_index(names="Layer").astype(str)
             caption = f"{name}: {_CAPTIONS[quantity]}"
-            drawn.append(Chart(f"{quantity.replace('_', '-')}-{number}", caption, spec, [make_table(shown, caption)]))
+            drawn.append(Chart(f"{quantity.replace('_', '-')}-{number}", caption, spec, [table_of(shown, caption)]))
     return drawn
 
 
@@ -138,7 +132,7 @@ def _chart_pruning(runs: Sequence[TrainingRun]) -> list[Chart]:
     if not (models["method"] != "").any():
         return []
     tables = [
-        make_table(pruning_table(summarise_pruning(own)), f"{name}, dev score x 100 over seeds")
+        table_of(pruning_table(summarise_pruning(own)), f"{name}, dev score x 100 over seeds")
         for name, own in models.groupby("line", sort=False)
     ]
     return [Chart("pruning", _PRUNING, training_charts.chart_pruning(models), tables, wide=True)]

@@ -37,7 +37,7 @@ def tell_difference(baseline: TrainingRun, other: TrainingRun, names: Sequence[s
     beyond = interval.low > 0 or interval.high < 0
     return (
         f"{said} (95 % interval over seeds {interval.low:+.1f} to {interval.high:+.1f}), which is "
-        f"{'more' if beyond else 'no more'} than the noise of the seeds."
+        f"{'more than the noise of the seeds' if beyond else 'inconclusive'}."
     )
 
 

@@ -4,40 +4,12 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from probing.catalogue.readouts import MAIN
+from probing.catalogue.tasks import TITLES
 from probing.records import GROUPS, InputError
-
-TITLES = {
-    "sentence_length": "SentLen",
-    "word_content": "WC",
-    "tree_depth": "TreeDepth",
-    "top_constituents": "TopConst",
-    "bigram_shift": "BShift",
-    "past_present": "Tense",
-    "subj_number": "SubjNum",
-    "obj_number": "ObjNum",
-    "odd_man_out": "SOMO",
-    "coordination_inversion": "CoordInv",
-    "mr": "MR",
-    "cr": "CR",
-    "subj": "SUBJ",
-    "mpqa": "MPQA",
-    "sst_2": "SST-2",
-    "sst_5": "SST-5",
-    "trec": "TREC",
-    "mrpc": "MRPC",
-    "cola": "CoLA",
-    "rte": "RTE",
-    "sts_b": "STS-B",
-    "mnli": "MNLI",
-    "qqp": "QQP",
-}
-"""Task key -> the name that papers print, in the order of arXiv 1805.01070 and 1803.05449. Others keep their key."""
 
 ACCURACY = "accuracy"
 """The metric that tables and figures take for granted; any other one stands behind the task's title."""
-
-HEADLINE = ("layer", "scalar_mix")
-"""The representations of the main table; runs may hold others, such as `concat` and `cumulative_mix`."""
 
 _KEY = ["task", "group", "representation", "layer", "layer_name"]
 
@@ -77,7 +49,7 @@ def mean_scores(
     split: str = "test",
     control: str = "none",
     metric: str | None = None,
-    representations: Iterable[str] = HEADLINE,
+    representations: Iterable[str] = MAIN,
 ) -> pd.DataFrame:
     """One row per task and representation: the score averaged over seeds.
 

@@ -1,29 +1,20 @@
 """Run folders -> tidy pandas frames, checked at the border."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 from pandas.api.types import is_numeric_dtype
 
-from probing.records import GradientNorm, InputError, LayerWeight, Score, column_names
+from probing.catalogue.controls import DIFFERENCES
+from probing.catalogue.measures import QUANTITIES
+from probing.records import InputError
+from probing.tables import PREDICTION_TYPES, GradientNorm, LayerWeight, Score, column_names
 
-PREDICTION_TYPES: Mapping[str, object] = {
-    "task": str,
-    "representation": str,
-    "layer": int,
-    "layer_name": str,
-    "control": str,
-    "seed": int,
-    "row": int,
-    "label": int,
-    "predicted": int,
-    "log_probability": float,
-}
-"""Columns of `predictions.parquet`: one row per test sentence, representation and seed."""
+Loaded = TypeVar("Loaded")
 
 _SCORE_KEY = ["model", "checkpoint", "task", "representation", "layer", "pooling", "probe", "protocol"]
 _SCORE_KEY += ["control", "seed", "split", "metric"]
@@ -78,20 +69,15 @@ def load_runs(folders: Iterable[Path | str]) -> list[Run]:
     Raises:
         InputError: as `load_run`, or no folder was given.
     """
-    runs = [load_run(folder) for folder in folders]
-    if not runs:
-        raise InputError("expected at least one run folder, got none")
-    return runs
+    return load_each(load_run, folders, "run folder")
 
 
-def stack_scores(runs: Sequence[Run]) -> pd.DataFrame:
-    """The scores of all runs in one frame, with the folder's name as first column `run`."""
-    return stack_frames([run.folder for run in runs], [run.scores for run in runs])
-
-
-def stack_weights(runs: Sequence[Run]) -> pd.DataFrame:
-    """The layer weights of all runs in one frame, with the folder's name as first column `run`."""
-    return stack_frames([run.folder for run in runs], [run.weights for run in runs])
+def load_each(load: Callable[[Path | str], Loaded], folders: Iterable[Path | str], what: str) -> list[Loaded]:
+    """What a function reads from each of some folders, of which there is at least one; `what` says of what kind."""
+    loaded = [load(folder) for folder in folders]
+    if not loaded:
+        raise InputError(f"expected at least one {what}, got none")
+    return loaded
 
 
 def name_runs(folders: Sequence[Path]) -> list[str]:
@@ -119,6 +105,8 @@ def _read_scores(path: Path) -> pd.DataFrame:
     scores = read_table(path, types_of(Score))
     if scores.empty:
         raise InputError(f"{path}: holds no scores; see the failures in {path.with_name('manifest.json')}")
+    # Older files have an accuracy there.
+    scores["majority"] = scores["majority"].where(~scores["metric"].isin([*QUANTITIES, *DIFFERENCES]))
     repeated = scores.loc[scores.duplicated(_SCORE_KEY)]
     if len(repeated):
         first = repeated.iloc[0]

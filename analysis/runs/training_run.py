@@ -7,8 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.runs.probing_run import check_folder, name_runs, read_json, read_table, stack_frames, types_of
-from probing.records import InputError, TrainedModel, TrainingRow
+from analysis.runs.probing_run import check_folder, load_each, name_runs, read_json, read_table, stack_frames, types_of
+from probing.records import InputError
+from probing.tables import TrainedModel, TrainingRow
 
 LOG = "training_log.parquet"
 MODELS = "trained_models.parquet"
@@ -92,10 +93,7 @@ def load_trainings(folders: Iterable[Path | str]) -> list[TrainingRun]:
     Raises:
         InputError: as `load_training`, or no folder was given.
     """
-    runs = [load_training(folder) for folder in folders]
-    if not runs:
-        raise InputError("expected at least one folder of a training run, got none")
-    return runs
+    return load_each(load_training, folders, "folder of a training run")
 
 
 def stack_logs(runs: Sequence[TrainingRun]) -> pd.DataFrame:

@@ -8,9 +8,10 @@ import pandas as pd
 
 from analysis.runs.frames import ACCURACY
 from analysis.runs.probing_run import Run
-from analysis.stats.significance import holm, mcnemar, percentile_interval, resample_means, smallest_difference
-from analysis.stats.summary import CONTENDERS, summarise_tasks
+from analysis.stats.significance import holm, mcnemar, smallest_difference
+from analysis.stats.summary import CONTENDERS, readout_of, summarise_tasks
 from analysis.stats.within_run import ALPHA, paired_differences
+from probing.bootstrap import percentile_interval, resample_means
 from probing.records import InputError
 
 COLUMNS = ["task", "title", "group", "contender", "first_name", "second_name", "first", "second"]
@@ -81,7 +82,7 @@ def _compare(first: Run, second: Run, chosen: Sequence[str], seed: int) -> Itera
     ours, theirs = (_by_reading(run) for run in (first, second))
     for task in one.index[one["metric"] == ACCURACY].intersection(other.index).intersection(list(chosen), sort=False):
         for contender in CONTENDERS:
-            readings = [_reading(frame.loc[task], task, contender) for frame in (one, other)]
+            readings = [(task, *readout_of(frame.loc[task], contender)) for frame in (one, other)]
             if readings[0] not in ours or readings[1] not in theirs:
                 continue
             try:
@@ -96,10 +97,6 @@ def _compare(first: Run, second: Run, chosen: Sequence[str], seed: int) -> Itera
 def _by_reading(run: Run) -> Mapping[tuple, pd.DataFrame]:
     plain = run.predictions[run.predictions["control"] == "none"]
     return dict(list(plain.groupby(["task", "representation", "layer"], sort=False)))
-
-
-def _reading(row: pd.Series, task: str, contender: str) -> tuple[str, str, int]:
-    return task, "scalar_mix" if contender == "mix" else "layer", int(row[f"{contender}_layer"])
 
 
 def _name(one: pd.Series, other: pd.Series, contender: str) -> dict[str, Any]:

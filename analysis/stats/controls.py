@@ -2,20 +2,12 @@
 
 import pandas as pd
 
-from analysis.runs.frames import mean_scores
+from analysis.runs.frames import mean_scores, title_of
 from analysis.runs.probing_run import Run
-from analysis.stats.summary import summarise_tasks
+from analysis.stats.summary import readout_of, summarise_tasks
+from probing.catalogue.controls import CONTROLS, DIFFERENCES
+from probing.catalogue.measures import name_quantities
 from probing.records import InputError
-
-DIFFERENCES = {
-    "bag_of_embeddings": "gain",
-    "untrained": "gain",
-    "control_task": "selectivity",
-    "shuffled_labels": "gain",
-}
-"""Control -> the metric of score minus control's score, as runs write it."""
-
-MEASURES = ("usable_information_bits", "compression", "conditional_information_bits")
 
 
 def summarise_controls(run: Run, contenders: tuple[str, ...] = ("best", "mix")) -> pd.DataFrame:
@@ -23,8 +15,8 @@ def summarise_controls(run: Run, contenders: tuple[str, ...] = ("best", "mix")) 
 
     Returns:
         Columns `task title group contender layer_name value majority`; for each control in the run `CONTROL` (its
-        score), `CONTROL_difference CONTROL_low CONTROL_high`, paired by test sentence; for each of `MEASURES`
-        in the run `MEASURE MEASURE_low MEASURE_high`.
+        score), `CONTROL_difference CONTROL_low CONTROL_high`, paired by test sentence; for each
+        quantity of kind `information` in the run `QUANTITY QUANTITY_low QUANTITY_high`.
 
     Raises:
         InputError: the run has no scores.
@@ -34,7 +26,7 @@ def summarise_controls(run: Run, contenders: tuple[str, ...] = ("best", "mix")) 
     for _, task in tasks.iterrows():
         for contender in contenders:
             if pd.notna(task[contender]):
-                reading = ("scalar_mix" if contender == "mix" else "layer", int(task[f"{contender}_layer"]))
+                reading = readout_of(task, contender)
                 row = {name: task[name] for name in ("task", "title", "group", "majority")}
                 row |= {"contender": contender, "layer_name": task[f"{contender}_name"], "value": task[contender]}
                 rows.append(
@@ -43,10 +35,27 @@ def summarise_controls(run: Run, contenders: tuple[str, ...] = ("best", "mix")) 
     return pd.DataFrame(rows)
 
 
+def mean_gains(run: Run) -> pd.DataFrame:
+    """The scores above each control, seeds averaged; no rows where no control was run.
+
+    Returns:
+        The columns of `analysis.runs.frames.mean_scores`, and `control`.
+    """
+    found = run.scores[run.scores["metric"].isin(DIFFERENCES)][["control", "metric"]].drop_duplicates()
+    frames = [
+        mean_scores(run.scores, control=control, metric=metric).assign(control=control)
+        for control, metric in found.itertuples(index=False, name=None)
+    ]
+    if not frames:
+        return pd.DataFrame(columns=["control"])
+    gains = pd.concat(frames, ignore_index=True)
+    return gains.assign(title=gains["task"].map(title_of))
+
+
 def _find_controls(run: Run, task: str, reading: tuple[str, int]) -> dict[str, float]:
     found = {}
-    for control, metric in DIFFERENCES.items():
-        difference = _find(run.scores, task, reading, control, metric)
+    for control, facts in CONTROLS.items():
+        difference = _find(run.scores, task, reading, control, facts.difference)
         scores = run.scores[(run.scores["control"] == control) & (run.scores["task"] == task)]
         if difference is None or scores.empty:
             continue
@@ -62,7 +71,7 @@ def _find_controls(run: Run, task: str, reading: tuple[str, int]) -> dict[str, f
 
 def _find_measures(run: Run, task: str, reading: tuple[str, int]) -> dict[str, float]:
     found = {}
-    for metric in MEASURES:
+    for metric in name_quantities("information"):
         row = _find(run.scores, task, reading, "none", metric)
         if row is not None:
             found |= {metric: row["difference"], f"{metric}_low": row["low"], f"{metric}_high": row["high"]}

@@ -7,13 +7,11 @@ import pandas as pd
 
 from analysis.runs.training_run import TrainingRun, check_same_data
 from analysis.stats.dev_curves import DevCurves, find_steps, read_curves
+from probing.bootstrap import percentile_interval
 from probing.records import InputError
 
 SHARES = (0.95, 0.98, 0.99, 1.0)
 """Of the baseline's final dev score."""
-
-
-_TAILS = (0.025, 0.975)
 
 
 def compare_convergence(
@@ -67,5 +65,5 @@ def _bound_ratio(share: float, one: DevCurves, two: DevCurves, generator: np.ran
     first, second = find_steps(one.steps, curves, targets), find_steps(two.steps, others, targets)
     # A step stands in for none, so that draws that start at the target have a ratio too.
     ratios = np.maximum(first, 1) / np.maximum(second, 1)
-    low, high = np.quantile(ratios, _TAILS)
+    low, high = percentile_interval(ratios)
     return float(low), float(high)

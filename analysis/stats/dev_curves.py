@@ -7,9 +7,8 @@ import pandas as pd
 from jaxtyping import Float
 
 from analysis.runs.training_run import AIM, TrainingRun
+from probing.bootstrap import N_COMPARISON, draw_counts
 from probing.records import InputError
-
-_RESAMPLES = 10_000
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class DevCurves:
     def resample(self, generator: np.random.Generator) -> Float[np.ndarray, "resamples steps"]:
         """The mean over seeds drawn with replacement, many times."""
         n = len(self.scores)
-        return generator.multinomial(n, np.full(n, 1 / n), size=_RESAMPLES) @ self.scores / n
+        return draw_counts(np.ones(n), generator, N_COMPARISON) @ self.scores / n
 
 
 def read_curves(run: TrainingRun) -> DevCurves:

@@ -3,7 +3,6 @@
 A run has diverged where its score is at or below majority + 1 point, or is no number (`TrainedModel.diverged`).
 """
 
-import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
@@ -48,16 +47,6 @@ def summarise_pruning(models: pd.DataFrame, split: str = "dev") -> pd.DataFrame:
     return pd.DataFrame(found)[COLUMNS].sort_values(["task", "method", "sparsity", "penalty"], ignore_index=True)
 
 
-def pruning_table(summary: pd.DataFrame) -> pd.DataFrame:
-    """The rows of `summarise_pruning` as strings: shares and scores times 100, one decimal.
-
-    Returns:
-        Columns `Task Model Method Aim Zeros Seeds Score Lowest Highest Majority Diverged Others`; `Aim` is the share
-        of zeros aimed at, or soft movement's penalty; `Others` the mean score of the runs that did not diverge.
-    """
-    return pd.DataFrame([_tell(row) for row in summary.to_dict("records")])
-
-
 def _summarise(own: pd.DataFrame) -> dict[str, object]:
     values, diverged = own["value"], own["diverged"].astype(bool)
     n_seeds, n_diverged = len(own), int(diverged.sum())
@@ -77,28 +66,3 @@ def _summarise(own: pd.DataFrame) -> dict[str, object]:
         "diverged_high": interval.high,
         "value_others": values[~diverged].mean(),
     }
-
-
-def _tell(row: dict) -> dict[str, str]:
-    soft = row["method"] == "soft_movement"
-    score = _percent(row["value"])
-    if not np.isnan(row["spread"]):
-        score += f" ± {_percent(row['spread'])}"
-    return {
-        "Task": row["title"],
-        "Model": row["model"],
-        "Method": row["method"],
-        "Aim": f"penalty {row['penalty']:g}" if soft else _percent(row["sparsity"]),
-        "Zeros": _percent(row["achieved"]),
-        "Seeds": str(row["n_seeds"]),
-        "Score": score,
-        "Lowest": _percent(row["lowest"]),
-        "Highest": _percent(row["highest"]),
-        "Majority": _percent(row["majority"]),
-        "Diverged": f"{row['n_diverged']} of {row['n_seeds']}",
-        "Others": _percent(row["value_others"]),
-    }
-
-
-def _percent(value: float) -> str:
-    return "-" if np.isnan(value) else f"{100 * value:.1f}"

@@ -5,7 +5,8 @@ import pandas as pd
 from scipy.stats import t
 
 from analysis.runs.frames import title_of
-from analysis.stats.significance import percentile_interval, resample_both
+from analysis.stats.significance import resample_both
+from probing.bootstrap import percentile_interval
 
 KINDS = ("sentences", "seeds", "both")
 """What is resampled."""

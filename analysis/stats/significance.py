@@ -10,38 +10,15 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import binomtest, norm
 
+from probing.bootstrap import N_COMPARISON, draw_counts, resample_rows
+
 Array = np.ndarray
-
-
-def resample_means(
-    differences: Float[Array, " sentences"], generator: np.random.Generator, n_resamples: int = 10_000
-) -> Float[Array, " resamples"]:
-    """The bootstrap distribution of the mean difference over test sentences.
-
-    Drawing n sentences with replacement from n that take few distinct values v_1..v_k, with counts c_1..c_k, is a
-    multinomial draw m ~ Mult(n, c/n), and the mean is m.v/n: exactly the bootstrap, with no index array.
-    """
-    values, counts = np.unique(differences, return_counts=True)
-    n = len(differences)
-    return generator.multinomial(n, counts / n, size=n_resamples) @ values / n
-
-
-def resample_rows(
-    values: Float[Array, "rows sentences"], generator: np.random.Generator, n_resamples: int = 10_000
-) -> Float[Array, "rows resamples"]:
-    """The joint bootstrap distribution of the means of several rows: all rows are resampled alike.
-
-    As in `resample_means`, sentences of equal columns are drawn together.
-    """
-    columns, counts = np.unique(values, axis=1, return_counts=True)
-    n = values.shape[1]
-    return columns @ generator.multinomial(n, counts / n, size=n_resamples).T / n
 
 
 def resample_both(
     values: Float[Array, "seeds sentences"],
     generator: np.random.Generator,
-    n_resamples: int = 10_000,
+    n_resamples: int = N_COMPARISON,
     *,
     resample_seeds: bool = True,
 ) -> Float[Array, " resamples"]:
@@ -55,20 +32,13 @@ def resample_both(
     if not resample_seeds:
         return means.mean(axis=0)
     n_seeds = len(values)
-    counts = generator.multinomial(n_seeds, np.full(n_seeds, 1 / n_seeds), size=n_resamples).T
+    counts = draw_counts(np.ones(n_seeds), generator, n_resamples).T
     return (means * counts).sum(axis=0) / n_seeds
 
 
 def mean_of_groups(resamples: Sequence[Float[Array, " resamples"]]) -> Float[Array, " resamples"]:
     """The distribution of a mean over tasks, each resampled independently within its own test set."""
     return np.mean(resamples, axis=0)
-
-
-def percentile_interval(resamples: Float[Array, " resamples"], confidence: float = 0.95) -> tuple[float, float]:
-    """The percentile interval of a bootstrap distribution (Efron and Tibshirani 1993, chapter 13)."""
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(resamples, [tail, 1 - tail])
-    return float(low), float(high)
 
 
 def mcnemar(differences: Float[Array, " sentences"]) -> float:

@@ -65,6 +65,11 @@ def choose_layers(dev: pd.DataFrame) -> dict[str, int]:
     return dict(zip(chosen["task"].tolist(), chosen["layer"].tolist(), strict=True))
 
 
+def readout_of(task: Mapping | pd.Series, contender: str) -> tuple[str, int]:
+    """Representation and layer that a contender is, on a task of `summarise_tasks`."""
+    return "scalar_mix" if contender == "mix" else "layer", int(task[f"{contender}_layer"])
+
+
 def centre_of_gravity(frame: pd.DataFrame, column: str = "weight") -> pd.Series:
     """Sum over l of l * w_l per task: the depth around which a mix lies (arXiv 1905.05950, section 3.1).
 

@@ -7,15 +7,9 @@ import pandas as pd
 
 from analysis.runs.frames import ACCURACY
 from analysis.runs.probing_run import Run
-from analysis.stats.significance import (
-    holm,
-    mcnemar,
-    mean_of_groups,
-    percentile_interval,
-    resample_means,
-    smallest_difference,
-)
-from analysis.stats.summary import summarise_tasks
+from analysis.stats.significance import holm, mcnemar, mean_of_groups, smallest_difference
+from analysis.stats.summary import readout_of, summarise_tasks
+from probing.bootstrap import percentile_interval, resample_means
 from probing.records import GROUPS, InputError
 
 PAIRS = (("mix", "last"), ("mix", "best"), ("best", "last"))
@@ -103,7 +97,7 @@ def _correctness(frame: pd.DataFrame) -> pd.Series:
 
 
 def _find(rows: Mapping, task: Mapping, name: str) -> pd.DataFrame:
-    key = (task["task"], "scalar_mix" if name == "mix" else "layer", task[f"{name}_layer"])
+    key = (task["task"], *readout_of(task, name))
     if key not in rows:
         raise InputError(f"task {key[0]}: predictions of {key[1]} {key[2]} are missing, though its scores are there")
     return rows[key]

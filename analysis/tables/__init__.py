@@ -1,1 +1,1 @@
-"""The tables of a run, made once; terminal, page and LaTeX render them."""
+"""The tables of a run, made once; terminal, page and files render them: `python -m analysis.tables RUN`."""

@@ -1,68 +1,94 @@
 """What the scores are worth: what is left above each control, by reading and by layer, and what the controls cost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from analysis.figures.by_layer import DIFFERENCES
-from analysis.runs.frames import mean_scores, title_of
+from analysis.runs.frames import mean_scores
 from analysis.runs.probing_run import Run
-from analysis.tables.scores import Table, pick_columns, show_score, tabulate_layers
+from analysis.tables.table import (
+    Table,
+    format_gain,
+    format_points,
+    format_score,
+    pick_columns,
+    shorten_layer,
+    tabulate_layers,
+)
+from probing.catalogue.controls import CONTROLS
+from probing.catalogue.measures import QUANTITIES
 
-CONTROL_NOTES = {
-    "bag_of_embeddings": "the encoder's word embeddings alone, in no order: what is above it, context adds",
-    "control_task": "labels drawn once per word (arXiv 1909.03368): what is above it, memorising words cannot give",
-    "untrained": "the same architecture with random weights: what is above it, training adds",
-    "shuffled_labels": "labels permuted: a probe must be at chance here",
-}
-"""What each control takes away."""
+_BOUNDED = ["value", "ci_low", "ci_high"]
+_NARROW_NOTE = (
+    "Points with the 95 % interval, paired by test sentence. Selectivity: score minus that of a control task, whose "
+    "classes are drawn per word (arXiv 1909.03368). Compression: bits of the uniform code per bit of the online code."
+)
 
 
-def mean_gains(run: Run) -> pd.DataFrame:
-    """The scores above each control, seeds averaged; no rows where no control was run.
+def tabulate_controls(summary: pd.DataFrame) -> Table:
+    """Points of the best layer and of the mix above each control, with their paired intervals; maybe no rows.
 
-    Returns:
-        The columns of `analysis.runs.frames.mean_scores`, and `control`.
+    Args:
+        summary: from `analysis.stats.controls.summarise_controls`.
     """
-    found = run.scores[run.scores["metric"].isin(DIFFERENCES)][["control", "metric"]].drop_duplicates()
-    frames = [
-        mean_scores(run.scores, control=control, metric=metric).assign(control=control)
-        for control, metric in pick_columns(found, ["control", "metric"])
-    ]
-    if not frames:
-        return pd.DataFrame(columns=["control"])
-    gains = pd.concat(frames, ignore_index=True)
-    return gains.assign(title=gains["task"].map(title_of))
-
-
-def tell_controls(gains: pd.DataFrame, summary: pd.DataFrame) -> Table:
-    """Points of the best layer and of the mix above each control, with their paired intervals."""
     rows = []
-    for task in summary[summary["level"] == "task"].to_dict("records"):
-        of_task = gains[gains["task"] == task["task"]]
-        for control, own in of_task.groupby("control", sort=False):
-            best = own[(own["representation"] == "layer") & (own["layer"] == task["best_layer"])]
-            mix = own[own["representation"] == "scalar_mix"]
-            rows.append([task["title"], str(control), str(task["best_name"]), _difference(best), _difference(mix)])
+    for of_task in _by_task(summary):
+        contenders = {row["contender"]: row for row in of_task}
+        best, mix = contenders.get("best", {}), contenders.get("mix", {})
+        for control in CONTROLS:
+            cells = [_format_gain(row, control) for row in (best, mix)]
+            if cells != ["-", "-"]:
+                rows.append([of_task[0]["title"], control, str(best.get("layer_name", "")), *cells])
     heads = ["Task", "Control", "Best layer", "Best layer above it", "Mix above it"]
     return Table("Points above each control, paired by test sentence [95 % interval]", heads, rows)
 
 
-def tell_layers(run: Run, gains: pd.DataFrame) -> Iterator[Table]:
-    """For each control, the points above it and its own score, by layer and task, with their intervals."""
+def narrow_controls(summary: pd.DataFrame, *, narrow: bool = False) -> Table:
+    """The same for a terminal: a column per control, and what is measured in bits beside them; maybe no rows.
+
+    Args:
+        summary: from `analysis.stats.controls.summarise_controls`.
+        narrow: whether it must do with 80 columns: without what is measured in bits.
+    """
+    shown = {name: control.head for name, control in CONTROLS.items() if f"{name}_difference" in summary}
+    bits = {name: facts.head for name, facts in QUANTITIES.items() if facts.head and name in summary and not narrow}
+    heads = ["Task", "Reading", *shown.values(), *bits.values()]
+    rows = []
+    for of_task in _by_task(summary) if shown or "compression" in bits else ():
+        for number, row in enumerate(of_task):
+            name = "mix" if row["contender"] == "mix" else f"best ({shorten_layer(row['layer_name'])})"
+            cells = [_format_gain(row, control, digits=0) for control in shown]
+            cells += [_format_bits(row, quantity) for quantity in bits]
+            rows.append(["" if number else str(row["title"]), name, *cells])
+    return Table(_NARROW_NOTE, heads, rows, title="Against controls")
+
+
+def tabulate_control_layers(run: Run, gains: pd.DataFrame) -> dict[str, Table]:
+    """For each control, the points above it and its own score, by layer and task, with their intervals.
+
+    Args:
+        run: whose scores.
+        gains: from `analysis.stats.controls.mean_gains`.
+
+    Returns:
+        By name, such as `above_untrained` and `under_untrained`.
+    """
+    tables = {}
     for control, own in gains.groupby("control", sort=False):
-        text = [_show_points(*numbers) for numbers in pick_columns(own, ["value", "ci_low", "ci_high"])]
+        text = [f"{format_points(value)} {format_gain(low, high)}" for value, low, high in pick_columns(own, _BOUNDED)]
         what = "Selectivity: points above" if own["metric"].iloc[0] == "selectivity" else "Points above"
-        yield tabulate_layers(own.assign(text=text), f"{what} {control} [95 % interval], by layer and task")
+        caption = f"{what} {control} [95 % interval], by layer and task"
+        tables[f"above_{control}"] = tabulate_layers(own.assign(text=text), caption)
         scores = mean_scores(run.scores, control=str(control))
-        text = [show_score(*numbers) for numbers in pick_columns(scores, ["value", "ci_low", "ci_high"])]
-        yield tabulate_layers(
-            scores.assign(text=text), f"Score x 100 under {control} [95 % interval], by layer and task"
-        )
+        text = [format_score(*numbers) for numbers in pick_columns(scores, _BOUNDED)]
+        caption = f"Score x 100 under {control} [95 % interval], by layer and task"
+        tables[f"under_{control}"] = tabulate_layers(scores.assign(text=text), caption)
+    return tables
 
 
-def tell_cost(run: Run) -> Table:
+def tabulate_cost(run: Run) -> Table:
     """Seconds and peak memory of each stage of the run, and its time beside that of the probes themselves.
 
     No rows where the run did not write it down.
@@ -82,11 +108,21 @@ def tell_cost(run: Run) -> Table:
     return Table(caption, ["Stage", "Seconds", "Times probing", "Peak memory, GiB"], rows)
 
 
-def _difference(rows: pd.DataFrame) -> str:
-    if rows.empty or np.isnan(rows["value"].iloc[0]):
+def _by_task(summary: pd.DataFrame) -> Iterator[list[dict[Any, Any]]]:
+    for _, rows in summary.groupby("task", sort=False) if len(summary) else ():
+        yield rows.to_dict("records")
+
+
+def _format_gain(row: Mapping[Any, Any], control: str, digits: int = 1) -> str:
+    """Points above a control with their interval; a dash where there are none."""
+    value = row.get(f"{control}_difference", np.nan)
+    if np.isnan(value):
         return "-"
-    return _show_points(*(float(rows[name].iloc[0]) for name in ("value", "ci_low", "ci_high")))
+    low, high = 100 * row[f"{control}_low"], 100 * row[f"{control}_high"]
+    return f"{format_points(value)} [{low:+.{digits}f},{' ' if digits else ''}{high:+.{digits}f}]"
 
 
-def _show_points(value: float, low: float, high: float) -> str:
-    return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+def _format_bits(row: Mapping[Any, Any], name: str) -> str:
+    if np.isnan(row[name]):
+        return "-"
+    return f"{row[name]:.2f} ± {(row[f'{name}_high'] - row[f'{name}_low']) / 2:.2f}"

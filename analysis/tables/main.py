@@ -1,17 +1,13 @@
-"""The main table of a run: a frame of strings ready to print, and its Markdown, LaTeX and CSV."""
+"""The main table of a run: a frame of strings ready to print."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
 from analysis.stats.summary import CONTENDERS
-
-MARK = "Marked"
-"""Column that names the one column, if any, whose value is supported as the row's best; not for print."""
-
-_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$"}
-_LATEX |= {sign: f"\\{sign}" for sign in "&%$#_{}"}
+from analysis.tables.formats import MARK
+from analysis.tables.table import STAR, Table, format_gain, format_percent, format_points
 
 
 def main_table(summary: pd.DataFrame, comparisons: pd.DataFrame, interval: str = "bounds") -> pd.DataFrame:
@@ -36,17 +32,34 @@ def main_table(summary: pd.DataFrame, comparisons: pd.DataFrame, interval: str =
     rows = []
     for row in _in_print_order(summary):
         cells = {"Group": row["group"], "Task": row["title"] if row["level"] == "task" else "mean"}
-        cells["Majority"] = _percent(row["majority"])
+        cells["Majority"] = format_percent(row["majority"])
         for name in shown:
             cells[heads[name]] = _score(row, name)
             cells |= {"At": row["best_name"] if row["level"] == "task" else ""} if name == "best" else {}
         difference = _difference(f"{first.capitalize()} - last", _of_row(compared, row), interval)
         cells |= difference or {
-            f"{first.capitalize()} - last": _signed(row[f"{first}_minus_last"]),
+            f"{first.capitalize()} - last": format_points(row[f"{first}_minus_last"]),
             "95 % interval": "-",
         }
         rows.append(cells | {MARK: heads.get(find_best(row, comparisons, shown), "")})
     return pd.DataFrame(rows, dtype=object)
+
+
+def tabulate_main(table: pd.DataFrame) -> Table:
+    """The main table for the page, the supported best value starred.
+
+    Args:
+        table: from `main_table`.
+    """
+    heads = ["Task", "Group", *(str(name) for name in table.columns.drop([MARK, "Task", "Group"]))]
+    rows = [[f"{row[name]}{STAR if row[MARK] == name else ''}" for name in heads] for row in table.to_dict("records")]
+    return Table(describe_main(f"{STAR}:"), heads, rows)
+
+
+def describe_main(mark: str) -> str:
+    """The caption of the main table, where the supported best value is marked so."""
+    what = "Accuracy x 100 on test, ± half the 95 % interval. Best: the single layer that is best on dev."
+    return f"{what} {mark} significantly better than each of the others."
 
 
 def find_best(row: pd.Series, comparisons: pd.DataFrame, names: Sequence[str] = CONTENDERS) -> str:
@@ -61,32 +74,6 @@ def find_best(row: pd.Series, comparisons: pd.DataFrame, names: Sequence[str] = 
         if pair["significant"] and pair["first"] in wins and pair["second"] in wins:
             wins[pair["first"] if pair["difference"] > 0 else pair["second"]] += 1
     return next((name for name in names if wins[name] == len(names) - 1 > 0), "")
-
-
-def to_markdown(table: pd.DataFrame) -> str:
-    """A pipe table; the best value in bold where it is supported."""
-    heads = [str(name) for name in table.columns.drop(MARK)]
-    ruler = [":--" if name in ("Group", "Task", "At") else "--:" for name in heads]
-    rows = _cells(table, lambda text: text.replace("|", "\\|"), "**{}**")
-    return "".join(f"| {' | '.join(row)} |\n" for row in [heads, ruler, *rows])
-
-
-def to_latex(table: pd.DataFrame) -> str:
-    """A `tabular` that needs booktabs; the best value in bold where it is supported, a rule after each group."""
-    heads = [str(name) for name in table.columns.drop(MARK)]
-    spec = "".join("l" if name in ("Group", "Task", "At") else "r" for name in heads)
-    lines = [rf"\begin{{tabular}}{{{spec}}}", r"\toprule", _latex_row([_escape_latex(name) for name in heads])]
-    group = None
-    for cells, (_, row) in zip(_cells(table, _escape_latex, r"\textbf{{{}}}"), table.iterrows(), strict=True):
-        lines += [r"\midrule"] if row["Group"] != group else []
-        lines.append(_latex_row(cells))
-        group = row["Group"]
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
-
-
-def to_csv(table: pd.DataFrame) -> str:
-    """Comma-separated, with the column `Marked` in place of bold type."""
-    return table.to_csv(index=False, lineterminator="\n")
 
 
 def _headings(summary: pd.DataFrame) -> dict[str, str]:
@@ -108,39 +95,14 @@ def _of_row(comparisons: pd.DataFrame, row: pd.Series) -> pd.DataFrame:
 
 def _score(row: pd.Series, name: str) -> str:
     if row["level"] == "group" or np.isnan(row[name]):
-        return _percent(row[name])
-    return f"{_percent(row[name])} ± {_percent((row[f'{name}_high'] - row[f'{name}_low']) / 2)}"
+        return format_percent(row[name])
+    return f"{format_percent(row[name])} ± {format_percent((row[f'{name}_high'] - row[f'{name}_low']) / 2)}"
 
 
 def _difference(head: str, compared: pd.DataFrame, interval: str) -> dict[str, str]:
     if compared.empty:
         return {}
     pair = compared.iloc[0]
-    low, high = 100 * pair["ci_low"], 100 * pair["ci_high"]
-    text = f"± {(high - low) / 2:.1f}" if interval == "half" else f"[{low:+.1f}, {high:+.1f}]"
-    return {head: _signed(pair["difference"]), "95 % interval": text}
-
-
-def _signed(value: float) -> str:
-    return "-" if np.isnan(value) else f"{100 * value:+.1f}"
-
-
-def _percent(value: float) -> str:
-    return "-" if np.isnan(value) else f"{100 * value:.1f}"
-
-
-def _cells(table: pd.DataFrame, escape: Callable[[str], str], bold: str) -> list[list[str]]:
-    heads = table.columns.drop(MARK)
-    return [
-        [bold.format(escape(row[name])) if row[MARK] == name else escape(row[name]) for name in heads]
-        for _, row in table.iterrows()
-    ]
-
-
-def _escape_latex(text: str) -> str:
-    escaped = "".join(_LATEX.get(sign, sign) for sign in text)
-    return f"${escaped}$" if escaped[:1] in "+-" and escaped[1:2].isdigit() else escaped
-
-
-def _latex_row(cells: Sequence[str]) -> str:
-    return " & ".join(cells) + r" \\"
+    low, high = pair["ci_low"], pair["ci_high"]
+    text = f"± {format_percent((high - low) / 2)}" if interval == "half" else format_gain(low, high)
+    return {head: format_points(pair["difference"]), "95 % interval": text}

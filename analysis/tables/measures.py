@@ -1,53 +1,54 @@
-"""What was measured beyond scores of layers and mix: code length, information, compound mixes, intervals of weights."""
-
-from collections.abc import Iterator
+"""What was measured beyond the main scores: code length, information, several layers, intervals of weights."""
 
 import pandas as pd
 
 from analysis.runs.frames import mean_scores, title_of
 from analysis.runs.probing_run import Run
-from analysis.tables.scores import Table, pick_columns, show_score, tabulate_layers
+from analysis.tables.table import Table, format_score, pick_columns, tabulate_layers
+from probing.catalogue.measures import QUANTITIES, name_quantities
+from probing.catalogue.readouts import FURTHER
 
-_INFORMATION = {
-    "compression": "Compression of the training labels: uniform code over online code (arXiv 2003.12298)",
-    "code_length_bits": "Online code length in bits of the training labels (arXiv 2003.12298)",
-    "usable_information_bits": "Usable information in bits per test sentence (arXiv 2002.10689)",
-    "conditional_information_bits": "Bits a layer adds to the baseline layer, per test sentence (arXiv 2109.09234)",
-}
-_WEIGHTS = {"mix_weight": "Weight", "mix_contribution": "Contribution"}
-_COMPOUND = ("concat", "cumulative_mix")
+_BOUNDED = ["value", "ci_low", "ci_high"]
 
 
-def tell_information(run: Run) -> Iterator[Table]:
-    """Code length and usable information, a table for each that the run measured, by layer and task."""
-    for metric, what in _INFORMATION.items():
-        rows = _find(run, metric)
+def tabulate_information(run: Run) -> dict[str, Table]:
+    """Code length and information, a table by layer and task for each quantity that the run measured."""
+    tables = {}
+    for metric in name_quantities("information"):
+        rows, facts = _find(run, metric), QUANTITIES[metric]
         if len(rows):
-            digits = 0 if metric == "code_length_bits" else 2
-            numbers = pick_columns(rows, ["value", "ci_low", "ci_high"])
-            text = [f"{value:,.{digits}f} [{low:,.{digits}f}, {high:,.{digits}f}]" for value, low, high in numbers]
-            yield tabulate_layers(rows.assign(text=text), f"{what} [95 % interval], by layer and task")
+            text = [_format(numbers, facts.digits) for numbers in pick_columns(rows, _BOUNDED)]
+            caption = f"{facts.title} [95 % interval], by layer and task"
+            tables[metric] = tabulate_layers(rows.assign(text=text), caption)
+    return tables
 
 
-def tell_weight_intervals(run: Run) -> Iterator[Table]:
+def tabulate_weight_intervals(run: Run) -> dict[str, Table]:
     """Weights and contributions with intervals over training sentences, where they were measured."""
-    for metric, what in _WEIGHTS.items():
-        rows = _find(run, metric)
+    tables = {}
+    for metric in name_quantities("share"):
+        rows, what = _find(run, metric), f"{QUANTITIES[metric].title} in percent of the mix"
         if len(rows):
-            text = [show_score(*numbers) for numbers in pick_columns(rows, ["value", "ci_low", "ci_high"])]
-            caption = f"{what} in percent of the mix [95 % interval over training sentences], by layer and task"
-            yield tabulate_layers(rows.assign(text=text), caption)
+            text = [format_score(*numbers) for numbers in pick_columns(rows, _BOUNDED)]
+            caption = f"{what} [95 % interval over training sentences], by layer and task"
+            tables[metric] = tabulate_layers(rows.assign(text=text), caption)
+    return tables
 
 
-def tell_compounds(run: Run) -> Iterator[Table]:
+def tabulate_several_layers(run: Run) -> dict[str, Table]:
     """Scores of all layers side by side, and of the mixes of layers 0 to l, where they were measured."""
-    found = run.scores[run.scores["representation"].isin(_COMPOUND) & (run.scores["control"] == "none")]
+    found = run.scores[run.scores["representation"].isin(FURTHER) & (run.scores["control"] == "none")]
     if found.empty:
-        return
-    rows = mean_scores(run.scores, representations=_COMPOUND)
-    text = [show_score(*numbers) for numbers in pick_columns(rows, ["value", "ci_low", "ci_high"])]
+        return {}
+    rows = mean_scores(run.scores, representations=FURTHER)
+    text = [format_score(*numbers) for numbers in pick_columns(rows, _BOUNDED)]
     caption = "Score x 100 on test of all layers side by side (concat), and of the mix of layers up to each"
-    yield tabulate_layers(rows.assign(text=text), f"{caption} [95 % interval]")
+    return {"several_layers": tabulate_layers(rows.assign(text=text), f"{caption} [95 % interval]")}
+
+
+def _format(numbers: tuple, digits: int) -> str:
+    value, low, high = (f"{number:,.{digits}f}" for number in numbers)
+    return f"{value} [{low}, {high}]"
 
 
 def _find(run: Run, metric: str) -> pd.DataFrame:

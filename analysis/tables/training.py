@@ -3,7 +3,26 @@
 import numpy as np
 import pandas as pd
 
+from analysis.runs.frames import title_of
 from analysis.runs.training_run import AIM, TrainingRun, name_aims
+from analysis.stats.pruning import summarise_pruning
+from analysis.tables.table import format_percent
+
+CONVERGENCE_NOTE = (
+    "Ratio: steps of the first / steps of the second; above 1, the second is faster. Steps: where the mean dev curve "
+    "over seeds first is at the target. Interval: bootstrap over seeds; 0 where some draws never get there. <: the "
+    "second never gets there. Seeds: how many get there alone. -: there before training, or a single seed."
+)
+"""Stands below `convergence_table`."""
+
+
+def tabulate_training(run: TrainingRun) -> dict[str, tuple[pd.DataFrame, str]]:
+    """Name -> frame of strings and caption: the trained models and, where weights were pruned, what that cost."""
+    what = f"{title_of(run.task)}, {run.metric} x 100"
+    tables = {"models": (seeds_table(run), f"{what} of every trained model; mean ± standard deviation over seeds")}
+    if run.recipe == "prune":
+        tables["pruning"] = (pruning_table(summarise_pruning(run.scores)), f"{what} on dev, over seeds")
+    return tables
 
 
 def seeds_table(run: TrainingRun) -> pd.DataFrame:
@@ -17,9 +36,9 @@ def seeds_table(run: TrainingRun) -> pd.DataFrame:
     for _, own in run.scores.groupby(list(AIM), sort=False):
         method, aim = own["method"].iloc[0], name_aims(own).iloc[0]
         way = {"Method": method, "Aim": aim} if method else {}
-        rows += [way | _tell_seed(models) for _, models in own.groupby("seed")]
+        rows += [way | _format_seed(models) for _, models in own.groupby("seed")]
         if own["seed"].nunique() > 1:
-            rows.append(way | _tell_mean(own))
+            rows.append(way | _format_mean(own))
     return pd.DataFrame(rows).fillna("")
 
 
@@ -47,10 +66,20 @@ def convergence_table(table: pd.DataFrame, baseline: str, other: str) -> pd.Data
     return pd.DataFrame(rows)
 
 
-def _tell_seed(models: pd.DataFrame) -> dict[str, str]:
+def pruning_table(summary: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `summarise_pruning` as strings: shares and scores times 100, one decimal.
+
+    Returns:
+        Columns `Task Model Method Aim Zeros Seeds Score Lowest Highest Majority Diverged Others`; `Aim` is the share
+        of zeros aimed at, or soft movement's penalty; `Others` the mean score of the runs that did not diverge.
+    """
+    return pd.DataFrame([_format_aim(row) for row in summary.to_dict("records")])
+
+
+def _format_seed(models: pd.DataFrame) -> dict[str, str]:
     """One trained model, of which there is a row per split."""
     first = models.iloc[0]
-    scores = {str(row["split"]).capitalize(): _percent(row["value"]) for row in models.to_dict("records")}
+    scores = {str(row["split"]).capitalize(): format_percent(row["value"]) for row in models.to_dict("records")}
     return {
         "Seed": str(first["seed"]), **scores, "Best step": f"{first['best_step']} of {first['steps']}",
         "Seconds": f"{first['seconds']:.0f}", "Tokens/s": f"{first['tokens_per_s']:.0f}",
@@ -58,15 +87,40 @@ def _tell_seed(models: pd.DataFrame) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _tell_mean(own: pd.DataFrame) -> dict[str, str]:
+def _format_mean(own: pd.DataFrame) -> dict[str, str]:
     scores = {str(split).capitalize(): _spread(rows["value"]) for split, rows in own.groupby("split", sort=False)}
     by_seed = own.groupby("seed")["diverged"].any()
     return {"Seed": "mean", **scores, "Diverged": f"{int(by_seed.sum())} of {len(by_seed)}"}
 
 
+def _format_aim(row: dict) -> dict[str, str]:
+    soft = row["method"] == "soft_movement"
+    score = format_percent(row["value"])
+    if not np.isnan(row["spread"]):
+        score += f" ± {format_percent(row['spread'])}"
+    return {
+        "Task": row["title"],
+        "Model": row["model"],
+        "Method": row["method"],
+        "Aim": f"penalty {row['penalty']:g}" if soft else format_percent(row["sparsity"]),
+        "Zeros": format_percent(row["achieved"]),
+        "Seeds": str(row["n_seeds"]),
+        "Score": score,
+        "Lowest": format_percent(row["lowest"]),
+        "Highest": format_percent(row["highest"]),
+        "Majority": format_percent(row["majority"]),
+        "Diverged": f"{row['n_diverged']} of {row['n_seeds']}",
+        "Others": format_percent(row["value_others"]),
+    }
+
+
 def _spread(values: pd.Series) -> str:
     """The mean and the standard deviation over seeds; of one seed the value alone."""
-    return f"{_percent(values.mean())} ± {_percent(values.std())}" if len(values) > 1 else _percent(values.mean())
+    return (
+        f"{format_percent(values.mean())} ± {format_percent(values.std())}"
+        if len(values) > 1
+        else format_percent(values.mean())
+    )
 
 
 def _ratio(row: dict) -> str:
@@ -81,7 +135,3 @@ def _interval(low: float, high: float) -> str:
 
 def _steps(steps: float) -> str:
     return "never" if np.isinf(steps) else f"{steps:.0f}"
-
-
-def _percent(value: float) -> str:
-    return "-" if np.isnan(value) else f"{100 * value:.1f}"

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pandas as pd
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -11,13 +10,14 @@ from rich.text import Text
 from analysis.figures.files import save_figures
 from analysis.runs.frames import mean_scores, unit_of
 from analysis.runs.probing_run import Run, load_run
-from analysis.stats.controls import summarise_controls
-from analysis.stats.depth import summarise_depth, warn_of_disagreement
-from analysis.stats.seeds import summarise_seeds
-from analysis.stats.summary import summarise
-from analysis.stats.within_run import compare_all
-from analysis.tables.main import MARK, main_table
-from analysis.terminal.details import draw_controls, draw_depth, draw_seeds
+from analysis.stats.depth import warn_of_disagreement
+from analysis.stats.of_a_run import RunNumbers
+from analysis.tables.controls import narrow_controls
+from analysis.tables.depth import narrow_depth
+from analysis.tables.formats import MARK
+from analysis.tables.main import main_table
+from analysis.tables.seeds import narrow_seeds
+from analysis.terminal.tables import draw, start_table
 
 _LEAST_WIDTH = 80
 _WHOLE_WIDTH = 100
@@ -33,11 +33,11 @@ def show_run(folder: Path) -> None:
         InputError: as `analysis.runs.probing_run.load_run`.
     """
     run = load_run(folder)
-    comparisons = compare_all(run)
+    numbers = RunNumbers(run)
     console = open_console()
-    table = main_table(summarise(run), comparisons)
-    console.print(draw_table(table, comparisons, run, narrow=_is_narrow(console)))
-    show_details(run, console)
+    table = main_table(numbers.summary, numbers.comparisons)
+    console.print(draw_table(table, numbers.comparisons, run, narrow=_is_narrow(console)))
+    show_details(numbers, console)
     save_figures(run, folder / "figures")
     console.print(f"scores, layer weights and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
@@ -51,14 +51,13 @@ def _is_narrow(console: Console) -> bool:
     return console.width < _WHOLE_WIDTH
 
 
-def show_details(run: Run, console: Console) -> None:
+def show_details(numbers: RunNumbers, console: Console) -> None:
     """Print what the scores are worth against the controls, where in the depth they lie, and what the seed moves."""
-    depth = summarise_depth(run)
-    controls = draw_controls(summarise_controls(run), narrow=_is_narrow(console))
-    for table in (controls, draw_depth(depth), draw_seeds(summarise_seeds(run.predictions))):
-        if table.row_count:
-            console.print(table)
-    for line in warn_of_disagreement(depth):
+    controls = narrow_controls(numbers.controls, narrow=_is_narrow(console))
+    for table in (controls, narrow_depth(numbers.depth), narrow_seeds(numbers.seeds)):
+        if table.rows:
+            console.print(draw(table))
+    for line in warn_of_disagreement(numbers.depth):
         console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
 
 
@@ -75,9 +74,7 @@ def draw_table(
     """
     if narrow:
         table = _make_narrow(table)
-    drawn = Table(title=_title(run), caption=_note(comparisons), box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    drawn.caption_justify = "left"
-    drawn.padding = (0, 1, 0, 0)
+    drawn = start_table(_title(run), _note(comparisons))
     heads = [str(name) for name in table.columns.drop([MARK, "Group"])]
     for name in heads:
         drawn.add_column(
@@ -108,20 +105,19 @@ def _cell(row: pd.Series, name: str) -> Text:
     return Text(f"{row[name]}{'*' if starred else pad}", style="bold" if starred else "")
 
 
-def _title(run: Run | None) -> str | None:
+def _title(run: Run | None) -> str:
     if run is None:
-        return None
+        return ""
     first = run.scores[run.scores["representation"] != "none"].iloc[0]
     unit = unit_of(mean_scores(run.scores))
-    # Escaped: a checkpoint is a path that the user typed, and brackets in it are no markup.
-    return f"{first.model}, {first.checkpoint}, {first.pooling} pooling: {unit} x 100 on test".replace("[", r"\[")
+    return f"{first.model}, {first.checkpoint}, {first.pooling} pooling: {unit} x 100 on test"
 
 
 def _note(comparisons: pd.DataFrame) -> str:
     smallest = 100 * comparisons.loc[comparisons["level"] == "task", "smallest"]
     text = (
         "Best: the single layer with the best dev score, and its test score. +-: half the 95 % interval over test "
-        r"sentences; \[ ]: paired bootstrap. *: better than each of the others (McNemar, Holm over tasks, p < 0.05; "
+        "sentences; [ ]: paired bootstrap. *: better than each of the others (McNemar, Holm over tasks, p < 0.05; "
         "means: the interval leaves out 0)."
     )
     found = smallest[smallest > 0]

@@ -1,14 +1,13 @@
 """A finished training run on the screen: its table and its figures."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
-from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from analysis.figures.files import write_figures
 from analysis.figures.training import (
@@ -20,8 +19,10 @@ from analysis.figures.training import (
 )
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun, load_training, stack_logs, stack_models
-from analysis.stats.pruning import pruning_table, summarise_pruning
-from analysis.tables.training import convergence_table, seeds_table
+from analysis.stats.pruning import summarise_pruning
+from analysis.tables.table import table_of
+from analysis.tables.training import CONVERGENCE_NOTE, convergence_table, pruning_table, seeds_table
+from analysis.terminal.tables import draw
 
 _LEFT = ("Method", "Aim", "Seed")
 _SHOWN = ["Method", "Aim", "Zeros", "Score", "Lowest", "Diverged", "Others"]
@@ -85,22 +86,9 @@ def describe(run: TrainingRun) -> str:
 
 def draw_rows(rows: pd.DataFrame, title: str, note: str) -> Table:
     """A frame of strings for `rich`; the mean over seeds is set off."""
-    drawn = Table(title=Text(title), caption=Text(note), box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    drawn.caption_justify = "left"
-    drawn.padding = (0, 1, 0, 0)
-    for head in map(str, rows.columns):
-        lines = head.replace(" ", "\n", 1) if head.startswith(("Steps", "Seeds")) else head
-        drawn.add_column(Text(lines), justify="left" if head in _LEFT else "right", no_wrap=True)
-    for row in rows.to_dict("records"):
-        drawn.add_row(*(Text(str(cell)) for cell in row.values()), style="bold" if row.get("Seed") == "mean" else "")
-    return drawn
+    folded = [head.replace(" ", "\n", 1) if head.startswith(("Steps", "Seeds")) else head for head in map(str, rows)]
+    return draw(replace(table_of(rows, note), heads=folded, title=title), _LEFT)
 
-
-CONVERGENCE_NOTE = (
-    "Ratio: steps of the first / steps of the second; above 1, the second is faster. Steps: where the mean dev curve "
-    "over seeds first is at the target. Interval: bootstrap over seeds; 0 where some draws never get there. <: the "
-    "second never gets there. Seeds: how many get there alone. -: there before training, or a single seed."
-)
 
 _NOTES = {
     False: "±: standard deviation over seeds. Diverged: dev score at or below majority + 1 point, or no number.",

@@ -16,6 +16,10 @@ class Control:
 
     difference: str
     """Metric of the score minus the control's score, paired by test sentence."""
+    note: str
+    """What it takes away, and what a score above it shows."""
+    head: str
+    """Head of a narrow column, broken where it may be."""
     encoder: str = ""
     """Key of the encoder that takes the place of the run's own; empty keeps it."""
     relabelling: str = ""
@@ -25,17 +29,47 @@ class Control:
     mixes: bool = False
     """Whether the mix is held against it too; most of a run's time goes into mixes."""
 
+    @property
+    def takes_graded(self) -> bool:
+        """Whether a graded task may have it: scores have no classes that other labels could be drawn from."""
+        return not self.relabelling
+
 
 CONTROLS = {
-    "bag_of_embeddings": Control("gain", embeddings_only=True),
-    "untrained": Control("gain", encoder="untrained"),
-    "control_task": Control("selectivity", relabelling="control_task", mixes=True),
-    "shuffled_labels": Control("gain", relabelling="shuffled_labels", mixes=True),
+    "bag_of_embeddings": Control(
+        "gain",
+        "the encoder's word embeddings alone, in no order: what is above it, context adds",
+        "over\nembeddings",
+        embeddings_only=True,
+    ),
+    "untrained": Control(
+        "gain",
+        "the same architecture with random weights: what is above it, training adds",
+        "over\nuntrained",
+        encoder="untrained",
+    ),
+    "control_task": Control(
+        "selectivity",
+        "labels drawn once per word (arXiv 1909.03368): what is above it, memorising words cannot give",
+        "selec-\ntivity",
+        relabelling="control_task",
+        mixes=True,
+    ),
+    "shuffled_labels": Control(
+        "gain",
+        "labels permuted: a probe must be at chance here",
+        "over\nshuffled",
+        relabelling="shuffled_labels",
+        mixes=True,
+    ),
 }
 """Ours: the names. `control_task` is that of Hewitt & Liang 2019 (arXiv 1909.03368), for sentences."""
 
 DEFAULT_CONTROLS = ("bag_of_embeddings", "control_task", "untrained")
 """Without `shuffled_labels`: a check of the machinery, which is at chance by construction, not of an encoder."""
+
+DIFFERENCES = tuple(dict.fromkeys(control.difference for control in CONTROLS.values()))
+"""The metrics that are a score minus its control's score."""
 
 
 def check_controls(wanted: Sequence[str]) -> None:

@@ -7,16 +7,17 @@ from itertools import chain
 import numpy as np
 from jaxtyping import Float, Int
 
+from probing.bootstrap import resample_counts
+from probing.catalogue.readouts import REPRESENTATIONS
 from probing.cells.fitting import group_layers
-from probing.cells.plan import REPRESENTATIONS, choose_layers
+from probing.cells.plan import choose_layers
 from probing.cells.scoring import NO_LAYER, Reading, identify, score_samples
 from probing.contracts.measure import Cell, Encoded
 from probing.probes.online import fit_layers, fit_mix, predict_onwards
 from probing.randomness import stream
-from probing.records import CellResult
 from probing.scores.codelength import cut_portions, find_gravity, measure_code, mix_codes, smooth
-from probing.scores.uncertainty import resample_counts
 from probing.settings.run import RunSettings
+from probing.tables import CellResult
 
 _CODE_DRAWS = 20
 """Times that 50 resamples of the code's sentences are drawn: 1,000 at once, of 100,000 sentences, would be 0.8 GB."""
@@ -42,7 +43,7 @@ def measure_code_length(cell: Cell, encoded: Encoded, settings: RunSettings) -> 
     drawn = chain([np.ones((1, len(labels)))], (resample_counts(len(labels), rng, 50) for _ in range(_CODE_DRAWS)))
     parts = [measure_code(np.concatenate(bits), counts, len(task.classes)) for counts in drawn]
     values = {metric: np.concatenate([part[metric] for part in parts], axis=1) for metric in parts[0]}
-    name = cell.representation.replace("_", " ")
+    name = REPRESENTATIONS[cell.representation].title
     places = [(layer, encoder.layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
     if by_layer:
         values["compression_gravity"] = find_gravity(values["compression"], layers)[None]

@@ -10,9 +10,10 @@ from probing.cells.fitting import fit_rounds
 from probing.cells.scoring import Reading, identify, inform, score_samples
 from probing.contracts.measure import Cell, Encoded
 from probing.randomness import stream
-from probing.records import CellResult, LayerStack
+from probing.records import LayerStack
 from probing.scores.uncertainty import means_with_intervals
 from probing.settings.run import RunSettings
+from probing.tables import CellResult
 
 
 def measure_conditional_information(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:

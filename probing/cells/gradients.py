@@ -31,11 +31,12 @@ from probing.encoders.transformer import TransformerEncoder
 from probing.folds import plan_rounds
 from probing.progress import Narrator
 from probing.randomness import stream
-from probing.records import CellResult, GradientNorm, InputError, Split
+from probing.records import InputError, Split
 from probing.registry import POOLINGS
 from probing.representations.pooling import choose_positions
 from probing.scores.uncertainty import means_with_intervals
 from probing.settings.run import RunSettings
+from probing.tables import CellResult, GradientNorm
 
 QUANTITIES = ("hidden", "parameters")
 

@@ -1,10 +1,11 @@
 """Which cells a run has, and what each of them reads and with which probe."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 from probing.catalogue.controls import CONTROLS
+from probing.catalogue.measures import MEASURES
+from probing.catalogue.readouts import REPRESENTATIONS
 from probing.contracts.encoder import Encoder
 from probing.contracts.measure import Cell, Encoded
 from probing.probes.senteval import LINEAR_ONLY
@@ -12,28 +13,6 @@ from probing.records import Task
 from probing.registry import PROBES
 from probing.settings.run import RunSettings
 from probing.tasks.relabelling import RELABELLINGS
-
-
-@dataclass(frozen=True)
-class Representation:
-    """What a probe reads."""
-
-    probe: str = ""
-    """Key of its probe; empty for the one that the settings name."""
-    by_layer: bool = False
-    """Whether it gives a reading for every layer, or a single one."""
-    mixes: bool = False
-    """Whether layer 0 takes part only if the settings say so."""
-
-
-REPRESENTATIONS = {
-    "none": Representation("majority"),
-    "layer": Representation(by_layer=True),
-    "scalar_mix": Representation("scalar_mix", mixes=True),
-    "cumulative_mix": Representation("cumulative_mix", by_layer=True),
-    "concat": Representation("concat"),
-}
-"""By the name in the score table."""
 
 PROTOCOLS = {"modern": None, "senteval": {"faults": False}, "senteval_original": {"faults": True}}
 """Options of the SentEval probe, where the protocol has the layers and the mix probed by it."""
@@ -57,39 +36,29 @@ def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -
 
 
 def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
-    """The cells of one control, task by task, for the first seed of the run.
-
-    Graded tasks are not relabelled: scores have no classes to draw from.
-    """
+    """The cells of one control, task by task, for the first seed of the run."""
     control, seed = CONTROLS[name], settings.seeds[0]
     relabel = RELABELLINGS[control.relabelling] if control.relabelling else None
     mixes = encoder.mixes_layers and control.mixes
     return [
         Cell(relabel(task, seed) if relabel else task, representation, name, seed)
         for task in tasks
-        if not (relabel and task.graded)
+        if control.takes_graded or not task.graded
         for representation in (("layer", "scalar_mix") if mixes else ("layer",))
     ]
 
 
 def plan_measure(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
     """The cells of one further measure, task by task, for the first seed of the run."""
-    seed = settings.seeds[0]
-    planners: dict[str, Callable[[Task], list[Cell]]] = {
-        "cumulative_mix": lambda task: [Cell(task, "cumulative_mix", seed=seed)],
-        "concat": lambda task: [Cell(task, "concat")],
-        "conditional_information": lambda task: [Cell(task, "layer", measure=name)],
-        "gradients": lambda task: [Cell(task, "layer", seed=seed, measure=name)],
-        "weight_intervals": lambda task: (
-            [Cell(task, "scalar_mix", seed=seed, measure=name)] if encoder.mixes_layers else []
-        ),
-        "code_length": lambda task: [
-            Cell(task, representation, seed=seed, measure=name)
-            for representation in (("layer", "scalar_mix") if encoder.mixes_layers else ("layer",))
-        ],
-    }
-    takes_graded = name in ("cumulative_mix", "concat", "weight_intervals", "gradients")
-    return [cell for task in tasks if takes_graded or not task.graded for cell in planners[name](task)]
+    measure = MEASURES[name]
+    seed = settings.seeds[0] if measure.takes_seed else 0
+    return [
+        Cell(task, representation, seed=seed, measure="scores" if measure.scores else name)
+        for task in tasks
+        if measure.takes_graded or not task.graded
+        for representation in measure.representations
+        if encoder.mixes_layers or representation != "scalar_mix"
+    ]
 
 
 def choose_layers(cell: Cell, encoded: Encoded, settings: RunSettings) -> Sequence[int]:

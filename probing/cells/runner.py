@@ -6,10 +6,10 @@ from probing import __version__
 from probing.contracts.measure import Cell, Encoded
 from probing.digests import digest_json
 from probing.progress import Narrator
-from probing.records import CellResult, Failure
 from probing.registry import MEASURES
 from probing.settings.run import RunSettings
 from probing.store.run_folder import RunFolder
+from probing.tables import CellResult, Failure
 
 _COSTS_A_CELL = (RuntimeError, ValueError, ArithmeticError, MemoryError)
 """Errors of torch and numpy, and lack of memory: they cost one cell, and the run goes on."""

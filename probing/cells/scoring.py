@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float
 
+from probing.bootstrap import percentile_interval
+from probing.catalogue.measures import MEASURES
+from probing.catalogue.readouts import REPRESENTATIONS
 from probing.cells.fitting import CHOSEN_FACTS, fit_rounds
-from probing.cells.plan import REPRESENTATIONS, choose_layers, name_probe
+from probing.cells.plan import choose_layers, name_probe
 from probing.contracts.measure import Cell, Encoded
 from probing.randomness import stream
-from probing.records import CellResult, LayerWeight, Predictions, Score, Split, Task, readout_key
+from probing.records import Predictions, Split, Task, readout_key
 from probing.registry import METRICS
 from probing.scores.graded import expect_scores, spread_scores
-from probing.scores.uncertainty import bound, means_with_intervals, score_with_interval
+from probing.scores.uncertainty import means_with_intervals, score_with_interval
 from probing.scores.usable_information import pointwise_information
 from probing.settings.run import RunSettings
+from probing.tables import CellResult, LayerWeight, Score
 
 NO_LAYER = -1
 
@@ -54,7 +58,7 @@ def compute_cell(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellRes
             scores += score_predictions(cell.task, split, said, facts | reading.columns())
             if split == "test":
                 predictions[readout_key(cell.representation, reading.layer)] = said
-    if cell.representation != "none" and not cell.task.graded:
+    if cell.representation != "none" and (MEASURES["usable_information"].takes_graded or not cell.task.graded):
         scored = [score for score in scores if (score.split, score.metric) == ("test", cell.task.spec.metric)]
         scores += measure_information(cell, fit.read, scored)
     mixed = cell.representation == "scalar_mix"
@@ -69,7 +73,7 @@ def measure_information(
     rng = stream(0, "interval", cell.task.name, "test", "information")
     values = means_with_intervals(inform(cell.task, read), rng)
     return [
-        replace(score, metric="usable_information_bits", value=value, ci_low=low, ci_high=high)
+        replace(score, metric="usable_information_bits", value=value, ci_low=low, ci_high=high, majority=float("nan"))
         for score, (value, low, high) in zip(scored, values.tolist(), strict=True)
     ]
 
@@ -89,7 +93,7 @@ def describe_readings(
 ) -> Iterator[Reading]:
     """What the readings of fitted probes are, in their order."""
     by_layer = REPRESENTATIONS[cell.representation].by_layer
-    name = cell.representation.replace("_", " ")
+    name = REPRESENTATIONS[cell.representation].title
     places = [(layer, layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
     for number, (layer, layer_name) in enumerate(places):
         chosen = {
@@ -142,8 +146,7 @@ def score_predictions(task: Task, split: str, said: Predictions, facts: Mapping[
 def score_samples(task: Task, split: str, metric: str, values: np.ndarray, facts: Mapping[str, Any]) -> Score:
     """A score whose first value is what was measured; the others, resamples or the bounds of the interval."""
     rest = values[1:]
-    low, high = rest if len(rest) == 2 else bound(rest[None])[0]
-    labels = task.splits[split].labels
+    low, high = rest if len(rest) == 2 else percentile_interval(rest)
     return Score(
         **facts,
         split=split,
@@ -151,8 +154,8 @@ def score_samples(task: Task, split: str, metric: str, values: np.ndarray, facts
         value=float(values[0]),
         ci_low=float(low),
         ci_high=float(high),
-        n=len(labels),
-        majority=float(np.mean(labels == np.bincount(task.splits["train"].labels).argmax())),
+        n=len(task.splits[split]),
+        majority=float("nan"),
     )
 
 

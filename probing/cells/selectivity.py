@@ -18,8 +18,9 @@ from jaxtyping import Float
 
 from probing.catalogue.controls import CONTROLS
 from probing.randomness import stream
-from probing.records import CellResult, Predictions, Score, readout_key
+from probing.records import Predictions, readout_key
 from probing.scores.uncertainty import means_with_intervals
+from probing.tables import CellResult, Score
 
 Readings = Mapping[tuple[str, int], tuple[Score, Predictions]]
 """By representation and layer: the test score of one task, and the predictions that it was counted from."""
@@ -69,5 +70,5 @@ def _subtract(plain: Readings, controlled: Readings, control: str) -> Iterator[S
     rng = stream(0, "interval", pairs[0][0].task, "test", control)
     values = means_with_intervals(np.stack([difference for _, difference in pairs]), rng)
     for (score, _), (value, low, high) in zip(pairs, values.tolist(), strict=True):
-        metric = CONTROLS[control].difference
-        yield replace(score, control=control, metric=metric, value=value, ci_low=low, ci_high=high)
+        facts = {"control": control, "metric": CONTROLS[control].difference, "majority": float("nan")}
+        yield replace(score, **facts, value=value, ci_low=low, ci_high=high)

@@ -4,6 +4,8 @@ import time
 
 import numpy as np
 
+from probing.bootstrap import resample_counts
+from probing.catalogue.readouts import REPRESENTATIONS
 from probing.cells.fitting import encode_labels, fit_rounds
 from probing.cells.plan import choose_layers
 from probing.cells.scoring import NO_LAYER, Reading, identify, score_samples
@@ -11,10 +13,9 @@ from probing.contracts.measure import Cell, Encoded
 from probing.folds import plan_rounds
 from probing.probes.mix_resamples import refit_weights
 from probing.randomness import stream
-from probing.records import CellResult
 from probing.scores.mixing import describe_mixes
-from probing.scores.uncertainty import resample_counts
 from probing.settings.run import RunSettings
+from probing.tables import CellResult
 
 _RESAMPLES = 40
 """Ours: as many as show where the middle 95 % lie, coarsely, at two to three times the cost of the mix itself."""
@@ -47,7 +48,7 @@ def measure_weight_intervals(cell: Cell, encoded: Encoded, settings: RunSettings
     names, converged = encoded.encoder.layer_names, all(probe.converged_ for probe in fit.probes)
     each = [(layer, names[layer]) for layer in layers]
     for metric, values in found.items():
-        places = each if metric.startswith("mix_") else [(NO_LAYER, "scalar mix")]
+        places = each if metric.startswith("mix_") else [(NO_LAYER, REPRESENTATIONS[cell.representation].title)]
         for place, row in zip(places, values, strict=True):
             reading = Reading(*place, {"resamples": len(row) - 1}, converged)
             scores.append(score_samples(cell.task, "train", metric, row, facts | reading.columns()))

@@ -49,8 +49,6 @@ class Encoder(Protocol):
     mates, on padding, on order or on labels.
     """
 
-    name: str
-    """Key in the registry."""
     checkpoint: str
     revision: str
     digest: str

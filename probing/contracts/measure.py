@@ -8,7 +8,8 @@ import numpy as np
 from jaxtyping import Int
 
 from probing.contracts.encoder import Encoder
-from probing.records import CellResult, LayerStack, Task
+from probing.records import LayerStack, Task
+from probing.tables import CellResult
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Cell:
 
     task: Task
     representation: str
-    """What a probe reads: one of `probing.cells.plan.REPRESENTATIONS`."""
+    """What a probe reads: one of `probing.catalogue.readouts.REPRESENTATIONS`."""
     control: str = "none"
     seed: int = 0
     measure: str = "scores"

@@ -178,16 +178,15 @@ class BermoForSequenceClassification(BermoPreTrainedModel):
         return F.cross_entropy(logits, labels)
 
 
-def build(checkpoint: str, *, seed: int = 0, **options: Any) -> TransformerEncoder:
+def build(checkpoint: str, **options: Any) -> TransformerEncoder:
     """A frozen encoder whose layers are mixed; the probe learns the mix anew for each task.
 
     `checkpoint` is that of a plain encoder, or of a trained BERMo, whose own fine-tuned layers are then probed.
     """
-    del seed
     found = find_checkpoint(checkpoint)
     model = load_model(found)
     backbone = model.backbone if isinstance(model, BermoModel) else model
-    return TransformerEncoder("bermo", backbone, found, mixes_layers=True, **options)
+    return TransformerEncoder(backbone, found, mixes_layers=True, **options)
 
 
 AutoConfig.register("bermo", BermoConfig)

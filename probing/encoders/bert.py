@@ -6,8 +6,7 @@ from probing.encoders.checkpoints import find_checkpoint, load_model
 from probing.encoders.transformer import TransformerEncoder
 
 
-def build(checkpoint: str, *, seed: int = 0, **options: Any) -> TransformerEncoder:
-    """A frozen pre-trained encoder. Nothing is drawn at random: `seed` is there for encoders that do."""
-    del seed
+def build(checkpoint: str, **options: Any) -> TransformerEncoder:
+    """A frozen pre-trained encoder."""
     found = find_checkpoint(checkpoint)
-    return TransformerEncoder("bert", load_model(found), found, **options)
+    return TransformerEncoder(load_model(found), found, **options)

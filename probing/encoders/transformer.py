@@ -32,7 +32,6 @@ class TransformerEncoder:
     Obeys `probing.contracts.encoder.Encoder`.
 
     Args:
-        name: key in the registry.
         model: the bare encoder in float32; it is frozen, put in eval mode, converted and moved in place.
         checkpoint: where the model and its tokenizer come from.
         dtype: `float32`, `bfloat16`, or `auto` for bfloat16 where the device computes it natively.
@@ -45,7 +44,6 @@ class TransformerEncoder:
 
     def __init__(
         self,
-        name: str,
         model: PreTrainedModel,
         checkpoint: Checkpoint,
         *,
@@ -55,7 +53,6 @@ class TransformerEncoder:
         backend: str = "auto",
         mixes_layers: bool = False,
     ):
-        self.name = name
         self.checkpoint = checkpoint.name
         self.revision = checkpoint.revision
         self.mixes_layers = mixes_layers

@@ -22,4 +22,4 @@ def build(checkpoint: str, *, seed: int = 0, **options: Any) -> TransformerEncod
         torch.manual_seed(derived_seed("untrained", seed))
         model = AutoModel.from_config(load_config(found), dtype=torch.float32)
     stored = replace(found, revision=f"untrained-{seed}")
-    return TransformerEncoder("untrained", model, stored, **options)
+    return TransformerEncoder(model, stored, **options)

@@ -3,10 +3,8 @@
 import numpy as np
 from jaxtyping import Float, Int
 
+from probing.bootstrap import N_ROW, draw_counts, percentile_interval, resample_counts
 from probing.registry import METRICS
-
-_SAMPLES = 1000
-_LEVEL = 0.95
 
 
 def score_with_interval(
@@ -15,16 +13,13 @@ def score_with_interval(
     predicted: Int[np.ndarray, " sentences"] | Float[np.ndarray, " sentences"],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "3"]:
-    """The score and the bounds of its 95 % percentile bootstrap interval over sentences (Efron 1979).
+    """The score and the bounds of its 95 % percentile bootstrap interval over sentences.
 
-    Drawing sentences with replacement is drawing the counts of the distinct (label, prediction) pairs from a
-    multinomial distribution, which is how it is done: the same distribution, without touching sentences.
+    Sentences with the same label and prediction are of one kind, and drawn as such.
     """
     rule = METRICS.load(metric)
     pairs, counts = np.unique(np.stack([labels, predicted]), axis=1, return_counts=True)
-    drawn = rng.multinomial(len(labels), counts / len(labels), size=_SAMPLES)
-    tail = (1 - _LEVEL) / 2
-    low, high = np.quantile(rule(pairs[0], pairs[1], drawn), [tail, 1 - tail])
+    low, high = percentile_interval(rule(pairs[0], pairs[1], draw_counts(counts, rng, N_ROW)))
     return np.array([rule(pairs[0], pairs[1], counts[None])[0], low, high])
 
 
@@ -37,18 +32,4 @@ def means_with_intervals(
     """
     counts = resample_counts(values.shape[1], rng)
     means = values @ counts.T / values.shape[1]
-    return np.column_stack([values.mean(axis=1), bound(means)])
-
-
-def resample_counts(n: int, rng: np.random.Generator, samples: int = _SAMPLES) -> Float[np.ndarray, "samples n"]:
-    """How often each of n sentences occurs in each bootstrap sample."""
-    counts = np.empty((samples, n))
-    for row in counts:
-        row[:] = np.bincount(rng.integers(n, size=n), minlength=n)
-    return counts
-
-
-def bound(resamples: Float[np.ndarray, "readings samples"]) -> Float[np.ndarray, "readings 2"]:
-    """Lower and upper bound of the 95 % percentile interval of each row."""
-    tail = (1 - _LEVEL) / 2
-    return np.quantile(resamples, [tail, 1 - tail], axis=1).T
+    return np.column_stack([values.mean(axis=1), *percentile_interval(means)])

@@ -1,16 +1,45 @@
-"""Settings that cannot be: refused before anything is read."""
+"""Settings that cannot be: refused before anything is read. Training has its own, made of the same checks."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from probing.catalogue.controls import check_controls
+from probing.catalogue.measures import MEASURES, ON_REQUEST
+from probing.catalogue.readouts import REPRESENTATIONS
 from probing.records import InputError
 from probing.registry import ENCODERS, POOLINGS, PROBES, suggest
 from probing.settings.run import RunSettings
 
-MEASURES = ("code_length", "conditional_information", "cumulative_mix", "concat", "weight_intervals")
-"""What `--measures` knows."""
-_NOT_ON_A_LAYER = ("majority", "scalar_mix", "concat", "cumulative_mix", "senteval")
+_NOT_ON_A_LAYER = {"senteval", *(kind.probe for kind in REPRESENTATIONS.values())} - {""}
 """Probes that a representation or a protocol brings with it."""
+
+
+@dataclass(frozen=True)
+class Range:
+    """Numbers that a setting may have."""
+
+    words: str
+    """What is expected, as the message says it."""
+    low: float
+    below: float = math.inf
+    """What it stays under."""
+    above_low: bool = False
+    """Whether `low` itself is too low."""
+
+    def __contains__(self, value: float) -> bool:
+        return (self.low < value if self.above_low else self.low <= value) and value < self.below
+
+
+FROM_0 = Range("0 or more", 0)
+ABOVE_0 = Range("more than 0", 0, above_low=True)
+SHARE = Range("0 or more and below 1", 0, 1)
+
+_RANGES = dict.fromkeys(("limit", "max_length", "threads", "cache_limit", "gradients", "gradient_steps"), FROM_0)
+_RANGES |= {"mix_dropout": Range("a probability, 0 or more and below 1", 0, 1)}
 
 
 def check_settings(settings: RunSettings) -> None:
@@ -24,18 +53,44 @@ def check_settings(settings: RunSettings) -> None:
     PROBES.check(settings.probe)
     if settings.probe in _NOT_ON_A_LAYER:
         raise InputError(f"--probe {settings.probe}: reads no single layer; expected linear, mlp or knn")
-    for name in ("limit", "max_length", "threads", "cache_limit", "gradients", "gradient_steps"):
-        if getattr(settings, name) < 0:
-            raise InputError(f"--{name.replace('_', '-')} {getattr(settings, name)}: expected 0 or more")
+    if settings.protocol != "modern" and settings.probe == "knn":
+        raise InputError("--probe knn: SentEval has none; use --protocol modern")
+    check_ranges(settings, _RANGES)
     check_controls(settings.controls)
     check_measures(settings)
-    if not settings.seeds or min(settings.seeds) < 0 or len(set(settings.seeds)) < len(settings.seeds):
-        given = "".join(f" {seed}" for seed in settings.seeds)
-        raise InputError(f"--seeds{given}: expected one or more different numbers, 0 or more each")
+    check_seeds(settings.seeds)
     check_device(settings.device)
     for path in (settings.cache_dir, *settings.cache_dir.parents):
         if path.is_file():
             raise InputError(f"--cache-dir {settings.cache_dir}: {path} is a file; expected a folder")
+
+
+def check_ranges(settings: Any, ranges: Mapping[str, Range]) -> None:
+    """Refuse a number that is out of its range, or no number at all.
+
+    Args:
+        settings: with a field for each range, which holds a number or several.
+        ranges: by the name of the field.
+
+    Raises:
+        InputError: naming the flag, what it was given and what it expects.
+    """
+    for name, allowed in ranges.items():
+        found = getattr(settings, name)
+        for value in found if isinstance(found, tuple) else (found,):
+            if value not in allowed:
+                raise InputError(f"{flag_of(name)} {value}: expected {allowed.words}")
+
+
+def check_seeds(seeds: Sequence[int]) -> None:
+    """Refuse seeds that are none, negative, or not all different.
+
+    Raises:
+        InputError: naming them.
+    """
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        given = "".join(f" {seed}" for seed in seeds)
+        raise InputError(f"--seeds{given}: expected one or more different numbers, 0 or more each")
 
 
 def check_device(device: str) -> None:
@@ -53,19 +108,20 @@ def check_device(device: str) -> None:
 
 
 def check_measures(settings: RunSettings) -> None:
-    """Refuse a measure that does not exist, or that the probe does not allow.
+    """Refuse a measure that does not exist, or that the other settings do not allow.
 
     Raises:
-        InputError: naming it.
+        InputError: naming it, and what it needs.
     """
     for name in settings.measures:
-        if name not in MEASURES:
-            raise InputError(f"unknown measure {name!r}: {suggest(name, MEASURES)}")
-        if name == "code_length" and (settings.probe, settings.protocol) != ("linear", "modern"):
-            raise InputError("--measures code_length: only with --probe linear and --protocol modern")
-    if "weight_intervals" in settings.measures and (settings.protocol != "modern" or settings.mix_dropout > 0):
-        raise InputError("--measures weight_intervals: only with --protocol modern and without --mix-dropout")
-    if settings.protocol != "modern" and settings.probe == "knn":
-        raise InputError("--probe knn: SentEval has none; use --protocol modern")
-    if not 0 <= settings.mix_dropout < 1:
-        raise InputError(f"--mix-dropout {settings.mix_dropout}: expected a probability, 0 or more and below 1")
+        if name not in ON_REQUEST:
+            raise InputError(f"unknown measure {name!r}: {suggest(name, ON_REQUEST)}")
+        needs = MEASURES[name].needs
+        if any(getattr(settings, field) != value for field, value in needs.items()):
+            wanted = " and ".join(f"{flag_of(field)} {value}" for field, value in needs.items())
+            raise InputError(f"--measures {name}: only with {wanted}")
+
+
+def flag_of(name: str) -> str:
+    """The flag of a field of settings."""
+    return f"--{name.replace('_', '-')}"

@@ -13,8 +13,8 @@ from weakref import finalize
 import numpy as np
 from jaxtyping import Bool, Float
 
+from probing.atomic_files import write_atomically
 from probing.digests import KEY_BYTES, digest_json
-from probing.store.files import write_atomically
 from probing.store.shards import Shard, StoredStack, open_shard, pack_shard
 
 

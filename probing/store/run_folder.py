@@ -12,19 +12,10 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from probing.atomic_files import write_atomically
 from probing.folds import describe_division
-from probing.records import (
-    CellResult,
-    GradientNorm,
-    InputError,
-    LayerWeight,
-    Predictions,
-    Score,
-    Task,
-    column_names,
-    readout_key,
-)
-from probing.store.files import write_atomically
+from probing.records import InputError, Predictions, Task, readout_key
+from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
 
 TABLES = ("scores", "layer_weights", "predictions")
 

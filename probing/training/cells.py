@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from probing.records import TrainedModel, TrainingRow
-from probing.store.files import write_atomically
+from probing.atomic_files import write_atomically
+from probing.tables import TrainedModel, TrainingRow
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from probing.encoders.inputs import ModelInputs
 from probing.encoders.transformer import choose_dtype, choose_limit, compute_digest
 from probing.progress import Narrator, peak_rss
 from probing.randomness import derived_seed, stream
-from probing.records import SPLITS, InputError, Task, TrainedModel, TrainingRow
+from probing.records import SPLITS, InputError, Task
 from probing.registry import CLASSIFIERS
 from probing.settings.training import TrainSettings
 from probing.store.environment import describe_environment

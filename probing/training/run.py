@@ -8,13 +8,14 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from probing.atomic_files import write_atomically
 from probing.digests import digest_json
 from probing.progress import Narrator
-from probing.records import InputError, Task, TrainedModel, TrainingRow, column_names
+from probing.records import InputError, Task
 from probing.registry import RECIPES
 from probing.settings.training import TRAINING_WITHOUT_EFFECT, TrainSettings
-from probing.store.files import write_atomically
 from probing.store.run_folder import RunFolder
+from probing.tables import TrainedModel, TrainingRow, column_names
 from probing.tasks.sources import load_tasks
 from probing.tasks.subset import limit_task
 from probing.training.cells import TrainedCell

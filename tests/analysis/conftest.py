@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.runs.probing_run import PREDICTION_TYPES, Run
+from analysis.runs.probing_run import Run
 from analysis.runs.training_run import TrainingRun
-from probing.records import LayerWeight, Score, TrainedModel, TrainingRow
+from probing.tables import PREDICTION_TYPES, LayerWeight, Score, TrainedModel, TrainingRow
 
 GROUPS = {
     "sentence_length": ("surface", 6),
@@ -99,14 +99,19 @@ def build(n_layers=7, tasks=None, mix=True, seeds=(0,), n=300, extra_tasks=0, sp
     )
 
 
-def write(run, folder):
+def write_folder(run, folder, **tables):
+    """A run folder, with a file for each table beside settings and manifest."""
     folder.mkdir(parents=True, exist_ok=True)
-    run.scores.to_parquet(folder / "scores.parquet")
-    run.scores.to_csv(folder / "scores.csv", index=False)
-    run.weights.to_parquet(folder / "layer_weights.parquet")
-    run.predictions.to_parquet(folder / "predictions.parquet")
+    for name, frame in tables.items():
+        frame.to_parquet(folder / f"{name}.parquet")
     (folder / "settings.json").write_text(json.dumps(run.settings))
     (folder / "manifest.json").write_text(json.dumps(run.manifest))
+    return folder
+
+
+def write(run, folder):
+    folder = write_folder(run, folder, scores=run.scores, layer_weights=run.weights, predictions=run.predictions)
+    run.scores.to_csv(folder / "scores.csv", index=False)
     return folder
 
 
@@ -176,13 +181,8 @@ def train(model="bert", rate=0.05, seeds=(0, 1, 2), methods=("",), sparsities=(0
     )
 
 
-def write_folder(run, folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    run.log.to_parquet(folder / "training_log.parquet")
-    run.models.to_parquet(folder / "trained_models.parquet")
-    (folder / "settings.json").write_text(json.dumps(run.settings))
-    (folder / "manifest.json").write_text(json.dumps(run.manifest))
-    return folder
+def write_trained(run, folder):
+    return write_folder(run, folder, training_log=run.log, trained_models=run.models)
 
 
 @pytest.fixture(scope="session")
@@ -192,4 +192,4 @@ def build_training():
 
 @pytest.fixture(scope="session")
 def write_training():
-    return write_folder
+    return write_trained

@@ -13,8 +13,8 @@ from typing import Any, Literal
 
 import tyro
 
+from probing.atomic_files import write_atomically
 from probing.settings.run import EMBEDDED
-from probing.store.files import write_atomically
 from tests.benchmarks.screen import open_console, show_comparison, show_machine
 from tests.benchmarks.sizes import FULL, QUICK
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import binom
 
 from probing.probes.senteval import SentEvalProbe
@@ -18,13 +17,7 @@ SPLITS = (240, 80, 120)
 QUICK = {"senteval": {"epoch_size": 10, "batch_size": 24, "tenacity": 2}, "mlp": {"n_hidden": 6}}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    """Products this small only lose by being shared."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(params=NAMES)

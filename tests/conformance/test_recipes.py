@@ -13,8 +13,9 @@ from transformers import AutoModelForSequenceClassification
 from probing.encoders.blocks import find_blocks
 from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
 from probing.progress import Narrator
-from probing.records import InputError, TrainedModel, TrainingRow, column_names
+from probing.records import InputError
 from probing.registry import RECIPE_SETTINGS, RECIPES
+from probing.tables import TrainedModel, TrainingRow, column_names
 from probing.training import loop
 from probing.training.run import train
 from tests.helpers import build_task, write_task

@@ -12,8 +12,9 @@ from probing.probes.linear import LinearProbe
 from probing.probes.majority import MajorityProbe
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.progress import Narrator
-from probing.records import InputError, Score, column_names
+from probing.records import InputError
 from probing.settings.run import RunSettings
+from probing.tables import Score, column_names
 from tests.helpers import build_task, write_task
 
 NAMES = ("past_present", "obj_number")

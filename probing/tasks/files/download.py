@@ -12,11 +12,11 @@ from typing import Any
 
 from pooch import HTTPDownloader
 
+from probing.atomic_files import write_atomically
 from probing.catalogue.tasks import find_specs
 from probing.progress import Narrator
 from probing.records import InputError, Task
 from probing.settings.run import SENTEVAL_URL
-from probing.store.files import write_atomically
 from probing.tasks.files.senteval import read_task
 
 COMMIT = "5d6dc117d1ac30357ddaeb7347fb5684e9b87015"

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from probing.atomic_files import write_atomically
 from probing.records import Task, TaskSpec
-from probing.store.files import write_atomically
 from probing.tasks.files.entries import Contents, Entry, Fault, make_task
 from probing.tasks.files.lines import read_lines
 

@@ -7,13 +7,12 @@ published test set has no labels (CoLA, RTE), the published dev set is the test 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from probing.catalogue import tasks as catalogue
 from probing.catalogue.tasks import fold_name
 from probing.folds import N_FOLDS
 from probing.records import TaskSpec
-
-_SENTEVAL, _GLUE, _COLA, _STS = "1803.05449", "1804.07461", "1805.12471", "1708.00055"
-_MNLI, _QQP = "1704.05426", "1702.03814"
 
 
 @dataclass(frozen=True)
@@ -29,34 +28,29 @@ class TransferTask:
     """Whether the labels are scores."""
 
 
-def _row(name: str, title: str, reference: str, files: Mapping[str, str], *metrics: str, **options) -> TransferTask:
-    return TransferTask(
-        TaskSpec(name, title, "transfer", metrics=metrics or ("accuracy",), reference=reference), files, **options
-    )
-
-
-_BOTH = ("accuracy", "f1")
 _WHOLE = {"": "all.tsv"}
 _THREE = {"train": "train.tsv", "dev": "dev.tsv", "test": "test.tsv"}
 _TEST = {"train": "train.tsv", "test": "test.tsv"}
 _DEV_AS_TEST = {"train": "train.tsv", "test": "dev.tsv"}
+_SOURCES: dict[str, dict[str, Any]] = {
+    "mr": {"files": _WHOLE, "folds": N_FOLDS},
+    "cr": {"files": _WHOLE, "folds": N_FOLDS},
+    "subj": {"files": _WHOLE, "folds": N_FOLDS},
+    "mpqa": {"files": _WHOLE, "folds": N_FOLDS},
+    "sst_2": {"files": _THREE},
+    "sst_5": {"files": _THREE},
+    "trec": {"files": _TEST},
+    "mrpc": {"files": {"train": "msr_train.tsv", "test": "msr_test.tsv"}},
+    "cola": {"files": _DEV_AS_TEST},
+    "rte": {"files": _DEV_AS_TEST},
+    "sts_b": {"files": _THREE, "graded": True},
+    "mnli": {"files": {"train": "train_sub.tsv", "dev": "dev_matched.tsv", "test": "dev_mismatched_1k.tsv"}},
+    "qqp": {"files": {"train": "train_sub.tsv", "dev": "wang_dev.tsv", "test": "wang_test.tsv"}},
+}
+"""Of MNLI and QQP, subsets: BERMo's claims are about these two."""
 
-TRANSFER_TASKS = (
-    _row("mr", "MR", _SENTEVAL, _WHOLE, folds=N_FOLDS),
-    _row("cr", "CR", _SENTEVAL, _WHOLE, folds=N_FOLDS),
-    _row("subj", "SUBJ", _SENTEVAL, _WHOLE, folds=N_FOLDS),
-    _row("mpqa", "MPQA", _SENTEVAL, _WHOLE, folds=N_FOLDS),
-    _row("sst_2", "SST-2", _SENTEVAL, _THREE),
-    _row("sst_5", "SST-5", _SENTEVAL, _THREE),
-    _row("trec", "TREC", _SENTEVAL, _TEST),
-    _row("mrpc", "MRPC", _SENTEVAL, {"train": "msr_train.tsv", "test": "msr_test.tsv"}, *_BOTH),
-    _row("cola", "CoLA", _COLA, _DEV_AS_TEST, "matthews"),
-    _row("rte", "RTE", _GLUE, _DEV_AS_TEST),
-    _row("sts_b", "STS-B", _STS, _THREE, "pearson", "spearman", graded=True),
-    _row("mnli", "MNLI", _MNLI, {"train": "train_sub.tsv", "dev": "dev_matched.tsv", "test": "dev_mismatched_1k.tsv"}),
-    _row("qqp", "QQP", _QQP, {"train": "train_sub.tsv", "dev": "wang_dev.tsv", "test": "wang_test.tsv"}, *_BOTH),
-)
-"""SentEval's tasks in its order, then GLUE's. Of MNLI and QQP, subsets: BERMo's claims are about these two."""
+TRANSFER_TASKS = tuple(TransferTask(spec, **_SOURCES[spec.name]) for spec in catalogue.TRANSFER_TASKS)
+"""In the catalogue's order."""
 
 
 def find_transfer(folder: Path) -> TransferTask | None:

@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -151,11 +151,6 @@ def _choose_split(
 
 def _largest(available: int) -> int:
     return max(2, int(FORM_SHARE * available))
-
-
-def count_by(rows: Iterable[Any], key: Callable[[Any], Hashable]) -> Counter[Any]:
-    """How often each value of a key occurs."""
-    return Counter(map(key, rows))
 
 
 def _show_counts(counts: Mapping[str, Mapping[str, int]], most: int = 6) -> str:

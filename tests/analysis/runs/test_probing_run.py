@@ -1,17 +1,16 @@
 import json
-import subprocess
-import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from analysis.runs.frames import TITLES, layer_names, mean_scores, order_tasks, unit_of
-from analysis.runs.probing_run import load_run, load_runs, stack_scores, stack_weights
+from analysis.runs.frames import layer_names, mean_scores, order_tasks, unit_of
+from analysis.runs.probing_run import load_run, load_runs, name_runs, stack_frames
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
 from analysis.tables.main import main_table
-from probing.catalogue.tasks import SENTEVAL_TASKS
+from probing.catalogue.tasks import SENTEVAL_TASKS, TITLES
 from probing.records import InputError
 from probing.tasks.files.transfer import TRANSFER_TASKS
 
@@ -33,17 +32,16 @@ def test_a_run_without_a_mix_has_no_weights(folder):
     assert load_run(folder).weights.empty
 
 
-def test_scores_of_several_runs_are_told_apart_by_folder(run, plain_run, write_run, tmp_path):
-    runs = load_runs([write_run(run, tmp_path / "a"), write_run(plain_run, tmp_path / "b")])
-    counts = stack_scores(runs)["run"].value_counts()
-    assert counts.to_dict() == {"a": len(run.scores), "b": len(plain_run.scores)}
-    assert stack_weights(runs)["run"].unique().tolist() == ["a"]
-    assert stack_scores(runs).columns[0] == "run"
+def test_runs_are_named_by_their_folder_and_by_their_path_where_two_have_the_same(plain_run, write_run, tmp_path):
+    folders = [write_run(plain_run, tmp_path / place) for place in ("a", "b", "x/run", "y/run")]
+    assert name_runs(folders[:2]) == ["a", "b"]
+    assert name_runs(folders[2:]) == [str(folder) for folder in folders[2:]]
 
 
-def test_runs_of_equal_name_are_told_apart_by_path(plain_run, write_run, tmp_path):
-    runs = load_runs([write_run(plain_run, tmp_path / place / "run") for place in ("x", "y")])
-    assert stack_scores(runs)["run"].nunique() == 2
+def test_frames_of_several_runs_are_told_apart_by_the_first_column(run, plain_run):
+    stacked = stack_frames([Path("a"), Path("b")], [run.scores, plain_run.scores])
+    assert stacked["run"].value_counts().to_dict() == {"a": len(run.scores), "b": len(plain_run.scores)}
+    assert stacked.columns[0] == "run"
 
 
 def test_more_columns_than_known_are_no_fault(folder):
@@ -160,17 +158,6 @@ def test_a_task_without_right_and_wrong_is_compared_without_an_interval(run):
     )
     alone = replace(graded, scores=graded.scores[depth])
     assert compare_all(alone).empty
-
-
-@pytest.mark.slow
-def test_importing_analysis_loads_no_torch_and_the_package_alone_loads_nothing():
-    code = (
-        "import sys, analysis; light = sorted({'torch', 'transformers', 'pandas', 'matplotlib'} & set(sys.modules));"
-        "import analysis.figures.files, analysis.terminal.run, analysis.tables.main;"
-        "print(light, sorted({'torch', 'transformers', 'sklearn'} & set(sys.modules)))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[] []"
 
 
 def test_a_run_is_not_changed_by_what_is_read_from_it(run):

@@ -19,9 +19,11 @@ from analysis.stats.depth import (
     warn_of_disagreement,
 )
 from analysis.stats.seeds import summarise_seeds
-from analysis.stats.significance import percentile_interval, resample_both, resample_means, resample_rows
-from analysis.tables.depth import list_layers
-from analysis.terminal.details import draw_controls, draw_depth, draw_seeds
+from analysis.stats.significance import resample_both
+from analysis.tables.controls import narrow_controls
+from analysis.tables.depth import list_layers, narrow_depth
+from analysis.tables.seeds import narrow_seeds
+from probing.bootstrap import percentile_interval, resample_means, resample_rows
 
 
 def test_expected_layer_is_tenneys():
@@ -132,8 +134,8 @@ def test_layers_are_listed_in_short():
 
 
 def test_the_tables_have_a_row_for_every_task_and_reading(run):
-    assert draw_depth(summarise_depth(run)).row_count == 10
-    assert not draw_controls(summarise_controls(run)).row_count
+    assert len(narrow_depth(summarise_depth(run)).rows) == 10
+    assert not narrow_controls(summarise_controls(run)).rows
     assert all("disagree" in line for line in warn_of_disagreement(summarise_depth(run)))
 
 
@@ -147,7 +149,7 @@ def test_controls_stand_beside_the_reading_they_belong_to(run):
     assert best["control_task"].tolist() == [0.4] * 10
     assert best["control_task_difference"].to_numpy() == pytest.approx(best["value"].to_numpy() - 0.4)
     assert summary.loc[summary["contender"] == "mix", "control_task"].isna().all()
-    assert draw_controls(summary).row_count == 20
+    assert len(narrow_controls(summary).rows) == 20
 
 
 def test_rows_resampled_together_have_the_bootstraps_joint_distribution():
@@ -182,5 +184,5 @@ def test_seeds_of_a_run_are_summarised(build_run):
     expected = NormalDist().inv_cdf(0.975) * (single["value"] * (1 - single["value"]) / n) ** 0.5
     # Seeds agree on most sentences, so that three are hardly more than one.
     assert (single["sentences_high"] - single["sentences_low"]) / 2 == pytest.approx(expected, rel=0.3)
-    assert draw_seeds(rows).row_count == 8
+    assert len(narrow_seeds(rows).rows) == 8
     assert summarise_seeds(build_run(tasks=["tree_depth"]).predictions).empty

@@ -3,8 +3,10 @@ import pandas as pd
 import pytest
 from scipy.stats import beta
 
-from analysis.stats.pruning import pruning_table, summarise_pruning
-from probing.records import InputError, TrainedModel, column_names
+from analysis.stats.pruning import summarise_pruning
+from analysis.tables.training import pruning_table
+from probing.records import InputError
+from probing.tables import TrainedModel, column_names
 
 BERT = {0: 0.80, 1: 0.50, 2: 0.82, 3: 0.51, 4: 0.49}
 """By seed; the majority has .5, so that seeds 1, 3 and 4 diverged."""

@@ -3,16 +3,10 @@ import pandas as pd
 import pytest
 from scipy.stats import bootstrap, norm
 
-from analysis.stats.significance import (
-    holm,
-    mcnemar,
-    mean_of_groups,
-    percentile_interval,
-    resample_means,
-    smallest_difference,
-)
+from analysis.stats.significance import holm, mcnemar, mean_of_groups, smallest_difference
 from analysis.stats.summary import summarise_tasks
 from analysis.stats.within_run import compare, compare_all, paired_differences
+from probing.bootstrap import percentile_interval, resample_means
 from probing.records import InputError
 
 

@@ -5,9 +5,11 @@ import pytest
 from rich.console import Console
 from rich.measure import Measurement
 
+from analysis.stats.of_a_run import RunNumbers
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
-from analysis.tables.main import find_best, main_table, to_csv, to_latex, to_markdown
+from analysis.tables.formats import to_csv, to_latex, to_markdown
+from analysis.tables.main import find_best, main_table
 from analysis.terminal.run import draw_table, open_console, show_details
 
 
@@ -130,7 +132,7 @@ def test_on_80_columns_no_number_is_cut(run, capsys, monkeypatch):
     compared = compare_all(run)
     console = open_console()
     console.print(draw_table(main_table(summarise(run), compared), compared, run, narrow=True))
-    show_details(run, console)
+    show_details(RunNumbers(run), console)
     shown = capsys.readouterr().out
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown

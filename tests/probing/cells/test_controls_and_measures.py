@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 from probing.catalogue.controls import CONTROLS, DEFAULT_CONTROLS, check_controls
+from probing.catalogue.measures import ON_REQUEST as MEASURES
 from probing.cells.plan import choose_layers, make_probe, name_probe, plan_cells, plan_control, plan_measure
 from probing.contracts.measure import Cell, Encoded
 from probing.encoders.bermo import build
 from probing.pipeline import run
 from probing.progress import Narrator
 from probing.records import InputError, LayerStack
-from probing.settings.checks import MEASURES
 from probing.settings.run import RunSettings
 from tests.helpers import build_task, write_task
 
@@ -153,7 +153,7 @@ def test_the_default_controls_exist_and_leave_the_sanity_check_out():
         ({"controls": ("untraind",)}, "unknown control 'untraind': did you mean untrained"),
         ({"measures": ("code_lenght",)}, "unknown measure 'code_lenght': did you mean code_length"),
         ({"measures": ("code_length",), "probe": "mlp"}, "only with --probe linear"),
-        ({"measures": ("weight_intervals",), "mix_dropout": 0.1}, "without --mix-dropout"),
+        ({"measures": ("weight_intervals",), "mix_dropout": 0.1}, "only with --protocol modern and --mix-dropout 0"),
         ({"probe": "knn", "protocol": "senteval"}, "SentEval has none"),
         ({"probe": "scalar_mix"}, "--probe scalar_mix: reads no single layer"),
         ({"mix_dropout": 1.0}, "--mix-dropout 1.0: expected a probability"),

@@ -12,9 +12,10 @@ from probing.contracts.measure import Cell, Encoded
 from probing.folds import plan_rounds
 from probing.probes.linear import LinearProbe
 from probing.probes.logistic import softmax_loss
-from probing.records import CellResult, LayerStack, Split, Task, TaskSpec
+from probing.records import LayerStack, Split, Task, TaskSpec
 from probing.scores.graded import expect_scores, spread_scores
 from probing.settings.run import RunSettings
+from probing.tables import CellResult
 
 LAYERS = ("embeddings", "1", "2")
 N = 120

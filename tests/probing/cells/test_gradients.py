@@ -14,9 +14,10 @@ from probing.encoders.bert import build
 from probing.encoders.blocks import find_blocks
 from probing.pipeline import run
 from probing.progress import Narrator
-from probing.records import GradientNorm, InputError, LayerStack, Split, column_names
+from probing.records import InputError, LayerStack, Split
 from probing.registry import POOLINGS
 from probing.settings.run import RunSettings
+from probing.tables import GradientNorm, column_names
 from tests.helpers import ARCHITECTURES, HIDDEN, N_LAYERS, build_task, save_encoder, write_task
 
 TEXTS = (("ada sees the dog .",), ("ben knew a tree often today .",), ("cleo likes the cats here now often .",))

@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 
 from probing.cells.code_length import measure_code_length
 from probing.cells.scoring import compute_cell
@@ -17,17 +16,12 @@ from tests.helpers import build_task
 
 NAMES = ("embeddings", "1", "2", "3")
 ENCODER = SimpleNamespace(
-    layer_names=NAMES, device="cpu", checkpoint="made-up", revision="", name="bermo", digest="", hidden_size=5,
+    layer_names=NAMES, device="cpu", checkpoint="made-up", revision="", digest="", hidden_size=5,
     max_length=16, dtype="float32", backend="torch", mixes_layers=True, tokenize=len, encode=len,
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def compute(measure, settings, *, normalised=False, representation="scalar_mix"):

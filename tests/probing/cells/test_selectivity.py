@@ -3,7 +3,8 @@ import pytest
 from scipy.stats import bootstrap
 
 from probing.cells.selectivity import subtract_controls
-from probing.records import CellResult, Predictions, Score
+from probing.records import Predictions
+from probing.tables import CellResult, Score
 
 
 def result(control, readings, n=300, representation="layer", seed=0):
@@ -33,6 +34,7 @@ def test_selectivity_is_the_difference_of_the_two_accuracies():
     for layer in (0, 1):
         assert found[layer].metric == "selectivity"
         assert found[layer].control == "control_task"
+        assert np.isnan(found[layer].majority), "always the same answer has no difference of its own"
         assert found[layer].value == pytest.approx(plain.scores[layer].value - control.scores[layer].value)
 
 

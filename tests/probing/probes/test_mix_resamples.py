@@ -10,13 +10,7 @@ from probing.probes.stack_blocks import StackBlocks
 from probing.scores.mixing import describe_mixes
 from tests.helpers import draw_stack
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def plant(n=300, strength=1.5, seed=0, shares=(0.0, 0.8, 0.6)):

@@ -11,13 +11,7 @@ from probing.probes.scalar_mix import ScalarMixProbe
 from probing.probes.several_layers import ConcatProbe, CumulativeMixProbe, join_layers
 from tests.helpers import draw_stack
 
-
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def draw(n_layers=2, hidden=4, signal=1.0, seed=0):

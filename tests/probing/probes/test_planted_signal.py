@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from probing.cells.code_length import code_sentences
 from probing.probes.linear import LinearProbe
@@ -13,12 +12,7 @@ N_LAYERS, HIDDEN = 5, 8
 SIZES = (400, 150, 150)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def plant(places, seed=0, lengths=None, strength=2.0):

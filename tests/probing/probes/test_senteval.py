@@ -14,12 +14,7 @@ from tests.helpers import draw_stack
 SIZES = (150, 60, 60)
 
 
-@pytest.fixture(autouse=True, scope="module")
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def draw(seed=0, signal=1.0):

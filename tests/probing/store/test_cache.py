@@ -8,11 +8,11 @@ from threading import Thread
 import numpy as np
 import pytest
 
+from probing.atomic_files import write_atomically
 from probing.digests import digest_json, text_key
 from probing.records import LayerStack
 from probing.store import mapped_arrays
 from probing.store.cache import StackCache
-from probing.store.files import write_atomically
 
 WAY = {"encoder": "abc", "dtype": "float32", "max_length": 16, "pooling": "mean", "special_tokens": True}
 KEYS = [text_key((f"sentence {number}",)) for number in range(6)]

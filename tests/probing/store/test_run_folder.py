@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from probing.records import CellResult, GradientNorm, InputError, LayerWeight, Predictions, Score, column_names
+from probing.records import InputError, Predictions
 from probing.store.run_folder import RunFolder
+from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
 
 SETTINGS = {"model": "bermo", "layers": (), "limit": 0, "tasks": ("all",)}
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that no reader, and no killed run, ever sees half of it."""
+    """Write a file so that no reader, and no killed run, ever sees half of it; its folder is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{uuid4().hex}")
     try:

@@ -1,0 +1,71 @@
+"""What is worked out of a run, each number once: terminal, page and files draw from here."""
+
+from functools import cached_property
+
+import pandas as pd
+
+from analysis.runs.frames import mean_scores, mean_weights
+from analysis.runs.probing_run import Run
+from analysis.stats.controls import mean_gains, summarise_controls
+from analysis.stats.depth import summarise_depth
+from analysis.stats.published import match_published
+from analysis.stats.seeds import summarise_seeds
+from analysis.stats.summary import summarise
+from analysis.stats.within_run import compare_all
+
+
+class RunNumbers:
+    """The frames of a run, each computed when it is first asked for.
+
+    Args:
+        run: whose numbers.
+        seed: of the bootstrap.
+    """
+
+    def __init__(self, run: Run, seed: int = 0):
+        self.run, self.seed = run, seed
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """As `mean_scores`."""
+        return mean_scores(self.run.scores)
+
+    @cached_property
+    def weights(self) -> pd.DataFrame:
+        """As `mean_weights`."""
+        return mean_weights(self.run.weights)
+
+    @cached_property
+    def summary(self) -> pd.DataFrame:
+        """As `summarise`."""
+        return summarise(self.run)
+
+    @cached_property
+    def comparisons(self) -> pd.DataFrame:
+        """As `compare_all`."""
+        return compare_all(self.run, self.seed)
+
+    @cached_property
+    def controls(self) -> pd.DataFrame:
+        """As `summarise_controls`."""
+        return summarise_controls(self.run)
+
+    @cached_property
+    def gains(self) -> pd.DataFrame:
+        """As `mean_gains`."""
+        return mean_gains(self.run)
+
+    @cached_property
+    def depth(self) -> pd.DataFrame:
+        """As `summarise_depth`."""
+        return summarise_depth(self.run, self.seed)
+
+    @cached_property
+    def seeds(self) -> pd.DataFrame:
+        """As `summarise_seeds`."""
+        return summarise_seeds(self.run.predictions, seed=self.seed)
+
+    @cached_property
+    def published(self) -> pd.DataFrame:
+        """As `match_published`."""
+        return match_published(self.run, self.scores)

@@ -1,0 +1,75 @@
+"""The bootstrap (Efron 1979), for what a run writes and for what its report compares: one way to draw, one interval.
+
+A resample of n things is drawn with replacement, and everything here counts how often each was drawn. Where things come
+in few kinds, with counts c_1..c_k, the draws of a kind are m ~ Mult(n, c / n), which is the same distribution without
+touching the single things (`draw_counts`); where each is its own kind, they are counted one by one (`resample_counts`).
+
+How many resamples there are is the caller's: `N_ROW` for the thousands of rows of a run's tables, `N_COMPARISON` for
+the few differences that a verdict hangs on.
+"""
+
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int, Num
+
+N_ROW = 1_000
+"""Resamples for a row of a table."""
+N_COMPARISON = 10_000
+"""Resamples for a comparison."""
+LEVEL = 0.95
+"""Of every interval, unless it says otherwise."""
+
+
+def draw_counts(
+    counts: Num[np.ndarray, " kinds"], generator: np.random.Generator, n_resamples: int
+) -> Int[np.ndarray, "resamples kinds"]:
+    """How often each kind is drawn in each resample of as many things as there are.
+
+    Args:
+        counts: how many things there are of each kind.
+        generator: of the draws.
+        n_resamples: how many resamples.
+    """
+    n = int(counts.sum())
+    return generator.multinomial(n, counts / n, size=n_resamples)
+
+
+def resample_counts(
+    n: int, generator: np.random.Generator, n_resamples: int = N_ROW
+) -> Float[np.ndarray, "resamples things"]:
+    """How often each of n things, no two alike, is drawn in each resample."""
+    counts = np.empty((n_resamples, n))
+    for row in counts:
+        row[:] = np.bincount(generator.integers(n, size=n), minlength=n)
+    return counts
+
+
+def resample_means(
+    values: Num[np.ndarray, " things"], generator: np.random.Generator, n_resamples: int = N_COMPARISON
+) -> Float[np.ndarray, " resamples"]:
+    """The bootstrap distribution of the mean of values, of which few are distinct."""
+    kinds, counts = np.unique(values, return_counts=True)
+    return draw_counts(counts, generator, n_resamples) @ kinds / len(values)
+
+
+def resample_rows(
+    values: Num[np.ndarray, "rows things"], generator: np.random.Generator, n_resamples: int = N_COMPARISON
+) -> Float[np.ndarray, "rows resamples"]:
+    """The joint bootstrap distribution of the means of several rows: all are resampled alike.
+
+    Things of equal columns are one kind.
+    """
+    kinds, counts = np.unique(values, axis=1, return_counts=True)
+    return kinds @ draw_counts(counts, generator, n_resamples).T / values.shape[1]
+
+
+def percentile_interval(resamples: Num[np.ndarray, "*rows resamples"], level: float = LEVEL) -> tuple[Any, Any]:
+    """The percentile interval of a bootstrap distribution (Efron and Tibshirani 1993, chapter 13).
+
+    Returns:
+        Lower and upper bound: two numbers, or two arrays with the axes `*rows`.
+    """
+    tail = (1 - level) / 2
+    low, high = np.quantile(resamples, [tail, 1 - tail], axis=-1)
+    return low, high

@@ -1,0 +1,94 @@
+"""What is measured beyond the scores: on which readouts, of which tasks, under which settings, and what it gives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One thing that cells are asked for."""
+
+    representations: tuple[str, ...]
+    """What its probes read; a mix only where the encoder mixes its layers."""
+    flag: str = "measures"
+    """The setting that asks for it; empty where it comes with every score."""
+    needs: Mapping[str, object] = field(default_factory=dict)
+    """Settings that it cannot do without, and their values."""
+    takes_graded: bool = True
+    """Whether a graded task may have it: information is about classes."""
+    takes_seed: bool = True
+    """Whether it depends on the run's first seed."""
+    scores: bool = False
+    """Whether its cells are fitted and scored as those of the run itself, and nothing else is computed."""
+
+
+MEASURES = {
+    "usable_information": Measure(("layer", "scalar_mix"), flag="", takes_graded=False),
+    "code_length": Measure(
+        ("layer", "scalar_mix"), needs={"probe": "linear", "protocol": "modern"}, takes_graded=False
+    ),
+    "conditional_information": Measure(("layer",), takes_graded=False, takes_seed=False),
+    "cumulative_mix": Measure(("cumulative_mix",), scores=True),
+    "concat": Measure(("concat",), scores=True, takes_seed=False),
+    "weight_intervals": Measure(("scalar_mix",), needs={"protocol": "modern", "mix_dropout": 0.0}),
+    "gradients": Measure(("layer",), flag="gradients"),
+}
+"""By name; those of the flag `measures` are what `--measures` knows."""
+
+ON_REQUEST = tuple(name for name, measure in MEASURES.items() if measure.flag == "measures")
+"""What `--measures` knows."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that a measure gives: a value of the column `metric` that is no metric of answers."""
+
+    measure: str
+    """Key of the measure that gives it."""
+    kind: str
+    """`information` (a number for each readout), `share` (of a layer in the mix) or `depth` (one for all layers)."""
+    title: str
+    """Caption of its table."""
+    head: str = ""
+    """Head of a narrow column, broken where it may be; empty where narrow tables leave it out."""
+    digits: int = 2
+    """Decimals that are shown."""
+
+
+QUANTITIES = {
+    "compression": Quantity(
+        "code_length",
+        "information",
+        "Compression of the training labels: uniform code over online code (arXiv 2003.12298)",
+        head="compres-\nsion",
+    ),
+    "code_length_bits": Quantity(
+        "code_length",
+        "information",
+        "Online code length in bits of the training labels (arXiv 2003.12298)",
+        digits=0,
+    ),
+    "usable_information_bits": Quantity(
+        "usable_information",
+        "information",
+        "Usable information in bits per test sentence (arXiv 2002.10689)",
+        head="usable\nbits",
+    ),
+    "conditional_information_bits": Quantity(
+        "conditional_information",
+        "information",
+        "Bits a layer adds to the baseline layer, per test sentence (arXiv 2109.09234)",
+    ),
+    "mix_weight": Quantity("weight_intervals", "share", "Weight"),
+    "mix_contribution": Quantity("weight_intervals", "share", "Contribution"),
+    "compression_gravity": Quantity("code_length", "depth", "Centre of gravity of compressions"),
+    "weight_gravity": Quantity("weight_intervals", "depth", "Centre of gravity of weights"),
+    "contribution_gravity": Quantity("weight_intervals", "depth", "Centre of gravity of contributions"),
+    "weight_entropy_bits": Quantity("weight_intervals", "depth", "Entropy of weights, bits"),
+}
+"""By the value of the column `metric`."""
+
+
+def name_quantities(kind: str) -> list[str]:
+    """The quantities of one kind."""
+    return [name for name, quantity in QUANTITIES.items() if quantity.kind == kind]
