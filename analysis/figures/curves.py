@@ -30,8 +30,8 @@ def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
     figure = Figure(figsize=(max(5.5, 2 * n_columns), min(8.0, max(3.4, 0.7 + 2.5 * n_rows))))
     panels = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False)
     for axes, task in zip(panels.flat, tasks, strict=False):
-        _draw_task(axes, scores[scores["task"] == task])
-        _label_depth(axes, list(names), list(names.values()))
+        draw_task(axes, scores[scores["task"] == task])
+        label_depth(axes, list(names), list(names.values()))
     for axes in panels.flat[len(tasks) :]:
         axes.set_visible(False)
     for axes in panels.flat[max(0, len(tasks) - n_columns) : len(tasks)]:
@@ -43,7 +43,8 @@ def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
     return figure
 
 
-def _draw_task(axes: Axes, rows: pd.DataFrame) -> None:
+def draw_task(axes: Axes, rows: pd.DataFrame) -> None:
+    """One task's scores by layer, from `mean_scores`, with the levels of chance, majority and mix."""
     first = rows.iloc[0]
     layers, mix = (rows[rows["representation"] == name] for name in ("layer", "scalar_mix"))
     if first["metric"] == ACCURACY:
@@ -59,7 +60,8 @@ def _draw_task(axes: Axes, rows: pd.DataFrame) -> None:
     axes.grid(axis="y")
 
 
-def _label_depth(axes: Axes, layers: list[int], names: list[str]) -> None:
+def label_depth(axes: Axes, layers: list[int], names: list[str]) -> None:
+    """At most seven or so of the layers as ticks."""
     step = max(1, int(np.ceil((layers[-1] - layers[0]) / 6)))
     shown = [layer for layer in layers if (layer - layers[0]) % step == 0]
     texts = ["emb" if name == "embeddings" else str(layer) for layer, name in zip(layers, names, strict=True)]
