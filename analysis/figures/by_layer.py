@@ -85,7 +85,7 @@ def gradient_lines(gradients: pd.DataFrame, quantity: str) -> dict[str, pd.DataF
     """
     rows = gradients[gradients["quantity"] == quantity]
     if rows.empty:
-        raise InputError(f"gradients by depth need rows of quantity {quantity}, got none")
+        raise InputError(f"gradients by depth need rows of quantity {quantity}, got none: --gradients 16 measures them")
     steps = sorted({rows["step"].min(), rows["step"].max()})
     lines = {
         f"{head}, step {step}" if len(steps) > 1 else str(head): own[own["step"] == step]

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from IPython.display import Markdown, Pretty, display
 from ipywidgets import Dropdown, HBox, Layout, Output, VBox
+from pandas.io.formats.style import Styler
 
 from analysis.tables.scores import Table
 from probing.records import InputError
@@ -42,9 +43,10 @@ def list_sentences(sentences: Iterable[str]) -> Markdown:
     return Markdown("\n".join(f"* {sentence}" for sentence in sentences))
 
 
-def as_frame(table: Table) -> pd.DataFrame:
-    """The rows of a table as a frame, which a notebook shows with lines between them."""
-    return pd.DataFrame(table.rows, columns=list(table.heads))
+def show_table(table: Table) -> Styler:
+    """A table with its caption, as a notebook shows it."""
+    frame = pd.DataFrame(table.rows, columns=list(table.heads))
+    return frame.style.set_caption(table.caption).hide(axis="index")
 
 
 def _show(draw: Callable[..., Any], chosen: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ _HEADS = {"last_layer": "a head on the last layer", "scalar_mix": "a head on the
 _CONTENDERS = {"last": "Last layers", "best": "Best layers", "mix": "Mixes"}
 
 
-def tell_mix(depth: pd.DataFrame, weights: pd.DataFrame, n_layers: int) -> list[str]:
+def conclude_mix(depth: pd.DataFrame, weights: pd.DataFrame, n_layers: int) -> list[str]:
     """A sentence per task: which layer the mix takes most from, and how that fits the single layers' scores.
 
     Args:
@@ -22,14 +22,14 @@ def tell_mix(depth: pd.DataFrame, weights: pd.DataFrame, n_layers: int) -> list[
         n_layers: single layers that were probed.
     """
     rows = dict(list(weights.groupby("task", sort=False)))
-    return [_tell_depth(row, rows.get(row["task"]), n_layers) for row in depth.to_dict("records")]
+    return [_conclude_depth(row, rows.get(row["task"]), n_layers) for row in depth.to_dict("records")]
 
 
-def tell_gradients(gradients: pd.DataFrame) -> list[str]:
+def conclude_gradients(gradients: pd.DataFrame) -> list[str]:
     """How much of the top layer's gradient the lowest layer gets, by head; and how large the two heads' gradients are.
 
     Args:
-        gradients: as in `Run.gradients`; the rows of hidden states at the last step are told of.
+        gradients: as in `Run.gradients`; the rows of hidden states at the last step are described.
     """
     rows = gradients[gradients["quantity"] == "hidden"]
     if rows.empty:
@@ -42,20 +42,20 @@ def tell_gradients(gradients: pd.DataFrame) -> list[str]:
     names = dict(zip(rows["layer"], rows["layer_name"], strict=True))
     low, high = (_layer(names[layer]) for layer in (table.index[0], table.index[-1]))
     shares = np.exp((table.iloc[0] - table.iloc[-1]).groupby(level="head", sort=False).mean())
-    told = [
+    sentences = [
         f"With {_HEADS.get(str(head), str(head))}, the gradient at {low} is {share:.2f} times that at {high} ({over})."
         for head, share in shares.items()
     ]
     if set(_HEADS) <= set(shares.index):
         ratios = np.exp((table["scalar_mix"] - table["last_layer"]).mean(axis=1))
-        told.append(
+        sentences.append(
             f"Layer by layer, the gradient of the head on the mix is {ratios.min():.2f} to {ratios.max():.2f} times "
             "that of the head on the last layer. Shares over depth compare; sizes depend on how far a head is trained."
         )
-    return told
+    return sentences
 
 
-def tell_pairs(pairs: pd.DataFrame, first: str, second: str) -> list[str]:
+def conclude_pairs(pairs: pd.DataFrame, first: str, second: str) -> list[str]:
     """A sentence per contender: on which tasks the second run is significantly better or worse than the first.
 
     Args:
@@ -63,18 +63,18 @@ def tell_pairs(pairs: pd.DataFrame, first: str, second: str) -> list[str]:
         first: name of the run to compare with.
         second: name of the run in question.
     """
-    told = []
+    sentences = []
     for contender, rows in pairs.groupby("contender", sort=False):
         sure = rows[rows["significant"]]
         up, down = (_points(sure[sign * sure["difference"] > 0]) for sign in (1, -1))
-        told.append(
+        sentences.append(
             f"{_CONTENDERS[str(contender)]}: {second} is significantly better than {first} on {up} and significantly "
             f"worse on {down}; {len(rows) - len(sure)} of {len(rows)} tasks are inconclusive."
         )
-    return told
+    return sentences
 
 
-def tell_flow(bert: TrainingRun, bermo: TrainingRun) -> str:
+def conclude_sizes(bert: TrainingRun, bermo: TrainingRun) -> str:
     """At how many depths BERMo's gradient norm is the smaller one, which a share of the first block does not say."""
     means = [_mean_norms(run) for run in (bert, bermo)]
     layers = means[0].index.intersection(means[1].index)
@@ -85,7 +85,7 @@ def tell_flow(bert: TrainingRun, bermo: TrainingRun) -> str:
     )
 
 
-def tell_claims(table: pd.DataFrame) -> list[str]:
+def conclude_claims(table: pd.DataFrame) -> list[str]:
     """A sentence per claim.
 
     Args:
@@ -98,14 +98,18 @@ def tell_claims(table: pd.DataFrame) -> list[str]:
     ]
 
 
-def _tell_depth(row: Mapping[Any, Any], weights: pd.DataFrame | None, n_layers: int) -> str:
+def _conclude_depth(row: Mapping[Any, Any], weights: pd.DataFrame | None, n_layers: int) -> str:
+    others = tuple(layer for layer in row["indistinct"] if layer != row["best_layer"])
+    as_good = (
+        f"not significantly worse on test: {list_layers(others)}" if others else "the others are significantly worse"
+    )
     alone = f"{row['title']}: the best single layer, by dev, is {_layer(row['best_name'])}"
-    as_good = f"{alone}; as good on test: layers {list_layers(row['indistinct'])}"
+    alone += f" ({as_good})" if n_layers > 1 else ", the only one probed"
     if weights is None:
-        return f"{as_good}. This run learned no mix for it."
+        return f"{alone}. This run learned no mix for it."
     top = weights.loc[weights["contribution"].idxmax()]
     mixed = (
-        f"{as_good}. The mix takes {100 * top['contribution']:.0f} % from {_layer(top['layer_name'])}, its centre of "
+        f"{alone}. The mix takes {100 * top['contribution']:.0f} % from {_layer(top['layer_name'])}, its centre of "
         f"gravity is {row['gravity_contribution']:.1f}"
     )
     return f"{mixed}: {_judge_depth(row, n_layers)}."
@@ -115,10 +119,10 @@ def _judge_depth(row: Mapping[Any, Any], n_layers: int) -> str:
     if row["disagreement"]:
         return f"they disagree ({row['disagreement']})"
     if len(row["indistinct"]) == n_layers:
-        return "no layer can be told from the best one, so the depth of this task is inconclusive"
+        return "no layer is significantly worse than the best one, so the depth of this task is inconclusive"
     low, high = min(row["indistinct"]), max(row["indistinct"])
     inside = low <= row["gravity_contribution"] <= high
-    return "it lies within these layers" if inside else "it lies outside of these layers"
+    return "inside the range of those layers" if inside else "outside the range of those layers"
 
 
 def _points(rows: pd.DataFrame) -> str:
