@@ -24,7 +24,10 @@ def redraw(draw: Callable[..., Any], **choices: Sequence[Any]) -> VBox:
             tuple of such. Where it raises `InputError`, as for a task that a run lacks, the message is shown instead.
         choices: the options of each keyword, the first one chosen; pairs are what is shown and what is meant.
     """
-    boxes = {name: Dropdown(options=list(options), description=name) for name, options in choices.items()}
+    boxes = {
+        name: Dropdown(options=list(options), description=name, layout=Layout(width="max-content"))
+        for name, options in choices.items()
+    }
     shown = Output()
 
     def show(_: object = None) -> None:
