@@ -27,7 +27,7 @@ test: setup  ## the unit tests: under two minutes, offline
 test-slow: setup  ## the tests that take longer: the real encoder, the real corpora
 	$(BIN)/python -m pytest -m slow
 
-test-browser: setup  ## the report in a real browser (needs chromium)
+test-browser: setup  ## the report, and the notebooks in JupyterLab, in a real browser (needs chromium)
 	$(BIN)/python -m pytest -m browser
 
 check: setup  ## style, types, floors
@@ -42,8 +42,8 @@ bench: setup  ## timings, side by side in one run: eight to ten minutes; BENCH="
 notebooks: setup  ## execute the notebooks
 	$(BIN)/python -m pytest --nbmake notebooks
 
-lab: setup  ## JupyterLab with the notebooks
-	$(BIN)/jupyter lab notebooks
+lab: setup  ## JupyterLab on the newest run of your own under data/results, else on the stored sample
+	$(BIN)/jupyter lab notebooks/01_quick_look.ipynb
 
 results: setup  ## the README's table and figure, on DATA (default: the controlled corpus)
 	$(BIN)/python probing/run_senteval.py --model bermo --data $(DATA) --output data/results/readme

@@ -70,17 +70,26 @@ def plot_gradients(gradients: pd.DataFrame, quantity: str = "hidden", title: str
     Raises:
         InputError: no such rows, or a task lacks a layer that others have.
     """
+    lines = gradient_lines(gradients, quantity)
+    return _draw_panels(lines, f"gradient norm ({quantity})", title, logarithmic=True)
+
+
+def gradient_lines(gradients: pd.DataFrame, quantity: str) -> dict[str, pd.DataFrame]:
+    """Name of the head, and of the step where there are two, -> its rows at the first and at the last step measured.
+
+    Raises:
+        InputError: no such rows.
+    """
     rows = gradients[gradients["quantity"] == quantity]
     if rows.empty:
-        raise InputError(f"gradients by depth need rows of quantity {quantity}, got none")
+        raise InputError(f"gradients by depth need rows of quantity {quantity}, got none: --gradients 16 measures them")
     steps = sorted({rows["step"].min(), rows["step"].max()})
     lines = {
         f"{head}, step {step}" if len(steps) > 1 else str(head): own[own["step"] == step]
         for head, own in rows.groupby("head", sort=False)
         for step in steps
     }
-    lines = {name: own.assign(group="") for name, own in lines.items()}
-    return _draw_panels(lines, f"gradient norm ({quantity})", title, logarithmic=True)
+    return {name: own.assign(group="") for name, own in lines.items()}
 
 
 def _draw_panels(
@@ -93,7 +102,7 @@ def _draw_panels(
     figure, panels = small_panels(len(tasks), sharey=logarithmic)
     for axes, task in zip(panels.flat, tasks, strict=False):
         for (name, frame), style in zip(lines.items(), cycle(LINE_STYLES), strict=False):
-            _draw_line(axes, frame[frame["task"] == task], name, style)
+            draw_line(axes, frame[frame["task"] == task], name, style)
         axes.set_title(title_of(task), fontsize=9)
         _finish_panel(axes, list(names), zero, logarithmic)
     figure.supylabel(label)
@@ -103,7 +112,8 @@ def _draw_panels(
     return figure
 
 
-def _draw_line(axes: Axes, rows: pd.DataFrame, name: str, style: LineStyle) -> None:
+def draw_line(axes: Axes, rows: pd.DataFrame, name: str, style: LineStyle) -> None:
+    """Values by layer with their intervals."""
     colour, mark, dashes = style
     rows = rows.sort_values("layer")
     axes.fill_between(rows["layer"], rows["ci_low"], rows["ci_high"], color=colour, alpha=0.2, lw=0)

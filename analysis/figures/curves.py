@@ -26,8 +26,8 @@ def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
     tasks = list(dict.fromkeys(scores["task"]))
     figure, panels = small_panels(len(tasks))
     for axes, task in zip(panels.flat, tasks, strict=False):
-        _draw_task(axes, scores[scores["task"] == task])
-        _label_depth(axes, list(names), list(names.values()))
+        draw_task(axes, scores[scores["task"] == task])
+        label_depth(axes, list(names), list(names.values()))
     for axes in panels.flat[max(0, len(tasks) - panels.shape[1]) : len(tasks)]:
         axes.tick_params(labelbottom=True)
     figure.supylabel(f"{unit_of(scores)} x 100 on test")
@@ -37,7 +37,8 @@ def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
     return figure
 
 
-def _draw_task(axes: Axes, rows: pd.DataFrame) -> None:
+def draw_task(axes: Axes, rows: pd.DataFrame) -> None:
+    """One task's scores by layer, from `mean_scores`, with the levels of chance, majority and mix."""
     first = rows.iloc[0]
     layers, mix = (rows[rows["representation"] == name] for name in ("layer", "scalar_mix"))
     if first["metric"] == ACCURACY:
@@ -53,7 +54,8 @@ def _draw_task(axes: Axes, rows: pd.DataFrame) -> None:
     axes.grid(axis="y")
 
 
-def _label_depth(axes: Axes, layers: list[int], names: list[str]) -> None:
+def label_depth(axes: Axes, layers: list[int], names: list[str]) -> None:
+    """At most seven or so of the layers as ticks."""
     shown = few_layers(layers)
     texts = ["emb" if name == "embeddings" else str(layer) for layer, name in zip(layers, names, strict=True)]
     axes.set_xticks(shown, [texts[layers.index(layer)] for layer in shown])

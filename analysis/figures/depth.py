@@ -42,9 +42,10 @@ def plot_depth(depth: pd.DataFrame, title: str = "") -> Figure:
     shown = [name for name in _SUMMARIES if depth[name].notna().any()]
     figure = Figure(figsize=(7, min(8.0, 1.9 + 0.42 * len(depth))))
     axes = figure.subplots()
+    offsets = np.linspace(-0.24, 0.24, len(shown)) if len(shown) > 1 else np.zeros(len(shown))
     for height, row in zip(heights, depth.to_dict("records"), strict=True):
         _draw_layers(axes, height, row)
-        for name, offset in zip(shown, np.linspace(-0.24, 0.24, len(shown)) if len(shown) > 1 else [0], strict=True):
+        for name, offset in zip(shown, offsets, strict=True):
             _draw_summary(axes, height + offset, row, name)
     axes.set_yticks(heights, list(depth["title"] + ", " + depth["group"]))
     axes.set_ylim(max(heights) + 0.6, min(heights) - 0.6)

@@ -9,6 +9,7 @@ from analysis.figures.curves import plot_curves
 from analysis.figures.depth import plot_depth
 from analysis.figures.dumbbell import plot_dumbbell
 from analysis.figures.heatmaps import plot_scores, plot_weights
+from analysis.runs.choosing import name_model
 from analysis.runs.frames import mean_scores, mean_weights
 from analysis.runs.probing_run import Run
 from analysis.stats.depth import summarise_depth
@@ -56,7 +57,5 @@ def draw_figures(run: Run, seed: int = 0) -> Mapping[str, Figure]:
 
 def describe(run: Run) -> str:
     """Model and checkpoint in a few words, for a figure's title."""
-    first = run.scores[run.scores["representation"] != "none"].iloc[0]
-    checkpoint = str(first["checkpoint"]).rstrip("/").rsplit("/", 1)[-1]
     # A dollar sign would start a formula.
-    return f"{first['model']} on {checkpoint}".replace("$", r"\$")
+    return name_model(run).replace("$", r"\$")

@@ -1,6 +1,5 @@
 """The report in a real browser. Screenshots are left in tests/artefacts."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +9,12 @@ from analysis.report.build import build_report
 from analysis.report.training import build_training_report
 from analysis.runs.probing_run import load_run
 from analysis.runs.training_run import load_training
+from tests.chromium import open_browser
 
 pytestmark = pytest.mark.browser
 
 RUNS = Path(__file__).parents[1] / "runs"
 ARTEFACTS = Path(__file__).parents[2] / "artefacts"
-CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
-SWITCHES = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking")
-FLAGS = [f"--{name}" for name in (*SWITCHES, "disable-component-update", "disable-sync")]
 EVIL = '</script><img src=x onerror="alert(1)">'
 DRAWN = "document.querySelectorAll('.chart').length === document.querySelectorAll('.chart[data-drawn] svg').length"
 WIDTHS = (360, 800, 1400)
@@ -25,15 +22,8 @@ WIDTHS = (360, 800, 1400)
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory):
-    playwright = pytest.importorskip("playwright.sync_api")
-    if not Path(CHROMIUM).is_file():
-        pytest.skip("no chromium here")
-    with playwright.sync_playwright() as driver:
-        context = driver.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"), executable_path=CHROMIUM, args=FLAGS, headless=True
-        )
+    with open_browser(tmp_path_factory.mktemp("profile")) as context:
         yield context
-        context.close()
 
 
 @pytest.fixture(scope="module")
