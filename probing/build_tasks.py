@@ -30,8 +30,13 @@ from probing.exit_codes import end_in_one_line
 from probing.records import SPLITS, InputError
 from probing.tasks.files.senteval import write_tasks
 
-_LEAST_WIDTH = 110
+_LEAST_WIDTH = 124
 """Columns that the widest table needs."""
+_SHORTCUTS = {
+    **{"majority": "majority", "length": "length", "bag": "bag_of_words", "pairs": "word_pairs"},
+    **{"chars": "characters", "first": "first_word", "comma": "after_comma"},
+}
+"""Columns of the check's table, with what they show of `Shortcuts`."""
 
 
 @dataclass(frozen=True)
@@ -161,7 +166,7 @@ def show_report(report: Mapping[str, Any]) -> None:
 def show_checkups(checkups: Sequence[Any], faults: Sequence[str]) -> None:
     """A table of the tasks on the screen, and below it what is wrong and what is worth knowing."""
     console = open_console()
-    heads = ("task", "/".join(SPLITS), "classes", "rarest", "words", "repeated", "shared", "majority", "length", "bag")
+    heads = ("task", "/".join(SPLITS), "classes", "rarest", "words", "repeated", "shared", *_SHORTCUTS)
     table = Table(*heads, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.caption_justify = "left"
     for one in checkups:
@@ -170,12 +175,12 @@ def show_checkups(checkups: Sequence[Any], faults: Sequence[str]) -> None:
         row += [str(one.classes), f"{one.class_shares[0]:.1%}", "{}-{}-{}".format(*one.words)]
         row += [str(one.repeated), str(one.shared)]
         given = one.shortcuts
-        row += [f"{v:.1%}" for v in (given.majority, given.length, given.bag_of_words)] if given else ["-"] * 3
+        row += [f"{100 * getattr(given, each):.1f}" if given else "-" for each in _SHORTCUTS.values()]
         table.add_row(*row)
     table.caption = (
         "rarest: share of the rarest class. words: least, median, most. repeated: within a split; shared: with an "
-        "earlier split. majority, length, bag: accuracy on test of the most frequent class, of the number of words "
-        "alone, of a bag of words."
+        "earlier split. The rest is accuracy on test, in percent: of the most frequent class; of the number of words alone; of "
+        "a bag of words, of words and pairs of them, of runs of characters; of the first word and that after a comma."
     )
     console.print(table)
     for one in checkups:

@@ -4,8 +4,9 @@ A probe's score means little where one of these does as well.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,14 @@ class Shortcuts:
     """Always the class that is most frequent among training sentences of that length in words."""
     bag_of_words: float
     """A linear classifier on which words occur; with many classes, naive Bayes."""
+    word_pairs: float
+    """The same on words and pairs of neighbours."""
+    characters: float
+    """The same on runs of two to five characters, within words and across them."""
+    first_word: float
+    """The class most frequent with the first word."""
+    after_comma: float
+    """The class most frequent with the first word after a comma; without a comma, the most frequent class."""
     telling_words: Sequence[str]
     """The most frequent words that tell the class of a sentence, as `word (class)`: they stand in five training
     sentences or more, nine in ten of which are of one class, and that class is not most of train anyway."""
@@ -53,6 +62,10 @@ def measure_shortcuts(task: Task) -> Shortcuts:
         majority=float((test.labels == np.bincount(train.labels).argmax()).mean()),
         length=score_length(train, test),
         bag_of_words=score_bag_of_words(train, test),
+        word_pairs=score_bag_of_words(train, test, list_pairs),
+        characters=score_bag_of_words(train, test, list_characters),
+        first_word=score_cue(train, test, find_first_word),
+        after_comma=score_cue(train, test, find_after_comma),
         telling_words=[f"{word} ({task.classes[words[word]]})" for word in list(words)[:8]],
         telling_coverage=len(hits) / len(test),
         telling_accuracy=float(np.mean(hits)) if hits else 0.0,
@@ -61,18 +74,24 @@ def measure_shortcuts(task: Task) -> Shortcuts:
 
 def score_length(train: Split, test: Split) -> float:
     """Accuracy of the most frequent class among training sentences of the same number of words."""
-    by_length: dict[int, Counter[int]] = defaultdict(Counter)
+    return score_cue(train, test, count_words)
+
+
+def score_cue(train: Split, test: Split, find: Callable[[Text], Hashable]) -> float:
+    """Accuracy of the most frequent class among training sentences with the same cue; the same where it is new."""
+    by_cue: dict[Hashable, Counter[int]] = defaultdict(Counter)
     for text, label in zip(train.texts, train.labels.tolist(), strict=True):
-        by_length[count_words(text)][label] += 1
+        by_cue[find(text)][label] += 1
     fallback = Counter(train.labels.tolist())
-    guesses = [(by_length.get(count_words(text)) or fallback).most_common(1)[0][0] for text in test.texts]
+    guesses = [(by_cue.get(find(text)) or fallback).most_common(1)[0][0] for text in test.texts]
     return float((np.array(guesses) == test.labels).mean())
 
 
-def score_bag_of_words(train: Split, test: Split) -> float:
-    """Accuracy of a classifier on which words occur in each segment, case ignored."""
-    analyzer: Any = list_words
-    vectorizer = CountVectorizer(analyzer=analyzer, binary=True)
+def score_bag_of_words(train: Split, test: Split, features: Callable[[Text], list[str]] | None = None) -> float:
+    """Accuracy of a classifier on which features occur, by default the words of each segment, case ignored."""
+    analyzer: Any = features or list_words
+    # what stands in one training sentence alone tells nothing of others, and most runs of characters do
+    vectorizer = CountVectorizer(analyzer=analyzer, binary=True, min_df=2 if features else 1)
     vectors = vectorizer.fit_transform(train.texts)
     many = len(np.unique(train.labels)) > _MOST_CLASSES
     model = ComplementNB() if many else LinearSVC(C=0.1, dual="auto", max_iter=2000, tol=1e-2, random_state=0)
@@ -98,6 +117,32 @@ def find_telling_words(train: Split) -> dict[str, int]:
 def list_words(text: Text) -> list[str]:
     """The words of a text in lower case; those of a second segment are marked, for they are other words."""
     return [f"{'2:' * side}{word}" for side, segment in enumerate(text) for word in segment.lower().split()]
+
+
+def list_pairs(text: Text) -> list[str]:
+    """The words of a text, and each two of a segment that are neighbours; ends count as words, and so does case."""
+    found = []
+    for side, segment in enumerate(text):
+        words = [f"{side}<", *segment.split(), f"{side}>"]
+        found += [*words, *map(" ".join, pairwise(words))]
+    return found
+
+
+def list_characters(text: Text) -> list[str]:
+    """All runs of two to five characters of a text, blanks included."""
+    whole = " | ".join(text)
+    return [whole[start : start + size] for size in range(2, 6) for start in range(len(whole) - size + 1)]
+
+
+def find_first_word(text: Text) -> str:
+    """The first word of a text, in lower case."""
+    return next(iter(text[0].lower().split()), "")
+
+
+def find_after_comma(text: Text) -> str:
+    """The word after the first comma of a text that is followed by one; empty if there is none."""
+    words = [word for segment in text for word in segment.lower().split()]
+    return next((after for word, after in pairwise(words) if word.endswith(",")), "")
 
 
 def count_words(text: Text) -> int:

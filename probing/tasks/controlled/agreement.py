@@ -13,12 +13,15 @@ SUBJECT_KINDS = {
     "intr": ("person",) * 30 + ("animal",) * 10 + ("vehicle", "event", "plant", "device") + ALL_KINDS,
     "trans": ("person",) * 14 + ("animal",) * 3 + ("idea", "event", "text"),
     "gap": ("person",) * 6 + ("animal",),
+    "act": ("person",) * 11 + ("animal",),
     "done": ALL_KINDS,
     "pred": ("person",) * 14 + ALL_KINDS,
 }
 """Kinds that the subject of a clause may have, as often as they stand here, by what its verb needs; else a person."""
-TARGET_ROLES = frozenset({"tsubj", "tobj", "odd"})
+TARGET_ROLES = frozenset({"tsubj", "tobj"})
 """Noun phrases whose noun a task asks for."""
+MAIN_CLAUSES = ("S.main", "S.first", "S.second", "SQ")
+"""How the symbols of main clauses below the root begin."""
 
 
 class DeadEndError(Exception):
@@ -31,28 +34,32 @@ class Plan:
 
     past: bool | None = None
     """Tense of the main clause; drawn where it is None."""
-    target_plural: bool | None = None
-    """Number of the target noun."""
+    plurals: Mapping[str, bool] = field(default_factory=dict)
+    """Number of the target nouns, by the role of their phrase."""
     nouns: Collection[str] | None = None
-    """Lemmas that the target noun may be taken from."""
+    """Lemmas that a target noun may be taken from."""
     verbs: Collection[str] | None = None
     """Lemmas that the finite verb of the main clause may be taken from."""
+    strict: bool = False
+    """Whether the verb of a target object is one that makes objects of other kinds odd."""
     banned: Collection[str] = ()
     """Forms that may not occur."""
+    reserved: Collection[str] = ()
+    """Forms that may not occur but where a label is borne."""
+    spent: Collection[str] = ()
+    """Forms that may not occur there either."""
     shift: float = 0.15
     """Probability that a dependent clause has another tense than its parent; 0.5 makes them independent."""
     verb_at: Mapping[str, Verb] = field(default_factory=dict)
     """Verbs that are settled beforehand, by slot."""
-    number_told: bool = False
-    """Whether the determiner of the target noun tells its number, and that of no other noun does."""
-
-    def asks_number_of(self, nominal: "Nominal") -> bool:
-        """Whether the task asks for the number of this noun."""
-        return self.target_plural is not None and nominal.role in {"tsubj", "tobj"}
+    topic: str = ""
+    """Kind of the thing that a story is about."""
+    told: str = ""
+    """The role whose determiner tells the number of its noun, while that of no other noun does; empty if none does."""
 
     def hides_number_of(self, nominal: "Nominal") -> bool:
         """Whether nothing but the noun itself may tell its number."""
-        return self.asks_number_of(nominal) and not self.number_told
+        return nominal.role in self.plurals and nominal.role != self.told
 
 
 @dataclass(slots=True)
@@ -106,8 +113,8 @@ def _fits(verb: Verb, slot: str, kind: str, gap: str) -> bool:
         return verb.slot == "trans" and kind in verb.objects and "person" in verb.subjects
     if slot == "gap":
         return verb.slot == "trans" and kind in verb.subjects and gap in verb.objects
-    if slot == "odd":
-        return verb.strict and kind in verb.subjects
+    if slot == "act":
+        return verb.slot == "trans" and kind in verb.subjects
     return verb.slot == slot and kind in verb.subjects
 
 

@@ -1,15 +1,15 @@
 """The controlled corpus: all ten tasks on sentences made by a grammar of our own, so that every label is exact.
 
-    rules -> derivation of a wanted depth and length -> tree with words -> example -> task
+    wishes -> rules -> derivation of a wanted depth and length -> tree with words -> pool -> tasks
 
-`grammar` has the rules, `derivation` draws from them, `lexicon` and `morphology` have the words, `realisation` puts
-the words in; `structure_tasks`, `word_tasks` and `order_tasks` say what each task labels, `confounds` what can be
-switched on. No text was copied for it.
+`wishes` plans which sentences the tasks need, so that one serves many; `grammar` has the rules, `derivation` draws from
+them, `lexicon`, `verbs` and `morphology` have the words, `realisation` puts them in; `pool` makes the sentences,
+`alterations` what three tasks alter, `confounds` says what can be switched on. No text was copied for it.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -17,27 +17,15 @@ from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs
 from probing.randomness import derived_seed
 from probing.records import SPLITS, InputError, Split, Task, TaskSpec
 from probing.tasks.builds import HEAD, Build, count_rows
-from probing.tasks.controlled import order_tasks, structure_tasks, word_tasks
+from probing.tasks.controlled.alterations import ALTERATIONS, choose, split_sides
 from probing.tasks.controlled.confounds import CONFOUNDS, find_confounds
+from probing.tasks.controlled.pool import make_pool
 from probing.tasks.controlled.sentence_source import Example, SentenceSource
 from probing.tasks.files.senteval import Row
 
 SIZES = {"train": 10_000, "dev": 1_000, "test": 1_000}
 """Number of sentences per split."""
-
-_Item = TypeVar("_Item", Row, Example)
-_MAKERS: dict[str, Callable[[SentenceSource, Mapping[str, int]], Iterator[Example]]] = {
-    "sentence_length": structure_tasks.make_sentence_length,
-    "word_content": word_tasks.make_word_content,
-    "tree_depth": structure_tasks.make_tree_depth,
-    "top_constituents": structure_tasks.make_top_constituents,
-    "bigram_shift": structure_tasks.make_bigram_shift,
-    "past_present": word_tasks.make_past_present,
-    "subj_number": word_tasks.make_subj_number,
-    "obj_number": word_tasks.make_obj_number,
-    "odd_man_out": order_tasks.make_odd_man_out,
-    "coordination_inversion": order_tasks.make_coordination_inversion,
-}
+_ALL = frozenset(spec.name for spec in SENTEVAL_TASKS)
 
 
 def load(
@@ -110,13 +98,11 @@ def make_examples(
     name: str, seed: int = 0, sizes: Mapping[str, int] = SIZES, confounds: Iterable[str] = ()
 ) -> list[Example]:
     """The same sentences with their trees, in the same order."""
-    return _shuffle(_draw_examples(name, seed, sizes, find_confounds(confounds)), name, seed)
+    return _draw_examples(name, seed, sizes, find_confounds(confounds), keep_trees=True)
 
 
 def _make_rows(name: str, seed: int, sizes: Mapping[str, int], confounds: frozenset[str]) -> list[Row]:
-    # tree after tree is dropped: thousands of them at once keep the garbage collector busy
-    drawn = _draw_examples(name, seed, sizes, confounds)
-    return _shuffle(((each.split, each.label, each.sentence) for each in drawn), name, seed)
+    return [(one.split, one.label, one.sentence) for one in _draw_examples(name, seed, sizes, confounds)]
 
 
 def _report_task(name: str, rows: list[Row], confounds: frozenset[str]) -> dict[str, Any]:
@@ -137,11 +123,25 @@ def _make_task(spec: TaskSpec, rows: list[Row], origin: str) -> Task:
     return Task(spec, classes, splits, origin)
 
 
-def _shuffle(items: Iterable[_Item], name: str, seed: int) -> list[_Item]:
-    items = list(items)
-    Random(derived_seed("controlled", name, "order", seed)).shuffle(items)
-    return sorted(items, key=lambda item: SPLITS.index(item[0]))
+def _draw_examples(
+    name: str, seed: int, sizes: Mapping[str, int], confounds: frozenset[str], keep_trees: bool = False
+) -> list[Example]:
+    """The sentences of one task in a drawn order, splits one after the other.
 
-
-def _draw_examples(name: str, seed: int, sizes: Mapping[str, int], confounds: frozenset[str]) -> Iterator[Example]:
-    return _MAKERS[name](SentenceSource(name, seed, confounds), sizes)
+    A task that a switch concerns has a pool of its own, so that all others keep theirs.
+    """
+    own = frozenset(confound for confound in confounds if name in CONFOUNDS[confound])
+    tasks = frozenset([name]) if own else _ALL
+    pool = make_pool(seed, tuple(sizes[split] for split in SPLITS), tasks, own, keep_trees)
+    found = []
+    for split in SPLITS:
+        there = [sentence for sentence in pool if sentence.split == split]
+        if name in ALTERATIONS:
+            sides = split_sides(SentenceSource(name, seed, own), name, sizes[split])
+            found += [Example(split, *made) for made in choose(name, there, sides, seed)]
+        else:
+            found += [
+                Example(split, one.labels[name], " ".join(one.written()), one.tree) for one in there if name in one.labels
+            ]
+    Random(derived_seed("controlled", name, "order", seed)).shuffle(found)
+    return sorted(found, key=lambda example: SPLITS.index(example.split))

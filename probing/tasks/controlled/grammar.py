@@ -8,11 +8,12 @@ modifies, `NP.tsubj` is the subject whose number a task asks for. Symbols that n
 from dataclasses import dataclass
 
 _ROLES = "NP.subj NP.obj NP.iobj NP.by NP.to NP.patient"
-_NAMED = f"{_ROLES} NP.place NP.event NP.tsubj NP.tobj NP.odd NP.theme NP.agent"
-_FULL = "VP VP.rest VP.order VP.simple VP.main VP.lex VP.lexrest"
+_NAMED = f"{_ROLES} NP.place NP.event NP.tsubj NP.tobj NP.theme NP.agent"
+_FULL = "VP VP.rest VP.z VP.bare_z"
 _PLAIN = f"{_FULL} VP.srel VP.srelrest VP.adv"
+_OBJECT = "VP.o VP.bare_o"
 
-GRAMMAR = f"""
+_PATTERNS = f"""
 {_ROLES}                -> PRO                              : 3
 {_NAMED}                -> DT N                             : 6
 {_NAMED}                -> DT JJ N                          : 3
@@ -68,10 +69,12 @@ VP.gaprest              -> V.gap PP.place                   : 1
 {_FULL}                 -> V.ditr NP.theme PP.to            : 1
 {_FULL} VP.adv          -> V.said SBAR.that                 : 2
 {_FULL}                 -> V.think SBAR.zero                : 0.7
-{_FULL}                 -> V.ask SBAR.if                    : 1
+{_FULL}                 -> V.ask SBAR.if                    : 1.2
+{_FULL}                 -> V.tell NP.obj SBAR.that          : 0.5
+{_FULL}                 -> V.urge NP.obj S.inf              : 0.7
 {_FULL} VP.adv          -> V.want S.inf                     : 1.5
-VP VP.main VP.lex       -> ADVP.manner V.trans NP.obj       : 1
-VP VP.main VP.lex       -> ADVP.manner V.trans NP.obj PP.place : 0.5
+VP VP.z                 -> ADVP.manner V.trans NP.obj       : 1
+VP VP.z                 -> ADVP.manner V.trans NP.obj PP.place : 0.5
 VP.fin                  -> V.intr                           : 2
 VP.fin                  -> V.trans NP.obj                   : 4
 VP.fin                  -> V.trans NP.obj PP.place          : 1
@@ -85,7 +88,6 @@ VP VP.srel              -> COP ADJP                         : 1.5
 VP.srel                 -> MD VP.srelrest                   : 1
 VP.srel                 -> BE VP.srelrest                   : 1
 VP.srel                 -> HAVE VP.srelrest                 : 1
-VP.lex                  -> MD VP.lexrest                    : 3
 ADJP                    -> JJ.pred                          : 1
 ADJP                    -> RB.degree JJ.pred                : 1
 VP.pass                 -> BE VP.done                       : 1
@@ -98,102 +100,93 @@ ADVP.end                -> RB.end                           : 1
 ADVP.manner             -> RB.manner                        : 1
 ADVP.freq               -> RB.freq                          : 1
 ADVP.open               -> RB.open                          : 1
-ADVP.order              -> RB.order                         : 1
 ADVP.comment            -> RB.comment                       : 1
 INTJ                    -> UH                               : 1
-VP.tobj                 -> V.trans NP.tobj                  : 6
-VP.tobj                 -> V.trans NP.tobj PP.place         : 2
-VP.tobj                 -> V.trans NP.tobj PP.time          : 1
-VP.tobj                 -> ADVP.manner V.trans NP.tobj      : 1
-VP.tobj                 -> V.trans NP.tobj SBAR.adv         : 1
-VP.tobj                 -> V.ditr NP.tobj PP.to             : 1
-VP.tobj                 -> V.ditr NP.iobj NP.tobj           : 1
-VP.tobj                 -> MD VP.trest                      : 1
-VP.trest                -> V.trans NP.tobj                  : 2
-VP.trest                -> V.trans NP.tobj PP.place         : 1
-VP.odd                  -> V.odd NP.odd                     : 3
-VP.odd                  -> V.odd NP.odd PP.place            : 1
-VP.odd                  -> V.odd NP.odd SBAR.adv            : 1
-VP.odd                  -> ADVP.manner V.odd NP.odd         : 1
-VP.odd                  -> MD VP.oddrest                    : 1
-VP.oddrest              -> V.odd NP.odd                     : 1
-VP.oddrest              -> V.odd NP.odd PP.place            : 1
+{_OBJECT}           -> V.act NP.tobj                    : 6
+{_OBJECT}           -> V.act NP.tobj PP.place           : 2
+{_OBJECT}           -> V.act NP.tobj PP.time            : 1
+{_OBJECT}           -> V.act NP.tobj ADVP.end           : 0.7
+{_OBJECT}           -> V.act NP.tobj PP.place PP.time   : 0.7
+{_OBJECT}           -> V.act NP.tobj SBAR.adv           : 1
+{_OBJECT}           -> V.ditr NP.tobj PP.to             : 0.4
+{_OBJECT}           -> V.ditr NP.iobj NP.tobj           : 0.4
+{_OBJECT}           -> V.tell NP.tobj SBAR.that         : 1
+{_OBJECT}           -> V.urge NP.tobj S.inf             : 1
+VP.o                    -> ADVP.manner V.act NP.tobj        : 1
+VP.o                    -> ADVP.manner V.act NP.tobj PP.place : 0.5
 
-S.plain                 -> NP.subj VP .                     : 6
-S.plain                 -> NP.patient VP.pass .             : 1
-S.freq                  -> NP.subj ADVP.freq VP.simple .    : 1
-S.open                  -> ADVP.open NP.subj VP .           : 1
-S.comment               -> ADVP.comment , NP.subj VP .      : 1
-S.pp                    -> PP.place NP.subj VP .            : 1
-S.pp_comma              -> PP.place , NP.subj VP .          : 3
-S.pp_comma              -> PP.time , NP.subj VP .           : 1
-S.sbar                  -> SBAR.open , NP.subj VP .         : 1
-S.pair                  -> S.emb CC.pair S.emb .            : 1
-S.pair_comma            -> S.emb , CC.pair S.emb .          : 1
-S.semicolon             -> S.emb : S.emb .                  : 1
-S.cc                    -> CC.first NP.subj VP .            : 1
-S.cc_advp               -> CC.first ADVP.open NP.subj VP .  : 1
-S.part                  -> S.ing , NP.subj VP.lex .         : 1
+S.plain_*               -> NP.tsubj VP.* .                  : 1
+S.freq_*                -> NP.tsubj ADVP.freq VP.bare_* .   : 1
+S.open_*                -> ADVP.open NP.tsubj VP.* .        : 1
+S.comment_*             -> ADVP.comment , NP.tsubj VP.* .   : 1
+S.pp_*                  -> PP.place NP.tsubj VP.* .         : 1
+S.pp_comma_*            -> PP.place , NP.tsubj VP.* .       : 3
+S.pp_comma_*            -> PP.time , NP.tsubj VP.* .        : 1
+S.sbar_*                -> SBAR.open , NP.tsubj VP.* .      : 1
+S.pair_*                -> S.main_* CC.pair S.main_* .      : 1
+S.pair_comma_*          -> S.main_* , CC.pair S.main_* .    : 1
+S.semicolon_*           -> S.main_* : S.main_* .            : 1
+S.cc_*                  -> CC.first NP.tsubj VP.* .         : 1
+S.cc_advp_*             -> CC.first ADVP.open NP.tsubj VP.* . : 1
+S.part_*                -> S.ing , NP.tsubj VP.* .          : 1
+S.other_*               -> INTJ , NP.tsubj VP.* .           : 1
+S.other_*               -> CC.first PP.place , NP.tsubj VP.* . : 1
+S.other_*               -> CC.first SBAR.open , NP.tsubj VP.* . : 1
+S.main_*                -> NP.tsubj VP.*                    : 1
 S.ing                   -> VP.rest                          : 1
-S.order                 -> VP.order .                       : 1
-SQ.did                  -> DO.did NP.subj VP.rest ?         : 1
-SQ.does                 -> DO.does NP.subj VP.rest ?        : 1
-SQ.md                   -> MD.q NP.subj VP.rest ?             : 1
-SBARQ.what              -> WHNP.q SQ.gap ?                  : 1
-SBARQ.why               -> WHADVP SQ.in ?                   : 1
-SQ.gap                  -> DO NP.subj VP.gapq               : 2
-SQ.gap                  -> MD.q NP.subj VP.gapq               : 1
+S.order_*               -> VP.bare_* .                      : 1
+SQ.did_*                -> DO.did NP.tsubj VP.bare_* ?      : 1
+SQ.md_*                 -> MD.q NP.tsubj VP.bare_* ?        : 1
+SQ.does_*               -> DO.does NP.tsubj VP.bare_* ?      : 1
+SBARQ.why_*             -> WHADVP SQ.in_* ?                 : 1
+SQ.in_*                 -> DO.did NP.tsubj VP.bare_*        : 2
+SQ.in_*                 -> MD.q NP.tsubj VP.bare_*          : 1
+SBARQ.what_*            -> WHNP.q SQ.gap ?                  : 1
+SQ.gap                  -> DO.did NP.tsubj VP.gapq          : 2
+SQ.gap                  -> MD.q NP.tsubj VP.gapq            : 1
 VP.gapq                 -> V.gap                            : 1
 VP.gapq                 -> V.gap PP.place                   : 1
 VP.gapq                 -> V.gap PP.time                    : 0.5
-SQ.in                   -> DO NP.subj VP.rest               : 2
-SQ.in                   -> MD.q NP.subj VP.rest               : 1
 WHNP.q                  -> WP                               : 1
 WHADVP                  -> WRB                              : 1
-S.other                 -> INTJ , NP.subj VP .              : 1
-S.other                 -> CC.first PP.place , NP.subj VP . : 1
-S.other                 -> CC.first SBAR.open , NP.subj VP . : 1
-S.other                 -> PP.place , S.emb CC.pair S.emb . : 1
-S.other                 -> ADVP.order VP.order .            : 1
-S.other                 -> SBAR.open , VP.order .           : 1
 
-S.tense                 -> NP.subj VP.main .                : 6
-S.tense                 -> SBAR.open , NP.subj VP.main .    : 2
-S.tense                 -> PP.place , NP.subj VP.main .     : 1
-S.subj_number           -> NP.tsubj VP.lex .                : 6
-S.subj_number           -> SBAR.open , NP.tsubj VP.lex .    : 1
-S.subj_number           -> PP.place , NP.tsubj VP.lex .     : 1
-S.obj_number            -> NP.subj VP.tobj .                : 6
-S.obj_number            -> SBAR.open , NP.subj VP.tobj .    : 1
-S.obj_number            -> PP.place , NP.subj VP.tobj .     : 1
-S.story                 -> ADVP.comment , S.first CC S.second . : 2
-S.story                 -> PP.time , S.first CC S.second .  : 1
-S.story                 -> PP.place , S.first CC S.second . : 1
-S.story                 -> SBAR.open , S.first CC S.second . : 1
-S.first                 -> NP.agent VP.first                : 1
-VP.first                -> V.first NP.new                   : 3
-VP.first                -> V.first NP.new PP.place          : 1
-VP.first                -> V.first NP.new PP.time           : 1
-VP.first                -> ADVP.manner V.first NP.new       : 1
-NP.new                  -> DT.new N                         : 2
-NP.new                  -> DT.new JJ N                      : 1
-S.second                -> NP.again VP.second               : 2
-S.second                -> NP.agent VP.second               : 1
-NP.again                -> PRO.again                        : 1
-VP.second               -> V.second NP.it                   : 3
-VP.second               -> V.second NP.it PP.place          : 1
-VP.second               -> V.second NP.it PP.time           : 1
-VP.second               -> V.second NP.it ADVP.end          : 0.5
-VP.second               -> ADVP.manner V.second NP.it       : 1
-NP.it                   -> PRO.it                           : 1
-NP.it                   -> DT.it N.it                       : 0.5
+S.story_*               -> PP.topic , S.first_* CC S.second_* . : 1
+S.story_*               -> SBAR.topic , S.first_* CC S.second_* . : 1
+PP.topic                -> IN.as PP.for                     : 1
+PP.for                  -> IN.for NP.topic                  : 1
+SBAR.topic              -> IN.adv S.topic                   : 1
+S.topic                 -> NP.subj VP.topic                 : 1
+VP.topic                -> V.topic NP.topic                 : 2
+VP.topic                -> V.topic NP.topic PP.place        : 1
+NP.topic                -> DT N                             : 3
+NP.topic                -> DT JJ N                          : 1
+S.first_o               -> NP.tsubj VP.first                : 1
+S.second_o              -> NP.tsubj VP.second               : 1
+S.first_z               -> NP.agent VP.first                : 1
+S.second_z              -> NP.agent VP.second               : 1
+NP.agent                -> PRO                              : 5
 NP.agent                -> NAME                             : 3
-S.odd                   -> NP.subj VP.odd .                 : 6
-S.odd                   -> SBAR.open , NP.subj VP.odd .     : 1
-S.odd                   -> PP.place , NP.subj VP.odd .      : 1
-S.odd                   -> S.emb CC.pair S.oddpart .        : 1
-S.oddpart               -> NP.subj VP.odd                   : 1
+VP.first                -> V.first NP.it                    : 2
+VP.first                -> V.first NP.it PP.place           : 2
+VP.first                -> V.first NP.it PP.time            : 2
+VP.first                -> V.first NP.it ADVP.end           : 0.5
+VP.first                -> V.first NP.it SBAR.adv           : 0.5
+VP.first                -> ADVP.manner V.first NP.it        : 1
+VP.first                -> ADVP.manner V.first NP.it PP.place : 1
+VP.second               -> V.second NP.it                   : 2
+VP.second               -> V.second NP.it PP.place          : 2
+VP.second               -> V.second NP.it PP.time           : 2
+VP.second               -> V.second NP.it ADVP.end          : 0.5
+VP.second               -> V.second NP.it SBAR.adv          : 0.5
+VP.second               -> ADVP.manner V.second NP.it       : 1
+VP.second               -> ADVP.manner V.second NP.it PP.place : 1
+NP.it                   -> PRO.it                           : 1
 """
+GRAMMAR = "\n".join(
+    pattern.replace("*", variant) for pattern in _PATTERNS.splitlines() for variant in ("oz" if "*" in pattern else " ")
+)
+"""A star stands for either variant: `o` has an object whose number may be asked for (in a story: subjects that are
+nouns), `z` need not have one."""
 
 
 @dataclass(frozen=True)
@@ -243,7 +236,7 @@ def read_rules(text: str = GRAMMAR) -> dict[str, list[Rule]]:
     """The rules by their left-hand symbol; a line with several symbols on its left gives each of them the rule."""
     rules: dict[str, list[Rule]] = {}
     for line in text.strip().splitlines():
-        if line:
+        if line.strip():
             lefts, _, rest = line.partition("->")
             right, _, weight = rest.rpartition(" : ")
             for left in lefts.split():

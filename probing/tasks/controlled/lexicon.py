@@ -87,18 +87,6 @@ NAMES = {
     "she": ("Alice", "Anna", "Clara", "Emma", "Helen", "Julia", "Laura", "Maria", "Nina", "Olivia", "Sarah", "Susan"),
     "he": ("Adam", "Ben", "Carl", "Daniel", "David", "Henry", "Jack", "Oscar", "Paul", "Peter", "Simon", "Tom"),
 }
-WOMEN = frozenset(
-    split_words(
-        """actress aunt bride daughter girl grandmother lady mother niece nun princess queen sister waitress
-    wife woman"""
-    )
-)
-MEN = frozenset(
-    split_words(
-        """bishop boy brother butler emperor father fisherman gentleman husband king knight landlord man monk
-    nephew postman priest prince son uncle"""
-    )
-)
 
 
 ADJECTIVES = {
@@ -137,8 +125,6 @@ MANNER = split_words(
     gladly nervously proudly reluctantly politely"""
 )
 FREQUENCY = ("sometimes", "often", "usually", "occasionally", "soon", "now", "rarely", "always")
-URGINGS = ("always", "now", "sometimes")
-"""Adverbs that an order may begin with."""
 OPENERS = ("sometimes", "often", "usually", "occasionally", "soon", "now")
 COMMENTS = (
     "luckily",
@@ -178,9 +164,6 @@ PUBLIC_DETERMINERS = {
 }
 """For what seldom belongs to one person."""
 
-NEW_DETERMINERS = {False: ("a",), True: ("some",)}
-"""For what has not been mentioned before."""
-
 NEUTRAL_DETERMINERS = ("the",) * 8 + POSSESSIVES
 """Those that leave the number of the noun open."""
 
@@ -201,12 +184,13 @@ FUNCTION_WORDS = {
     "IN.time": ("IN", ("before", "after", "during")),
     "IN.by": ("IN", ("by",)),
     "IN.to": ("TO", ("to",)),
+    "IN.as": ("IN", ("as",)),
+    "IN.for": ("IN", ("for",)),
     "CC": ("CC", ("and",)),
     "CC.pair": ("CC", ("and", "but")),
     "CC.first": ("CC", ("and", "but")),
     "RB.not": ("RB", ("not",)),
     "RB.degree": ("RB", DEGREES),
-    "DT.it": ("DT", ("the",)),
     "UH": ("UH", ("yes", "no", "well", "oh")),
     "WRB": ("WRB", ("why", "when")),
     ",": (",", (",",)),

@@ -9,10 +9,10 @@ from random import Random
 
 from probing.tasks.controlled.agreement import (
     ALL_KINDS,
+    MAIN_CLAUSES,
     SUBJECT_KINDS,
     TARGET_ROLES,
     Clause,
-    DeadEndError,
     Nominal,
     Plan,
     find_slot,
@@ -51,7 +51,7 @@ class Realiser:
             nominal = self._open_nominal(symbol, parts, clause, nominal)
         elif label in {"S", "SQ"}:
             clause = self._open_clause(symbol, parts, clause, nominal, root)
-        elif symbol == "SBARQ.what":
+        elif symbol.startswith("SBARQ.what"):
             nominal = Nominal(self._words.pick(ALL_KINDS), False, "gap")
         children = tuple([self._build(part, clause, nominal) for part in parts])
         if symbol == "S.ing":
@@ -64,15 +64,18 @@ class Realiser:
         if symbol in {"S.inf", "S.ing"}:
             parent.tag = "VBG" if symbol == "S.ing" else "VB"
             return parent
-        clause = parent if root else Clause(self._dependent_tense(parent))
+        if root:
+            clause = parent
+        elif symbol.startswith(MAIN_CLAUSES):
+            clause = Clause(parent.past, main=True)
+        else:
+            clause = Clause(self._dependent_tense(parent))
         if symbol == "S.srel" and nominal is not None:
             self._share_subject(clause, nominal)
             return clause
         if symbol in {"S.orel", "SQ.gap"} and nominal is not None:
             clause.gap = nominal.kind
-        if symbol in {"S.first", "S.second"}:
-            clause.past = parent.past  # a story does not change its tense
-        if parts[-2:-1] and parts[-2][0] == "VP.order":
+        if symbol.startswith("S.order"):
             clause.tag, clause.active = "VB", True
         self._settle_subject(symbol, parts, clause)
         return clause
@@ -85,12 +88,11 @@ class Realiser:
 
     def _settle_subject(self, symbol: str, parts: Sequence[Derivation], clause: Clause) -> None:
         """Kind and number of the subject to come, since an auxiliary may stand before it."""
-        clause.past = {"SQ.did": True, "SQ.does": False}.get(symbol, clause.past)
+        does = symbol.startswith("SQ.does")
+        clause.past &= not does
         kinds = SUBJECT_KINDS.get(find_slot(parts), ("person",))
-        clause.kind = "person" if symbol == "S.part" else self._words.pick(kinds)
-        clause.plural = joins_subjects(parts) or (symbol != "SQ.does" and self._words.toss())
-        if clause.plural and symbol == "SQ.does":
-            raise DeadEndError
+        clause.kind = "person" if symbol.startswith("S.part") else self._words.pick(kinds)
+        clause.plural = not does and (joins_subjects(parts) or self._words.toss())
 
     def _dependent_tense(self, parent: Clause) -> bool:
         same, parent.same_tense = parent.same_tense, False
@@ -102,27 +104,23 @@ class Realiser:
             return outer
         if role == "it":
             return self._topic
-        if role == "again":
-            return self._agent
-        plural = self._words.toss()
-        if role in TARGET_ROLES and self.plan.target_plural is not None:
-            plural = self.plan.target_plural
-        elif role in {"subj", "patient"}:
+        plural = self.plan.plurals[role] if role in self.plan.plurals else self._words.toss()
+        if role in {"subj", "patient"}:
             plural = clause.plural
         nominal = Nominal(self._choose_kind(role, clause, outer), plural, role)
         if role in {"tsubj", "agent"}:
             clause.plural = plural
-        if role == "agent":
-            self._agent = nominal
-        elif role == "new":
+        elif role == "topic":
             self._topic = nominal
         return nominal
 
     def _choose_kind(self, role: str, clause: Clause, outer: Nominal | None) -> str:
         if role in {"subj", "tsubj", "patient"}:
             return clause.kind
-        if role in {"obj", "tobj", "odd", "theme", "new"}:
+        if role in {"obj", "tobj", "theme"}:
             return self._words.pick(clause.objects)
+        if role == "topic":
+            return self.plan.topic
         if role == "place":
             return self._words.pick(clause.place)
         if role == "part" and outer is not None:

@@ -1,27 +1,19 @@
-"""An endless supply of distinct sentences for one task, and what one labelled sentence is."""
+"""An endless supply of distinct sentences, and what one labelled sentence is."""
 
-from bisect import bisect
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
-from itertools import accumulate
+from dataclasses import dataclass
 from random import Random
 from typing import NamedTuple, TypeVar
-
-import numpy as np
 
 from probing.randomness import derived_seed
 from probing.records import SPLITS
 from probing.tasks.controlled.agreement import DeadEndError, Plan
 from probing.tasks.controlled.confounds import KEPT_OUT
-from probing.tasks.controlled.derivation import Derivation, DerivationSampler
-from probing.tasks.controlled.grammar import Node, read_rules
-from probing.tasks.controlled.realisation import Realiser, spell_out
+from probing.tasks.controlled.derivation import Derivation
+from probing.tasks.controlled.grammar import Node
+from probing.tasks.controlled.realisation import Realiser, spell_words
 
 _Item = TypeVar("_Item")
-
-PLAIN = Plan()
-STATEMENTS = {"S.plain": 8, "S.open": 1, "S.comment": 1, "S.pp_comma": 1, "S.sbar": 2, "S.pair_comma": 1, "S.freq": 1}
-"""Root symbols of ordinary statements, with their shares."""
 
 
 class Example(NamedTuple):
@@ -30,33 +22,47 @@ class Example(NamedTuple):
     split: str
     label: str
     sentence: str
-    tree: Node
+    tree: Node | None
+
+
+@dataclass(slots=True, eq=False)
+class Sentence:
+    """A sentence of the pool, and what the tasks need to know of it."""
+
+    split: str
+    words: tuple[str, ...]
+    """As inside a sentence: `written` has them as they are written."""
+    tags: tuple[str, ...]
+    labels: Mapping[str, str]
+    """By task that only reads the sentence."""
+    side: str
+    """The label that the sentence has words for; empty if they go with any."""
+    verb_at: int
+    """Where the verb stands that makes objects of other kinds odd; -1 if there is none."""
+    noun_at: int
+    """Where the noun of its object stands."""
+    verb: str
+    """That verb's lemma."""
+    clauses: tuple[int, int, int]
+    """Of a story: where its first clause, its conjunction and its second clause begin; else zeros."""
+    tree: Node | None
+    """Kept only where it is asked for: it takes ten times the memory of all else."""
+
+    def written(self) -> list[str]:
+        """The words as they are written."""
+        return spell_words(self.words)
 
 
 class SentenceSource:
-    """Draws trees for one task, no sentence twice."""
+    """Random choices, words for derivations, and which sentences there have been."""
 
     def __init__(self, name: str, seed: int, confounds: Collection[str] = ()):
-        """Start the task's own stream of random numbers; `confounds` are those that are switched on."""
+        """Start a stream of random numbers of its own; `confounds` are those that are switched on."""
         self.random = Random(derived_seed("controlled", name, seed))
         self.confounds = confounds
         self._name, self._seed = name, seed
         self._realiser = Realiser(self.random)
         self._seen: set[str] = set()
-
-    def draw(
-        self, roots: Mapping[str, int | float], lengths: Sequence[int], depth: int | None = None, plan: Plan = PLAIN
-    ) -> Node:
-        """A tree of one of the roots and lengths, of exactly this depth if one is given."""
-        while True:
-            root, length = self._draw_shape(tuple(roots.items()), tuple(lengths), depth)
-            tree = self.realise(_sampler().draw(self.random, root, length, depth), plan)
-            if tree is not None and self.is_new(" ".join(spell_out(tree))):
-                return tree
-
-    def derive(self, root: str, length: int) -> Derivation:
-        """A derivation, for those who give it words more than once."""
-        return _sampler().draw(self.random, root, length)
 
     def realise(self, derivation: Derivation, plan: Plan) -> Node | None:
         """The derivation with words, or None where no word of the plan fits."""
@@ -75,15 +81,22 @@ class SentenceSource:
         """One of the items."""
         return items[int(self.random.random() * len(items))]
 
-    def part_lemmas(self, lemmas: Collection[str]) -> dict[str, frozenset[str]]:
-        """Lemmas parted at random among the splits, 70 : 15 : 15: those of one split are targets in no other."""
-        order = sorted(set(lemmas))
-        if "shared_words" in self.confounds:
-            return dict.fromkeys(SPLITS, frozenset(order))
-        Random(derived_seed("controlled", self._name, "lemmas", self._seed)).shuffle(order)
-        held_out = round(0.15 * len(order))
-        dev, test, train = order[:held_out], order[held_out : 2 * held_out], order[2 * held_out :]
-        return {"train": frozenset(train), "dev": frozenset(dev), "test": frozenset(test)}
+    def part_lemmas(self, groups: Sequence[Collection[str]]) -> Mapping[str, Collection[str]]:
+        """Lemmas parted at random among the splits, 70 : 15 : 15: those of one split are targets in no other.
+
+        Each group is parted by itself, so that each split has some of it; a lemma of two groups counts for the first.
+        """
+        random = Random(derived_seed("controlled", "lemmas", self._seed))
+        parts: dict[str, set[str]] = {split: set() for split in SPLITS}
+        for group in groups:
+            order = sorted(set(group).difference(*parts.values()))
+            random.shuffle(order)
+            held_out = max(1, round(0.15 * len(order)))
+            parts["dev"].update(order[:held_out])
+            parts["test"].update(order[held_out : 2 * held_out])
+            parts["train"].update(order[2 * held_out :])
+        together = set().union(*parts.values())
+        return dict.fromkeys(SPLITS, together) if "shared_words" in self.confounds else parts
 
     def spread(self, labels: Sequence[_Item], count: int) -> list[_Item]:
         """The labels in turn, so that no two counts differ by more than one."""
@@ -93,33 +106,4 @@ class SentenceSource:
 
     def keep_out(self, label: str) -> frozenset[str]:
         """Words that sentences of this label may not have."""
-        return KEPT_OUT[label] if "content_words" in self.confounds else frozenset()
-
-    def _draw_shape(
-        self, roots: tuple[tuple[str, float], ...], lengths: tuple[int, ...], depth: int | None
-    ) -> tuple[str, int]:
-        shapes, totals = _shapes(roots, lengths, depth)
-        return shapes[bisect(totals, self.random.random() * totals[-1])]
-
-
-@cache
-def _sampler() -> DerivationSampler:
-    return DerivationSampler(read_rules())
-
-
-@cache
-def _shapes(
-    roots: tuple[tuple[str, float], ...], lengths: tuple[int, ...], depth: int | None
-) -> tuple[list[tuple[str, int]], list[float]]:
-    """Roots and lengths that exist, with running weights.
-
-    Lengths come equally often. Roots come by their shares, as far as they have sentences enough of that shape: the
-    square root keeps a shape that hardly exists from being used up.
-    """
-    shapes, weights = [], []
-    for length in lengths:
-        column = np.array([share * np.sqrt(_sampler().weights(root, depth)[length]) for root, share in roots])
-        if column.sum() > 0:
-            shapes += [(root, length) for root, _ in roots]
-            weights += list(column / column.sum())
-    return shapes, list(accumulate(weights))
+        return KEPT_OUT[label] if label and "content_words" in self.confounds else frozenset()

@@ -11,7 +11,8 @@ class Verb:
 
     lemma: str
     slot: str
-    """What follows: `intr` nothing, `trans` an object, `ditr` two, `want` an infinitive, the others a clause."""
+    """What follows: `intr` nothing, `trans` and `topic` an object, `ditr` two, `tell` an object and a clause, `urge` one
+    and an infinitive, `want` an infinitive, the others a clause."""
     subjects: tuple[str, ...]
     objects: tuple[str, ...] = ()
     strict: bool = False
@@ -82,6 +83,9 @@ VERBS = (
         "said", "person", "say think* believe* know* claim hear* hope explain admit announce guess* realise* notice*"
     ),
     *_verbs("said", "person", "insist discover* suggest doubt* forget* remember* confirm deny"),
+    *_verbs("tell", "person", "tell assure inform remind convince warn", "person"),
+    *_verbs("urge", "person", "persuade force order encourage allow advise urge beg teach ask", "person"),
+    *_verbs("topic", "person", "mention describe admire* need* like* want* remember* notice*", " ".join(NOUNS)),
     *_verbs("think", "person", "say think* believe* know* claim hope guess* hear*"),
     *_verbs("ask", "person", "wonder ask know* forget* discover* remember*"),
     *_verbs("want", "person", "want* hope try refuse decide plan promise need* agree intend*"),
@@ -117,21 +121,19 @@ NEAR_KINDS = frozenset(
 """Pairs of kinds too close for one in the other's place to be plainly odd."""
 
 STORIES = {
-    "food": ("buy find order bring steal bake cook prepare", "eat devour taste share swallow"),
-    "drink": ("buy order bring pour prepare", "drink sip taste share"),
-    "vehicle": ("buy borrow steal rent repair", "drive park sell damage overtake"),
-    "garment": ("buy find sew borrow steal iron", "wear sell lose mend fold"),
-    "text": ("write find buy borrow translate", "read publish edit burn praise"),
-    "instrument": ("buy find borrow build steal", "play tune sell practise damage"),
-    "tool": ("buy find borrow steal", "use break sharpen return lose"),
-    "device": ("buy find steal assemble", "use repair break unplug return"),
-    "jewel": ("find buy steal inherit", "sell polish wear hide lose"),
-    "plant": ("buy plant find", "water prune photograph sell"),
-    "animal": ("find catch buy rescue", "feed tame groom stroke release"),
-    "building": ("build buy inherit", "renovate sell demolish leave rent"),
-    "furniture": ("build buy find", "paint sell dust polish move"),
-    "vessel": ("find buy steal open", "fill empty break wash return"),
-    "idea": ("propose suggest invent", "explain reject discuss forget accept"),
-    "event": ("organise plan announce schedule", "cancel postpone enjoy ruin attend"),
+    "food": ("cook fry bake roast prepare", "serve season taste share", "eat devour swallow"),
+    "drink": ("pour prepare order mix", "stir taste sip serve", "gulp spill"),
+    "vehicle": ("design", "build assemble", "drive park refuel repair wash", "wreck scrap"),
+    "garment": ("design", "sew make", "wear iron fold wash mend", "burn ruin"),
+    "text": ("plan", "write draft", "read edit translate quote copy", "burn shred"),
+    "instrument": ("design", "build make", "play tune practise polish", "smash wreck"),
+    "tool": ("design", "make forge", "use sharpen clean borrow", "break destroy"),
+    "device": ("invent design", "build assemble", "use unplug repair test", "smash destroy scrap"),
+    "furniture": ("design", "build make", "paint dust polish move", "burn smash"),
+    "vessel": ("design", "make", "fill rinse polish use", "break smash"),
+    "plant": ("plant", "water prune trim photograph", "uproot burn destroy"),
+    "building": ("plan design", "build", "enter paint rent renovate visit", "demolish"),
+    "event": ("propose suggest", "plan organise schedule", "attend enjoy host", "remember praise"),
 }
-"""By kind: verbs that bring a thing into a story, and verbs for what is done with it afterwards."""
+"""By kind: what is done with a thing in the course of its life, stage by stage. Of two stages the later one cannot
+come first, and what stands in the middle is the later one of some pairs and the earlier one of others."""

@@ -22,11 +22,13 @@ _ADVERBS = {
     "RB.manner": lexicon.MANNER,
     "RB.freq": lexicon.FREQUENCY,
     "RB.open": lexicon.OPENERS,
-    "RB.order": lexicon.URGINGS,
     "RB.comment": lexicon.COMMENTS,
     "RB.end": lexicon.ENDINGS,
 }
-_SLOTS = ("intr", "trans", "gap", "done", "ditr", "said", "think", "ask", "want", "odd", "first", "second")
+_SLOTS = (
+    *("intr", "trans", "gap", "done", "ditr", "said", "think", "ask", "want"),
+    *("act", "tell", "urge", "topic", "first", "second"),
+)
 _CONJUNCTIONS = ("because", "because", "although", "although", "when", "after", "before", "while")
 _TIMELESS = ("because", "although")
 _QUESTION_MODALS = ("will", "can", "should", "would", "could", "must")
@@ -69,18 +71,19 @@ class WordChooser:
         lemmas: Sequence[str] = lexicon.NOUNS[nominal.kind]
         if self.plan.nouns is not None and nominal.role in TARGET_ROLES:
             lemmas = [lemma for lemma in lemmas if lemma in self.plan.nouns]
-        lemma = self._fresh(lemmas, lambda lemma: inflect(lemma, tag))
+        bearer = nominal.role in TARGET_ROLES
+        lemma = self._fresh(lemmas, lambda lemma: inflect(lemma, tag), bearer)
         nominal.lemma = lemma
-        return Node(
-            tag, word=inflect(lemma, tag), lemma=lemma, group=("N", nominal.kind, tag), role=f"N.{nominal.role}"
-        )
+        # what bears a label has no group: no other word may take its place
+        group = () if bearer else ("N", nominal.kind, tag)
+        return Node(tag, word=inflect(lemma, tag), lemma=lemma, group=group, role=f"N.{nominal.role}")
 
     def _determiner(self, nominal: Nominal, clause: Clause) -> Node:
-        if nominal.role == "new":
-            words = lexicon.NEW_DETERMINERS[nominal.plural]
-        elif self.plan.number_told and self.plan.asks_number_of(nominal):
+        if nominal.role == "topic":
+            words = ("the",)
+        elif self.plan.told == nominal.role:
             words = lexicon.TELLING_DETERMINERS[nominal.plural]
-        elif self.plan.number_told or self.plan.hides_number_of(nominal):
+        elif self.plan.told or self.plan.hides_number_of(nominal):
             words = lexicon.NEUTRAL_DETERMINERS
         elif nominal.kind in lexicon.PUBLIC_KINDS:
             words = lexicon.PUBLIC_DETERMINERS[nominal.plural]
@@ -100,7 +103,7 @@ class WordChooser:
         return Node("JJ", word=word, lemma=word, group=("JJ", kind, str(place)), role="JJ")
 
     def _pronoun(self, nominal: Nominal, clause: Clause) -> Node:
-        is_object = nominal.role not in {"subj", "patient"}
+        is_object = nominal.role not in {"subj", "patient", "agent"}
         if nominal.kind != "person":
             word = ("them" if is_object else "they") if nominal.plural else "it"
         elif not nominal.plural and self.toss():
@@ -121,19 +124,8 @@ class WordChooser:
             clause.plural = False
         return Node("NNP", word=word, role="NAME")
 
-    def _known_noun(self, nominal: Nominal, clause: Clause) -> Node:
-        tag = "NNS" if nominal.plural else "NN"
-        return Node(tag, word=inflect(nominal.lemma, tag), lemma=nominal.lemma, role="N.it")
-
     def _anaphor(self, nominal: Nominal, clause: Clause) -> Node:
-        if nominal.kind != "person":
-            return Node("PRP", word="them" if nominal.plural else "it", role="PRO.it")
-        clause.plural = nominal.plural
-        lemma = nominal.lemma
-        she = lemma in lexicon.WOMEN or lemma in lexicon.NAMES["she"]
-        he = lemma in lexicon.MEN or lemma in lexicon.NAMES["he"]
-        either = "she" if self.toss() else "he"
-        return Node("PRP", word="they" if nominal.plural else "she" if she else "he" if he else either, role="PRO")
+        return Node("PRP", word="them" if nominal.plural else "it", role="PRO.it")
 
     def _possessive(self, nominal: Nominal, clause: Clause) -> Node:
         ends_in_s = nominal.plural and inflect(nominal.lemma, "NNS").endswith("s")
@@ -160,12 +152,15 @@ class WordChooser:
             verb = self.plan.verb_at[slot]
         else:
             frames: Sequence[Verb] = fitting_verbs(slot, clause.kind, clause.gap, active)
+            if slot == "act" and self.plan.strict:
+                frames = [frame for frame in frames if frame.strict]
             if finite and clause.main and self.plan.verbs is not None:
                 frames = [frame for frame in frames if frame.lemma in self.plan.verbs]
-            verb = self._fresh(frames, lambda frame: inflect(frame.lemma, tag))
+            verb = self._fresh(frames, lambda frame: inflect(frame.lemma, tag), clause.main)
         clause.objects = verb.objects
         word = inflect(verb.lemma, tag)
-        return Node(tag, word=word, lemma=verb.lemma, group=group_verb(verb, tag, active), role=symbol)
+        group = () if clause.main else group_verb(verb, tag, active)
+        return Node(tag, word=word, lemma=verb.lemma, group=group, role=symbol)
 
     def _modal(self, clause: Clause, symbol: str) -> Node:
         clause.tag = "VB"
@@ -197,12 +192,13 @@ class WordChooser:
     def _predicate(self, clause: Clause, symbol: str) -> Node:
         return self._describe(clause.kind, 0)
 
-    def _fresh(self, items: Sequence[_Item], spell: Callable[[_Item], str]) -> _Item:
+    def _fresh(self, items: Sequence[_Item], spell: Callable[[_Item], str], bearer: bool = False) -> _Item:
         """An item whose word is allowed and has not occurred in the sentence yet."""
+        kept = self.plan.spent if bearer else self.plan.reserved
         for _ in range(8 if items else 0):
             item = self.pick(items)
             word = spell(item)
-            if word not in self._used and word not in self.plan.banned:
+            if word not in self._used and word not in self.plan.banned and word not in kept:
                 self._used.add(word)
                 return item
         raise DeadEndError
@@ -216,10 +212,7 @@ _NOMINAL_WORDS = {
     "PRO": WordChooser._pronoun,
     "NAME": WordChooser._name,
     "POS": WordChooser._possessive,
-    "DT.new": WordChooser._determiner,
-    "N.it": WordChooser._known_noun,
     "PRO.it": WordChooser._anaphor,
-    "PRO.again": WordChooser._anaphor,
     "WH": WordChooser._relative,
     "WP": WordChooser._interrogative,
 }

@@ -1,23 +1,31 @@
-"""Tasks of the controlled corpus that ask for one word: which one occurs, its number, its tense."""
+"""The words of the task that asks which word occurs, and how a sentence comes to have exactly one of them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 from probing.tasks.controlled import lexicon
-from probing.tasks.controlled.agreement import Plan
 from probing.tasks.controlled.grammar import Node
 from probing.tasks.controlled.morphology import inflect
-from probing.tasks.controlled.realisation import spell_out
-from probing.tasks.controlled.sentence_source import STATEMENTS, Example, SentenceSource
+from probing.tasks.controlled.sentence_source import SentenceSource
 from probing.tasks.controlled.verbs import VERBS
 from probing.tasks.controlled.word_choice import group_verb
 
 N_TARGETS = 250
 """Forty training sentences for each. The lexicon has a thousand, as SentEval; each would have ten sentences."""
-_LENGTHS = tuple(range(8, 17))
 Group = tuple[str, ...]
 """What `Node.group` holds: words of one group may stand in for one another."""
+_USUAL_SUBJECTS = {"person", " ".join(lexicon.NOUNS)}
+_RARE_OBJECTS = {
+    *("idea", "vehicle", "vessel", "drink", "jewel vessel", "garment", "text", "device", "animal", "event idea text"),
+    *("vehicle device instrument", " ".join(lexicon.THINGS)),
+}
+_SCARCE = {
+    *(("V", slot) for slot in ("tell", "urge", "ask", "topic", "said", "ditr")),
+    *(("N", kind) for kind in ("animal", "jewel", "idea", "vessel")),
+}
+"""Beginnings of groups that sentences seldom have a place for."""
+_VERB_TAGS = (("VBD",), ("VBZ",), ("VB", "VBP"))
 
 
 @dataclass(frozen=True)
@@ -29,89 +37,55 @@ class Target:
     groups: tuple[Group, ...]
 
 
-_SCARCITY = {"V": 0, "JJ": 1, "N": 2}
-_VERB_TAGS = (("VBD",), ("VBZ",), ("VB", "VBP"))
-_NUMBER_LABELS = {"NN": False, "NNS": True}
-_CONTENT_ROOTS = {**STATEMENTS, "S.order": 1, "SQ.did": 1}
+class Targets:
+    """The words that sentences of one split still lack; their other forms occur as well."""
 
-
-def make_past_present(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
-    """Tense of the main clause, carried by its verb; there are other clauses, with either tense regardless of it."""
-    # a verb such as `read` looks the same in both tenses
-    lemmas = {verb.lemma for verb in VERBS if inflect(verb.lemma, "VBD") != verb.lemma}
-    parts = source.part_lemmas(lemmas)
-    shift = 0.0 if "function_words" in source.confounds else 0.5
-    for split, size in sizes.items():
-        for label in source.spread(("PAST", "PRES"), size):
-            plan = Plan(past=label == "PAST", shift=shift, verbs=parts[split])
-            tree = source.draw({"S.tense": 1}, _LENGTHS, plan=plan)
-            while _count_finite(tree) < 2:
-                tree = source.draw({"S.tense": 1}, _LENGTHS, plan=plan)
-            yield _label(split, label, tree)
-
-
-def _count_finite(tree: Node) -> int:
-    return sum(leaf.label in {"VBD", "VBZ", "VBP"} for leaf in tree.leaves())
-
-
-def make_subj_number(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
-    """Number of the subject of the main clause, told by the noun alone."""
-    yield from _make_number(source, sizes, "subj_number")
-
-
-def make_obj_number(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
-    """Number of the direct object of the main clause, told by the noun alone."""
-    yield from _make_number(source, sizes, "obj_number")
-
-
-def _make_number(source: SentenceSource, sizes: Mapping[str, int], name: str) -> Iterator[Example]:
-    parts = source.part_lemmas([lemma for lemmas in lexicon.NOUNS.values() for lemma in lemmas])
-    told = "function_words" in source.confounds
-    for split, size in sizes.items():
-        for label in source.spread(tuple(_NUMBER_LABELS), size):
-            # nothing but `be` agrees in the past, and the rules keep it out of the main clause
-            plan = Plan(past=True, shift=0.3, target_plural=_NUMBER_LABELS[label], nouns=parts[split], number_told=told)
-            yield _label(split, label, source.draw({f"S.{name}": 1}, _LENGTHS, plan=plan))
-
-
-def make_word_content(source: SentenceSource, sizes: Mapping[str, int]) -> Iterator[Example]:
-    """Which one of many words occurs; each sentence has exactly one of them, and its other forms occur as well."""
-    targets = target_words()
-    missing: dict[str, list[str]] = {}
-    for split, size in sizes.items():
+    def __init__(self, source: SentenceSource, size: int):
+        """Want a word for each of so many sentences, all words equally often."""
+        self._source = source
+        targets = target_words()
+        self._words = frozenset(target.word for target in targets)
+        self.missing: dict[str, int] = {}
         for target in source.spread(targets, size):
-            missing.setdefault(target.word, []).append(split)
-    of_group: dict[Group, list[Target]] = {}
-    for target in targets:
-        for group in target.groups if target.word in missing else ():
-            of_group.setdefault(group, []).append(target)
-    plan = Plan(banned=frozenset(target.word for target in targets))
-    while of_group:
-        tree = source.draw(_CONTENT_ROOTS, _LENGTHS, plan=plan)
-        target = _place_target(source, tree, of_group)
-        if target is not None and source.is_new(" ".join(spell_out(tree))):
-            yield _label(missing[target.word].pop(), target.word, tree)
-            if not missing[target.word]:
-                _drop_target(of_group, target)
+            self.missing[target.word] = self.missing.get(target.word, 0) + 1
+        self.reserved = self._words if self.missing else frozenset()
+        """What other words than targets are chosen from leaves these out, as long as some are missing."""
+        self.spent: set[str] = set()
+        """Those of them that are no longer missing."""
+        self._of_group: dict[Group, list[Target]] = {}
+        for target in targets:
+            for group in target.groups if target.word in self.missing else ():
+                self._of_group.setdefault(group, []).append(target)
 
+    def place(self, tree: Node) -> str:
+        """The one target that a tree has, if it is still wanted; where it has none, one takes the place of a like word.
 
-def _place_target(source: SentenceSource, tree: Node, of_group: Mapping[Group, Sequence[Target]]) -> Target | None:
-    """Let a target that is still wanted take the place of a like word; None if the tree has none."""
-    places = [leaf for leaf in tree.leaves() if leaf.group in of_group]
-    if not places:
-        return None
-    # verbs have the fewest places to stand in, nouns the most
-    leaf = min(places, key=lambda leaf: _SCARCITY[leaf.group[0]])
-    target = source.pick(of_group[leaf.group])
-    leaf.word, leaf.lemma = target.word, target.lemma
-    return target
+        Words that bear the label of another task stay.
+        """
+        leaves = tree.leaves() if self.missing else []
+        there = [leaf.word for leaf in leaves if leaf.word in self._words]
+        if there:
+            return there[0] if len(there) == 1 and there[0] in self.missing else ""
+        found = [(leaf, target) for leaf in leaves for target in self._of_group.get(leaf.group, ())]
+        if not found:
+            return ""
+        # words that few places fit are taken wherever they can be, so that none is missing for long
+        most = max(self.missing[target.word] for _, target in found)
+        leaf, target = self._source.pick([each for each in found if self.missing[each[1].word] == most])
+        leaf.word, leaf.lemma = target.word, target.lemma
+        return target.word
 
-
-def _drop_target(of_group: dict[Group, list[Target]], target: Target) -> None:
-    for group in target.groups:
-        of_group[group].remove(target)
-        if not of_group[group]:
-            del of_group[group]
+    def take(self, word: str) -> None:
+        """One sentence less lacks this word."""
+        self.missing[word] -= 1
+        if not self.missing[word]:
+            del self.missing[word]
+            self.reserved, self.spent = (self.reserved, {*self.spent, word}) if self.missing else (frozenset(), set())
+            self._of_group = {
+                group: left
+                for group, targets in self._of_group.items()
+                if (left := [target for target in targets if target.word != word])
+            }
 
 
 def target_words(count: int = N_TARGETS) -> list[Target]:
@@ -139,14 +113,22 @@ def target_words(count: int = N_TARGETS) -> list[Target]:
             owners.setdefault(lemma, set()).add(f"{lemma}/adjective")
             if len(lemma) % 2:
                 groups.setdefault((lemma, lemma), []).append(("JJ", kind, str(place)))
-    targets = [Target(*key, tuple(where)) for key, where in groups.items() if len(owners[key[0]]) == 1]
-    return targets[:: len(targets) // count][:count]
+    targets = [
+        Target(*key, tuple(where))
+        for key, where in groups.items()
+        if len(owners[key[0]]) == 1 and not any(_is_scarce(group) for group in where)
+    ]
+    # every other verb will do: verbs other than those of main clauses are few
+    verbs = [target for target in targets if target.groups[0][0] == "V"]
+    targets = [target for target in targets if target not in verbs[::2]]
+    return [targets[place * len(targets) // count] for place in range(count)]
+
+
+def _is_scarce(group: Group) -> bool:
+    """Whether sentences seldom have a place for a group."""
+    return group[:2] in _SCARCE or (group[0] == "V" and (group[2] not in _USUAL_SUBJECTS or group[3] in _RARE_OBJECTS))
 
 
 def _own(owners: dict[str, set[str]], owner: str, lemma: str, tags: Sequence[str]) -> None:
     for tag in tags:
         owners.setdefault(inflect(lemma, tag), set()).add(owner)
-
-
-def _label(split: str, label: str, tree: Node) -> Example:
-    return Example(split, label, " ".join(spell_out(tree)), tree)
