@@ -3,7 +3,7 @@
     runs/        run folders -> `Run`, `TrainingRun`: tidy pandas frames, checked at the border
     stats/       summaries, paired comparisons within and between runs, controls, depth, seeds, convergence, pruning
     tables/      the tables of a run, made once for terminal, page and files (`python -m analysis.tables RUN`)
-    figures/     tidy frame -> matplotlib `Figure`; `figures.files` writes them, `figures.redrawing` shows them by choice
+    figures/     tidy frame -> matplotlib `Figure`; `files` writes them, `redrawing` shows them by choice
     terminal/    what a terminal shows of a run, of a training, of two runs
     report/      one HTML page of one or several runs; `python -m analysis.report RUN` is its command
     compare      two runs side by side; `python -m analysis.compare OLD NEW`
