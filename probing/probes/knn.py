@@ -35,6 +35,13 @@ class KNNProbe(Reader):
         device: where to compute.
     """
 
+    takes_scores = False
+    has_strength = False
+    order_free = True
+    by_request = True
+    reads = "each layer"
+    choices = ("n_neighbours_",)
+
     def __init__(self, neighbours: Sequence[int] = NEIGHBOURS, device: str = "cpu"):
         self.neighbours, self.device = neighbours, device
 

@@ -46,7 +46,11 @@ class LinearProbe(Reader):
     """
 
     takes_scores = True
-    """Whether it learns class probabilities too, as graded tasks have them."""
+    has_strength = True
+    order_free = True
+    by_request = True
+    reads = "each layer"
+    choices = ("strength_",)
 
     def __init__(
         self,

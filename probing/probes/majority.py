@@ -15,7 +15,10 @@ class MajorityProbe(Reader):
     """
 
     takes_scores = True
-    """Whether it learns class probabilities too, as graded tasks have them."""
+    has_strength = False
+    order_free = True
+    by_request = False
+    reads = "nothing"
 
     def fit(
         self,

@@ -12,6 +12,7 @@ some overfitting; `converged_` says whether it came further.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -41,6 +42,14 @@ class MLPProbe(Reader):
         seed: of the start.
         device: where to compute.
     """
+
+    takes_scores = False
+    has_strength = True
+    order_free = True
+    by_request = True
+    reads = "each layer"
+    choices = ("strength_",)
+    tiny: ClassVar = {"n_hidden": 6}
 
     def __init__(
         self,

@@ -55,7 +55,11 @@ class ScalarMixProbe(Reader):
     """
 
     takes_scores = True
-    """Whether it learns class probabilities too, as graded tasks have them."""
+    has_strength = True
+    order_free = True
+    by_request = False
+    reads = "all layers"
+    choices = ("strength_", "gamma_")
 
     def __init__(
         self,

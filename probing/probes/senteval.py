@@ -16,6 +16,7 @@ the same seed, and its loss is told to sum over a batch by an attribute that tor
 """
 
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -54,6 +55,14 @@ class SentEvalProbe(Reader):
         seed: 0 gives SentEval's own start and batches.
         device: where to compute.
     """
+
+    takes_scores = False
+    has_strength = True
+    order_free = False
+    by_request = False
+    reads = "each layer"
+    choices = ("strength_", "gamma_")
+    tiny: ClassVar = {"epoch_size": 10, "batch_size": 24, "tenacity": 2}
 
     def __init__(
         self,

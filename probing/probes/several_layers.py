@@ -17,15 +17,22 @@ class ConcatProbe(Reader):
     not bounded: all vectors stand in it, more than once, and a square matrix of that many weights.
     """
 
+    takes_scores = True
+    has_strength = False
+    order_free = True
+    by_request = False
+    reads = "all layers"
+    choices = ("strength_",)
+
     def __init__(self, device: str = "cpu"):
         self.device = device
 
     def fit(
         self,
         X: Float[np.ndarray, "layers sentences hidden"],
-        y: Int[np.ndarray, " sentences"],
+        y: Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"],
         X_dev: Float[np.ndarray, "layers dev hidden"],
-        y_dev: Int[np.ndarray, " dev"],
+        y_dev: Int[np.ndarray, " dev"] | Float[np.ndarray, "dev classes"],
     ) -> "ConcatProbe":
         """Fit as the linear probe is."""
         self.probe_ = LinearProbe(device=self.device).fit(join_layers(X), y, join_layers(X_dev), y_dev)
@@ -47,15 +54,22 @@ class CumulativeMixProbe(Reader):
     One reading for each l; what layer l brings is the score of reading l minus that of reading l - 1.
     """
 
+    takes_scores = True
+    has_strength = False
+    order_free = True
+    by_request = False
+    reads = "layers up to"
+    choices = ("strength_", "gamma_")
+
     def __init__(self, norm: bool = False, seed: int = 0, device: str = "cpu"):
         self.norm, self.seed, self.device = norm, seed, device
 
     def fit(
         self,
         X: Float[np.ndarray, "layers sentences hidden"],
-        y: Int[np.ndarray, " sentences"],
+        y: Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"],
         X_dev: Float[np.ndarray, "layers dev hidden"],
-        y_dev: Int[np.ndarray, " dev"],
+        y_dev: Int[np.ndarray, " dev"] | Float[np.ndarray, "dev classes"],
     ) -> "CumulativeMixProbe":
         """Fit one mix after the other."""
         self.probes_ = [
