@@ -15,6 +15,7 @@ from probing.cells.gradients import can_measure
 from probing.cells.plan import plan_cells, plan_control, plan_measure
 from probing.cells.runner import CellRunner
 from probing.cells.selectivity import subtract_controls
+from probing.contracts.checking import find_breach
 from probing.contracts.encoder import Encoder
 from probing.contracts.measure import Encoded
 from probing.digests import digest_json
@@ -101,7 +102,11 @@ def run_controls(
 def build_encoder(name: str, settings: RunSettings) -> Encoder:
     """The frozen encoder of that name, with the run's checkpoint and options."""
     options = {"dtype": settings.dtype, "device": settings.device, "backend": settings.backend}
-    return ENCODERS.load(name)(settings.checkpoint, max_length=settings.max_length, **options)
+    encoder = ENCODERS.load(name).build(settings.checkpoint, max_length=settings.max_length, **options)
+    breach = find_breach(encoder, Encoder)
+    if breach:
+        raise InputError(f"--model {name}: {type(encoder).__name__} has {breach}; expected a contracts.encoder.Encoder")
+    return encoder
 
 
 def choose_layers(wanted: Sequence[int], layer_names: Sequence[str], flag: str = "--layers") -> list[int]:
@@ -195,6 +200,7 @@ def describe_run(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder)
             "digest": encoder.digest,
             "layers": encoder.layer_names,
             "hidden_size": encoder.hidden_size,
+            "hidden_sizes": encoder.hidden_sizes,
             "max_length": encoder.max_length,
         },
         "tasks": {

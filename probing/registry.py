@@ -1,7 +1,7 @@
 """The parts that plug in, by name: where each one lives, loaded when it is asked for and checked against its contract.
 
-One registry per kind. A row maps a name to `"module:attribute"`. Installed packages add rows through entry points in
-the group `probing.<registry>`, such as `probing.encoders`.
+One registry per kind. A row maps a name to `"module:attribute"`, or to a module. Installed packages add rows through
+entry points in the group `probing.<registry>`, such as `probing.encoders`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,7 +15,7 @@ from probing.contracts.checking import find_breach
 from probing.records import InputError
 
 if TYPE_CHECKING:  # The contracts themselves load torch, which `--help` has no need of.
-    from probing.contracts.encoder import BuildClassifier, BuildEncoder
+    from probing.contracts.encoder import BuildClassifier, EncoderModule
     from probing.contracts.measure import Measure
     from probing.contracts.metric import Metric
     from probing.contracts.pooling import Pool
@@ -112,13 +112,13 @@ def suggest(name: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
 
 
-ENCODERS: "Registry[BuildEncoder]" = Registry(
+ENCODERS: "Registry[EncoderModule]" = Registry(
     "encoders",
-    "probing.contracts.encoder:BuildEncoder",
+    "probing.contracts.encoder:EncoderModule",
     {
-        "bert": "probing.encoders.bert:build",
-        "bermo": "probing.encoders.bermo:build",
-        "untrained": "probing.encoders.untrained:build",
+        "bert": "probing.encoders.bert",
+        "bermo": "probing.encoders.bermo",
+        "untrained": "probing.encoders.untrained",
     },
 )
 CLASSIFIERS: "Registry[BuildClassifier]" = Registry(

@@ -1,6 +1,8 @@
-"""No network; shapes in signatures are checked; tiny encoders are written once."""
+"""No network; shapes in signatures are checked; tiny encoders are written once; a package with parts is installed."""
 
 import os
+import tempfile
+from pathlib import Path
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
@@ -31,8 +33,18 @@ install_import_hook([*(f"probing.{name}" for name in ARRAY_CODE), "analysis"], "
 import pytest  # noqa: E402
 import torch  # noqa: E402
 
-from probing.registry import ENCODERS  # noqa: E402
-from tests.helpers import ARCHITECTURES, save_encoder  # noqa: E402
+from tests.helpers import save_encoder  # noqa: E402
+from tests.outside import install  # noqa: E402
+
+# Before any registry looks around: the conformance tests run on the parts of others as on ours.
+OUTSIDE = tempfile.TemporaryDirectory(prefix="outside-")
+OUTSIDE_PATH = install(Path(OUTSIDE.name))
+
+
+@pytest.fixture(scope="session")
+def outside_path():
+    """What a new interpreter needs on its path to find the package of someone else installed."""
+    return OUTSIDE_PATH
 
 
 @pytest.fixture(scope="module")
@@ -65,16 +77,3 @@ def tiny_folder(tiny_folders):
 
 def pytest_addoption(parser):
     parser.addoption("--encoder", help="run the conformance of encoders on this one alone")
-
-
-def pytest_generate_tests(metafunc):
-    """`bert` over every architecture that must load; the others, which share its code, over three."""
-    if "encoder_name" in metafunc.fixturenames:
-        one = metafunc.config.getoption("--encoder")
-        few = ("bert", "roberta", "modernbert")
-        pairs = [
-            (name, architecture)
-            for name in ([one] if one else ENCODERS.names())
-            for architecture in (ARCHITECTURES if name in {one, "bert"} else few)
-        ]
-        metafunc.parametrize(("encoder_name", "architecture"), pairs, scope="function")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import (
     AlbertConfig,
     AutoModel,
@@ -18,6 +18,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from probing.encoders.tiny_checkpoints import build_word_pieces
 from probing.records import Split, Task, TaskSpec
 from probing.tasks.files.senteval import format_rows
 
@@ -43,20 +44,9 @@ ROBERTA_SIZES = SIZES | {"max_position_embeddings": LIMIT + 2, "bos_token_id": 0
 
 
 def build_word_tokenizer(words=WORDS):
-    """BERT's kind: WordPiece, lower case, [CLS] first ... [SEP] [SEP], [PAD] = 0."""
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words, *letters, *(f"##{letter}" for letter in letters)]
-    vocab = {piece: number for number, piece in enumerate(dict.fromkeys(pieces))}
-    tokenizer = Tokenizer(models.WordPiece(vocab, unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    tokenizer.decoder = decoders.WordPiece()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS]:0 $A:0 [SEP]:0",
-        pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1",
-        special_tokens=[("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])],
-    )
-    return tokenizer, {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    """BERT's kind of tokenizer, which knows the words of the tiny tasks."""
+    special = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    return build_word_pieces(words), special
 
 
 def build_byte_tokenizer():

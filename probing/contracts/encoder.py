@@ -1,7 +1,8 @@
 """What an encoder takes and gives: token batches, hidden states, and the protocol that every encoder obeys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -46,28 +47,40 @@ class Encoder(Protocol):
     """Text to hidden states of every layer.
 
     Frozen and in eval mode: deterministic, and a sentence's states depend on that sentence alone, not on its batch
-    mates, on padding, on order or on labels.
+    mates, on padding, on order or on labels. States are finite, at padding too.
     """
 
     checkpoint: str
+    """What was built, as the tables are to name it."""
     revision: str
+    """Which version of it; empty where there is but one."""
     digest: str
-    """SHA-256 over architecture, weights and tokenizer: the identity of what is probed."""
+    """SHA-256 over architecture, weights and tokenizer: the identity of what is probed, and the key of the cache."""
     layer_names: tuple[str, ...]
-    """Layer 0 is named `embeddings`."""
+    """By depth, all different. The layer that reads no context is named `embeddings`: it is the baseline of controls,
+    and mixed on request only. Blocks are numbered from 1 on; anything between them has a name of its own."""
+    hidden_sizes: tuple[int, ...]
+    """Width of each layer. States of narrower layers are filled up with zeros: dead dimensions, which are harmless to
+    standardise and to mix."""
     hidden_size: int
+    """Width of a state: the largest of `hidden_sizes`."""
     max_length: int
     """Longest input in tokens, special tokens included."""
     dtype: str
+    """`float32` or `bfloat16`."""
     device: str
+    """`cpu`, `cuda`, `cuda:1`, ..."""
     backend: str
     """What computes the pooled vectors: `torch` by way of hidden states; `fused` pools in kernels of its own, and then
     there is a method `pool`, as in `PoolingEncoder`."""
     mixes_layers: bool
-    """Whether the model reads the mix of its layers or its last layer alone."""
+    """Whether the model itself reads the mix of its layers: `--mix auto` probes the mix then."""
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
-        """Tokens of each text, cut to `max_length`."""
+        """Tokens of each text, one at least, cut to `max_length`.
+
+        A text is one segment, or two for a pair. Where there are no special tokens, none is marked as one.
+        """
         ...
 
     def encode(self, tokens: Tokens, rows: Int[np.ndarray, " batch"]) -> HiddenStates:
@@ -97,10 +110,30 @@ class PoolingEncoder(Encoder, Protocol):
         ...
 
 
-class BuildEncoder(Protocol):
-    """A function that makes an encoder."""
+@runtime_checkable
+class DifferentiableEncoder(Encoder, Protocol):
+    """An encoder whose gradients can be measured."""
 
-    def __call__(
+    model: PreTrainedModel
+    """In eval mode, no parameter requiring a gradient."""
+
+    def compute_states(
+        self, tokens: Tokens, rows: Int[np.ndarray, " batch"], tensors: Mapping[str, Tensor]
+    ) -> HiddenStates:
+        """As `encode`, with other tensors in place of some parameters and buffers, and with their gradient.
+
+        Args:
+            tokens: of all texts.
+            rows: which of them.
+            tensors: by their names in `model`; those that require a gradient get one. The model itself stays frozen.
+        """
+        ...
+
+
+class EncoderModule(Protocol):
+    """A module, or any object, that makes encoders of one kind."""
+
+    def build(
         self,
         checkpoint: str,
         /,
@@ -120,7 +153,15 @@ class BuildEncoder(Protocol):
             backend: `torch`, `fused`, or `auto`.
 
         Raises:
-            InputError: there is no such checkpoint, or an option that this encoder does not have.
+            InputError: there is no such checkpoint, or it cannot be had with such an option.
+        """
+        ...
+
+    def tiny(self, folder: Path, /) -> str:
+        """Write a checkpoint that is built in no time into an empty folder, for the conformance tests.
+
+        Returns:
+            Its name, as `build` takes it.
         """
         ...
 

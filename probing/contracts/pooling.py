@@ -9,7 +9,9 @@ from torch import Tensor
 class Pool(Protocol):
     """A pure function of the states of one layer.
 
-    A sentence's vector depends on that sentence alone, and not on what stands at padding; the states stay as they are.
+    A sentence's vector depends on that sentence alone, and not on what stands at padding; that of a sentence of one
+    token is that token's state; c times the states give c times the vector, c > 0. The states stay as they are. A
+    pooling reads the chosen positions or, as `cls`, the first one whatever is chosen.
     """
 
     def __call__(

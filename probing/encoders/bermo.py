@@ -7,6 +7,7 @@ The paper's code was never published and its text leaves open whether the embedd
 gamma and whether states are normalised first: each is a field of `BermoConfig` that says where its default is from.
 """
 
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -23,6 +24,7 @@ from transformers import (
 from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
 
 from probing.encoders.checkpoints import find_checkpoint, load_model
+from probing.encoders.tiny_checkpoints import draw_bert, write_tokenizer
 from probing.encoders.transformer import TransformerEncoder
 from probing.scalar_mix import ScalarMix
 
@@ -187,6 +189,15 @@ def build(checkpoint: str, **options: Any) -> TransformerEncoder:
     model = load_model(found)
     backbone = model.backbone if isinstance(model, BermoModel) else model
     return TransformerEncoder(backbone, found, mixes_layers=True, **options)
+
+
+def tiny(folder: Path) -> str:
+    """As `contracts.encoder.EncoderModule`: a whole BERMo, its mix and pooler included."""
+    tokenizer = write_tokenizer(folder)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        BermoModel.from_backbone(draw_bert(len(tokenizer))).save_pretrained(folder)
+    return str(folder)
 
 
 AutoConfig.register("bermo", BermoConfig)

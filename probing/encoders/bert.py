@@ -3,7 +3,11 @@
 from typing import Any
 
 from probing.encoders.checkpoints import find_checkpoint, load_model
+from probing.encoders.tiny_checkpoints import write_bert
 from probing.encoders.transformer import TransformerEncoder
+
+tiny = write_bert
+"""As `contracts.encoder.EncoderModule`."""
 
 
 def build(checkpoint: str, **options: Any) -> TransformerEncoder:

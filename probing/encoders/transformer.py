@@ -62,6 +62,7 @@ class TransformerEncoder:
         self.dtype = choose_dtype(dtype, self.device)
         self.hidden_size = int(model.config.hidden_size)
         self.layer_names = name_layers(model)
+        self.hidden_sizes = (self.hidden_size,) * len(self.layer_names)
         self.max_length = choose_limit(max_length, model, tokenizer)
         self.model = model.eval().requires_grad_(False)
         self.backend = choose_backend(backend, model, self.dtype, self.device)

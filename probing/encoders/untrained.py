@@ -7,8 +7,12 @@ import torch
 from transformers import AutoModel
 
 from probing.encoders.checkpoints import find_checkpoint, load_config
+from probing.encoders.tiny_checkpoints import write_bert
 from probing.encoders.transformer import TransformerEncoder
 from probing.randomness import derived_seed
+
+tiny = write_bert
+"""As `contracts.encoder.EncoderModule`; of its checkpoint, the configuration and the tokenizer are read."""
 
 
 def build(checkpoint: str, *, seed: int = 0, **options: Any) -> TransformerEncoder:

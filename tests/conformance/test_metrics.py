@@ -1,4 +1,4 @@
-"""Every metric equals the reference implementation, on each weighting for itself."""
+"""What every metric must hold to, whoever wrote it; ours equal the reference implementations, on each weighting."""
 
 from collections.abc import Callable
 
@@ -7,6 +7,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import accuracy_score, f1_score, matthews_corrcoef
 
+from probing.contracts.metric import Metric
 from probing.randomness import stream
 from probing.registry import METRICS
 from probing.scores.uncertainty import score_with_interval
@@ -36,8 +37,65 @@ def draw_pairs(metric: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return labels, predicted, counts
 
 
-def test_every_metric_of_the_registry_is_checked_here() -> None:
-    assert set(REFERENCES) == set(METRICS.own) <= set(METRICS.names())
+@pytest.fixture(params=METRICS.names())
+def any_metric(request: pytest.FixtureRequest) -> Metric:
+    return METRICS.load(request.param)
+
+
+def draw_binary(n: int = 40, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Labels and predictions of two classes, which are scores as well, and five weightings of them."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, size=n)
+    predicted = np.where(rng.random(n) < 0.8, labels, 1 - labels)
+    return labels, predicted, rng.integers(0, 4, size=(5, n)) + (np.arange(n) < 4)
+
+
+def test_a_metric_gives_a_number_for_each_weighting(any_metric: Metric) -> None:
+    values = any_metric(*draw_binary())
+    assert values.shape == (5,)
+    assert values.dtype.kind == "f"
+    assert np.isfinite(values).all()
+    assert len(set(values.tolist())) > 1
+
+
+def test_a_count_is_so_many_repetitions(any_metric: Metric) -> None:
+    labels, predicted, counts = draw_binary()
+    for weights, value in zip(counts, any_metric(labels, predicted, counts), strict=True):
+        rows = np.repeat(np.arange(len(labels)), weights)
+        alone = any_metric(labels[rows], predicted[rows], np.ones((1, len(rows)), dtype=int))
+        # float64 sums in another order
+        assert alone[0] == pytest.approx(value, rel=1e-9, abs=1e-12)
+
+
+def test_the_order_of_the_pairs_is_irrelevant(any_metric: Metric) -> None:
+    labels, predicted, counts = draw_binary()
+    order = np.random.default_rng(1).permutation(len(labels))
+    other = any_metric(labels[order], predicted[order], counts[:, order])
+    np.testing.assert_allclose(other, any_metric(labels, predicted, counts), rtol=1e-9, atol=1e-12)
+
+
+def test_nothing_is_better_than_to_be_right(any_metric: Metric) -> None:
+    labels, _, counts = draw_binary()
+    best = any_metric(labels, labels, counts)
+    for seed in range(5):
+        assert (any_metric(labels, np.random.default_rng(seed).permutation(labels), counts) < best).all()
+
+
+def test_where_a_metric_is_undefined_it_is_finite_all_the_same(any_metric: Metric) -> None:
+    for label, answer in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        alike = np.full(6, label), np.full(6, answer), np.ones((1, 6), dtype=int)
+        assert np.isfinite(any_metric(*alike)).all()
+
+
+def test_a_metric_changes_nothing_that_it_is_given(any_metric: Metric) -> None:
+    given, again = draw_binary(), draw_binary()
+    any_metric(*given)
+    for one, other in zip(given, again, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_every_metric_of_ours_has_a_reference() -> None:
+    assert set(REFERENCES) == set(METRICS.own)
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -1,8 +1,12 @@
-"""What every task must be, wherever it comes from; `PROBING_CORPORA` adds the published transfer corpora."""
+"""What every task must be, wherever it comes from, installed packages included.
+
+`PROBING_CORPORA` adds the published transfer corpora.
+"""
 
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -63,12 +67,18 @@ def load_published(folder: Path) -> list[Task]:
     return load_tasks(f"{CORPORA}/classification", ["transfer"])[0]
 
 
+def load_installed(name: str, folder: Path) -> list[Task]:
+    """The tasks of a source that an installed package brings, which must be quick to make."""
+    del folder
+    return load_tasks(name, ["all"])[0]
+
+
 SOURCES: dict[str, Callable[[Path], list[Task]]] = {
     "transfer": load_transfer,
     "folder": load_folder,
     "controlled": load_controlled,
     "published": load_published,
-}
+} | {name: partial(load_installed, name) for name in TASKS.names() if name not in TASKS.own}
 
 
 @pytest.fixture(scope="module", params=SOURCES)

@@ -179,7 +179,7 @@ def test_is_taken_where_it_can_be_and_left_where_not(plain_folder, monkeypatch):
 
 @pytest.mark.parametrize("name", ["bert", "bermo", "untrained"])
 def test_every_encoder_over_a_bert_takes_it(name, plain_folder):
-    encoder = ENCODERS.load(name)(plain_folder, device="cpu", dtype="bfloat16")
+    encoder = ENCODERS.load(name).build(plain_folder, device="cpu", dtype="bfloat16")
     assert encoder.backend == "fused"
-    exact = ENCODERS.load(name)(plain_folder, device="cpu", dtype="float32")
+    exact = ENCODERS.load(name).build(plain_folder, device="cpu", dtype="float32")
     assert measure_errors(encode(encoder, draw_texts()), encode(exact, draw_texts())).max() < RELATIVE
