@@ -12,7 +12,7 @@ from jaxtyping import Int
 
 from probing.catalogue.controls import CONTROLS
 from probing.cells.gradients import can_measure
-from probing.cells.plan import plan_cells, plan_control, plan_measure
+from probing.cells.plan import find_classes_only, plan_cells, plan_control, plan_measure
 from probing.cells.runner import CellRunner
 from probing.cells.selectivity import subtract_controls
 from probing.contracts.checking import find_breach
@@ -57,7 +57,9 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     check_settings(settings)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    tasks, absent = load_tasks(settings.data, settings.tasks, settings.limit, narrator, settings.senteval_url)
+    tasks, absent = load_tasks(
+        settings.data, settings.tasks, settings.limit, narrator, settings.senteval_url, find_classes_only(settings)
+    )
     encoder = build_encoder(settings.model, settings)
     layers = choose_layers(settings.layers, encoder.layer_names)
     choose_layers((settings.baseline_layer,), encoder.layer_names, "--baseline-layer")
@@ -94,7 +96,11 @@ def run_controls(
         if CONTROLS[name].encoder == settings.model:
             continue
         if CONTROLS[name].encoder:
-            control = build_encoder(CONTROLS[name].encoder, settings)
+            try:
+                control = build_encoder(CONTROLS[name].encoder, settings)
+            except InputError as error:  # such as an architecture that transformers does not know
+                runner.narrator.warn(f"control {name} is left out: {error}")
+                continue
             encoded = encode_tasks(settings, tasks, control, layers, runner.narrator, f"encoding {name}")
         runner.run(name, plan_control(name, settings, tasks, encoder), encoded)
 
@@ -118,7 +124,7 @@ def choose_layers(wanted: Sequence[int], layer_names: Sequence[str], flag: str =
     count = len(layer_names)
     for layer in wanted:
         if not -count <= layer < count:
-            raise InputError(f"{flag} {layer}: the encoder has layers 0 (embeddings) to {count - 1}")
+            raise InputError(f"{flag} {layer}: the encoder has layers 0 ({layer_names[0]}) to {count - 1}")
     return sorted({layer % count for layer in wanted}) or list(range(count))
 
 

@@ -75,5 +75,10 @@ def tiny_folder(tiny_folders):
     return tiny_folders("bert")
 
 
+def pytest_unconfigure(config):
+    """Take the installed package away again."""
+    OUTSIDE.cleanup()
+
+
 def pytest_addoption(parser):
     parser.addoption("--encoder", help="run the conformance of encoders on this one alone")

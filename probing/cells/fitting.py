@@ -20,10 +20,6 @@ _GROUP_BYTES = 2**29
 """Training vectors that are in memory at a time where each layer is probed by itself; a probe makes copies of them."""
 
 
-CHOSEN_FACTS = ("strength_", "gamma_", "n_neighbours_")
-"""What a fitted probe may say of each of its readings."""
-
-
 @dataclass(frozen=True)
 class Fit:
     """The probes of a cell, one for each round (or what `join_groups` makes of several), and what they say."""
@@ -74,15 +70,17 @@ def join_groups(probes: Sequence[Any]) -> Any:
     """One probe that says what several say, each of its own layers."""
     if len(probes) == 1:
         return probes[0]
-    facts = [fact for fact in (*CHOSEN_FACTS, "converged_") if hasattr(probes[0], fact)]
-    return SimpleNamespace(**{fact: np.concatenate([getattr(probe, fact) for probe in probes]) for fact in facts})
+    choices = probes[0].choices
+    facts = [fact for fact in (*choices, "converged_") if hasattr(probes[0], fact)]
+    joined = {fact: np.concatenate([getattr(probe, fact) for probe in probes]) for fact in facts}
+    return SimpleNamespace(choices=choices, **joined)
 
 
 def encode_labels(
     split: Split, n_classes: int, probe: Any
 ) -> Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"]:
     """What a probe is to learn: class indices or, in a graded task, class probabilities if it `takes_scores`."""
-    if split.targets is None or not getattr(probe, "takes_scores", False):
+    if split.targets is None or not probe.takes_scores:
         return split.labels
     return spread_scores(split.targets, n_classes)
 

@@ -24,10 +24,9 @@ from transformers import PreTrainedModel
 
 from probing.cells.heads import Head, draw_classifier, encode_labels, train_head
 from probing.cells.plan import choose_layers
-from probing.contracts.encoder import Encoder, HiddenStates
+from probing.contracts.encoder import DifferentiableEncoder, Encoder, HiddenStates
 from probing.contracts.measure import Cell, Encoded
 from probing.encoders.blocks import find_blocks
-from probing.encoders.transformer import TransformerEncoder
 from probing.folds import plan_rounds
 from probing.progress import Narrator
 from probing.randomness import stream
@@ -43,14 +42,17 @@ QUANTITIES = ("hidden", "parameters")
 
 def can_measure(encoder: Encoder, narrator: Narrator) -> bool:
     """Whether gradients flow through an encoder; what is in the way becomes a warning."""
-    if not isinstance(encoder, TransformerEncoder):
+    if not isinstance(encoder, DifferentiableEncoder):
         kind = type(encoder).__name__
-        narrator.warn(f"gradient norms are left out: {kind} is not built on TransformerEncoder, which gives gradients")
+        narrator.warn(f"gradient norms are left out: {kind} has no compute_states, which gives gradients")
         return False
     try:
-        find_blocks(encoder.model)
+        n_blocks = len(find_blocks(encoder.model))
+        obstacle = "" if n_blocks == len(encoder.layer_names) else f"{n_blocks} blocks make its layers, not one each"
     except InputError as error:
-        narrator.warn(f"gradient norms of parameters are left out: {error}")
+        obstacle = str(error)
+    if obstacle:
+        narrator.warn(f"gradient norms of parameters are left out: {obstacle}")
     return True
 
 
@@ -69,7 +71,7 @@ def measure_gradients(cell: Cell, encoded: Encoded, settings: RunSettings) -> Ce
         heads[name, settings.gradient_steps] = head
     drawn = stream(0, "gradients", task.name, "sample").permutation(chosen["test"])[: settings.gradients]
     sample = task.splits["test"].select(np.sort(drawn))
-    encoder = cast(TransformerEncoder, encoded.encoder)  # `can_measure` has seen to it
+    encoder = cast(DifferentiableEncoder, encoded.encoder)  # `can_measure` has seen to it
     norms = measure_sentences(encoder, sample, list(heads.values()), settings)
     facts = {"model": settings.model, "checkpoint": encoder.checkpoint, "task": task.name}
     return CellResult(gradients=list(tell_norms(norms, list(heads), encoder.layer_names, facts)))
@@ -88,7 +90,7 @@ def build_heads(cell: Cell, encoded: Encoded, settings: RunSettings) -> dict[str
 
 
 def measure_sentences(
-    encoder: TransformerEncoder, split: Split, heads: Sequence[Head], settings: RunSettings
+    encoder: DifferentiableEncoder, split: Split, heads: Sequence[Head], settings: RunSettings
 ) -> Float[np.ndarray, "heads readings sentences"]:
     """Gradient norms of every sentence, each on its own: no padding, and no other sentence's gradient.
 
@@ -96,7 +98,7 @@ def measure_sentences(
     whatever the encoder computes in.
     """
     tensors = open_tensors(encoder.model)
-    blocks = name_parameters(encoder.model)
+    blocks = name_parameters(encoder.model, len(encoder.layer_names))
     tokens, labels = encoder.tokenize(split.texts), encode_labels(split, heads[0].linear.out_features)
     norms = []
     for row in range(len(split)):
@@ -135,13 +137,14 @@ def open_tensors(model: nn.Module) -> dict[str, Tensor]:
     return opened | {name: _widen(tensor).requires_grad_() for name, tensor in model.named_parameters()}
 
 
-def name_parameters(model: PreTrainedModel) -> list[list[str]]:
-    """The names of the parameters that make each layer; none where layers share them."""
+def name_parameters(model: PreTrainedModel, n_layers: int) -> list[list[str]]:
+    """The names of the parameters that make each layer; none where layers share them, or a block makes several."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     try:
-        return [[names[id(parameter)] for parameter in block.parameters()] for block in find_blocks(model)]
+        blocks = find_blocks(model)
     except InputError:
         return []
+    return [[names[id(one)] for one in block.parameters()] for block in blocks] if len(blocks) == n_layers else []
 
 
 def tell_norms(

@@ -17,11 +17,11 @@ from probing.tasks.relabelling import RELABELLINGS
 PROTOCOLS = {"modern": None, "senteval": {"faults": False}, "senteval_original": {"faults": True}}
 """Options of the SentEval probe, where the protocol has the layers and the mix probed by it."""
 
-
+_BY_MINIBATCH = "senteval"
+"""Key of that probe, which also trains a mix with dropout."""
 _CONTROL_MIX = {"max_iterations": 150, "tolerance": 1e-3}
 """Where the mix of a control is cut off: labels without a rule take the solver long, and its score is all that is read:
 taken to its end it moves by less than a point."""
-_CLASSES_ONLY = ("mlp", "knn", "senteval")
 
 
 def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
@@ -30,7 +30,7 @@ def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -
     for task in tasks:
         seeds = settings.seeds if needs_seeds(Cell(task, "layer"), settings) else (0,)
         cells += [Cell(task, "none"), *(Cell(task, "layer", seed=seed) for seed in seeds)]
-        if encoder.mixes_layers:
+        if mixes_layers(settings, encoder):
             cells += [Cell(task, "scalar_mix", seed=seed) for seed in settings.seeds]
     return cells
 
@@ -38,8 +38,10 @@ def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -
 def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
     """The cells of one control, task by task, for the first seed of the run."""
     control, seed = CONTROLS[name], settings.seeds[0]
+    if control.embeddings_only and not find_embeddings(encoder.layer_names):
+        return []
     relabel = RELABELLINGS[control.relabelling] if control.relabelling else None
-    mixes = encoder.mixes_layers and control.mixes
+    mixes = mixes_layers(settings, encoder) and control.mixes
     return [
         Cell(relabel(task, seed) if relabel else task, representation, name, seed)
         for task in tasks
@@ -57,14 +59,13 @@ def plan_measure(name: str, settings: RunSettings, tasks: Sequence[Task], encode
         for task in tasks
         if measure.takes_graded or not task.graded
         for representation in measure.representations
-        if encoder.mixes_layers or representation != "scalar_mix"
+        if mixes_layers(settings, encoder) or representation != "scalar_mix"
     ]
 
 
 def choose_layers(cell: Cell, encoded: Encoded, settings: RunSettings) -> Sequence[int]:
     """Those of the probed layers that a cell reads."""
-    layers = encoded.layers
-    embeddings = [layer for layer, name in enumerate(encoded.encoder.layer_names) if name == "embeddings"]
+    layers, embeddings = encoded.layers, find_embeddings(encoded.encoder.layer_names)
     if cell.control != "none" and CONTROLS[cell.control].embeddings_only:
         return embeddings
     if REPRESENTATIONS[cell.representation].mixes and not settings.mix_embeddings:
@@ -72,12 +73,42 @@ def choose_layers(cell: Cell, encoded: Encoded, settings: RunSettings) -> Sequen
     return layers
 
 
+def find_embeddings(layer_names: Sequence[str]) -> list[int]:
+    """The layer that reads no context; none where the encoder names no such layer."""
+    return [layer for layer, name in enumerate(layer_names) if name == "embeddings"]
+
+
+def mixes_layers(settings: RunSettings, encoder: Encoder) -> bool:
+    """Whether the run probes the learned mix of the encoder's layers."""
+    return encoder.mixes_layers if settings.mix == "auto" else settings.mix == "on"
+
+
+def find_classes_only(settings: RunSettings) -> str:
+    """The flag that brings a probe which knows classes alone, so that no task may be graded; empty if none does."""
+    trained = not PROBES.load(_BY_MINIBATCH).takes_scores
+    if trained and PROTOCOLS[settings.protocol]:
+        return f"--protocol {settings.protocol}"
+    if trained and settings.mix_dropout > 0:
+        return f"--mix-dropout {settings.mix_dropout:g}"
+    return "" if PROBES.load(settings.probe).takes_scores else f"--probe {settings.probe}"
+
+
+def describe_probe(cell: Cell, settings: RunSettings) -> dict[str, str]:
+    """The columns that say what a cell is probed by: the probe, and how it was trained."""
+    name, protocol = name_probe(cell, settings), settings.protocol
+    if name != _BY_MINIBATCH:
+        return {"probe": name, "protocol": protocol}
+    hidden = make_probe(cell, settings).n_hidden
+    # A mix with dropout is trained by minibatches whatever the protocol of the run is.
+    return {"probe": f"{name}_mlp" if hidden else name, "protocol": "senteval" if protocol == "modern" else protocol}
+
+
 def name_probe(cell: Cell, settings: RunSettings) -> str:
     """Key of the probe of a cell."""
     representation = REPRESENTATIONS[cell.representation]
     by_minibatch = representation.mixes and settings.mix_dropout > 0
     if by_minibatch or (PROTOCOLS[settings.protocol] and cell.representation in ("layer", "scalar_mix")):
-        return "senteval"
+        return _BY_MINIBATCH
     return representation.probe or settings.probe
 
 
@@ -88,15 +119,16 @@ def make_probe(cell: Cell, settings: RunSettings, device: str = "cpu") -> Any:
         ValueError: the task is graded, and the probe knows classes only.
     """
     name = name_probe(cell, settings)
-    if cell.task.graded and name in _CLASSES_ONLY:
+    kind = PROBES.load(name)
+    if cell.task.graded and not kind.takes_scores:
         raise ValueError(f"the {name} probe knows classes only, and {cell.task.name} is graded: take --probe linear")
-    probe = PROBES.load(name)()
+    probe = kind()
     options: dict[str, Any] = {"device": device, "seed": cell.seed}
     if REPRESENTATIONS[cell.representation].mixes or name == "cumulative_mix":
         options |= {"mixes": True, "norm": settings.mix_norm, "dropout": settings.mix_dropout}
     if cell.control != "none" and name == "scalar_mix":
         options |= _CONTROL_MIX
-    if name == "senteval":
+    if name == _BY_MINIBATCH:
         linear = settings.probe != "mlp" or cell.task.name in LINEAR_ONLY
         options |= {"n_hidden": 0 if linear else 50} | (PROTOCOLS[settings.protocol] or {})
     return probe.set_params(**{option: value for option, value in options.items() if option in probe.get_params()})

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from probing.bootstrap import percentile_interval
 from probing.catalogue.measures import MEASURES
 from probing.catalogue.readouts import REPRESENTATIONS
-from probing.cells.fitting import CHOSEN_FACTS, fit_rounds
-from probing.cells.plan import choose_layers, name_probe
+from probing.cells.fitting import fit_rounds
+from probing.cells.plan import choose_layers, describe_probe
 from probing.contracts.measure import Cell, Encoded
 from probing.randomness import stream
 from probing.records import Predictions, Split, Task, readout_key
@@ -98,7 +98,7 @@ def describe_readings(
     for number, (layer, layer_name) in enumerate(places):
         chosen = {
             fact.rstrip("_"): _one_or_all(np.ravel(getattr(probe, fact))[number] for probe in probes)
-            for fact in CHOSEN_FACTS
+            for fact in probes[0].choices
             if hasattr(probes[0], fact)
         }
         converged = all(bool(np.ravel(probe.converged_)[number]) for probe in probes)
@@ -170,8 +170,7 @@ def identify(cell: Cell, encoded: Encoded, settings: RunSettings) -> dict[str, A
         "group": spec.group,
         "representation": cell.representation,
         "pooling": "none" if cell.representation == "none" else settings.pooling,
-        "probe": name_probe(cell, settings),
-        "protocol": settings.protocol,
+        **describe_probe(cell, settings),
         "control": cell.control,
         "seed": cell.seed,
         "n_classes": len(cell.task.classes),

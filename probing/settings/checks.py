@@ -9,13 +9,12 @@ import torch
 
 from probing.catalogue.controls import check_controls
 from probing.catalogue.measures import MEASURES, ON_REQUEST
-from probing.catalogue.readouts import REPRESENTATIONS
 from probing.records import InputError
 from probing.registry import ENCODERS, POOLINGS, PROBES, suggest
 from probing.settings.run import RunSettings
 
-_NOT_ON_A_LAYER = {"senteval", *(kind.probe for kind in REPRESENTATIONS.values())} - {""}
-"""Probes that a representation or a protocol brings with it."""
+_OF_SENTEVAL = ("linear", "mlp")
+"""The probes that SentEval has: without and with a hidden layer."""
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,7 @@ def check_settings(settings: RunSettings) -> None:
     """
     ENCODERS.check(settings.model)
     POOLINGS.check(settings.pooling)
-    PROBES.check(settings.probe)
-    if settings.probe in _NOT_ON_A_LAYER:
-        raise InputError(f"--probe {settings.probe}: reads no single layer; expected linear, mlp or knn")
-    if settings.protocol != "modern" and settings.probe == "knn":
-        raise InputError("--probe knn: SentEval has none; use --protocol modern")
+    check_probe(settings)
     check_ranges(settings, _RANGES)
     check_controls(settings.controls)
     check_measures(settings)
@@ -91,6 +86,19 @@ def check_seeds(seeds: Sequence[int]) -> None:
     if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
         given = "".join(f" {seed}" for seed in seeds)
         raise InputError(f"--seeds{given}: expected one or more different numbers, 0 or more each")
+
+
+def check_probe(settings: RunSettings) -> None:
+    """Refuse a probe that reads no single layer, or that the protocol does not have.
+
+    Raises:
+        InputError: naming it, and what is expected.
+    """
+    if not PROBES.load(settings.probe).by_request:
+        expected = ", ".join(name for name in PROBES.names() if PROBES.load(name).by_request)
+        raise InputError(f"--probe {settings.probe}: comes with a representation or a protocol; expected {expected}")
+    if settings.protocol != "modern" and settings.probe not in _OF_SENTEVAL:
+        raise InputError(f"--probe {settings.probe}: SentEval has none; use --protocol modern")
 
 
 def check_device(device: str) -> None:

@@ -20,7 +20,7 @@ class RunSettings:
     """Probe one model on the tasks, layer by layer and mixed."""
 
     model: str = "bermo"
-    """Encoder: bert (each layer), bermo (each layer, and the learned mix), untrained (random weights)."""
+    """Encoder: bert, bermo (which reads the learned mix of its layers: see --mix), untrained (random weights)."""
     checkpoint: str = EMBEDDED
     """Weights: the embedded all-MiniLM-L6-v2, a local folder, or a Hugging Face id such as bert-base-uncased@main."""
     data: str = "controlled"
@@ -34,6 +34,9 @@ class RunSettings:
     """How a sentence's token states become one vector: mean, cls or max."""
     special_tokens: bool = True
     """Whether mean and max pooling read [CLS] and [SEP] too, as most published layer-wise figures do."""
+    mix: Literal["auto", "on", "off"] = "auto"
+    """Whether the learned mix of the layers is probed beside each layer; auto: where the model itself reads it
+    (bermo)."""
     mix_embeddings: bool = False
     """Whether layer 0 takes part in the mix. BERMo's text speaks of one scalar per layer: no."""
     probe: str = "linear"

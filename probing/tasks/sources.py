@@ -1,6 +1,7 @@
 """Where tasks come from: the built-in corpus, the official files, a folder of the user's, or an installed package."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs, fold_name
@@ -20,11 +21,25 @@ _FILES = {task.spec.name: [f"{task.spec.title}/{file}" for file in task.files.va
 HUB = "hub:"
 """Begins the name of a dataset on the Hugging Face hub."""
 
-Reader = Callable[[], Task]
+
+@dataclass(frozen=True)
+class Reader:
+    """One task of a source, not read yet."""
+
+    spec: TaskSpec
+    read: Callable[[], Task]
+    """Reads or makes it."""
+    graded: bool = False
+    """Whether its labels are known to be scores before it is read."""
 
 
 def load_tasks(
-    data: str, wanted: Sequence[str], limit: int = 0, narrator: Narrator | None = None, url: str = SENTEVAL_URL
+    data: str,
+    wanted: Sequence[str],
+    limit: int = 0,
+    narrator: Narrator | None = None,
+    url: str = SENTEVAL_URL,
+    classes_only: str = "",
 ) -> tuple[list[Task], list[str]]:
     """The tasks asked for, in the papers' order, and the names of those that the corpus does not have.
 
@@ -37,40 +52,58 @@ def load_tasks(
         limit: at most this many sentences of each split; 0 takes all.
         narrator: who tells how far it is.
         url: where the official files are fetched from.
+        classes_only: the flag whose probe knows classes alone; empty where there is none.
 
     Raises:
-        InputError: an unknown task, a folder or file that is missing or faulty, or nothing to probe.
+        InputError: an unknown task, a folder or file that is missing or faulty, or nothing to probe; a graded task for
+            a probe that knows classes alone, before any is read where that can be known.
     """
     narrator = narrator or Narrator(quiet=True)
     if data == "senteval":
         fetch_files([spec.name for spec in find_specs(wanted)], OFFICIAL_FOLDER, url, narrator)
     readers = list_readers(data)
-    specs, absent = choose_tasks(data, wanted, [spec for spec, _ in readers.values()])
+    specs, absent = choose_tasks(data, wanted, [reader.spec for reader in readers.values()])
+    check_graded([spec.title for spec in specs if readers[spec.name].graded], classes_only)
     tasks = []
     with narrator.stage("tasks", len(specs), "tasks") as advance:
         for spec in specs:
-            tasks.append(_limited(readers[spec.name][1](), limit))
+            tasks.append(_limited(readers[spec.name].read(), limit))
             advance(1)
+    check_graded([task.spec.title for task in tasks if task.graded], classes_only)
     n_sentences = sum(len(split) for task in tasks for split in task.splits.values())
     narrator.note("tasks", tasks=len(tasks), **narrator.rate("tasks", n_sentences))
     return tasks, absent
 
 
-def list_readers(data: str) -> Mapping[str, tuple[TaskSpec, Reader]]:
-    """What a source offers: by name, what the task is and the function that reads or makes it.
+def check_graded(titles: Sequence[str], flag: str) -> None:
+    """Refuse graded tasks where a flag brings a probe that knows classes alone.
+
+    Raises:
+        InputError: naming both.
+    """
+    if titles and flag:
+        raise InputError(
+            f"{flag}: its probe knows classes alone, and {', '.join(titles)} is graded; expected --probe linear and "
+            f"--protocol modern without --mix-dropout, or other --tasks"
+        )
+
+
+def list_readers(data: str) -> Mapping[str, Reader]:
+    """What a source offers, by the name of the task.
 
     Raises:
         InputError: there is no such source, or two of its files stand for one task.
     """
     if data == "controlled":
         load = TASKS.load(data)
-        return {spec.name: (spec, lambda name=spec.name: load([name])[name]) for spec in SENTEVAL_TASKS}
+        return {spec.name: Reader(spec, lambda name=spec.name: load([name])[name]) for spec in SENTEVAL_TASKS}
     if data.startswith(HUB):
         task = read_hub(data)
-        return {task.name: (task.spec, lambda: task)}
+        return {task.name: Reader(task.spec, lambda: task, task.graded)}
     if data in TASKS.names() and data != "senteval":
-        return {name: (task.spec, lambda task=task: task) for name, task in TASKS.load(data)(["all"]).items()}
-    return {offer.spec.name: (offer.spec, offer.read) for offer in list_offers(find_source(data))}
+        made = TASKS.load(data)(["all"])
+        return {name: Reader(task.spec, lambda task=task: task, task.graded) for name, task in made.items()}
+    return {offer.spec.name: Reader(offer.spec, offer.read, offer.graded) for offer in list_offers(find_source(data))}
 
 
 def read_hub(data: str) -> Task:

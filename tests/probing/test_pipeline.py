@@ -333,3 +333,24 @@ def test_layers_are_chosen_by_index_from_either_end():
     for wrong in (4, -5):
         with pytest.raises(InputError, match=r"0 \(embeddings\) to 3"):
             choose_layers((wrong,), names)
+
+
+def test_whether_the_mix_is_probed_is_a_setting_and_the_same_of_every_encoder(settings, tmp_path):
+    """What does mixing add to BERT? What BERMo's mix of the same layers has."""
+    run(settings, Narrator(quiet=True))
+    bert = replace(settings, model="bert", mix="on", output=tmp_path / "bert")
+    run(bert, Narrator(quiet=True))
+    drop = ["model", "seconds"]
+    pd.testing.assert_frame_equal(read(bert).drop(columns=drop), read(settings).drop(columns=drop))
+    for changes in ({"model": "bert"}, {"mix": "off"}):
+        plain = replace(settings, output=tmp_path / f"plain-{len(changes)}-{settings.model}", overwrite=True, **changes)
+        run(plain, Narrator(quiet=True))
+        assert set(read(plain)["representation"]) == {"none", "layer"}
+
+
+def test_an_encoder_that_breaks_its_contract_is_refused_in_one_line(settings, monkeypatch):
+    monkeypatch.setattr("probing.encoders.bermo.build", lambda checkpoint, **options: object())
+    with pytest.raises(InputError, match=r"--model bermo: object has no `checkpoint`; expected") as error:
+        run(settings, Narrator(quiet=True))
+    assert "\n" not in str(error.value)
+    assert not settings.output.exists()

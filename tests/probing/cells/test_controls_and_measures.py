@@ -9,7 +9,16 @@ import pytest
 
 from probing.catalogue.controls import CONTROLS, DEFAULT_CONTROLS, check_controls
 from probing.catalogue.measures import ON_REQUEST as MEASURES
-from probing.cells.plan import choose_layers, make_probe, name_probe, plan_cells, plan_control, plan_measure
+from probing.cells.plan import (
+    choose_layers,
+    describe_probe,
+    find_classes_only,
+    make_probe,
+    name_probe,
+    plan_cells,
+    plan_control,
+    plan_measure,
+)
 from probing.contracts.measure import Cell, Encoded
 from probing.encoders.bermo import build
 from probing.pipeline import run
@@ -155,7 +164,7 @@ def test_the_default_controls_exist_and_leave_the_sanity_check_out():
         ({"measures": ("code_length",), "probe": "mlp"}, "only with --probe linear"),
         ({"measures": ("weight_intervals",), "mix_dropout": 0.1}, "only with --protocol modern and --mix-dropout 0"),
         ({"probe": "knn", "protocol": "senteval"}, "SentEval has none"),
-        ({"probe": "scalar_mix"}, "--probe scalar_mix: reads no single layer"),
+        ({"probe": "scalar_mix"}, "--probe scalar_mix: comes with .*; expected centroid, knn, linear, mlp"),
         ({"mix_dropout": 1.0}, "--mix-dropout 1.0: expected a probability"),
     ],
 )
@@ -189,6 +198,37 @@ def test_the_published_protocol_takes_its_own_probe():
     assert make_probe(mix, published).mixes
     assert not make_probe(layer, RunSettings(protocol="senteval")).faults
     assert make_probe(layer, RunSettings(protocol="senteval")).n_hidden == 0
+
+
+def test_the_table_says_which_probe_of_the_published_ones_it_was():
+    layer, mix = (Cell(build_task(), representation) for representation in ("layer", "scalar_mix"))
+    named = {
+        (probe, protocol): describe_probe(layer, RunSettings(probe=probe, protocol=protocol))
+        for probe in ("linear", "mlp")
+        for protocol in ("modern", "senteval")
+    }
+    assert len({(one["probe"], one["protocol"]) for one in named.values()}) == len(named)
+    assert named["mlp", "senteval"] == {"probe": "senteval_mlp", "protocol": "senteval"}
+    dropping = RunSettings(mix_dropout=0.1)
+    assert describe_probe(mix, dropping) == {"probe": "senteval", "protocol": "senteval"}
+    assert describe_probe(layer, dropping) == {"probe": "linear", "protocol": "modern"}
+
+
+def test_the_flag_that_forbids_graded_tasks_is_named():
+    assert find_classes_only(RunSettings()) == ""
+    assert find_classes_only(RunSettings(probe="knn")) == "--probe knn"
+    assert find_classes_only(RunSettings(probe="centroid")) == ""
+    assert find_classes_only(RunSettings(protocol="senteval")) == "--protocol senteval"
+    assert find_classes_only(RunSettings(mix_dropout=0.1)) == "--mix-dropout 0.1"
+
+
+def test_an_encoder_without_embeddings_has_no_bag_of_them(encoder):
+    class Nameless:
+        layer_names, mixes_layers = ("1", "2"), False
+
+    settings, tasks = RunSettings(), [build_task()]
+    assert plan_control("bag_of_embeddings", settings, tasks, encoder)
+    assert plan_control("bag_of_embeddings", settings, tasks, Nameless()) == []
 
 
 def test_a_graded_task_is_refused_by_probes_that_know_classes_only():

@@ -309,7 +309,7 @@ def test_an_encoder_that_gives_no_gradients_is_probed_all_the_same(small_run, mo
     assert outcome.n_scores
     assert not outcome.failures
     assert not (small_run.output / "gradient_norms.parquet").exists()
-    assert any("Foreign is not built on TransformerEncoder" in warning for warning in narrator.warnings)
+    assert any("Foreign has no compute_states" in warning for warning in narrator.warnings)
 
 
 def test_fewer_than_no_sentences_are_refused(small_run):

@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 from probing.records import SPLITS, InputError, Task
+from probing.tasks.files.folder import Offer
 from probing.tasks.files.senteval import write_tasks
+from probing.tasks.files.transfer import TRANSFER_TASKS
 from probing.tasks.sources import load_tasks
 
 WORDS = ("red", "blue", "green", "grey")
@@ -224,3 +226,17 @@ def test_names_that_are_wrong_get_the_near_ones(tmp_path: Path) -> None:
 def _empty(folder: Path) -> Path:
     (folder / "empty").mkdir()
     return folder / "empty"
+
+
+def test_a_graded_task_is_refused_for_a_probe_of_classes_before_it_is_read(tmp_path, monkeypatch):
+    task = next(task for task in TRANSFER_TASKS if task.graded)
+    for number, file in enumerate(task.files.values()):
+        path = tmp_path / task.spec.title / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        rows = [f"one {number} {row}\tother {number} {row}\t{row % 6}.0\n" for row in range(60)]
+        path.write_text("".join(["sentence1\tsentence2\tlabel\n", *rows]))
+    assert load_tasks(str(tmp_path), ["STS-B"])[0][0].graded
+    monkeypatch.setattr(Offer, "read", lambda self: pytest.fail("was read"))
+    with pytest.raises(InputError, match=r"--probe knn: its probe knows classes alone, and STS-B is graded") as error:
+        load_tasks(str(tmp_path), ["STS-B"], classes_only="--probe knn")
+    assert "\n" not in str(error.value)
