@@ -71,7 +71,10 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     encoded = encode_tasks(settings, tasks, encoder, layers, narrator)
     runner.run("probing", plan_cells(settings, tasks, encoder), encoded)
     for name in settings.measures:
-        runner.run(name, plan_measure(name, settings, tasks, encoder), encoded)
+        cells = plan_measure(name, settings, tasks, encoder)
+        if not cells:
+            narrator.warn(f"--measures {name}: none of these tasks has classes, or it is of the mix: add --mix on")
+        runner.run(name, cells, encoded)
     if settings.gradients and can_measure(encoder, narrator):
         runner.run("gradients", plan_measure("gradients", settings, tasks, encoder), encoded)
     run_controls(settings, tasks, encoded, runner)

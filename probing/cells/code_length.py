@@ -8,11 +8,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from probing.bootstrap import resample_counts
+from probing.catalogue.measures import MEASURES
 from probing.catalogue.readouts import REPRESENTATIONS
 from probing.cells.fitting import group_layers
 from probing.cells.plan import choose_layers
 from probing.cells.scoring import NO_LAYER, Reading, identify, score_samples
-from probing.contracts.measure import Cell, Encoded
+from probing.contracts.measure import Cell, Encoded, describe
 from probing.probes.online import fit_layers, fit_mix, predict_onwards
 from probing.randomness import stream
 from probing.scores.codelength import cut_portions, find_gravity, measure_code, mix_codes, smooth
@@ -23,6 +24,7 @@ _CODE_DRAWS = 20
 """Times that 50 resamples of the code's sentences are drawn: 1,000 at once, of 100,000 sentences, would be 0.8 GB."""
 
 
+@describe(MEASURES["code_length"])
 def measure_code_length(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Code length in bits and compression of the training labels; by layer, also the compressions' centre of gravity.
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float, Int
 
+from probing.catalogue.measures import MEASURES
 from probing.cells.fitting import fit_rounds
 from probing.cells.scoring import Reading, identify, inform, score_samples
-from probing.contracts.measure import Cell, Encoded
+from probing.contracts.measure import Cell, Encoded, describe
 from probing.randomness import stream
 from probing.records import LayerStack
 from probing.scores.uncertainty import means_with_intervals
@@ -16,6 +17,7 @@ from probing.settings.run import RunSettings
 from probing.tables import CellResult
 
 
+@describe(MEASURES["conditional_information"])
 def measure_conditional_information(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Bits that each layer adds to what the baseline layer B holds (Hewitt et al. 2021, arXiv 2109.09234, eq. 5).
 

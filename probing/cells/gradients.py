@@ -22,10 +22,11 @@ from torch.nn import functional as F
 from torch.nn.utils import get_total_norm
 from transformers import PreTrainedModel
 
+from probing.catalogue.measures import MEASURES
 from probing.cells.heads import Head, draw_classifier, encode_labels, train_head
 from probing.cells.plan import choose_layers
 from probing.contracts.encoder import DifferentiableEncoder, Encoder, HiddenStates
-from probing.contracts.measure import Cell, Encoded
+from probing.contracts.measure import Cell, Encoded, describe
 from probing.encoders.blocks import find_blocks
 from probing.folds import plan_rounds
 from probing.progress import Narrator
@@ -56,6 +57,7 @@ def can_measure(encoder: Encoder, narrator: Narrator) -> bool:
     return True
 
 
+@describe(MEASURES["gradients"])
 def measure_gradients(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Mean gradient norms by layer over a sample of test sentences, with 95 % bootstrap intervals.
 

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from probing.catalogue.controls import CONTROLS
-from probing.catalogue.measures import MEASURES
 from probing.catalogue.readouts import REPRESENTATIONS
 from probing.contracts.encoder import Encoder
-from probing.contracts.measure import Cell, Encoded
+from probing.contracts.measure import Cell, Encoded, find_measure
 from probing.probes.senteval import LINEAR_ONLY
 from probing.records import Task
 from probing.registry import PROBES
@@ -52,7 +51,7 @@ def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encode
 
 def plan_measure(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
     """The cells of one further measure, task by task, for the first seed of the run."""
-    measure = MEASURES[name]
+    measure = find_measure(name)
     seed = settings.seeds[0] if measure.takes_seed else 0
     return [
         Cell(task, representation, seed=seed, measure="scores" if measure.scores else name)

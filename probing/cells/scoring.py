@@ -9,11 +9,11 @@ import numpy as np
 from jaxtyping import Float
 
 from probing.bootstrap import percentile_interval
-from probing.catalogue.measures import MEASURES
+from probing.catalogue.measures import MEASURES, Measure
 from probing.catalogue.readouts import REPRESENTATIONS
 from probing.cells.fitting import fit_rounds
 from probing.cells.plan import choose_layers, describe_probe
-from probing.contracts.measure import Cell, Encoded
+from probing.contracts.measure import Cell, Encoded, describe
 from probing.randomness import stream
 from probing.records import Predictions, Split, Task, readout_key
 from probing.registry import METRICS
@@ -45,6 +45,7 @@ class Reading:
         return vars(self) | {"hyperparameters": json.dumps(dict(self.hyperparameters))}
 
 
+@describe(Measure(tuple(REPRESENTATIONS), flag="", scores=True))
 def compute_cell(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Fit and score one cell."""
     layers = choose_layers(cell, encoded, settings)

@@ -5,11 +5,12 @@ import time
 import numpy as np
 
 from probing.bootstrap import resample_counts
+from probing.catalogue.measures import MEASURES
 from probing.catalogue.readouts import REPRESENTATIONS
 from probing.cells.fitting import encode_labels, fit_rounds
 from probing.cells.plan import choose_layers
 from probing.cells.scoring import NO_LAYER, Reading, identify, score_samples
-from probing.contracts.measure import Cell, Encoded
+from probing.contracts.measure import Cell, Encoded, describe
 from probing.folds import plan_rounds
 from probing.probes.mix_resamples import refit_weights
 from probing.randomness import stream
@@ -21,6 +22,7 @@ _RESAMPLES = 40
 """Ours: as many as show where the middle 95 % lie, coarsely, at two to three times the cost of the mix itself."""
 
 
+@describe(MEASURES["weight_intervals"])
 def measure_weight_intervals(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Weights of the mix, their centres of gravity and their entropy, with intervals over training sentences.
 

@@ -1,14 +1,18 @@
 """What a measure takes and gives: a cell of the run, the sentences of its task as an encoder sees them, its numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
 
+from probing.catalogue.measures import MEASURES as CATALOGUE
+from probing.catalogue.measures import ON_REQUEST
+from probing.catalogue.measures import Measure as About
 from probing.contracts.encoder import Encoder
-from probing.records import LayerStack, Task
+from probing.records import InputError, LayerStack, Task
+from probing.registry import MEASURES as REGISTERED
 from probing.tables import CellResult
 
 
@@ -44,12 +48,57 @@ class Encoded:
     """Where the sentences of each split stand in the stack."""
 
 
+@runtime_checkable
 class Measure(Protocol):
     """Numbers of one cell, from the vectors of its task's sentences.
 
     The settings are the run's (`probing.settings.run.RunSettings`); this floor does not know them.
     """
 
-    def __call__(self, cell: Cell, encoded: Encoded, settings: Any) -> CellResult:
-        """Compute them; what raises costs this cell alone."""
+    about: About
+    """On which readouts, of which tasks and under which settings it can be had: given by `describe`."""
+
+    def __call__(self, cell: Cell, encoded: Encoded, settings: Any, /) -> CellResult:
+        """Compute them; what raises costs this cell alone.
+
+        The rows of a score table that it gives (see `probing.cells.scoring`) bear names of their own in the column
+        `metric`, and are the same each time but for their seconds. What it is given stays as it is.
+        """
         ...
+
+
+def describe(about: About) -> Callable[[Callable[[Cell, Encoded, Any], CellResult]], Measure]:
+    """Decorator: a function becomes a measure that says what it needs."""
+
+    def mark(function: Any) -> Measure:
+        function.about = about
+        return function
+
+    return mark
+
+
+def find_measure(name: str) -> About:
+    """What a measure needs: one of the catalogue's, or of an installed package's.
+
+    Raises:
+        InputError: there is none of that name, or two.
+    """
+    check_names()
+    return CATALOGUE[name] if name in CATALOGUE else REGISTERED.load(name).about
+
+
+def list_on_request() -> list[str]:
+    """What `--measures` knows: the catalogue's, then those of installed packages."""
+    check_names()
+    return [*ON_REQUEST, *(name for name in REGISTERED.names() if name not in REGISTERED.own)]
+
+
+def check_names() -> None:
+    """Refuse an installed measure that has the name of one of the catalogue's.
+
+    Raises:
+        InputError: naming it.
+    """
+    for name, place in REGISTERED.rows.items():
+        if name in CATALOGUE and name not in REGISTERED.own:
+            raise InputError(f"measure {name!r}: given by this project and by {place}; expected names that differ")

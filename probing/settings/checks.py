@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from probing.catalogue.controls import check_controls
-from probing.catalogue.measures import MEASURES, ON_REQUEST
+from probing.contracts.measure import find_measure, list_on_request
 from probing.records import InputError
 from probing.registry import ENCODERS, POOLINGS, PROBES, suggest
 from probing.settings.run import RunSettings
@@ -122,9 +122,9 @@ def check_measures(settings: RunSettings) -> None:
         InputError: naming it, and what it needs.
     """
     for name in settings.measures:
-        if name not in ON_REQUEST:
-            raise InputError(f"unknown measure {name!r}: {suggest(name, ON_REQUEST)}")
-        needs = MEASURES[name].needs
+        if name not in list_on_request():
+            raise InputError(f"unknown measure {name!r}: {suggest(name, list_on_request())}")
+        needs = find_measure(name).needs
         if any(getattr(settings, field) != value for field, value in needs.items()):
             wanted = " and ".join(f"{flag_of(field)} {value}" for field, value in needs.items())
             raise InputError(f"--measures {name}: only with {wanted}")

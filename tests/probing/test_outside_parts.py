@@ -29,7 +29,7 @@ def test_a_run_made_of_the_parts_of_others_alone(start, tmp_path):
     checkpoint = letters.tiny(tmp_path)
     done = start(
         "--model", "letters", "--checkpoint", checkpoint, "--data", "vowels", "--probe", "centroid",
-        "--pooling", "last", "--mix", "on",
+        "--pooling", "last", "--mix", "on", "--measures", "separation",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     scores = pd.read_csv(tmp_path / "run" / "scores.csv")
@@ -43,6 +43,9 @@ def test_a_run_made_of_the_parts_of_others_alone(start, tmp_path):
     # The last token is the full stop: alone it says nothing of the word before, and with its neighbours it does.
     values = read[read["metric"] == "accuracy"].set_index("layer_name")["value"]
     assert values["embeddings"] < values["wider"]
+    separations = scores[scores["metric"] == "separation"]
+    assert list(separations["layer_name"]) == list(letters.LetterEncoder.layer_names)
+    assert separations["value"].between(separations["ci_low"], separations["ci_high"]).all()
     assert "gradient norms are left out: LetterEncoder" in done.stderr
 
 
