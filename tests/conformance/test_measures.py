@@ -17,7 +17,6 @@ from probing.store.cache import StackCache
 from tests.helpers import build_task
 
 SETTINGS = RunSettings(gradients=2, gradient_steps=2)
-COLUMNS = {"task", "control", "seed"}
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 
