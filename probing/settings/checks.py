@@ -37,7 +37,9 @@ FROM_0 = Range("0 or more", 0)
 ABOVE_0 = Range("more than 0", 0, above_low=True)
 SHARE = Range("0 or more and below 1", 0, 1)
 
-_RANGES = dict.fromkeys(("limit", "max_length", "threads", "cache_limit", "gradients", "gradient_steps"), FROM_0)
+_RANGES: dict[str, Range] = dict.fromkeys(
+    ("limit", "max_length", "threads", "cache_limit", "gradients", "gradient_steps"), FROM_0
+)
 _RANGES |= {"mix_dropout": Range("a probability, 0 or more and below 1", 0, 1)}
 
 

@@ -20,6 +20,7 @@ from probing.records import SPLITS, InputError, Task
 from probing.registry import CLASSIFIERS
 from probing.settings.training import TrainSettings
 from probing.store.environment import describe_environment
+from probing.tables import TrainedModel, TrainingRow
 from probing.training.cells import TrainedCell, find_cell, keep_cell
 from probing.training.data.labelled import TokenisedSplit
 from probing.training.evaluation.classification import (
