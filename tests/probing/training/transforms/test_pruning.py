@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn.utils import parametrize
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from probing.encoders.bermo import BermoForSequenceClassification, BermoModel
+from probing.encoders.bermo_model import BermoForSequenceClassification, BermoModel
 from probing.records import InputError
 from probing.settings.training import PruneSettings
 from probing.training.optimiser import freeze_layers, make_optimiser
