@@ -135,7 +135,11 @@ def load_labelled(settings: TrainSettings, origin: Origin, narrator: Narrator) -
     Raises:
         InputError: as `load_task`.
     """
-    task = load_task(settings, narrator)
+    return make_labelled(load_task(settings, narrator), origin)
+
+
+def make_labelled(task: Task, origin: Origin) -> Labelled:
+    """A task, tokenised for an encoder."""
     inputs = ModelInputs(origin.tokenizer, origin.config, origin.limit)
     splits = {name: TokenisedSplit(inputs, task.splits[name]) for name in SPLITS}
     facts = {"origin": task.origin, "digest": task.digest} | {name: len(split) for name, split in task.splits.items()}
