@@ -42,7 +42,8 @@ CHANGING = ["seconds", "tokens_per_s", "peak_rss_bytes"]
 @pytest.fixture(autouse=True)
 def known(monkeypatch):
     """The recipe `two`, as if a package had brought it."""
-    monkeypatch.setattr(run, "RECIPES", Registry("recipes", "probing.contracts.recipe:Recipe", {"two": __name__ + ":TWO"}))
+    rows = {"two": f"{__name__}:TWO"}
+    monkeypatch.setattr(run, "RECIPES", Registry("recipes", "probing.contracts.recipe:Recipe", rows))
 
 
 @pytest.fixture(scope="module")
