@@ -43,8 +43,13 @@ class TrainingRun:
 
     @property
     def recipe(self) -> str:
-        """`finetune` or `prune`."""
+        """How it was trained, such as `finetune` or `prune`."""
         return str(self.models["recipe"].iloc[0])
+
+    @property
+    def pruned(self) -> bool:
+        """Whether weights were pruned."""
+        return bool((self.models["method"] != "").any())
 
     @property
     def model(self) -> str:

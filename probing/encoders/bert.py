@@ -12,6 +12,6 @@ tiny = write_bert
 
 
 def build(checkpoint: str, **options: Any) -> TransformerEncoder:
-    """A frozen pre-trained encoder; of a checkpoint with a mix of layers (a trained BERMo), the encoder under the mix."""
+    """A frozen pre-trained encoder; of a checkpoint with a mix of layers (a trained BERMo), what is under the mix."""
     found = find_checkpoint(checkpoint)
     return TransformerEncoder(find_backbone(load_model(found)), found, **options)

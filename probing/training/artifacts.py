@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from probing.atomic_files import write_atomically
 from probing.digests import digest_json
 from probing.tables import TrainedModel, TrainingRow
-from probing.atomic_files import write_atomically
 
 _README = """# {name}
 

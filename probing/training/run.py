@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
+from probing.atomic_files import write_atomically
 from probing.contracts.recipe import Recipe
 from probing.digests import digest_json
 from probing.encoders.blocks import find_backbone, find_blocks
@@ -18,14 +19,13 @@ from probing.encoders.checkpoints import find_checkpoint, load_model, load_token
 from probing.encoders.transformer import choose_limit, compute_digest, name_layers
 from probing.progress import Narrator
 from probing.records import InputError
-from probing.tables import TrainedModel, TrainingRow, column_names
 from probing.registry import CLASSIFIERS, RECIPES
 from probing.settings.checks import check_ranges, check_seeds
 from probing.settings.training import TrainSettings, effective_settings
 from probing.store.environment import describe_environment
-from probing.atomic_files import write_atomically
 from probing.store.folder_lock import hold_folder
 from probing.store.run_folder import RunFolder
+from probing.tables import TrainedModel, TrainingRow, column_names
 from probing.training.accelerator import check_training_device, make_accelerator
 from probing.training.artifacts import Finished
 from probing.training.bench import Bench

@@ -7,7 +7,7 @@ them, `lexicon`, `verbs` and `morphology` have the words, `realisation` puts the
 `alterations` what three tasks alter, `confounds` says what can be switched on. No text was copied for it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
