@@ -102,7 +102,7 @@ def show_replication(folder: Path) -> None:
 
 
 def _judge_pair(bert: TrainingRun, bermo: TrainingRun) -> list[dict]:
-    if bert.recipe == "prune":
+    if bert.pruned:
         return [row for keys in _aims_of(bert) for row in _judge_pruning(bert, bermo, keys)]
     return [*_judge_convergence(bert, bermo), _judge_scores(bert, bermo), _judge_gradients(bert, bermo)]
 
@@ -192,7 +192,7 @@ def _draw_figures(pairs: Mapping[str, tuple[TrainingRun, TrainingRun]]) -> dict:
     figures = {}
     for name, pair in pairs.items():
         runs: Sequence[TrainingRun] = pair
-        if pair[0].recipe == "prune":
+        if pair[0].pruned:
             figures[name] = plot_pruning(stack_models(runs))
         else:
             logs = stack_logs(runs)

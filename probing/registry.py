@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # The contracts themselves load torch, which `--help` has no 
     from probing.contracts.metric import Metric
     from probing.contracts.pooling import Pool
     from probing.contracts.probe import Probe
+    from probing.contracts.recipe import Recipe
     from probing.contracts.task import LoadTasks
 
 Part = TypeVar("Part")
@@ -129,20 +130,12 @@ CLASSIFIERS: "Registry[BuildClassifier]" = Registry(
         "bermo": "probing.encoders.classifiers:build_bermo",
     },
 )
-RECIPES: "Registry[Any]" = Registry(
-    "recipes",  # ways of training: what is done
-    "",
+RECIPES: "Registry[Recipe]" = Registry(
+    "recipes",  # ways of training
+    "probing.contracts.recipe:Recipe",
     {
-        "finetune": "probing.training.recipes.finetune:plan_models",
-        "prune": "probing.training.recipes.prune:plan_models",
-    },
-)
-RECIPE_SETTINGS: "Registry[Any]" = Registry(
-    "recipe_settings",
-    "",
-    {
-        "finetune": "probing.settings.training:TrainSettings",
-        "prune": "probing.settings.training:PruneSettings",
+        "finetune": "probing.training.recipes.finetune:RECIPE",
+        "prune": "probing.training.recipes.prune:RECIPE",
     },
 )
 TASKS: "Registry[LoadTasks]" = Registry(
@@ -199,5 +192,5 @@ MEASURES: "Registry[Measure]" = Registry(
     },
 )
 REGISTRIES: tuple[Registry[Any], ...] = (
-    ENCODERS, CLASSIFIERS, RECIPES, RECIPE_SETTINGS, TASKS, PROBES, POOLINGS, METRICS, MEASURES,
+    ENCODERS, CLASSIFIERS, RECIPES, TASKS, PROBES, POOLINGS, METRICS, MEASURES,
 )  # fmt: skip

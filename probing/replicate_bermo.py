@@ -15,14 +15,15 @@ if __name__ == "__main__":
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tyro
 
 from probing.exit_codes import end_in_one_line
 from probing.progress import Narrator
+from probing.registry import RECIPES
 from probing.settings.run import EMBEDDED
-from probing.settings.training import PruneSettings, TrainSettings
+from probing.settings.training import TrainSettings
 
 SMALL, LARGE = tuple(range(5)), tuple(range(3))
 """Seeds on the small task and on the large ones."""
@@ -44,7 +45,7 @@ class ReplicationSettings:
     """The encoder that both models start from."""
     output: Path = Path("data/results/bermo")
     """Where the run folders go: one per task, recipe and model."""
-    models: tuple[Literal["bert", "bermo"], ...] = ("bert", "bermo")
+    models: tuple[str, ...] = ("bert", "bermo")
     """What is trained by this command: a second one, at the same time, may train the other with threads of its own."""
     max_steps: int = 200
     """Optimiser steps of fine-tuning."""
@@ -60,20 +61,18 @@ class ReplicationSettings:
 
 def list_runs(settings: ReplicationSettings) -> dict[str, TrainSettings]:
     """Every training run of the replication, by the name of its folder; both models of a pair side by side."""
+    fine, prune = _ALL | {"max_steps": settings.max_steps}, _PRUNED | {"max_steps": settings.prune_steps}
     tasks = {"SST-2-sent": SMALL, "MNLI": LARGE, "QQP": LARGE}
     pairs: dict[str, TrainSettings] = {
-        f"finetune-{task}": TrainSettings(task=task, seeds=seeds, **_ALL) for task, seeds in tasks.items()
+        f"finetune-{task}": TrainSettings(task=task, seeds=seeds, **fine) for task, seeds in tasks.items()
     }
-    both = ("magnitude", "soft_movement")
-    pairs["prune-SST-2-sent"] = PruneSettings(task="SST-2-sent", seeds=SMALL, method=both, **_PRUNED)
-    pairs["prune-QQP"] = PruneSettings(task="QQP", seeds=LARGE, method=("soft_movement",), **_PRUNED)
+    pruned, both = RECIPES.load("prune").settings, ("magnitude", "soft_movement")
+    pairs["prune-SST-2-sent"] = pruned(task="SST-2-sent", seeds=SMALL, method=both, **prune)
+    pairs["prune-QQP"] = pruned(task="QQP", seeds=LARGE, method=("soft_movement",), **prune)
     common: dict[str, Any] = {"data": settings.data, "checkpoint": settings.checkpoint, "quiet": settings.quiet}
     common |= {"threads": settings.threads}
-    steps = {TrainSettings: settings.max_steps, PruneSettings: settings.prune_steps}
     return {
-        f"{name}-{model}": replace(
-            pair, model=model, max_steps=steps[type(pair)], output=settings.output / f"{name}-{model}", **common
-        )
+        f"{name}-{model}": replace(pair, model=model, output=settings.output / f"{name}-{model}", **common)
         for name, pair in pairs.items()
         for model in settings.models
     }

@@ -98,23 +98,28 @@ class TrainingRow:
     model: str
     checkpoint: str
     task: str
-    method: str
+    method: str = field(default="", kw_only=True)
     """How weights were pruned; empty where none were."""
-    sparsity: float
+    sparsity: float = field(default=0.0, kw_only=True)
     """The share of zeros aimed at; 0 where nothing was pruned, or where it is an outcome (soft_movement)."""
     seed: int
     step: int
     """Optimiser steps done when the number was taken."""
     quantity: str
-    """`loss` (mean over the steps since the last row), `dev_loss`, `dev_score`, `gradient_norm` (dL/dtheta of a block
-    before clipping; layer 0: of the embeddings), `weight` (of a layer in the mix, after softmax), `gamma`,
-    `learning_rate` or `sparsity` (share of zeros reached)."""
+    """`loss` (mean over the steps since the last row), `loss_...` (the losses that it is made of, where they are
+    several), `dev_loss`, `dev_score`, `gradient_norm` (dL/dtheta of a block before clipping; layer 0: of the
+    embeddings), `weight` (of a layer in the mix, after softmax), `gamma`, `learning_rate`, `sparsity` (share of zeros
+    reached), or what a recipe's own parts measure."""
     layer: int
     """-1 where the number belongs to no single layer."""
     layer_name: str
     value: float
     penalty: float = 0.0
     """Weight of soft_movement's penalty at the end of training; 0 where there was none."""
+    stage: str = ""
+    """The stage of the model's chain; empty in tables of before there were chains."""
+    variant: str = "{}"
+    """JSON object of what tells the model from others of its seed, such as how it was pruned."""
 
 
 @dataclass(frozen=True)
@@ -126,8 +131,8 @@ class TrainedModel:
     checkpoint: str
     revision: str
     task: str
-    method: str
-    sparsity: float
+    method: str = field(default="", kw_only=True)
+    sparsity: float = field(default=0.0, kw_only=True)
     """The share of zeros aimed at; 0 where nothing was pruned, or where it is an outcome (soft_movement)."""
     seed: int
     split: str
@@ -146,7 +151,7 @@ class TrainedModel:
     """Optimiser steps done."""
     best_step: int
     """The step of the model that is kept: the last one, or with early stopping that of the best dev score."""
-    achieved_sparsity: float
+    achieved_sparsity: float = field(default=0.0, kw_only=True)
     """Share of zeros counted in the encoder's linear layers; 0 where nothing was pruned."""
     n_train: int
     seconds: float
@@ -157,6 +162,10 @@ class TrainedModel:
     """Where the model stands, relative to the run folder; empty where it was not kept."""
     penalty: float = 0.0
     """Weight of soft_movement's penalty at the end of training; 0 where there was none."""
+    stage: str = ""
+    """The stage of the model's chain; empty in tables of before there were chains."""
+    variant: str = "{}"
+    """JSON object of what tells the model from others of its seed, such as how it was pruned."""
 
 
 PREDICTION_TYPES: Mapping[str, type] = {

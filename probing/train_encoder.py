@@ -17,7 +17,7 @@ import tyro
 
 from probing.exit_codes import end_in_one_line
 from probing.progress import Narrator
-from probing.registry import RECIPE_SETTINGS
+from probing.registry import RECIPES
 from probing.settings.training import TrainSettings
 
 
@@ -43,8 +43,10 @@ def choose_settings(arguments: list[str]) -> type[TrainSettings]:
         InputError: there is no such recipe.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--recipe", default="finetune")
-    return RECIPE_SETTINGS.load(parser.parse_known_args(arguments)[0].recipe)
+    parser.add_argument("--recipe")
+    recipe = parser.parse_known_args(arguments)[0].recipe
+    # A recipe's module loads torch; the plain --help does without.
+    return TrainSettings if recipe is None else RECIPES.load(recipe).settings
 
 
 if __name__ == "__main__":

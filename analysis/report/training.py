@@ -77,7 +77,7 @@ def build_training_report(runs: Sequence[TrainingRun], seed: int = 0) -> str:
 
 def _compare(runs: Sequence[TrainingRun], names: Sequence[str], seed: int) -> tuple[list[Table], list[str]]:
     """The tables of convergence of two models that were fine-tuned, and what to say of it or why there is none."""
-    if len(runs) != 2 or any(run.recipe == "prune" for run in runs):
+    if len(runs) != 2 or any(run.pruned for run in runs):
         return [], []
     try:
         found = compare_convergence(runs[0], runs[1], seed=seed)
@@ -128,7 +128,7 @@ def _chart_layers(logs: pd.DataFrame) -> list[Chart]:
 
 
 def _chart_pruning(runs: Sequence[TrainingRun]) -> list[Chart]:
-    models = stack_models([run for run in runs if run.recipe == "prune"] or runs)
+    models = stack_models([run for run in runs if run.pruned] or runs)
     if not (models["method"] != "").any():
         return []
     tables = [

@@ -16,7 +16,7 @@ def tell_run(run: TrainingRun, label: str) -> str:
     rows = run.scores[run.scores["split"] == "dev"]
     first = rows.iloc[0]
     what = f"{label} was trained on {first['n_train']} sentences of {title_of(run.task)}"
-    if run.recipe == "prune":
+    if run.pruned:
         return f"{what} and pruned, {len(rows)} times. {_tell_methods(rows)}"
     values = 100 * rows["value"]
     over = f" ({values.min():.1f} to {values.max():.1f} over {len(rows)} seeds)" if len(rows) > 1 else ", one seed"

@@ -114,8 +114,8 @@ def _read_scores(path: Path) -> pd.DataFrame:
     return scores
 
 
-def read_table(path: Path, types: Mapping[str, object]) -> pd.DataFrame:
-    """The parquet table of a run, with at least the columns of `types`.
+def read_table(path: Path, types: Mapping[str, object], defaults: Mapping[str, object] | None = None) -> pd.DataFrame:
+    """The parquet table of a run, with at least the columns of `types`; those of `defaults` need not be in the file.
 
     Raises:
         InputError: the file is missing or no such table.
@@ -125,6 +125,7 @@ def read_table(path: Path, types: Mapping[str, object]) -> pd.DataFrame:
         table = pd.read_parquet(path)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a parquet table ({_first_line(error)})") from None
+    table = table.assign(**{name: value for name, value in (defaults or {}).items() if name not in table.columns})
     missing = [name for name in types if name not in table.columns]
     if missing:
         raise InputError(f"{path}: expected the columns {', '.join(missing)}, which are missing")

@@ -1,7 +1,7 @@
 """Folders of training runs -> tidy pandas frames, checked at the border."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ MODELS = "trained_models.parquet"
 AIM = ("method", "sparsity", "penalty")
 """What tells the models of one seed apart: how weights were pruned, and how many were to be."""
 
-_LOG_KEY = ["model", "checkpoint", "task", *AIM, "seed", "step", "quantity", "layer"]
-_MODEL_KEY = ["model", "checkpoint", "task", *AIM, "seed", "split", "metric"]
+_MODEL = ["model", "checkpoint", "task", *AIM, "variant", "seed", "stage"]
+_LOG_KEY = [*_MODEL, "step", "quantity", "layer"]
+_MODEL_KEY = [*_MODEL, "split", "metric"]
 _ONE = ("recipe", "model", "checkpoint", "task")
 
 
@@ -28,9 +29,10 @@ class TrainingRun:
 
     folder: Path
     log: pd.DataFrame
-    """Columns are the fields of `probing.records.TrainingRow`."""
+    """Of the last stage of each model; columns are the fields of `probing.records.TrainingRow`."""
     models: pd.DataFrame
-    """Columns are the fields of `probing.records.TrainedModel`; one row per split and metric."""
+    """As their last stage left them; columns are the fields of `probing.records.TrainedModel`, one row per split and
+    metric."""
     settings: Mapping[str, Any]
     manifest: Mapping[str, Any]
 
@@ -41,8 +43,13 @@ class TrainingRun:
 
     @property
     def recipe(self) -> str:
-        """`finetune` or `prune`."""
+        """How it was trained, such as `finetune` or `prune`."""
         return str(self.models["recipe"].iloc[0])
+
+    @property
+    def pruned(self) -> bool:
+        """Whether weights were pruned."""
+        return bool((self.models["method"] != "").any())
 
     @property
     def model(self) -> str:
@@ -169,8 +176,9 @@ def _read_models(path: Path) -> pd.DataFrame:
 
 
 def _read_once(path: Path, record: type, key: list[str]) -> pd.DataFrame:
-    """A table that has rows, each but once."""
-    table = read_table(path, types_of(record))
+    """The rows of the last stage in a table that has rows, each but once; an older one may lack some columns."""
+    defaults = {column.name: column.default for column in fields(record) if column.default is not MISSING}
+    table = read_table(path, types_of(record), defaults)
     if table.empty:
         raise InputError(f"{path}: holds no rows; the run did not finish: start it again to resume it")
     repeated = table.loc[table.duplicated(key)]
@@ -178,4 +186,4 @@ def _read_once(path: Path, record: type, key: list[str]) -> pd.DataFrame:
         first = repeated.iloc[0]
         told = ", ".join(f"{name} {first[name]}" for name in ("seed", "step", "quantity", "split") if name in table)
         raise InputError(f"{path}: {len(repeated)} row(s) twice, the first {told}")
-    return table
+    return table[table["stage"] == table["stage"].iloc[-1]].reset_index(drop=True)

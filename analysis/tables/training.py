@@ -20,7 +20,7 @@ def tabulate_training(run: TrainingRun) -> dict[str, tuple[pd.DataFrame, str]]:
     """Name -> frame of strings and caption: the trained models and, where weights were pruned, what that cost."""
     what = f"{title_of(run.task)}, {run.metric} x 100"
     tables = {"models": (seeds_table(run), f"{what} of every trained model; mean ± standard deviation over seeds")}
-    if run.recipe == "prune":
+    if run.pruned:
         tables["pruning"] = (pruning_table(summarise_pruning(run.scores)), f"{what} on dev, over seeds")
     return tables
 

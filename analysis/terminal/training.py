@@ -40,7 +40,7 @@ def show_training(folder: Path) -> None:
     """
     run = load_training(folder)
     console = Console()
-    pruned = run.recipe == "prune"
+    pruned = run.pruned
     rows = pruning_table(summarise_pruning(run.scores))[_SHOWN] if pruned else seeds_table(run)
     console.print(draw_rows(rows, describe(run), _NOTES[pruned]))
     write_figures(draw_training_figures(run), folder / "figures")
@@ -73,7 +73,7 @@ def draw_training_figures(run: TrainingRun) -> Mapping[str, Figure]:
         for quantity in dict.fromkeys(own["quantity"]):
             if quantity in LABELS:
                 figures[f"{quantity}_by_step{end}"] = plot_layers_by_step(own, str(quantity))
-    if run.recipe == "prune":
+    if run.pruned:
         figures["pruning"] = plot_pruning(stack_models([run]))
     return figures
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from probing.encoders.blocks import find_backbone
 from probing.encoders.checkpoints import find_checkpoint, load_model
 from probing.encoders.tiny_checkpoints import write_bert
 from probing.encoders.transformer import TransformerEncoder
@@ -11,6 +12,6 @@ tiny = write_bert
 
 
 def build(checkpoint: str, **options: Any) -> TransformerEncoder:
-    """A frozen pre-trained encoder."""
+    """A frozen pre-trained encoder; of a checkpoint with a mix of layers (a trained BERMo), what is under the mix."""
     found = find_checkpoint(checkpoint)
-    return TransformerEncoder(load_model(found), found, **options)
+    return TransformerEncoder(find_backbone(load_model(found)), found, **options)

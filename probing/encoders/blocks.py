@@ -18,7 +18,7 @@ def find_blocks(model: PreTrainedModel) -> list[nn.Module]:
     Raises:
         InputError: no list of `num_hidden_layers` blocks, as in ALBERT, whose layers share their weights.
     """
-    encoder = getattr(model.base_model, "backbone", model.base_model)
+    encoder = find_backbone(model)
     n_layers = int(model.config.num_hidden_layers)
     lists = (module for module in encoder.modules() if isinstance(module, nn.ModuleList))
     blocks = next((list(found) for found in lists if len(found) == n_layers), None)
@@ -27,6 +27,11 @@ def find_blocks(model: PreTrainedModel) -> list[nn.Module]:
             f"{type(model).__name__}: no list of {n_layers} blocks; its layers share weights, or have none"
         )
     return [_find_embeddings(encoder), *blocks]
+
+
+def find_backbone(model: PreTrainedModel) -> PreTrainedModel:
+    """The bare encoder in a model: what is under its head and, in BERMo, under the mix of its layers."""
+    return getattr(model.base_model, "backbone", model.base_model)
 
 
 def _find_embeddings(encoder: nn.Module) -> nn.Module:

@@ -19,6 +19,7 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
 from transformers.utils import logging
 
+import probing.encoders.architectures  # noqa: F401 - so that transformers knows ours, whatever was imported before
 from probing.records import InputError
 from probing.settings.run import EMBEDDED
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
-from probing.encoders.bermo import BermoConfig, BermoForSequenceClassification, BermoModel
+from probing.encoders.bermo_model import BermoConfig, BermoForSequenceClassification, BermoModel
 from probing.encoders.checkpoints import Checkpoint, load_config, load_model
 from probing.records import InputError
 
@@ -43,6 +43,10 @@ def build_bert(checkpoint: Checkpoint, n_labels: int, dropout: float, generator:
         )
     except (ValueError, OSError, RuntimeError) as error:
         raise InputError(f"checkpoint {checkpoint.name}: no classifier ({str(error).splitlines()[0]})") from None
+    if not isinstance(getattr(model, "classifier", None), nn.Module):
+        raise InputError(
+            f"checkpoint {checkpoint.name}: {config.model_type} has no head on its first token; use an encoder"
+        )
     return _with_head(model, report, generator)
 
 

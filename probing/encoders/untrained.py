@@ -21,9 +21,11 @@ def build(checkpoint: str, *, seed: int = 0, **options: Any) -> TransformerEncod
     Every weight comes from the architecture's own initialisation, drawn from the seed.
     """
     found = find_checkpoint(checkpoint)
+    config = load_config(found)
+    config = getattr(config, "backbone_config", config)  # of a trained BERMo: what is under its mix
     # transformers initialises from the global generator: fork it, so that nothing else moves.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed("untrained", seed))
-        model = AutoModel.from_config(load_config(found), dtype=torch.float32)
+        model = AutoModel.from_config(config, dtype=torch.float32)
     stored = replace(found, revision=f"untrained-{seed}")
     return TransformerEncoder(model, stored, **options)

@@ -1,8 +1,11 @@
-"""The settings of training: one field is one flag, and its docstring is the flag's help. One class per recipe."""
+"""The settings of training: one field is one flag, and its docstring is the flag's help.
 
-from dataclasses import dataclass
+A recipe that needs others inherits from these, in a class that stands beside its plan (`probing/training/recipes/`).
+"""
+
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from probing.settings.run import EMBEDDED
 
@@ -12,8 +15,8 @@ class TrainSettings:
     """Fine-tune an encoder on one task, once per seed."""
 
     recipe: str = "finetune"
-    """The way of training: finetune or prune. Each has flags of its own: --recipe prune --help."""
-    model: Literal["bert", "bermo"] = "bermo"
+    """The way of training, such as finetune or prune. Each has flags of its own: --recipe prune --help."""
+    model: str = "bermo"
     """What the head reads: bert (the last layer) or bermo (the scalar mix of all layers)."""
     checkpoint: str = EMBEDDED
     """The encoder to start from: the embedded all-MiniLM-L6-v2, a local folder, or a Hugging Face id."""
@@ -53,13 +56,13 @@ class TrainSettings:
     freeze_up_to: int = -1
     """Layers that keep their weights: -1 none, 0 the embeddings, l the embeddings and blocks 1 to l."""
     evaluate_every: int = 0
-    """Steps between two readings of the dev score; 0 takes a twentieth of all steps."""
+    """Steps between two evaluations on dev; 0 takes a twentieth of all steps."""
     log_every: int = 10
     """Steps between two rows of the log: loss, gradient norm by layer, mix weights."""
     early_stopping: int = 0
-    """Stop after this many readings without a better dev score, and keep the best model; 0 trains to the end."""
+    """Stop after this many evaluations without a better dev score, and keep the best model; 0 trains to the end."""
     checkpoint_every: int = 0
-    """Steps between two checkpoints that a killed run goes on from; 0 takes each reading of the dev score."""
+    """Steps between two checkpoints that a killed run goes on from; 0: at an evaluation, every two minutes at most."""
     keep_models: bool = True
     """Whether the trained models are kept, one folder each."""
     tensorboard: bool = False
@@ -78,41 +81,10 @@ class TrainSettings:
     """No progress on the screen."""
 
 
-@dataclass(frozen=True)
-class PruneSettings(TrainSettings):
-    """Prune an encoder while it is fine-tuned on one task (Sanh et al. 2020, arXiv 2005.07683)."""
-
-    recipe: str = "prune"
-    """The way of training: finetune or prune."""
-    method: tuple[Literal["magnitude", "movement", "soft_movement"], ...] = ("soft_movement",)
-    """How weights are chosen: magnitude (the largest stay), movement (those of the highest learned scores S stay),
-    soft_movement (those whose sigmoid(S) is above a threshold stay, and a penalty keeps it small)."""
-    sparsity: tuple[float, ...] = (0.9,)
-    """Share of zeros at the end of magnitude and movement in each matrix of the encoder's blocks; one model each.
-    With soft_movement it is what --penalty and --threshold make of it."""
-    penalty: tuple[float, ...] = (400.0,)
-    """Weight of soft_movement's penalty, mean sigmoid(S), at the end; it grows with the threshold. One model each:
-    more of it leaves fewer weights."""
-    threshold: float = 0.1
-    """What sigmoid(S) must be above at the end of soft_movement; at first it is 0."""
-    weight_decay: float = 0.0
-    """Of weight matrices. The paper's: none."""
-    score_learning_rate: float = 1e-2
-    """Of the scores S, which start at 0 and move by no more than about this in a step. A threshold of .1 on sigmoid(S)
-    is one of -2.2 on S: below some 500 steps, soft_movement prunes nothing at the paper's 1e-2. Raise it there."""
-    prune_warmup_share: float = 0.1
-    """Share of the steps before pruning begins. The paper's: the warm-up of the learning rate."""
-    prune_cooldown_share: float = 0.2
-    """Share of the steps after it has ended. The paper's: twice the warm-up."""
-    freeze_up_to: int = 0
-    """Layers that keep their weights, and are not pruned. The paper's: the embeddings."""
-    distill_from: str = ""
-    """A fine-tuned classifier whose probabilities are learned too: a folder written by finetune; empty: none."""
-    distill_share: float = 0.5
-    """Share of the loss that the teacher has."""
-    temperature: float = 2.0
-    """By which teacher's and student's logits are divided."""
-
-
 TRAINING_WITHOUT_EFFECT = ("output", "overwrite", "quiet", "threads", "tensorboard", "checkpoint_every")
 """Settings that move no number: a run may be resumed with others."""
+
+
+def effective_settings(settings: TrainSettings) -> dict[str, Any]:
+    """Those that numbers depend on, as JSON values."""
+    return {name: value for name, value in asdict(settings).items() if name not in TRAINING_WITHOUT_EFFECT}

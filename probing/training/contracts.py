@@ -1,10 +1,144 @@
-"""What may be done to a model while it is trained, such as pruning."""
+"""The four nouns of a training (data, objective, transform, evaluation), and what a model may say of itself.
 
-from typing import Any, Protocol
+What is written out below is what is done where a part says nothing: a part inherits from its protocol and writes only
+what it does otherwise.
+"""
 
-from jaxtyping import Float
-from torch import Tensor
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from jaxtyping import Float, Int
+from torch import Tensor, nn
 from transformers import PreTrainedModel
+
+Row = tuple[str, int, float]
+"""A number for the log: quantity, layer (-1: of no single layer), value."""
+
+
+@dataclass(frozen=True)
+class SplitScore:
+    """A trained model's score on one split: fields of `probing.records.TrainedModel`."""
+
+    split: str
+    metric: str
+    value: float
+    ci_low: float
+    ci_high: float
+    n: int
+    """Examples scored."""
+    majority: float
+    """What the metric gives to an answer that knows nothing of the input; NaN where there is none."""
+    diverged: bool
+    """Whether the training failed, by this score."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long a stage trains, and how often it is looked at."""
+
+    epochs: float = 3.0
+    """Passes over the data."""
+    max_steps: int = 0
+    """Optimiser steps; 0 leaves it to `epochs`."""
+    accumulation_steps: int = 1
+    """Parts that a batch is computed in."""
+    log_every: int = 10
+    """Steps between two rows of the log."""
+    evaluate_every: int = 0
+    """Steps between two evaluations; 0 takes a twentieth of all steps."""
+    early_stopping: int = 0
+    """Evaluations without a better headline after which training stops; 0 trains to the end."""
+    checkpoint_every: int = 0
+    """Steps between two states that a killed training goes on from; 0 leaves it to the clock."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Some labelled sentences, padded together."""
+
+    inputs: dict[str, Tensor]
+    """As keywords of a model."""
+    labels: Tensor
+    """Class indices; in a regression, scores."""
+
+
+class LabelledSplit(Protocol):
+    """A split of a task, to be gone through once."""
+
+    labels: Int[np.ndarray, " sentences"] | Float[np.ndarray, " sentences"]
+
+    def __len__(self) -> int:
+        """Number of sentences."""
+        ...
+
+    def list_batches(self, n_tokens: int) -> list[Int[np.ndarray, " batch"]]:
+        """The rows of each batch, of at most about `n_tokens` tokens."""
+        ...
+
+    def collate(self, rows: Int[np.ndarray, " batch"], device: str) -> Examples:
+        """Some of the sentences, padded together."""
+        ...
+
+
+class Batch(Protocol):
+    """What one optimiser step learns from, drawn as a whole: in however many parts it is computed, it is the same."""
+
+    n_tokens: int
+    """Padding not counted."""
+
+    def __len__(self) -> int:
+        """Number of examples, over which a loss is a mean."""
+        ...
+
+    def collate(self, rows: Int[np.ndarray, " part"], device: str) -> Any:
+        """Some of the examples, padded together, as the objective takes them."""
+        ...
+
+
+class Data(Protocol):
+    """What is learned from: labelled sentences, running text, triples, what an earlier stage wrote."""
+
+    n_steps_per_epoch: int
+
+    def __len__(self) -> int:
+        """Number of examples."""
+        ...
+
+    def batch(self, step: int) -> Batch:
+        """The batch that follows `step` others. It depends on the step and on the data's own seed alone."""
+        ...
+
+
+class Objective(Protocol):
+    """What is made small: the sum of its losses, each times its weight. All of them are logged."""
+
+    weights: Mapping[str, float]
+    """Of each loss by its name."""
+
+    def losses(self, model: Any, batch: Any, generator: torch.Generator) -> dict[str, Float[Tensor, ""]]:
+        """The mean losses over a part of a batch, by name.
+
+        Args:
+            model: with a forward pass of its own; several processes wrap it.
+            batch: as `Batch.collate` gives it.
+            generator: for whatever is drawn, on the batch's device; it depends on seed, step and part.
+        """
+        ...
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Groups of parameters of its own for the optimiser, such as projections or a second network."""
+        return []
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it keeps from step to step, its own parameters included."""
+        return {}
+
+    def load_state_dict(self, state: dict[str, Any]) -> Any:
+        """Put back what `state_dict` gave."""
 
 
 class Transform(Protocol):
@@ -12,24 +146,58 @@ class Transform(Protocol):
 
     def apply(self, model: PreTrainedModel) -> None:
         """Prepare the model; the optimiser is made after it."""
-        ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Groups of parameters of its own for the optimiser, with their rates."""
-        ...
+        return []
 
     def before_step(self, step: int, n_steps: int) -> None:
-        """Set what the schedule says after `step` of `n_steps` optimiser steps."""
-        ...
+        """Set what the schedule says after `step` of `n_steps` optimiser steps; it may be called twice with one."""
 
     def penalty(self) -> Float[Tensor, ""] | None:
         """What is added to the loss."""
+        return None
+
+    def measure(self) -> Sequence[Row]:
+        """Rows for the log, at each evaluation."""
+        return ()
+
+    def finish(self, model: PreTrainedModel) -> None:
+        """Leave a plain model that loads without this transform."""
+
+    def facts(self) -> dict[str, float]:
+        """What has become of the model, once it is finished, by the name of a column or of a quantity of the log."""
+        return {}
+
+
+class Evaluation(Protocol):
+    """How well a model does."""
+
+    headline: str
+    """The quantity of `measure` that says which model is the best: the one with the largest."""
+
+    def measure(self, model: PreTrainedModel, accelerator: Accelerator) -> dict[str, float]:
+        """Numbers for the log while the model is trained, by quantity."""
         ...
 
-    def measure(self) -> list[tuple[str, int, float]]:
-        """Rows for the log: quantity, layer (-1: none), value."""
+    def score(self, model: PreTrainedModel, accelerator: Accelerator) -> list[SplitScore]:
+        """The scores of the trained model, each split by each metric."""
         ...
 
-    def finish(self, model: PreTrainedModel) -> float:
-        """Leave a plain model that loads without this transform, and say its share of zeros."""
+
+@runtime_checkable
+class HasRates(Protocol):
+    """A model some of whose parameters need a rate of their own, such as the scalars of a mix."""
+
+    def named_rates(self) -> dict[str, list[nn.Parameter]]:
+        """Those parameters by the name of their rate; they have no decay."""
+        ...
+
+
+@runtime_checkable
+class HasMeasures(Protocol):
+    """A model with numbers of its own for the log, such as the weights of a mix."""
+
+    def measure(self) -> Sequence[Row]:
+        """Rows for the log."""
         ...

@@ -1,41 +1,53 @@
-"""AdamW with a rate of its own for the mix, warm-up and decay, and gradient norms by layer."""
+"""AdamW with rates that a model's parts may have of their own, warm-up and decay, and gradient norms by layer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from probing.encoders.blocks import find_blocks
-from probing.scalar_mix import ScalarMix
-from probing.settings.training import TrainSettings
+from probing.training.contracts import HasRates
 
 
-def make_optimiser(
-    model: PreTrainedModel, settings: TrainSettings, extra: Sequence[dict[str, Any]] = ()
-) -> torch.optim.AdamW:
-    """AdamW over everything that is not frozen.
+@dataclass(frozen=True)
+class Rates:
+    """How fast a stage learns."""
 
-    Matrices decay; biases, norms and the mix do not. The mix has its own rate.
+    learning_rate: float = 3e-5
+    """Of AdamW, at its highest."""
+    weight_decay: float = 0.01
+    """Of weight matrices; biases and norms have none."""
+    warmup_share: float = 0.1
+    """Share of the steps in which the rates rise; they fall to 0 in the rest, both linearly."""
+    max_grad_norm: float = 1.0
+    """Longer gradients are cut to this length; 0 leaves them."""
+    own: Mapping[str, float] = field(default_factory=dict)
+    """Learning rates of the parameters that a model names in `named_rates`."""
+
+
+def make_optimiser(model: PreTrainedModel, rates: Rates, extra: Sequence[dict[str, Any]] = ()) -> torch.optim.AdamW:
+    """AdamW over everything that is not frozen: matrices decay; biases, norms and what has a rate of its own do not.
 
     Args:
         model: the frozen parameters of which are left out.
-        settings: rates and decay.
-        extra: groups of transforms, whose parameters are in no other group.
+        rates: of all groups that bring none.
+        extra: groups of objective and transforms, whose parameters are in no other group.
     """
+    own = model.named_rates() if isinstance(model, HasRates) else {}
     claimed = {id(parameter) for group in extra for parameter in group["params"]}
-    mix = [one for part in model.modules() if isinstance(part, ScalarMix) for one in part.parameters()]
-    claimed |= set(map(id, mix))
+    claimed |= {id(parameter) for parameters in own.values() for parameter in parameters}
     rest = [one for one in model.parameters() if one.requires_grad and id(one) not in claimed]
     groups = [
-        {"params": [one for one in rest if one.ndim > 1], "weight_decay": settings.weight_decay},
+        {"params": [one for one in rest if one.ndim > 1], "weight_decay": rates.weight_decay},
         {"params": [one for one in rest if one.ndim <= 1], "weight_decay": 0.0},
-        {"params": mix, "weight_decay": 0.0, "lr": settings.mix_learning_rate},
+        *({"params": parameters, "weight_decay": 0.0, "lr": rates.own[name]} for name, parameters in own.items()),
         *extra,
     ]
     groups = [group for group in groups if group["params"]]
-    optimiser = torch.optim.AdamW(groups, lr=settings.learning_rate, fused=True)
+    optimiser = torch.optim.AdamW(groups, lr=rates.learning_rate, fused=True)
     for group in optimiser.param_groups:
         group["initial_lr"] = group["lr"]
     return optimiser
@@ -50,12 +62,6 @@ def set_rates(optimiser: torch.optim.Optimizer, step: int, n_steps: int, warmup_
     return factor
 
 
-def freeze_layers(model: PreTrainedModel, up_to: int) -> None:
-    """Keep the weights of layers 0 (embeddings) to `up_to`; -1 freezes none."""
-    for block in find_blocks(model)[: up_to + 1]:
-        block.requires_grad_(False)
-
-
 def gradient_norms(model: PreTrainedModel) -> list[float]:
     """The norm of dL/dtheta of each layer, layer 0 being the embeddings; 0 where a layer is frozen.
 
@@ -63,11 +69,6 @@ def gradient_norms(model: PreTrainedModel) -> list[float]:
     """
     own = [[value.grad for name, value in block.named_parameters() if _is_own(name)] for block in find_blocks(model)]
     return [_norm(gradients) for gradients in own]
-
-
-def mix_of(model: nn.Module) -> ScalarMix | None:
-    """The mix of layers that the model's head reads, if it has one."""
-    return next((part for part in model.modules() if isinstance(part, ScalarMix)), None)
 
 
 def _is_own(name: str) -> bool:

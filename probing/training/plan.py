@@ -1,30 +1,125 @@
-"""What a recipe plans: one entry per model that it makes."""
+"""What a recipe plans: models, each made by a chain of stages, and what they are trained and scored on."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from probing.training.contracts import Transform
-from probing.training.objectives.supervised import Objective
+import torch
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+
+from probing.encoders.checkpoints import Checkpoint
+from probing.progress import Narrator
+from probing.records import Task
+from probing.settings.checks import Range
+from probing.settings.training import TrainSettings
+from probing.training.contracts import Data, Evaluation, Objective, Pace, Transform
+from probing.training.optimiser import Rates
 
 
-def no_transforms() -> Sequence[Transform]:
+@dataclass(frozen=True)
+class Origin:
+    """The encoder that a run starts from."""
+
+    checkpoint: Checkpoint
+    digest: str
+    """SHA-256 over architecture, weights and tokenizer."""
+    tokenizer: PreTrainedTokenizerFast
+    config: PretrainedConfig
+    """Of the bare encoder."""
+    limit: int
+    """Longest input in tokens, special tokens included."""
+    layer_names: tuple[str, ...]
+    """Layer 0 first, which no block makes."""
+
+    @property
+    def n_blocks(self) -> int:
+        """Blocks behind the embeddings."""
+        return len(self.layer_names) - 1
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a stage finds when it begins."""
+
+    checkpoint: Checkpoint
+    """What it starts from: the run's encoder, or the model that an earlier stage left."""
+    artifacts: Mapping[str, Path]
+    """The folders that all earlier stages left, by their names."""
+
+
+def no_transforms(start: Start) -> Sequence[Transform]:
     """Nothing is done to the model."""
+    del start
     return ()
 
 
 @dataclass(frozen=True)
-class PlannedModel:
-    """One model that a recipe makes."""
+class Stage:
+    """One step of a chain. Its parts are made when it begins, for then it is known what it starts from."""
 
     name: str
-    """Of its cell and folder, unlike that of any other model of the run."""
+    build: Callable[[Start, torch.Generator], PreTrainedModel]
+    """Makes the model, with its head; the generator draws what is new."""
+    data: Callable[[Start], Data]
+    objective: Callable[[Start, PreTrainedModel], Objective]
+    """Given the model on its device, to which it moves what it brings itself."""
+    evaluation: Callable[[Start], Evaluation]
+    rates: Rates
+    pace: Pace
+    transforms: Callable[[Start], Sequence[Transform]] = no_transforms
+    """In the order in which they are applied."""
+    kind: str = "train"
+    """A key of `probing.training.chain.KINDS`: what the stage does and what it leaves."""
+    start: str = ""
+    """The earlier stage that it starts from; empty: the run's encoder."""
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """One model, and the stages that make it."""
+
+    name: str
+    """Of its cells and folder, unlike that of any other model of the run."""
     seed: int
-    objective: Objective
-    make_transforms: Callable[[], Sequence[Transform]] = no_transforms
-    """Called for each model anew: transforms hold state."""
-    method: str = ""
-    """How its weights are pruned."""
-    sparsity: float = 0.0
-    """The share of zeros aimed at."""
-    penalty: float = 0.0
-    """Weight of soft movement's penalty; 0 where there is none."""
+    stages: Sequence[Stage]
+    variant: Mapping[str, Any] = field(default_factory=dict)
+    """What tells it from other models of its seed, as JSON values, such as the way of pruning."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """What the models of a run are trained and scored on."""
+
+    name: str
+    """Key of the task, or name of the corpus."""
+    digest: str
+    """The identity of everything that numbers depend on beside encoder and settings: sentences, labels, a teacher."""
+    facts: Mapping[str, Any]
+    """For the manifest."""
+    tasks: Sequence[Task] = ()
+    """Tasks of which it is written down which sentence is in which split, where that was decided here."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """All that a run makes."""
+
+    models: Sequence[ModelPlan]
+    source: Source
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A way of training: a row of the registry's table `recipes`."""
+
+    settings: type[TrainSettings]
+    """Its flags."""
+    plan: Callable[[Any, Origin, Narrator], RunPlan]
+    """Settings, encoder and reporter -> what is to be made. Raises InputError for data that cannot be used."""
+    ranges: Mapping[str, Range]
+    """Of its settings by their names."""
+    check: Callable[[Any], None] = lambda settings: None
+    """Refuses, by an InputError, settings in range that do not go together."""
+    gentle: Mapping[str, Any] = field(default_factory=dict)
+    """Settings under which any model learns an easy task in 120 steps: the conformance tests try that."""

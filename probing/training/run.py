@@ -1,29 +1,42 @@
-"""The story of a training run: load the task, then train, score and keep one model after the other."""
+"""The story of a training run: what a recipe plans is made, one model after the other, and written into tables."""
 
 import re
+import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 import torch
 
 from probing.atomic_files import write_atomically
+from probing.contracts.recipe import Recipe
 from probing.digests import digest_json
+from probing.encoders.blocks import find_backbone, find_blocks
+from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
+from probing.encoders.transformer import choose_limit, compute_digest, name_layers
 from probing.progress import Narrator
-from probing.records import InputError, Task
-from probing.registry import RECIPES
-from probing.settings.training import TRAINING_WITHOUT_EFFECT, TrainSettings
+from probing.records import InputError
+from probing.registry import CLASSIFIERS, RECIPES
+from probing.settings.checks import check_ranges, check_seeds
+from probing.settings.training import TrainSettings, effective_settings
+from probing.store.environment import describe_environment
+from probing.store.folder_lock import hold_folder
 from probing.store.run_folder import RunFolder
 from probing.tables import TrainedModel, TrainingRow, column_names
-from probing.tasks.sources import load_tasks
-from probing.tasks.subset import limit_task
-from probing.training.cells import TrainedCell
-from probing.training.chain import Trainer
-from probing.training.checks import check_training
+from probing.training.accelerator import check_training_device, make_accelerator
+from probing.training.artifacts import Finished
+from probing.training.bench import Bench
+from probing.training.chain import make_model
+from probing.training.plan import Origin, Source
 
 RESULTS = Path("data/results")
 """Where run folders stand by default."""
+_WRITTEN = ("cells", "models", "stages")
+_LEFTOVER = re.compile(r"^\..*\.[0-9a-f]{32}$")
+"""Folders in which a killed run may leave half of something, and the names that this has."""
 
 
 @dataclass(frozen=True)
@@ -38,56 +51,89 @@ def train(settings: TrainSettings, narrator: Narrator) -> Outcome:
     """Train the models that a recipe plans, and leave a run folder.
 
     Raises:
-        InputError: settings or data that cannot be used; nothing has been written then.
+        InputError: settings or data that cannot be used, before anything is written; or a run folder in use.
     """
-    check_training(settings)
+    recipe = check_training(settings)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    task = load_task(settings, narrator)
-    planned = RECIPES.load(settings.recipe)(settings, task)
-    trainer = Trainer(settings, task, narrator)
-    folder = open_folder(settings, task)
-    folder.write_splits([task])
-    cells = [trainer.make(folder.path, plan) for plan in planned]
-    write_tables(folder.path, cells)
-    folder.write_manifest(trainer.describe() | {"stages": narrator.stages, "warnings": narrator.warnings})
-    return Outcome(folder.path, len(cells))
+    origin = find_origin(settings)
+    planned = recipe.plan(settings, origin, narrator)
+    accelerator = make_accelerator(settings)
+    path = name_folder(settings, planned.source)
+    # One of several processes holds the folder for all of them; --overwrite makes another folder of the same name.
+    main = accelerator.is_main_process
+    with hold_folder(path) if main else nullcontext():
+        folder = RunFolder(path, effective_settings(settings), overwrite=settings.overwrite)
+        with hold_folder(path) if main and settings.overwrite else nullcontext():
+            if main:
+                remove_leftovers(path)
+            folder.write_splits(planned.source.tasks)
+            bench = Bench(settings, origin, planned.source, accelerator, path, narrator)
+            finished = [stage for model in planned.models for stage in make_model(bench, model)]
+            write_tables(path, finished)
+            told = {"stages": narrator.stages, "warnings": narrator.warnings}
+            folder.write_manifest(describe_environment() | bench.facts() | told)
+    return Outcome(path, len(planned.models))
 
 
-def load_task(settings: TrainSettings, narrator: Narrator) -> Task:
-    """The one task, its splits as large as the settings allow.
+def check_training(settings: TrainSettings) -> Recipe:
+    """Refuse early what would fail late; the recipe.
 
     Raises:
-        InputError: the source has no such task, or the name stands for several.
+        InputError: naming the flag, and what it expects.
     """
-    tasks, _ = load_tasks(settings.data, (settings.task,), narrator=narrator)
-    if len(tasks) > 1:
-        raise InputError(f"--task {settings.task}: stands for {len(tasks)} tasks; name one")
-    task = tasks[0]
-    if task.folds:
-        raise InputError(f"--task {settings.task}: has no fixed splits but {task.folds} folds; choose another task")
-    limits = {"train": settings.limit, "dev": settings.limit_dev, "test": settings.limit_dev}
-    splits = {
-        name: limit_task(task, limit).splits[name] if limit else task.splits[name] for name, limit in limits.items()
-    }
-    return replace(task, splits=splits)
+    recipe = RECIPES.load(settings.recipe)
+    CLASSIFIERS.check(settings.model)
+    check_ranges(settings, recipe.ranges)
+    recipe.check(settings)
+    check_seeds(settings.seeds)
+    check_training_device(settings.device)
+    if settings.tensorboard and find_spec("tensorboard") is None:
+        raise InputError("--tensorboard: not installed; pip install 'bermo-probing[tensorboard]'")
+    return recipe
 
 
-def open_folder(settings: TrainSettings, task: Task) -> RunFolder:
+def find_origin(settings: TrainSettings) -> Origin:
+    """The encoder that the settings name.
+
+    Raises:
+        InputError: a checkpoint that cannot be used, or layers that it does not have.
+    """
+    checkpoint = find_checkpoint(settings.checkpoint)
+    tokenizer, model = load_tokenizer(checkpoint), load_model(checkpoint)
+    encoder = find_backbone(model)
+    n_blocks = len(find_blocks(encoder)) - 1
+    if settings.freeze_up_to > n_blocks:
+        raise InputError(f"--freeze-up-to {settings.freeze_up_to}: the encoder has blocks 1 to {n_blocks}")
+    return Origin(
+        checkpoint,
+        compute_digest(model, tokenizer),
+        tokenizer,
+        encoder.config,
+        choose_limit(settings.max_length, encoder, tokenizer),
+        name_layers(encoder),
+    )
+
+
+def name_folder(settings: TrainSettings, source: Source) -> Path:
     """The run folder: the one asked for, or one named after the settings."""
-    effective = {name: value for name, value in asdict(settings).items() if name not in TRAINING_WITHOUT_EFFECT}
-    path = settings.output
-    if path is None:
-        parts = (settings.recipe, settings.model, Path(settings.checkpoint).name, task.name)
-        slug = "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
-        path = RESULTS / f"{slug}-{digest_json([effective, task.digest])[:8]}"
-    return RunFolder(path, effective, overwrite=settings.overwrite)
+    if settings.output is not None:
+        return settings.output.expanduser()
+    parts = (settings.recipe, settings.model, Path(settings.checkpoint).name, source.name)
+    slug = "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
+    return RESULTS / f"{slug}-{digest_json([effective_settings(settings), source.digest])[:8]}"
 
 
-def write_tables(folder: Path, cells: Sequence[TrainedCell]) -> None:
-    """Write the log and the scores of all models."""
-    models = pd.DataFrame([asdict(row) for cell in cells for row in cell.models], columns=column_names(TrainedModel))
-    log = pd.DataFrame([asdict(row) for cell in cells for row in cell.log], columns=column_names(TrainingRow))
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed runs have left half written; nobody else is working in the folder."""
+    for path in (path for name in _WRITTEN for path in (folder / name).rglob(".*") if _LEFTOVER.search(path.name)):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def write_tables(folder: Path, stages: Sequence[Finished]) -> None:
+    """Write the log and the scores of all stages of all models."""
+    models = pd.DataFrame([asdict(row) for one in stages for row in one.models], columns=column_names(TrainedModel))
+    log = pd.DataFrame([asdict(row) for one in stages for row in one.log], columns=column_names(TrainingRow))
     for name, frame in (("trained_models", models), ("training_log", log)):
         write_atomically(folder / f"{name}.parquet", frame.to_parquet(index=False))
     write_atomically(folder / "trained_models.csv", models.to_csv(index=False).encode())

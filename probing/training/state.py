@@ -1,13 +1,25 @@
-"""Where a training stands: what a killed run needs to go on as if nothing had happened."""
+"""Where a training stands: what a killed one needs to go on as if nothing had happened."""
 
+import io
 import os
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
+from uuid import uuid4
 
 import torch
 from torch import Tensor
 from transformers import PreTrainedModel
+
+from probing.training.contracts import Objective
+
+_DIGEST_BYTES = sha256().digest_size
+
+
+class StateError(Exception):
+    """A stored state that cannot be gone on from; the message says why."""
 
 
 @dataclass
@@ -19,12 +31,13 @@ class Progress:
     """The log: step, quantity, layer (-1: none), value."""
     loss: float = 0.0
     """Of the last step."""
-    loss_sum: float = 0.0
+    loss_sums: dict[str, float] = field(default_factory=dict)
+    """By quantity, over the steps since the losses were last logged."""
     loss_count: int = 0
-    """Steps since the loss was last logged."""
+    """Those steps."""
     best_score: float = float("-inf")
     best_step: int = 0
-    readings_without_better: int = 0
+    evaluations_without_better: int = 0
     n_tokens: int = 0
     seconds: float = 0.0
     """Of the steps, evaluations not counted."""
@@ -33,59 +46,112 @@ class Progress:
         """Log a number at the present step."""
         self.rows.append((self.step, quantity, layer, value))
 
-    def count(self, loss: float, n_tokens: int, seconds: float) -> None:
-        """Note what a step was."""
-        self.loss_sum, self.loss_count = self.loss_sum + loss, self.loss_count + 1
+    def count(self, losses: dict[str, float], n_tokens: int, seconds: float) -> None:
+        """Note what a step was; of its losses, by quantity, the first one is the whole."""
+        self.loss = next(iter(losses.values()))
+        self.loss_sums = {name: self.loss_sums.get(name, 0.0) + value for name, value in losses.items()}
+        self.step, self.loss_count = self.step + 1, self.loss_count + 1
         self.n_tokens, self.seconds = self.n_tokens + n_tokens, self.seconds + seconds
 
-    def take_mean_loss(self) -> float:
-        """The mean loss since it was last taken."""
-        mean = self.loss_sum / self.loss_count
-        self.loss_sum, self.loss_count = 0.0, 0
-        return mean
+    def take_mean_losses(self) -> dict[str, float]:
+        """The mean losses since they were last taken."""
+        means = {name: total / self.loss_count for name, total in self.loss_sums.items()}
+        self.loss_sums, self.loss_count = {}, 0
+        return means
 
-    def note_reading(self, score: float) -> bool:
-        """Whether a dev score is the best so far."""
+    def note_score(self, score: float) -> bool:
+        """Whether a headline score is the best so far."""
         better = score > self.best_score
-        self.readings_without_better = 0 if better else self.readings_without_better + 1
+        self.evaluations_without_better = 0 if better else self.evaluations_without_better + 1
         if better:
             self.best_score, self.best_step = score, self.step
         return better
 
 
-def save_state(
-    path: Path,
-    model: PreTrainedModel,
-    optimiser: torch.optim.Optimizer,
-    progress: Progress,
-    best: dict[str, Tensor] | None,
-) -> None:
-    """Write weights, optimiser, generators and progress, whole or not at all."""
+@dataclass
+class Trained:
+    """All that moves while a model is trained."""
+
+    model: PreTrainedModel
+    objective: Objective
+    optimiser: torch.optim.Optimizer
+    progress: Progress = field(default_factory=Progress)
+    best: dict[str, Tensor] | None = None
+    """The best model so far, where it is kept."""
+
+
+def save_state(path: Path, key: str, trained: Trained) -> None:
+    """Write weights, optimiser, generators and progress, whole or not at all, with a checksum behind them.
+
+    Args:
+        path: of the file.
+        key: what the numbers depend on.
+        trained: what is written.
+    """
     state = {
-        "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
-        "progress": asdict(progress),
-        "best": best,
+        "key": key,
+        "model": trained.model.state_dict(),
+        "objective": trained.objective.state_dict(),
+        "optimiser": trained.optimiser.state_dict(),
+        "progress": asdict(trained.progress),
+        "best": trained.best,
         "generator": torch.get_rng_state(),
         "cuda_generators": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}")
-    with part.open("wb") as file:
-        torch.save(state, file)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+    part = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        with part.open("wb") as file:
+            summing = _Summing(file)
+            torch.save(state, summing)
+            file.write(summing.digest.digest())
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
-def load_state(
-    path: Path, model: PreTrainedModel, optimiser: torch.optim.Optimizer
-) -> tuple[Progress, dict[str, Tensor] | None]:
-    """Put everything back as it was saved."""
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    model.load_state_dict(state["model"])
-    optimiser.load_state_dict(state["optimiser"])
+def load_state(path: Path, key: str, trained: Trained) -> None:
+    """Put everything back as it was saved.
+
+    Raises:
+        StateError: the file is damaged, or of a training on other data, of another encoder or with other settings;
+            nothing has been changed then.
+    """
+    state = _read_state(path, key)
+    trained.model.load_state_dict(state["model"])
+    trained.objective.load_state_dict(state["objective"])
+    trained.optimiser.load_state_dict(state["optimiser"])
     torch.set_rng_state(state["generator"])
     if state["cuda_generators"]:
         torch.cuda.set_rng_state_all(state["cuda_generators"])
-    return Progress(**state["progress"]), state["best"]
+    trained.progress, trained.best = Progress(**state["progress"]), state["best"]
+
+
+def _read_state(path: Path, key: str) -> dict[str, Any]:
+    try:
+        content = path.read_bytes()
+        if sha256(content[:-_DIGEST_BYTES]).digest() != content[-_DIGEST_BYTES:]:
+            raise StateError("damaged: its checksum does not fit")
+        state = torch.load(io.BytesIO(content[:-_DIGEST_BYTES]), map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, UnpicklingError) as error:
+        raise StateError(f"cannot be read ({str(error).strip().splitlines()[0]})") from None
+    if not isinstance(state, dict) or state.get("key") != key:
+        raise StateError("of a training on other data, of another encoder, or by another version")
+    return state
+
+
+class _Summing(io.RawIOBase):
+    """A file that is written to, with the SHA-256 of all that was."""
+
+    def __init__(self, file: Any):
+        self._file, self.digest = file, sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, content: Any) -> int:
+        self.digest.update(content)
+        return self._file.write(content)

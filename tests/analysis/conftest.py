@@ -147,7 +147,7 @@ def train(model="bert", rate=0.05, seeds=(0, 1, 2), methods=("",), sparsities=(0
         key = {"recipe": "prune" if method else "finetune", "model": model, "checkpoint": "made-up", "task": "sst_2"}
         soft = method == "soft_movement"
         key |= {"method": method, "sparsity": 0.0 if soft else sparsity, "seed": seed}
-        key |= {"penalty": 1000 * sparsity if soft else 0.0}
+        key |= {"penalty": 1000 * sparsity if soft else 0.0, "stage": "only", "variant": "{}"}
         lost = sparsity / 5
         diverged = bool(method) and sparsity == max(sparsities) and seed == seeds[-1]
 

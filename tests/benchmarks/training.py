@@ -1,25 +1,27 @@
 """Training: our loop, and the same loop as most scripts have it: float32, unsorted batches padded to 128 tokens."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int
 from torch.nn import functional as F
 
-from probing.progress import Narrator
 from probing.records import Task
-from probing.registry import CLASSIFIERS
 from probing.settings.training import TrainSettings
 from probing.tasks.sources import load_tasks
 from probing.tasks.subset import limit_task
-from probing.training.chain import Trainer
-from probing.training.data.labelled import Batch, TokenisedSplit
-from probing.training.loop import Job, train_model
-from probing.training.objectives.supervised import supervised_loss
+from probing.training.accelerator import make_accelerator
+from probing.training.contracts import Examples
+from probing.training.data.labelled import TokenisedSplit, make_labelled
+from probing.training.loop import Job, Reporter, train_model
+from probing.training.plan import Start
+from probing.training.recipes.finetune import plan_stage
+from probing.training.run import find_origin
 from probing.training.state import Progress
 from tests.benchmarks.sizes import Sizes, draw_tasks
 from tests.benchmarks.timing import Comparison, Way, compare
@@ -57,17 +59,21 @@ class PaddedSplit:
 
     def __init__(self, split: TokenisedSplit, length: int):
         self._split, self._length = split, length
-        self.lengths = np.full(len(split), length)
+        self.lengths, self.labels = np.full(len(split), length), split.labels
 
     def __len__(self) -> int:
         return len(self._split)
 
-    def collate(self, rows: Int[np.ndarray, " batch"], device: str) -> Batch:
+    def list_batches(self, n_tokens: int) -> list[np.ndarray]:
+        """As the split that is padded."""
+        return self._split.list_batches(n_tokens)
+
+    def collate(self, rows: Int[np.ndarray, " batch"], device: str) -> Examples:
         """Some of the sentences as one batch."""
         batch = self._split.collate(rows, device)
         inputs = {"attention_mask": torch.ones_like(batch.inputs["input_ids"]), **batch.inputs}
         missing = self._length - inputs["input_ids"].shape[1]
-        return Batch({name: F.pad(part, (0, missing)) for name, part in inputs.items()}, batch.labels, batch.n_tokens)
+        return Examples({name: F.pad(part, (0, missing)) for name, part in inputs.items()}, batch.labels)
 
 
 def compare_training(checkpoint: str, sizes: Sizes) -> list[Comparison]:
@@ -96,19 +102,19 @@ def train(manner: Manner, checkpoint: str, steps: int) -> Progress:
     settings = TrainSettings(
         checkpoint=checkpoint, device="cpu", dtype=manner.dtype, max_steps=steps, evaluate_every=steps  # pyright: ignore
     )  # fmt: skip
-    task = load_sentences(steps * settings.batch_size)
-    trainer = Trainer(settings, task, Narrator(quiet=True))
-    split = trainer.splits["train"]
-    longest = min(settings.max_length, trainer.tokenizer.model_max_length)
-    build = CLASSIFIERS.load(settings.model)
-    generator = torch.Generator().manual_seed(0)
-    model = build(trainer.checkpoint, len(task.classes), settings.dropout, generator)
-    sentences = PaddedSplit(split, longest) if manner.padded else split
-    no_checkpoint = Path(os.devnull)
+    origin = find_origin(settings)
+    labelled = make_labelled(load_sentences(steps * settings.batch_size), origin)
+    if manner.padded:
+        padded: Any = PaddedSplit(labelled.splits["train"], origin.limit)
+        labelled = replace(labelled, splits={**labelled.splits, "train": padded})
+    accelerator, stage = make_accelerator(settings), plan_stage("finetune", settings, labelled, 0)
+    start, generator = Start(origin.checkpoint, {}), torch.Generator().manual_seed(0)
+    model = stage.build(start, generator)
     job = Job(
-        model, supervised_loss, (), sentences, trainer.splits["dev"], "accuracy", settings, 0, no_checkpoint  # pyright: ignore
+        model, stage.data(start), stage.objective(start, model), stage.transforms(start), stage.evaluation(start),
+        stage.rates, stage.pace, 0, Path(os.devnull) / "none",
     )  # fmt: skip
-    return train_model(job, trainer.accelerator, lambda done: None)
+    return train_model(job, accelerator, Reporter())
 
 
 @cache

@@ -1,35 +1,29 @@
-"""Training sentences in batches of like lengths, in an order that seed and epoch alone decide."""
+"""Labelled sentences in batches of like lengths, in an order that seed and epoch alone decide."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from jaxtyping import Int
-from torch import Tensor
 
 from probing.contracts.encoder import Tokens
 from probing.encoders.inputs import ModelInputs
+from probing.progress import Narrator
 from probing.randomness import stream
-from probing.records import Split
+from probing.records import SPLITS, InputError, Split, Task
+from probing.settings.training import TrainSettings
+from probing.tasks.sources import load_tasks
+from probing.tasks.subset import limit_task
+from probing.training.contracts import Batch, Data, Examples
+from probing.training.plan import Origin, Source
 
 _POOL = 32
 """Batches that are sorted by length together: enough for hardly any padding, few enough to stay well mixed."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Some sentences as a model takes them."""
-
-    inputs: dict[str, Tensor]
-    labels: Tensor
-    """Class indices; in a regression, scores."""
-    n_tokens: int
-    """Padding not counted."""
-
-
 class TokenisedSplit:
-    """One split of a task, tokenised once.
+    """One split of a task, tokenised once. Obeys `probing.training.contracts.LabelledSplit`.
 
     Args:
         inputs: makes tokens and batches.
@@ -45,10 +39,59 @@ class TokenisedSplit:
     def __len__(self) -> int:
         return len(self.lengths)
 
-    def collate(self, rows: Int[np.ndarray, " batch"], device: str) -> Batch:
-        """Some of the sentences as one batch."""
+    def list_batches(self, n_tokens: int) -> list[Int[np.ndarray, " batch"]]:
+        """The rows of each batch for going once through the split: of at most about `n_tokens` tokens."""
+        return batches_by_length(self.lengths, n_tokens)
+
+    def collate(self, rows: Int[np.ndarray, " batch"], device: str) -> Examples:
+        """Some of the sentences, padded together."""
         labels = torch.from_numpy(self.labels[rows]).to(device)
-        return Batch(self._inputs.collate(self._tokens, rows, device), labels, int(self.lengths[rows].sum()))
+        return Examples(self._inputs.collate(self._tokens, rows, device), labels)
+
+
+@dataclass(frozen=True)
+class Rows(Batch):
+    """Some rows of a split."""
+
+    split: TokenisedSplit
+    rows: Int[np.ndarray, " batch"]
+
+    @property
+    def n_tokens(self) -> int:
+        """Padding not counted."""
+        return int(self.split.lengths[self.rows].sum())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def collate(self, rows: Int[np.ndarray, " part"], device: str) -> Examples:
+        """Some of these rows, padded together."""
+        return self.split.collate(self.rows[rows], device)
+
+
+class LabelledData(Data):
+    """The sentences of one split, epoch after epoch.
+
+    Args:
+        split: what is learned.
+        size: sentences in a batch.
+        seed: of their order.
+    """
+
+    def __init__(self, split: TokenisedSplit, size: int, seed: int):
+        self.split, self.size, self.seed = split, size, seed
+        self.n_steps_per_epoch = -(-len(split) // size)
+        self._epoch, self._order = -1, []
+
+    def __len__(self) -> int:
+        return len(self.split)
+
+    def batch(self, step: int) -> Rows:
+        """The batch that follows `step` others."""
+        epoch, number = divmod(step, self.n_steps_per_epoch)
+        if epoch != self._epoch:
+            self._epoch, self._order = epoch, order_batches(self.split.lengths, self.size, self.seed, epoch)
+        return Rows(self.split, self._order[number])
 
 
 def order_batches(lengths: Int[np.ndarray, " sentences"], size: int, seed: int, epoch: int) -> list[np.ndarray]:
@@ -65,24 +108,8 @@ def order_batches(lengths: Int[np.ndarray, " sentences"], size: int, seed: int, 
     return [batches[number] for number in generator.permutation(len(batches))]
 
 
-def iterate_batches(
-    lengths: Int[np.ndarray, " sentences"], size: int, seed: int, start: int = 0
-) -> Iterator[Int[np.ndarray, " batch"]]:
-    """The rows of one batch after the other, epoch after epoch without end, from batch number `start` on."""
-    per_epoch = count_batches(len(lengths), size)
-    epoch, skipped = divmod(start, per_epoch)
-    while True:
-        yield from order_batches(lengths, size, seed, epoch)[skipped:]
-        epoch, skipped = epoch + 1, 0
-
-
-def count_batches(n: int, size: int) -> int:
-    """Batches in one epoch."""
-    return -(-n // size)
-
-
 def batches_by_length(lengths: Int[np.ndarray, " sentences"], n_tokens: int) -> list[np.ndarray]:
-    """The rows of each batch for reading a split once: sorted by length, of at most about `n_tokens` tokens."""
+    """The rows of each batch for going once through a split: sorted by length, of at most about `n_tokens` tokens."""
     order = np.argsort(lengths, kind="stable")
     batches, start = [], 0
     for stop in range(1, len(order) + 1):
@@ -91,3 +118,50 @@ def batches_by_length(lengths: Int[np.ndarray, " sentences"], n_tokens: int) -> 
             batches.append(order[start:stop])
             start = stop
     return batches
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A task and its splits, tokenised."""
+
+    task: Task
+    splits: Mapping[str, TokenisedSplit]
+    source: Source
+
+
+def load_labelled(settings: TrainSettings, origin: Origin, narrator: Narrator) -> Labelled:
+    """The task that the settings name, tokenised for an encoder.
+
+    Raises:
+        InputError: as `load_task`.
+    """
+    return make_labelled(load_task(settings, narrator), origin)
+
+
+def make_labelled(task: Task, origin: Origin) -> Labelled:
+    """A task, tokenised for an encoder."""
+    inputs = ModelInputs(origin.tokenizer, origin.config, origin.limit)
+    splits = {name: TokenisedSplit(inputs, task.splits[name]) for name in SPLITS}
+    facts = {"origin": task.origin, "digest": task.digest} | {name: len(split) for name, split in task.splits.items()}
+    return Labelled(task, splits, Source(task.name, task.digest, facts, (task,)))
+
+
+def load_task(settings: TrainSettings, narrator: Narrator) -> Task:
+    """The one task, its splits as large as the settings allow.
+
+    Raises:
+        InputError: the source has no such task, the name stands for several, or too little of it is left to learn.
+    """
+    tasks, _ = load_tasks(settings.data, (settings.task,), narrator=narrator)
+    if len(tasks) > 1:
+        raise InputError(f"--task {settings.task}: stands for {len(tasks)} tasks; name one")
+    task = tasks[0]
+    if task.folds:
+        raise InputError(f"--task {settings.task}: has no fixed splits but {task.folds} folds; choose another task")
+    limits = {"train": settings.limit, "dev": settings.limit_dev, "test": settings.limit_dev}
+    splits = {
+        name: limit_task(task, limit).splits[name] if limit else task.splits[name] for name, limit in limits.items()
+    }
+    if not task.graded and len(np.unique(splits["train"].labels)) == 1:
+        raise InputError(f"--limit {settings.limit}: leaves one class of {task.name} in train; expected two or more")
+    return replace(task, splits=splits)

@@ -1,5 +1,6 @@
-"""What a model in training says of a split, and how well."""
+"""What a classifier predicts of each split, and how well."""
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,21 +8,24 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from jaxtyping import Float, Int
+from torch import Tensor
 from transformers import PreTrainedModel
 
+from probing.randomness import stream
 from probing.records import Task
 from probing.registry import METRICS
 from probing.scores.uncertainty import score_with_interval
-from probing.training.data.labelled import TokenisedSplit, batches_by_length
-from probing.training.objectives.supervised import compute_loss
+from probing.training.contracts import Evaluation, LabelledSplit, SplitScore
 
+Loss = Callable[[Float[Tensor, "batch labels"], Tensor], Float[Tensor, ""]]
+"""Logits and labels -> mean loss over a batch."""
 _TOKENS = 4096
-"""In a batch of reading, which keeps nothing for a backward pass."""
+"""In a batch of an evaluation, which keeps nothing for a backward pass."""
 
 
 @dataclass(frozen=True)
-class Reading:
-    """A model's answers on one split."""
+class Answers:
+    """What a model predicts of one split."""
 
     loss: float
     """Mean over the sentences."""
@@ -30,44 +34,70 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class SplitScore:
-    """A trained model's score on one split, with its interval and what the majority would score."""
+class Classification(Evaluation):
+    """Scores on dev and test; dev's headline metric while the model is trained.
 
-    split: str
-    metric: str
-    value: float
-    ci_low: float
-    ci_high: float
-    majority: float
+    Args:
+        task: what is to be known.
+        splits: its splits, as a model takes them.
+        loss: what is logged of dev beside the score.
+        seed: of the resamples that intervals are made of.
+    """
+
+    task: Task
+    splits: Mapping[str, LabelledSplit]
+    loss: Loss
+    seed: int
+    headline = "dev_score"
+
+    def measure(self, model: PreTrainedModel, accelerator: Accelerator) -> dict[str, float]:
+        """Loss and score on dev."""
+        answers = predict(model, self.splits["dev"], self.loss, accelerator)
+        score = score_answers(answers, self.task.spec.metric, stream(self.seed, "dev"))[0]
+        return {"dev_loss": answers.loss, self.headline: float(score)}
+
+    def score(self, model: PreTrainedModel, accelerator: Accelerator) -> list[SplitScore]:
+        """Each metric of the task on dev and on test, with intervals over sentences."""
+        return [one for split in ("dev", "test") for one in self._score_split(model, split, accelerator)]
+
+    def _score_split(self, model: PreTrainedModel, split: str, accelerator: Accelerator) -> Sequence[SplitScore]:
+        task, answers = self.task, predict(model, self.splits[split], self.loss, accelerator)
+        found = []
+        for metric in task.spec.metrics:
+            generator = stream(self.seed, "interval", task.name, split)
+            value, low, high = score_answers(answers, metric, generator).tolist()
+            majority = score_majority(task, split, metric)
+            n, diverged = len(answers.labels), has_diverged(value, majority)
+            found.append(SplitScore(split, metric, value, low, high, n, majority, diverged))
+        return found
 
 
-def read_split(model: PreTrainedModel, split: TokenisedSplit, accelerator: Accelerator) -> Reading:
-    """The model's answers on one split, in eval mode; processes share the work."""
+def predict(model: PreTrainedModel, split: LabelledSplit, loss: Loss, accelerator: Accelerator) -> Answers:
+    """A model's predictions on one split, in eval mode; processes share the work."""
     was_training = model.training
     model.eval()
     predicted = np.zeros(len(split), dtype=split.labels.dtype)
-    batches = batches_by_length(split.lengths, _TOKENS)
-    found = []
+    batches, found = split.list_batches(_TOKENS), []
     with torch.inference_mode():
         for rows in batches[accelerator.process_index :: accelerator.num_processes]:
             batch = split.collate(rows, str(accelerator.device))
             with accelerator.autocast():
                 logits = model(**batch.inputs).logits
             answers = logits.squeeze(1).float() if logits.shape[1] == 1 else logits.argmax(dim=1)
-            found.append((rows, answers.cpu().numpy(), compute_loss(logits, batch.labels).item()))
+            found.append((rows, answers.cpu().numpy(), loss(logits, batch.labels).item()))
     model.train(was_training)
     total = 0.0
-    for rows, answers, loss in gather_object(found):
+    for rows, answers, mean_loss in gather_object(found):
         predicted[rows] = answers
-        total += loss * len(rows)
-    return Reading(total / len(split), split.labels, predicted)
+        total += mean_loss * len(rows)
+    return Answers(total / len(split), split.labels, predicted)
 
 
-def score_reading(reading: Reading, metric: str, rng: np.random.Generator) -> Float[np.ndarray, "3"]:
+def score_answers(answers: Answers, metric: str, rng: np.random.Generator) -> Float[np.ndarray, "3"]:
     """The score and the bounds of its interval over sentences; no number where the loss is none."""
-    if not np.isfinite(reading.loss):
+    if not np.isfinite(answers.loss):
         return np.full(3, np.nan)
-    return score_with_interval(metric, reading.labels, reading.predicted, rng)
+    return score_with_interval(metric, answers.labels, answers.predicted, rng)
 
 
 def score_majority(task: Task, split: str, metric: str) -> float:

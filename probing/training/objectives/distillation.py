@@ -1,9 +1,8 @@
-"""Learning from a fine-tuned teacher (Hinton et al. 2015, arXiv 1503.02531), as pruning does by option.
+"""Learning from a fine-tuned teacher (Hinton et al. 2015, arXiv 1503.02531).
 
 loss = (1 - a) CE(y, student) + a T^2 KL(softmax(z_teacher / T) || softmax(z_student / T))
 """
 
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,36 +12,37 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
-import probing.encoders.bermo  # noqa: F401  teaches transformers BERMo's classes
 from probing.encoders.checkpoints import find_checkpoint, load_tokenizer, silence_transformers
 from probing.records import InputError, Task
-from probing.settings.training import PruneSettings
-from probing.training.data.labelled import Batch
+from probing.training.contracts import Examples, Objective
 from probing.training.objectives.supervised import compute_loss
+from probing.training.plan import Origin
 
 _SHOWN = 5
 """Classes that an error names."""
 
 
-@dataclass(frozen=True)
-class DistilledLoss:
-    """The labels' loss and the teacher's, as in the formula above; an `Objective`."""
+class Distillation(Objective):
+    """The labels' loss and the teacher's, as in the formula above.
 
-    teacher: PreTrainedModel
-    """Frozen, in eval mode; it follows the batches to their device."""
-    share: float
-    """a, in [0, 1]."""
-    temperature: float
-    """T."""
+    Args:
+        teacher: frozen, in eval mode, on the device of the batches.
+        share: a, in [0, 1].
+        temperature: T.
+    """
 
-    def __call__(self, model: Any, batch: Batch) -> Float[Tensor, ""]:
-        """The mean loss over a batch."""
+    def __init__(self, teacher: PreTrainedModel, share: float, temperature: float):
+        self.teacher, self.temperature = teacher, temperature
+        self.weights = {"labels": 1 - share, "teacher": share}
+
+    def losses(self, model: Any, batch: Examples, generator: torch.Generator) -> dict[str, Float[Tensor, ""]]:
+        """The mean losses over a part of a batch."""
+        del generator
         logits = model(**batch.inputs).logits
         with torch.no_grad():
-            teacher = self.teacher.to(batch.labels.device)  # pyright: ignore
-            taught = teacher(**batch.inputs).logits
+            taught = self.teacher(**batch.inputs).logits
         own = compute_loss(logits, batch.labels)
-        return (1 - self.share) * own + self.share * distillation_loss(logits, taught, self.temperature)
+        return {"labels": own, "teacher": distillation_loss(logits, taught, self.temperature)}
 
 
 def distillation_loss(
@@ -53,14 +53,18 @@ def distillation_loss(
     return temperature**2 * F.kl_div(learned, taught, log_target=True, reduction="batchmean")
 
 
-def load_teacher(settings: PruneSettings, task: Task) -> PreTrainedModel:
-    """The classifier of `--distill-from`, frozen and in eval mode.
+def load_teacher(name: str, task: Task, origin: Origin) -> PreTrainedModel:
+    """A fine-tuned classifier, frozen and in eval mode.
+
+    Args:
+        name: of its checkpoint, as `--distill-from` has it.
+        task: what it must know.
+        origin: the encoder of the student.
 
     Raises:
         InputError: it is none, knows other classes than the task has, or reads other tokens than the student.
     """
-    found = find_checkpoint(settings.distill_from)
-    where = f"--distill-from {settings.distill_from}"
+    found, where = find_checkpoint(name), f"--distill-from {name}"
     if task.graded:
         raise InputError(f"{where}: {task.name} has scores and no classes; expected a task with classes")
     silence_transformers()
@@ -76,7 +80,8 @@ def load_teacher(settings: PruneSettings, task: Task) -> PreTrainedModel:
     if classes != task.classes:
         known, wanted = (", ".join(names[:_SHOWN]) for names in (classes, task.classes))
         raise InputError(f"{where}: knows the classes {known}; expected those of {task.name}: {wanted}")
-    vocabularies = [load_tokenizer(one).get_vocab() for one in (found, find_checkpoint(settings.checkpoint))]
-    if vocabularies[0] != vocabularies[1]:
-        raise InputError(f"{where}: has another vocabulary than --checkpoint {settings.checkpoint}; expected the same")
+    if load_tokenizer(found).get_vocab() != origin.tokenizer.get_vocab():
+        raise InputError(
+            f"{where}: has another vocabulary than --checkpoint {origin.checkpoint.name}; expected the same"
+        )
     return teacher.eval().requires_grad_(False)

@@ -1,25 +1,28 @@
-"""What training makes small."""
+"""Learning labels."""
 
-from collections.abc import Callable
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from probing.training.data.labelled import Batch
-
-Objective = Callable[[Any, Batch], Float[Tensor, ""]]
-"""Model and batch -> mean loss over the batch."""
+from probing.training.contracts import Examples, Objective
 
 
-def supervised_loss(model: Any, batch: Batch) -> Float[Tensor, ""]:
+class Supervised(Objective):
     """Cross-entropy of the labels in nats; in a regression, which has one output, the mean squared error."""
-    return compute_loss(model(**batch.inputs).logits, batch.labels)
+
+    weights = {"labels": 1.0}  # noqa: RUF012 (read only)
+
+    def losses(self, model: Any, batch: Examples, generator: torch.Generator) -> dict[str, Float[Tensor, ""]]:
+        """The mean over a part of a batch."""
+        del generator
+        return {"labels": compute_loss(model(**batch.inputs).logits, batch.labels)}
 
 
 def compute_loss(logits: Float[Tensor, "batch labels"], labels: Tensor) -> Float[Tensor, ""]:
-    """The same, from logits; in float32 whatever the precision of the products."""
+    """Cross-entropy or squared error, from logits; in float32 whatever the precision of the products."""
     logits = logits.float()
     if logits.shape[1] == 1:
         return F.mse_loss(logits.squeeze(1), labels.to(logits.dtype))

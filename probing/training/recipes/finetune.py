@@ -1,12 +1,100 @@
-"""Fine-tuning: the loop with the task's own loss and nothing else."""
+"""Fine-tuning: a classifier on a labelled task, with the task's own loss and nothing else."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from functools import partial
+
+import torch
+from transformers import PreTrainedModel
+
+from probing.progress import Narrator
 from probing.records import Task
+from probing.registry import CLASSIFIERS
+from probing.settings.checks import ABOVE_0, FROM_0, SHARE, Range
 from probing.settings.training import TrainSettings
-from probing.training.objectives.supervised import supervised_loss
-from probing.training.plan import PlannedModel
+from probing.training.contracts import Objective, Pace, Transform
+from probing.training.data.labelled import Labelled, LabelledData, load_labelled
+from probing.training.evaluation.classification import Classification
+from probing.training.objectives.supervised import Supervised, compute_loss
+from probing.training.optimiser import Rates
+from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan, Stage, Start
+from probing.training.transforms.freezing import Freezing
+
+RANGES: Mapping[str, Range] = {
+    **dict.fromkeys(
+        ("max_steps", "limit", "limit_dev", "evaluate_every", "early_stopping", "checkpoint_every"), FROM_0
+    ),
+    **dict.fromkeys(("weight_decay", "max_grad_norm"), FROM_0),
+    **dict.fromkeys(("epochs", "batch_size", "accumulation_steps", "log_every"), ABOVE_0),
+    **dict.fromkeys(("learning_rate", "mix_learning_rate"), ABOVE_0),
+    **dict.fromkeys(("dropout", "warmup_share"), SHARE),
+    "max_length": FROM_0,
+    "freeze_up_to": Range("-1 (none), 0 (the embeddings) or a block", -1),
+    "threads": Range("0 to 4096", 0, 4097),
+}
 
 
-def plan_models(settings: TrainSettings, task: Task) -> list[PlannedModel]:
-    """One model per seed, whatever the task."""
-    del task
-    return [PlannedModel(f"seed-{seed}", seed, supervised_loss) for seed in settings.seeds]
+def plan(settings: TrainSettings, origin: Origin, narrator: Narrator) -> RunPlan:
+    """One model per seed.
+
+    Raises:
+        InputError: as `load_labelled`.
+    """
+    labelled = load_labelled(settings, origin, narrator)
+    stages = {seed: plan_stage("finetune", settings, labelled, seed) for seed in settings.seeds}
+    return RunPlan([ModelPlan(f"seed-{seed}", seed, (stage,)) for seed, stage in stages.items()], labelled.source)
+
+
+def plan_stage(name: str, settings: TrainSettings, labelled: Labelled, seed: int) -> Stage:
+    """A stage that trains a classifier on the labels of a task."""
+    task, splits = labelled.task, labelled.splits
+    return Stage(
+        name,
+        build=partial(build_classifier, settings, task),
+        data=lambda start: LabelledData(splits["train"], settings.batch_size, seed),
+        objective=_learn_labels,
+        evaluation=lambda start: Classification(task, splits, compute_loss, seed),
+        rates=choose_rates(settings),
+        pace=Pace(**{field.name: getattr(settings, field.name) for field in fields(Pace)}),
+        transforms=partial(freeze, settings),
+    )
+
+
+def build_classifier(settings: TrainSettings, task: Task, start: Start, generator: torch.Generator) -> PreTrainedModel:
+    """The model of the settings with a head for the classes of a task, whose names it bears.
+
+    Raises:
+        InputError: the checkpoint cannot be used.
+    """
+    n_labels = 1 if task.graded else len(task.classes)
+    build = CLASSIFIERS.load(settings.model)
+    model = build(start.checkpoint, n_labels, settings.dropout, generator)
+    if n_labels > 1:
+        model.config.id2label = dict(enumerate(task.classes))
+        model.config.label2id = {label: number for number, label in enumerate(task.classes)}
+    return model
+
+
+def choose_rates(settings: TrainSettings) -> Rates:
+    """The rates that the settings name."""
+    return Rates(
+        learning_rate=settings.learning_rate,
+        weight_decay=settings.weight_decay,
+        warmup_share=settings.warmup_share,
+        max_grad_norm=settings.max_grad_norm,
+        own={"mix": settings.mix_learning_rate},
+    )
+
+
+def freeze(settings: TrainSettings, start: Start) -> Sequence[Transform]:
+    """The layers that the settings freeze."""
+    del start
+    return (Freezing(settings.freeze_up_to),)
+
+
+def _learn_labels(start: Start, model: PreTrainedModel) -> Objective:
+    del start, model
+    return Supervised()
+
+
+RECIPE = Recipe(TrainSettings, plan, RANGES)

@@ -14,7 +14,7 @@ from transformers import PreTrainedModel
 
 from probing.encoders.blocks import find_blocks
 from probing.records import InputError
-from probing.settings.training import PruneSettings
+from probing.training.contracts import Row, Transform
 from probing.training.transforms.masks import MagnitudeMask, Mask, MovementMask, SoftMovementMask
 from probing.training.transforms.schedules import follow_cubic, weigh_penalty
 
@@ -37,33 +37,36 @@ class Aim:
     """Weight of soft movement's penalty at the end."""
 
 
-def list_aims(settings: PruneSettings) -> list[Aim]:
-    """One aim for each model of a seed: methods by sparsities, and soft movement by penalties."""
-    aims = []
-    for method in settings.method:
-        if method == "soft_movement":
-            aims += [Aim(method, penalty=penalty) for penalty in settings.penalty]
-        else:
-            aims += [Aim(method, sparsity=sparsity) for sparsity in settings.sparsity]
-    return aims
+@dataclass(frozen=True)
+class Course:
+    """How pruning goes on from step to step, whatever its aim."""
+
+    threshold: float = 0.1
+    """What sigmoid(S) must be above at the end of soft movement; at first it is 0."""
+    score_rate: float = 1e-2
+    """Learning rate of the scores S."""
+    warmup_share: float = 0.1
+    """Share of the steps before pruning begins."""
+    cooldown_share: float = 0.2
+    """Share of the steps after it has ended."""
 
 
-class Pruning:
-    """Prunes a model while it is trained. Obeys `probing.training.contracts.Transform`.
+class Pruning(Transform):
+    """Prunes a model while it is trained.
 
     Magnitude and movement keep a share of each matrix that falls from 1 to 1 - sparsity; soft movement raises its
     threshold from 0 instead. Both follow the cubic schedule.
 
     Args:
         aim: how, and how far.
-        settings: threshold, schedule and rate of the scores.
+        course: threshold, schedule and rate of the scores.
     """
 
-    def __init__(self, aim: Aim, settings: PruneSettings):
-        self.aim = aim
-        self._settings = settings
+    def __init__(self, aim: Aim, course: Course):
+        self.aim, self.course = aim, course
+        self.achieved = 0.0
         soft = aim.method == "soft_movement"
-        self._start, self._end = (0.0, settings.threshold) if soft else (1.0, 1.0 - aim.sparsity)
+        self._start, self._end = (0.0, course.threshold) if soft else (1.0, 1.0 - aim.sparsity)
         self._level = self._start
         self._layers: list[tuple[int, nn.Linear]] = []
         self._masks: dict[nn.Linear, Any] = {}
@@ -81,26 +84,19 @@ class Pruning:
                 parametrize.register_parametrization(linear, "weight", self._masks[linear])
         if not self._masks:
             raise InputError(
-                f"--freeze-up-to {self._settings.freeze_up_to}: leaves no layer to prune; "
-                f"expected less than {len(find_blocks(model)) - 1}"
+                "no layer is left to prune: all blocks are frozen; "
+                f"expected --freeze-up-to to be less than {len(find_blocks(model)) - 1}"
             )
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The learned scores, at their own rate and without decay; none with magnitude."""
         scores = [mask.scores for mask in self._masks.values() if isinstance(mask, MovementMask)]
-        return [{"params": scores, "lr": self._settings.score_learning_rate, "weight_decay": 0.0}] if scores else []
+        return [{"params": scores, "lr": self.course.score_rate, "weight_decay": 0.0}] if scores else []
 
     def before_step(self, step: int, n_steps: int) -> None:
         """Choose all masks anew, at the level that the schedule has after `step` steps."""
-        settings = self._settings
-        self._level = follow_cubic(
-            step,
-            n_steps,
-            self._start,
-            self._end,
-            warmup_share=settings.prune_warmup_share,
-            cooldown_share=settings.prune_cooldown_share,
-        )
+        shares = {"warmup_share": self.course.warmup_share, "cooldown_share": self.course.cooldown_share}
+        self._level = follow_cubic(step, n_steps, self._start, self._end, **shares)
         self._update_masks()
 
     def penalty(self) -> Float[Tensor, ""] | None:
@@ -110,17 +106,21 @@ class Pruning:
             return None
         return weigh_penalty(self._level, self._end, self.aim.penalty) * torch.stack(penalties).mean()
 
-    def measure(self) -> list[tuple[str, int, float]]:
+    def measure(self) -> list[Row]:
         """The share of zeros in all linear layers of the blocks (layer -1), and in those of each block."""
         return [("sparsity", layer, share) for layer, share in count_zeros(self._layers).items()]
 
-    def finish(self, model: PreTrainedModel) -> float:
-        """Write the zeros into the weights and take the masks off; the share of zeros in all linear layers."""
+    def finish(self, model: PreTrainedModel) -> None:
+        """Write the zeros into the weights and take the masks off."""
         self._update_masks()
         for linear in self._masks:
             parametrize.remove_parametrizations(linear, "weight", leave_parametrized=True)
         self._masks = {}
-        return count_zeros(find_linear_layers(model))[-1]
+        self.achieved = count_zeros(find_linear_layers(model))[-1]
+
+    def facts(self) -> dict[str, float]:
+        """The share of zeros in all linear layers of the blocks."""
+        return {"achieved_sparsity": self.achieved}
 
     def _update_masks(self) -> None:
         for linear, mask in self._masks.items():

@@ -53,6 +53,31 @@ def test_a_training_folder_comes_back_as_it_was_written(folder, pair):
     assert not is_training(folder.parent)
 
 
+@pytest.mark.parametrize("lacking", [["stage", "variant"], ["stage", "variant", "penalty"]])
+def test_a_folder_of_before_there_were_chains_loads_with_the_columns_that_it_lacks(lacking, folder, pair):
+    for name in ("training_log", "trained_models"):
+        path = folder / f"{name}.parquet"
+        pd.read_parquet(path).drop(columns=lacking).to_parquet(path)
+    run = load_training(folder)
+    for found, written in ((run.log, pair[1].log), (run.models, pair[1].models)):
+        assert set(found["stage"]) == {""}
+        assert set(found["variant"]) == {"{}"}
+        assert set(found["penalty"]) == {0.0}
+        pd.testing.assert_frame_equal(found.drop(columns=lacking), written.drop(columns=lacking), check_like=True)
+
+
+def test_of_a_chain_the_last_stage_is_what_counts(folder, pair):
+    for name, frame in (("training_log", pair[1].log), ("trained_models", pair[1].models)):
+        chain = [own.assign(stage=stage) for _, own in frame.groupby("seed") for stage in ("first", "last")]
+        chain = [own.assign(value=0.0) if (own["stage"] == "first").all() else own for own in chain]
+        pd.concat(chain).to_parquet(folder / f"{name}.parquet")
+    run = load_training(folder)
+    for found, written in ((run.log, pair[1].log), (run.models, pair[1].models)):
+        assert set(found["stage"]) == {"last"}
+        assert found["value"].sum() == pytest.approx(written["value"].sum())
+        assert len(found) == len(written)
+
+
 def test_several_folders_are_told_apart_by_their_model_or_else_by_their_folder(folder, write_training, pair, tmp_path):
     other = write_training(pair[0], tmp_path / "bert")
     runs = load_trainings([other, folder])

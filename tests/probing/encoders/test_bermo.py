@@ -4,7 +4,7 @@ import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
 
 from probing.encoders import bermo
-from probing.encoders.bermo import BermoConfig, BermoForSequenceClassification, BermoModel
+from probing.encoders.bermo_model import BermoConfig, BermoForSequenceClassification, BermoModel
 from probing.encoders.bert import build as build_bert
 from probing.scalar_mix import mix_layers
 from tests.helpers import N_LAYERS, build_config, build_model, save_tokenizer

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from probing.encoders.bermo import BermoConfig, BermoForSequenceClassification, BermoModel
+from probing.encoders.bermo_model import BermoConfig, BermoForSequenceClassification, BermoModel
 from probing.encoders.blocks import find_blocks
 from probing.records import InputError
 from tests.helpers import ARCHITECTURES, N_LAYERS, build_config, build_model

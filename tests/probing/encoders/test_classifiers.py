@@ -2,7 +2,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from probing.encoders.bermo import BermoModel
+from probing.encoders.bermo_model import BermoModel
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
 from probing.encoders.classifiers import build_bermo, build_bert
 from probing.records import InputError

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk import Tree
+from probing.tasks.controlled.structure_tasks import LENGTH_BINS, TOP_ROOTS
 
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.records import InputError, Task
 from probing.tasks.controlled import lexicon
 from probing.tasks.controlled.corpus import load, make_examples, make_rows
-from probing.tasks.controlled.structure_tasks import LENGTH_BINS, TOP_ROOTS
 from probing.tasks.controlled.verbs import STORIES, VERBS
 from probing.tasks.controlled.word_tasks import target_words
 from probing.tasks.files.senteval import read_task, write_tasks

@@ -1,14 +1,22 @@
-import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from probing.training.data.labelled import batches_by_length, count_batches, iterate_batches, order_batches
+from probing.training.data.labelled import LabelledData, batches_by_length, order_batches
 
 
 @pytest.fixture
 def lengths():
     return np.random.default_rng(0).integers(3, 60, 1000)
+
+
+def list_data(lengths, seed=0):
+    class Split(SimpleNamespace):
+        def __len__(self):
+            return len(self.lengths)
+
+    return LabelledData(Split(lengths=lengths), 32, seed)
 
 
 def test_every_sentence_comes_once_an_epoch(lengths):
@@ -19,7 +27,7 @@ def test_every_sentence_comes_once_an_epoch(lengths):
 def test_all_batches_but_one_are_full(lengths):
     sizes = sorted(len(batch) for batch in order_batches(lengths, 32, seed=0, epoch=0))
     assert sizes == [1000 % 32, *[32] * (1000 // 32)]
-    assert len(sizes) == count_batches(1000, 32)
+    assert len(sizes) == list_data(lengths).n_steps_per_epoch
 
 
 def test_batches_of_like_lengths_hold_hardly_any_padding(lengths):
@@ -46,11 +54,13 @@ def test_epochs_and_seeds_differ_and_repeat_themselves(lengths):
 
 
 @pytest.mark.parametrize("start", [0, 5, 31, 32, 70])
-def test_going_on_from_a_batch_gives_what_would_have_come(lengths, start):
-    whole = list(itertools.islice(iterate_batches(lengths, 32, seed=3), 80))
-    rest = list(itertools.islice(iterate_batches(lengths, 32, seed=3, start=start), 80 - start))
-    for one, other in zip(whole[start:], rest, strict=True):
-        np.testing.assert_array_equal(one, other)
+def test_the_batch_of_a_step_is_the_same_whatever_was_asked_for_before(lengths, start):
+    whole, late = list_data(lengths, seed=3), list_data(lengths, seed=3)
+    expected = [whole.batch(step).rows for step in range(80)]
+    for step in range(start, 80):
+        np.testing.assert_array_equal(late.batch(step).rows, expected[step])
+    epochs = [np.sort(np.concatenate(expected[first : first + 32])) for first in (0, 32)]
+    np.testing.assert_array_equal(epochs, [np.arange(1000)] * 2)
 
 
 def test_a_split_is_read_whole_in_batches_of_at_most_so_many_tokens(lengths):

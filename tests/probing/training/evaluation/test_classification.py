@@ -9,27 +9,27 @@ from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
 from probing.encoders.classifiers import build_bert
 from probing.encoders.inputs import ModelInputs
 from probing.training.data.labelled import TokenisedSplit
-from probing.training.evaluation.classification import has_diverged, read_split, score_majority
+from probing.training.evaluation.classification import has_diverged, predict, score_majority
+from probing.training.objectives.supervised import compute_loss
 from tests.helpers import LIMIT, build_task
 
 
-def test_a_reading_is_what_the_model_says_of_each_sentence_alone(tiny_folder):
+def test_answers_are_what_the_model_predicts_of_each_sentence_alone(tiny_folder):
     found = find_checkpoint(str(tiny_folder))
     model = build_bert(found, 2, 0.5, torch.Generator().manual_seed(0)).train()
     with torch.no_grad():
         model.classifier.weight.mul_(100)
     tokenizer, split = load_tokenizer(found), build_task().splits["train"]
     AcceleratorState._reset_state(reset_partial_state=True)  # whoever made one before chose its precision for all
-    reading = read_split(
-        model, TokenisedSplit(ModelInputs(tokenizer, model.config, LIMIT), split), Accelerator(cpu=True)
-    )
+    tokenised = TokenisedSplit(ModelInputs(tokenizer, model.config, LIMIT), split)
+    answers = predict(model, tokenised, compute_loss, Accelerator(cpu=True))
     assert model.training
     model.eval()
     with torch.no_grad():
         logits = [model(**tokenizer(text, return_tensors="pt")).logits[0] for (text,) in split.texts]
     probabilities = torch.stack(logits).double().softmax(dim=1).numpy()
-    np.testing.assert_array_equal(reading.predicted, probabilities.argmax(axis=1))
-    assert reading.loss == pytest.approx(log_loss(split.labels, probabilities), rel=1e-4)
+    np.testing.assert_array_equal(answers.predicted, probabilities.argmax(axis=1))
+    assert answers.loss == pytest.approx(log_loss(split.labels, probabilities), rel=1e-4)
 
 
 def test_the_majority_scores_the_share_of_trains_most_frequent_class():

@@ -7,9 +7,10 @@ from scipy.special import log_softmax
 from torch import nn
 
 from probing.records import InputError
-from probing.settings.training import PruneSettings
-from probing.training.data.labelled import Batch
-from probing.training.objectives.distillation import DistilledLoss, distillation_loss, load_teacher
+from probing.settings.training import TrainSettings
+from probing.training.contracts import Examples
+from probing.training.objectives.distillation import Distillation, distillation_loss, load_teacher
+from probing.training.run import find_origin
 from tests.helpers import build_task, save_encoder, save_tokenizer
 from tests.probing.training.transforms.test_pruning import build_classifier
 
@@ -48,7 +49,10 @@ def test_nothing_is_left_to_learn_from_a_teacher_that_answers_alike():
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_loss_is_shared_between_labels_and_teacher(share):
     student, teacher = Fixed(STUDENT), Fixed(TEACHER)
-    loss = DistilledLoss(teacher, share, 2.0)(student, Batch({}, torch.from_numpy(LABELS), 6))
+    objective = Distillation(teacher, share, 2.0)
+    losses = objective.losses(student, Examples({}, torch.from_numpy(LABELS)), torch.Generator())
+    assert losses.keys() == objective.weights.keys()
+    loss = sum(objective.weights[name] * one for name, one in losses.items())
     own = -log_softmax(STUDENT, axis=1)[np.arange(6), LABELS].mean()
     assert loss.item() == pytest.approx((1 - share) * own + share * divergence(STUDENT, TEACHER, 2.0), rel=1e-5)
     loss.backward()
@@ -69,14 +73,14 @@ def save_classifier(folder, task, classes=None, model_name="bert"):
     return model
 
 
-def settings(teacher, student):
-    return PruneSettings(checkpoint=str(student), distill_from=str(teacher))
+def load(teacher, student, task):
+    return load_teacher(str(teacher), task, find_origin(TrainSettings(checkpoint=str(student))))
 
 
 @pytest.mark.parametrize("model_name", ["bert", "bermo"])
 def test_a_teacher_is_the_classifier_in_its_folder_frozen_and_in_eval_mode(model_name, task, tiny_folder, tmp_path):
     saved = save_classifier(tmp_path, task, model_name=model_name)
-    teacher = load_teacher(settings(tmp_path, tiny_folder), task)
+    teacher = load(tmp_path, tiny_folder, task)
     inputs = torch.arange(5, 17).view(3, 4)
     assert torch.equal(teacher(inputs).logits, saved(inputs).logits)
     assert not teacher.training
@@ -86,16 +90,16 @@ def test_a_teacher_is_the_classifier_in_its_folder_frozen_and_in_eval_mode(model
 def test_a_teacher_of_other_classes_is_refused(task, tiny_folder, tmp_path):
     save_classifier(tmp_path, task, classes=task.classes[::-1])
     with pytest.raises(InputError, match="knows the classes PRES, PAST; expected those of past_present: PAST, PRES"):
-        load_teacher(settings(tmp_path, tiny_folder), task)
+        load(tmp_path, tiny_folder, task)
 
 
 def test_a_teacher_that_was_not_fine_tuned_is_refused(task, tiny_folder):
     with pytest.raises(InputError, match=r"its weights lack classifier\.bias; expected a fine-tuned classifier"):
-        load_teacher(settings(tiny_folder, tiny_folder), task)
+        load(tiny_folder, tiny_folder, task)
 
 
 def test_a_teacher_of_another_vocabulary_is_refused(task, tmp_path):
     save_classifier(tmp_path / "teacher", task)
     student = save_encoder(tmp_path / "student", "roberta")
     with pytest.raises(InputError, match="has another vocabulary than --checkpoint"):
-        load_teacher(settings(tmp_path / "teacher", student), task)
+        load(tmp_path / "teacher", student, task)

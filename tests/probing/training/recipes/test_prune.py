@@ -1,33 +1,47 @@
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from transformers import AutoModelForSequenceClassification
 
 from probing.progress import Narrator
 from probing.records import InputError
-from probing.settings.training import PruneSettings
-from probing.training.objectives.supervised import supervised_loss
-from probing.training.recipes.prune import check_pruning, plan_models
-from probing.training.run import train
-from probing.training.transforms.pruning import count_zeros, find_linear_layers
+from probing.training.recipes.prune import PruneSettings, list_aims, plan
+from probing.training.run import check_training, find_origin, train
+from probing.training.transforms.pruning import Aim, count_zeros, find_linear_layers
 from tests.helpers import build_task, write_task
 
 
-def test_there_is_a_model_per_aim_and_seed_under_a_name_of_its_own():
-    settings = PruneSettings(method=("magnitude", "soft_movement"), sparsity=(0.5, 0.9), penalty=(100.0,), seeds=(0, 1))
-    planned = plan_models(settings, build_task())
-    assert [plan.name for plan in planned] == [
+def test_there_is_a_model_per_aim_and_seed_under_a_name_of_its_own(settings):
+    settings = replace(
+        settings, method=("magnitude", "soft_movement"), sparsity=(0.5, 0.9), penalty=(50.0, 50.0000001), seeds=(0, 1)
+    )
+    planned = plan(settings, find_origin(settings), Narrator(quiet=True)).models
+    assert [model.name for model in planned] == [
         "magnitude-0.5-seed-0",
         "magnitude-0.5-seed-1",
         "magnitude-0.9-seed-0",
         "magnitude-0.9-seed-1",
-        "soft_movement-penalty-100-seed-0",
-        "soft_movement-penalty-100-seed-1",
+        "soft_movement-penalty-50-seed-0",
+        "soft_movement-penalty-50-seed-1",
+        "soft_movement-penalty-50.0000001-seed-0",
+        "soft_movement-penalty-50.0000001-seed-1",
     ]
-    assert {(plan.method, plan.sparsity, plan.penalty) for plan in planned[4:]} == {("soft_movement", 0.0, 100.0)}
-    assert all(plan.objective is supervised_loss for plan in planned)
-    assert planned[0].make_transforms()[0] is not planned[0].make_transforms()[0]
+    assert planned[0].variant == {"method": "magnitude", "sparsity": 0.5}
+    assert planned[4].variant == {"method": "soft_movement", "penalty": 50.0}
+    [stage] = planned[0].stages
+    assert stage.transforms(None)[1] is not stage.transforms(None)[1]
+
+
+def test_there_is_one_model_per_method_and_sparsity_and_for_soft_movement_per_penalty():
+    settings = PruneSettings(method=("movement", "soft_movement"), sparsity=(0.5, 0.9), penalty=(100.0, 400.0))
+    assert list_aims(settings) == [
+        Aim("movement", 0.5),
+        Aim("movement", 0.9),
+        Aim("soft_movement", penalty=100.0),
+        Aim("soft_movement", penalty=400.0),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -41,12 +55,14 @@ def test_there_is_a_model_per_aim_and_seed_under_a_name_of_its_own():
         ({"early_stopping": 3}, "--early-stopping 3: expected 0: what is pruned by a schedule"),
         ({"prune_warmup_share": 0.6, "prune_cooldown_share": 0.6}, "expected at most 1 together, got 1.2"),
         ({"temperature": 0.0}, r"--temperature 0\.0: expected more than 0"),
+        ({"temperature": float("inf")}, r"--temperature inf: expected more than 0"),
+        ({"penalty": (float("nan"),)}, r"--penalty nan: expected 0 or more"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes, message):
-    check_pruning(PruneSettings())
+    check_training(PruneSettings())
     with pytest.raises(InputError, match=message):
-        check_pruning(replace(PruneSettings(), **changes))
+        check_training(replace(PruneSettings(), **changes))
 
 
 @pytest.fixture(scope="module")
@@ -81,5 +97,9 @@ def test_a_student_learns_from_the_model_that_a_run_left(settings):
         settings, method=("magnitude",), distill_from=str(teacher), output=settings.output.with_name("student")
     )
     train(distilled, Narrator(quiet=True))
-    logs = [pd.read_parquet(one.output / "training_log.parquet") for one in (settings, distilled)]
-    assert all((log["quantity"] == "loss").any() for log in logs)
+    log = pd.read_parquet(distilled.output / "training_log.parquet")
+    whole, labels, taught = (
+        log.loc[log["quantity"] == name, "value"].to_numpy() for name in ("loss", "loss_labels", "loss_teacher")
+    )
+    assert len(whole) > 0
+    np.testing.assert_allclose(whole, 0.5 * labels + 0.5 * taught, rtol=1e-6)  # float32, summed apart

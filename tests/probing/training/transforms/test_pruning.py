@@ -1,5 +1,4 @@
 import copy
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,15 +7,16 @@ from torch import nn
 from torch.nn.utils import parametrize
 from transformers import AutoModel, AutoModelForSequenceClassification
 
-from probing.encoders.bermo import BermoForSequenceClassification, BermoModel
+from probing.encoders.bermo_model import BermoForSequenceClassification, BermoModel
 from probing.records import InputError
-from probing.settings.training import PruneSettings
-from probing.training.optimiser import freeze_layers, make_optimiser
+from probing.training.optimiser import Rates, make_optimiser
+from probing.training.transforms.freezing import Freezing
 from probing.training.transforms.masks import LEAST_KEPT
-from probing.training.transforms.pruning import MASKS, Aim, Pruning, find_linear_layers, list_aims
+from probing.training.transforms.pruning import MASKS, Aim, Course, Pruning, find_linear_layers
 from tests.helpers import N_LAYERS, build_config, build_model
 
-SETTINGS = PruneSettings(threshold=0.4, learning_rate=1e-2, score_learning_rate=0.3, freeze_up_to=-1, dropout=0.0)
+COURSE = Course(threshold=0.4, score_rate=0.3)
+RATES = Rates(learning_rate=1e-2, weight_decay=0.0, own={"mix": 1e-2})
 AIMS = [Aim("magnitude", 0.7), Aim("movement", 0.7), Aim("soft_movement", penalty=0.002)]
 N_STEPS = 10
 INPUTS = torch.arange(5, 17).view(3, 4)
@@ -35,10 +35,10 @@ def build_classifier(model_name="bert"):
     return model.eval()
 
 
-def train(model, pruning, n_steps=N_STEPS, settings=SETTINGS):
+def train(model, pruning, n_steps=N_STEPS):
     """The steps of a training without its loop; the losses, penalties not counted."""
     pruning.apply(model)
-    optimiser = make_optimiser(model, settings, pruning.parameter_groups())
+    optimiser = make_optimiser(model, RATES, pruning.parameter_groups())
     losses = []
     for step in range(n_steps):
         pruning.before_step(step, n_steps)
@@ -60,7 +60,7 @@ def count_kept(model):
 @pytest.mark.parametrize("model_name", ["bert", "bermo"])
 def test_masks_lie_on_the_linear_layers_of_the_blocks_and_nowhere_else(model_name):
     model = build_classifier(model_name)
-    Pruning(AIMS[1], SETTINGS).apply(model)
+    Pruning(AIMS[1], COURSE).apply(model)
     masked = [name for name, part in model.named_modules() if parametrize.is_parametrized(part)]
     assert len(masked) == 6 * N_LAYERS
     assert all(".layer." in name for name in masked)
@@ -69,13 +69,13 @@ def test_masks_lie_on_the_linear_layers_of_the_blocks_and_nowhere_else(model_nam
 
 @pytest.mark.parametrize("aim", AIMS[:2], ids=lambda aim: aim.method)
 def test_at_the_end_each_matrix_keeps_its_share(aim):
-    model, pruning = build_classifier(), Pruning(aim, SETTINGS)
+    model, pruning = build_classifier(), Pruning(aim, COURSE)
     train(model, pruning)
     assert all(kept == round(0.3 * size) for kept, size in count_kept(model))
 
 
 def test_soft_movement_keeps_what_the_scores_leave_above_the_threshold():
-    model, pruning = build_classifier(), Pruning(AIMS[2], SETTINGS)
+    model, pruning = build_classifier(), Pruning(AIMS[2], COURSE)
     train(model, pruning)
     state = {name: tensor.numpy() for name, tensor in model.state_dict().items() if name.endswith(".scores")}
     above = [int((1 / (1 + np.exp(-scores.astype(float))) > 0.4).sum()) for scores in state.values()]
@@ -89,19 +89,19 @@ def test_without_a_penalty_soft_movement_prunes_less():
     kept = []
     for penalty in (0.0, 50.0):
         model = build_classifier()
-        train(model, Pruning(Aim("soft_movement", penalty=penalty), SETTINGS))
+        train(model, Pruning(Aim("soft_movement", penalty=penalty), COURSE))
         kept.append(sum(kept for kept, _ in count_kept(model)))
     assert kept[1] < kept[0]
 
 
 def test_scores_that_move_too_little_prune_nothing():
-    model, settings = build_classifier(), replace(SETTINGS, score_learning_rate=0.01, threshold=0.1)
-    train(model, Pruning(AIMS[2], settings))
+    model, course = build_classifier(), Course(threshold=0.1, score_rate=0.01)
+    train(model, Pruning(AIMS[2], course))
     assert all(kept == size for kept, size in count_kept(model))
 
 
 def test_the_penalty_is_the_mean_over_matrices_and_grows_with_the_threshold():
-    model, pruning = build_classifier(), Pruning(AIMS[2], SETTINGS)
+    model, pruning = build_classifier(), Pruning(AIMS[2], COURSE)
     pruning.apply(model)
     generator, means = np.random.default_rng(0), []
     for name, parameter in model.named_parameters():
@@ -117,16 +117,16 @@ def test_the_penalty_is_the_mean_over_matrices_and_grows_with_the_threshold():
 
 @pytest.mark.parametrize("aim", AIMS[:2], ids=lambda aim: aim.method)
 def test_other_methods_have_no_penalty(aim):
-    pruning = Pruning(aim, SETTINGS)
+    pruning = Pruning(aim, COURSE)
     pruning.apply(build_classifier())
     assert pruning.penalty() is None
 
 
 @pytest.mark.parametrize("aim", AIMS, ids=lambda aim: aim.method)
 def test_every_parameter_is_in_the_optimiser_once_and_scores_at_their_own_rate(aim):
-    model, pruning = build_classifier(), Pruning(aim, SETTINGS)
+    model, pruning = build_classifier(), Pruning(aim, COURSE)
     pruning.apply(model)
-    optimiser = make_optimiser(model, SETTINGS, pruning.parameter_groups())
+    optimiser = make_optimiser(model, RATES, pruning.parameter_groups())
     listed = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     assert sorted(map(id, listed)) == sorted(map(id, model.parameters()))
     rates = {
@@ -139,18 +139,19 @@ def test_every_parameter_is_in_the_optimiser_once_and_scores_at_their_own_rate(a
 
 @pytest.mark.parametrize("aim", AIMS, ids=lambda aim: aim.method)
 def test_the_loss_falls_while_pruning(aim):
-    losses = train(build_classifier(), Pruning(aim, SETTINGS), n_steps=20)
+    losses = train(build_classifier(), Pruning(aim, COURSE), n_steps=20)
     assert losses[-1] < losses[0] - 0.1
 
 
 @pytest.mark.parametrize("model_name", ["bert", "bermo"])
 @pytest.mark.parametrize("aim", AIMS, ids=lambda aim: aim.method)
 def test_a_finished_model_is_a_plain_one_that_answers_as_the_masked_one(aim, model_name, tmp_path):
-    model, pruning = build_classifier(model_name), Pruning(aim, SETTINGS)
+    model, pruning = build_classifier(model_name), Pruning(aim, COURSE)
     names = set(model.state_dict())
     train(model, pruning)
     expected, kept = model(INPUTS).logits, count_kept(model)
-    achieved = pruning.finish(model)
+    pruning.finish(model)
+    achieved = pruning.facts()["achieved_sparsity"]
     assert set(model.state_dict()) == names
     assert not any(parametrize.is_parametrized(part) for part in model.modules())
     model.save_pretrained(tmp_path)
@@ -163,7 +164,7 @@ def test_a_finished_model_is_a_plain_one_that_answers_as_the_masked_one(aim, mod
 
 
 def test_the_sparsity_measured_is_that_of_each_block_and_of_all():
-    model, pruning = build_classifier(), Pruning(AIMS[2], SETTINGS)
+    model, pruning = build_classifier(), Pruning(AIMS[2], COURSE)
     train(model, pruning)
     measured = {layer: value for quantity, layer, value in pruning.measure() if quantity == "sparsity"}
     kept = count_kept(model)
@@ -176,7 +177,7 @@ def test_before_pruning_begins_the_model_is_as_it_was():
     model = build_classifier()
     expected = model(INPUTS).logits
     for aim in AIMS:
-        pruned, pruning = copy.deepcopy(model), Pruning(aim, SETTINGS)
+        pruned, pruning = copy.deepcopy(model), Pruning(aim, COURSE)
         pruning.apply(pruned)
         pruning.before_step(1, N_STEPS)
         assert torch.equal(pruned(INPUTS).logits, expected)
@@ -185,9 +186,9 @@ def test_before_pruning_begins_the_model_is_as_it_was():
 
 @pytest.mark.parametrize("aim", AIMS, ids=lambda aim: aim.method)
 def test_state_and_step_alone_say_what_is_masked(aim):
-    model, pruning = build_classifier(), Pruning(aim, SETTINGS)
+    model, pruning = build_classifier(), Pruning(aim, COURSE)
     train(model, pruning)
-    again, resumed = build_classifier(), Pruning(aim, SETTINGS)
+    again, resumed = build_classifier(), Pruning(aim, COURSE)
     resumed.apply(again)
     again.load_state_dict(model.state_dict())
     resumed.before_step(N_STEPS, N_STEPS)
@@ -195,11 +196,12 @@ def test_state_and_step_alone_say_what_is_masked(aim):
 
 
 def test_frozen_blocks_keep_their_weights_and_count_as_dense():
-    model, pruning = build_classifier(), Pruning(AIMS[1], SETTINGS)
+    model, pruning = build_classifier(), Pruning(AIMS[1], COURSE)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items() if ".layer.0." in name}
-    freeze_layers(model, 1)
+    Freezing(1).apply(model)
     train(model, pruning)
-    achieved = pruning.finish(model)
+    pruning.finish(model)
+    achieved = pruning.facts()["achieved_sparsity"]
     state = model.state_dict()
     assert all(torch.equal(state[name], tensor) for name, tensor in before.items())
     assert achieved == pytest.approx(0.7 / 2, abs=0.005)  # each of two equal blocks; shares of 64 and 128 weights
@@ -207,9 +209,9 @@ def test_frozen_blocks_keep_their_weights_and_count_as_dense():
 
 def test_a_model_whose_blocks_are_all_frozen_is_refused():
     model = build_classifier()
-    freeze_layers(model, N_LAYERS)
-    with pytest.raises(InputError, match=f"--freeze-up-to {N_LAYERS}: leaves no layer to prune; expected less than 2"):
-        Pruning(AIMS[0], replace(SETTINGS, freeze_up_to=N_LAYERS)).apply(model)
+    Freezing(N_LAYERS).apply(model)
+    with pytest.raises(InputError, match=r"no layer is left to prune.*expected --freeze-up-to to be less than 2"):
+        Pruning(AIMS[0], COURSE).apply(model)
 
 
 def test_movement_keeps_a_small_weight_that_grows_and_magnitude_a_large_one_that_shrinks():
@@ -228,13 +230,3 @@ def test_movement_keeps_a_small_weight_that_grows_and_magnitude_a_large_one_that
         mask.update(linear.parametrizations.weight.original, 0.5)
         kept[method] = mask.kept.tolist()
     assert kept == {"magnitude": [[True, False]], "movement": [[False, True]]}
-
-
-def test_there_is_one_model_per_method_and_sparsity_and_for_soft_movement_per_penalty():
-    settings = PruneSettings(method=("movement", "soft_movement"), sparsity=(0.5, 0.9), penalty=(100.0, 400.0))
-    assert list_aims(settings) == [
-        Aim("movement", 0.5),
-        Aim("movement", 0.9),
-        Aim("soft_movement", penalty=100.0),
-        Aim("soft_movement", penalty=400.0),
-    ]

@@ -1,0 +1,32 @@
+"""What a way of training must be."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class Recipe(Protocol):
+    """A way of training: a row of the registry `RECIPES`. `probing.training.plan.Recipe` makes one."""
+
+    settings: type
+    """Its flags: a dataclass that inherits from `probing.settings.training.TrainSettings`."""
+    ranges: Mapping[str, Any]
+    """A `probing.settings.checks.Range` for each of the settings that has one, by its name."""
+    gentle: Mapping[str, Any]
+    """Settings under which any model learns an easy task in 120 steps: the conformance tests try that."""
+
+    def check(self, settings: Any, /) -> None:
+        """Refuse, by an InputError, settings in range that do not go together; nothing has been loaded yet."""
+        ...
+
+    def plan(self, settings: Any, origin: Any, narrator: Any, /) -> Any:
+        """What is to be made, a `probing.training.plan.RunPlan`.
+
+        Args:
+            settings: of the run.
+            origin: a `probing.training.plan.Origin`: the encoder that the run starts from.
+            narrator: who tells of what takes long.
+
+        Raises:
+            InputError: data that cannot be used.
+        """
+        ...

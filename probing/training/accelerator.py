@@ -1,0 +1,36 @@
+"""Device, precision and processes of a training."""
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+
+from probing.encoders.transformer import choose_dtype
+from probing.records import InputError
+from probing.settings.checks import check_device
+from probing.settings.training import TrainSettings
+
+
+def make_accelerator(settings: TrainSettings) -> Accelerator:
+    """Device, precision and processes, as `accelerate launch` or the settings say."""
+    AcceleratorState._reset_state(reset_partial_state=True)  # a second run in one process may want another precision
+    device = "cuda" if settings.device == "auto" and torch.cuda.is_available() else settings.device
+    dtype = choose_dtype(settings.dtype, "cpu" if device == "auto" else device)
+    if device.startswith("cuda:"):
+        torch.cuda.set_device(torch.device(device))
+    return Accelerator(
+        cpu=not device.startswith("cuda"),
+        mixed_precision="bf16" if dtype == "bfloat16" else "no",
+        log_with="tensorboard" if settings.tensorboard else None,
+        project_dir=".",  # asked for here, set for each model
+    )
+
+
+def check_training_device(device: str) -> None:
+    """Refuse a device that training does not run on.
+
+    Raises:
+        InputError: naming it.
+    """
+    check_device(device)
+    if device != "auto" and torch.device(device).type not in {"cpu", "cuda"}:
+        raise InputError(f"--device {device}: training runs on cpu and on cuda alone; use one of them, or auto")

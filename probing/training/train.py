@@ -1,0 +1,126 @@
+"""A stage that trains: a model is built, trained and scored, and left for the next stage and for whoever wants it."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from accelerate.utils import broadcast_object_list
+
+from probing.encoders.checkpoints import find_checkpoint
+from probing.encoders.transformer import name_layers
+from probing.progress import peak_rss
+from probing.randomness import derived_seed
+from probing.tables import TrainedModel, TrainingRow, column_names
+from probing.training.artifacts import Finished, save_model
+from probing.training.bench import Bench, Place
+from probing.training.contracts import SplitScore
+from probing.training.loop import Job, Reporter, train_model
+from probing.training.plan import Start
+from probing.training.state import Progress
+
+_ORIGIN = ("recipe", "model", "checkpoint", "task", "seed", "stage", "variant")
+"""Columns that say how a model was made."""
+
+
+def train_stage(bench: Bench, place: Place) -> Finished:
+    """Train one model, from its start or from where it was stopped.
+
+    Raises:
+        InputError: a part of the stage cannot be made from what it starts from.
+    """
+    job = make_job(bench, place)
+    if bench.settings.tensorboard:  # the events of each stage in a folder of their own
+        bench.accelerator.project_configuration.logging_dir = str(bench.folder / "events")
+        bench.accelerator.init_trackers(place.name)
+    with bench.narrator.stage(place.name, job.n_steps, "steps") as advance:
+        progress = train_model(job, bench.accelerator, Reporter(advance, bench.narrator.warn))
+        for transform in job.transforms:
+            transform.finish(job.model)
+        scores = job.evaluation.score(job.model, bench.accelerator)
+    rate = progress.n_tokens / progress.seconds
+    bench.narrator.note(place.name, tokens=progress.n_tokens, tokens_per_s=rate)
+    artifact = _keep_model(bench, place, job)
+    facts = {name: value for transform in job.transforms for name, value in transform.facts().items()}
+    known = {name: value for name, value in facts.items() if name in column_names(TrainedModel)}
+    for name, value in facts.items():
+        if name not in known:
+            progress.add(name, value)
+    columns = identify(bench, place)
+    models = _list_models(bench, place, job, progress, scores)
+    log = _list_log(columns, progress, name_layers(job.model))
+    return Finished([TrainedModel(**(columns | known | row)) for row in models], log, artifact)
+
+
+def make_job(bench: Bench, place: Place) -> Job:
+    """The parts of a stage, made from what it starts from."""
+    stage = place.stage
+    checkpoint = find_checkpoint(str(place.before[stage.start])) if stage.start else bench.origin.checkpoint
+    start = Start(checkpoint, place.before)
+    with torch.random.fork_rng(devices=[]):
+        seed = derived_seed("head", place.seed)
+        torch.manual_seed(seed)
+        model: Any = stage.build(start, torch.Generator().manual_seed(seed))
+    model.to(bench.accelerator.device)
+    return Job(
+        model=model,
+        data=stage.data(start),
+        objective=stage.objective(start, model),
+        transforms=stage.transforms(start),
+        evaluation=stage.evaluation(start),
+        rates=stage.rates,
+        pace=stage.pace,
+        seed=place.seed,
+        state=place.state,
+        key=place.key,
+    )
+
+
+def identify(bench: Bench, place: Place) -> dict[str, Any]:
+    """The columns that all rows of a stage have in common; what a variant has a column for stands there too."""
+    variant = place.plan.variant
+    facts = {
+        "recipe": bench.settings.recipe,
+        "model": bench.settings.model,
+        "checkpoint": bench.origin.checkpoint.name,
+        "task": bench.source.name,
+        "seed": place.plan.seed,
+        "stage": place.stage.name,
+        "variant": json.dumps(variant, sort_keys=True),
+    }
+    return facts | {name: variant[name] for name in column_names(TrainingRow) if name in variant}
+
+
+def _keep_model(bench: Bench, place: Place, job: Job) -> str:
+    """Write the model, if it is wanted; the digest of its folder, the same in all processes."""
+    digest = [""]
+    if bench.accelerator.is_main_process and (bench.settings.keep_models or not place.is_last):
+        columns = identify(bench, place)
+        origin = {name: columns[name] for name in _ORIGIN}
+        digest = [save_model(place.artifact, job.model, bench.origin.tokenizer, origin)]
+    return broadcast_object_list(digest)[0]
+
+
+def _list_models(
+    bench: Bench, place: Place, job: Job, progress: Progress, scores: Sequence[SplitScore]
+) -> list[dict[str, Any]]:
+    facts = {
+        "revision": bench.origin.checkpoint.revision,
+        "steps": progress.step,
+        "best_step": progress.best_step if job.pace.early_stopping else progress.step,
+        "n_train": len(job.data),
+        "seconds": progress.seconds,
+        "tokens_per_s": progress.n_tokens / progress.seconds,
+        "peak_rss_bytes": peak_rss(),
+        "folder": str(place.artifact.relative_to(bench.folder)) if bench.settings.keep_models else "",
+    }
+    return [facts | asdict(score) for score in scores]
+
+
+def _list_log(columns: dict[str, Any], progress: Progress, names: Sequence[str]) -> list[TrainingRow]:
+    return [
+        TrainingRow(**columns, step=step, quantity=quantity, layer=layer, value=value,
+                    layer_name=names[layer] if layer >= 0 else "")
+        for step, quantity, layer, value in progress.rows
+    ]  # fmt: skip
