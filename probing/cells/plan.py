@@ -43,7 +43,7 @@ def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encode
     if control.embeddings_only and not find_embeddings(encoder.layer_names):
         return []
     relabel = RELABELLINGS[control.relabelling] if control.relabelling else None
-    mixes = mixes_layers(settings, encoder) and control.mixes
+    mixes = mixes_layers(settings, encoder) and control.mixes and settings.control_mix
     return [
         Cell(relabel(task, seed) if relabel else task, representation, name, seed)
         for task in tasks
