@@ -105,6 +105,7 @@ class Narrator:
         self._open: list[Stage] = []
         self._now: Stage | None = None
         self._shown = False
+        self._board: RenderableType | None = None
 
     @property
     def elapsed_s(self) -> float:
@@ -160,10 +161,8 @@ class Narrator:
 
     @contextmanager
     def _live(self, board: RenderableType | None) -> Iterator[None]:
-        parts = [] if board is None else [board]
-        with Live(
-            get_renderable=lambda: Group(*parts, self._bars()), console=self.console, refresh_per_second=4
-        ) as live:
+        self._board = board
+        with Live(get_renderable=self._screen, console=self.console, refresh_per_second=4) as live:
             yield
             # Whoever ends well shows a table of its own; of what is broken off, the last state stays on the screen.
             live.transient = board is not None
@@ -184,12 +183,13 @@ class Narrator:
             stop.set()
             thread.join()
 
-    def _bars(self) -> Table:
+    def _screen(self) -> Group:
+        """The table, and below it a bar for each stage that is not done."""
         grid = Table.grid(padding=(0, 1))
         for stage in list(self._open):
             bar = ProgressBar(total=max(stage.total, 1), completed=stage.done, width=24)
             grid.add_row(stage.name, bar, *stage.cells(), stage.doing)
-        return grid
+        return Group(grid) if self._board is None else Group(self._board, grid)
 
     def tick(self) -> None:
         """A line on the stage that is worked at, if nothing was said for half a minute."""

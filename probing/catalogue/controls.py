@@ -67,8 +67,8 @@ CONTROLS = {
 
 DEFAULT_CONTROLS = ("bag_of_embeddings", "control_task")
 """By what they cost: these two take about as long as the single layers of the run. Not `untrained`, which encodes every
-sentence again: without a matrix unit, that is the dearest part of a run. Not `shuffled_labels`: a check of the machinery,
-at chance by construction, not of an encoder."""
+sentence again: without a matrix unit that is the dearest part of a run. Not `shuffled_labels`: a check of the
+machinery, at chance by construction, not of an encoder."""
 
 DIFFERENCES = tuple(dict.fromkeys(control.difference for control in CONTROLS.values()))
 """The metrics that are a score minus its control's score."""

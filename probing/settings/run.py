@@ -52,8 +52,8 @@ class RunSettings:
     """What the scores are held against beside the majority: bag_of_embeddings, control_task, untrained (encodes every
     sentence again), shuffled_labels. The default is the two that cost least."""
     control_mix: bool = False
-    """Whether control_task and shuffled_labels are held against the mix too, and not only against each layer: takes about
-    as long as the mixes of the run."""
+    """Whether control_task and shuffled_labels are held against the mix too, and not only against each layer: takes
+    about as long as the mixes of the run."""
     measures: tuple[str, ...] = ()
     """What is measured beyond scores: code_length (bits, and compression), conditional_information (what a layer adds
     to the baseline layer), cumulative_mix (the mix of layers 0 to l, for each l), concat (all layers side by side),

@@ -423,9 +423,9 @@ def test_a_terminal_sees_a_table_fill_and_the_cell_that_is_worked_at(settings):
 
     def look(self, *arguments):
         # What the table shows while the first mix is fitted: its task has scores of layers, the other has none.
-        with narrator.console.capture() as capture:
-            narrator.console.print(narrator._screen())
-        screens.append(capture.get())
+        paper = Console(file=io.StringIO(), width=160)
+        paper.print(narrator._screen())
+        screens.append(paper.file.getvalue())
         return original(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:

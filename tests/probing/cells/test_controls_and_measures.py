@@ -42,7 +42,8 @@ def settings(tiny_folder, tmp_path_factory):
         write_task(folder, build_task(name))
     return RunSettings(
         model="bermo", checkpoint=str(tiny_folder), data=str(folder), controls=tuple(CONTROLS), control_mix=True,
-        measures=MEASURES, dtype="float32", device="cpu", threads=1, quiet=True, output=tmp_path_factory.mktemp("run") / "run",
+        measures=MEASURES, dtype="float32", device="cpu", threads=1, quiet=True,
+        output=tmp_path_factory.mktemp("run") / "run",
         cache_dir=tmp_path_factory.mktemp("cache"),
     )  # fmt: skip
 
