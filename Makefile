@@ -6,7 +6,7 @@ CLASSIFICATION ?= data/corpora/classification
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup probe bermo test test-slow test-browser check bench notebooks lab results clean
+.PHONY: help setup look probe bermo test test-slow test-browser check bench notebooks lab results clean
 
 help:  ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ $(INSTALLED): pyproject.toml constraints.txt setup.py $(wildcard probing/kernels
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
 	@touch $@
+
+look: setup  ## a first look: the same as probe with at most 1,000 sentences of each split
+	$(BIN)/python probing/run_senteval.py --model bermo --limit 1000
 
 probe: setup  ## probe the embedded encoder, layer by layer and mixed: the main job
 	$(BIN)/python probing/run_senteval.py --model bermo

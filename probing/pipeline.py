@@ -1,41 +1,37 @@
 """The story of a run: load the tasks, encode every sentence once, fit the probes, score them, keep the numbers."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Int
 
 from probing.catalogue.controls import CONTROLS
+from probing.cells.encoding import TaskEncoder
 from probing.cells.gradients import can_measure
 from probing.cells.plan import find_classes_only, plan_cells, plan_control, plan_measure
 from probing.cells.runner import CellRunner
+from probing.cells.scoreboard import Scoreboard
 from probing.cells.selectivity import subtract_controls
 from probing.contracts.checking import find_breach
 from probing.contracts.encoder import Encoder
-from probing.contracts.measure import Encoded
 from probing.digests import digest_json
 from probing.progress import Narrator
-from probing.records import SPLITS, InputError, Task, Text
+from probing.records import SPLITS, InputError, Task
 from probing.registry import ENCODERS
-from probing.representations.extraction import Extraction, Pooling, extract_stack
-from probing.representations.peak_rate import count_operations, measure_ceiling
+from probing.representations.extraction import Extractor, Pooling
 from probing.settings.checks import check_settings
 from probing.settings.run import WITHOUT_EFFECT, RunSettings
 from probing.store.cache import StackCache
 from probing.store.environment import describe_environment
-from probing.store.run_folder import RunFolder
+from probing.store.run_folder import RunFolder, check_folder
 from probing.tables import CellResult, Failure
-from probing.tasks.sources import load_tasks
+from probing.tasks.sources import check_tasks, load_tasks
 
 RESULTS = Path("data/results")
 """Where run folders stand by default."""
-_WORTH_MEASURING_S = 2.0
-"""Encoding that took less is not held against the machine's rate, whose measurement takes time too."""
 
 
 @dataclass(frozen=True)
@@ -51,61 +47,79 @@ class Outcome:
 def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     """Probe one model on the tasks.
 
+    What is cheap is checked first: settings, folders, names of tasks, the checkpoint, its layers; then tasks are read.
+
     Raises:
         InputError: settings or data that cannot be used; nothing has been written then.
     """
     check_settings(settings)
+    check_output(settings)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    tasks, absent = load_tasks(
-        settings.data, settings.tasks, settings.limit, narrator, settings.senteval_url, find_classes_only(settings)
-    )
+    check_tasks(settings.data, settings.tasks)
     encoder = build_encoder(settings.model, settings)
     layers = choose_layers(settings.layers, encoder.layer_names)
     choose_layers((settings.baseline_layer,), encoder.layer_names, "--baseline-layer")
+    tasks, absent = load_tasks(
+        settings.data, settings.tasks, settings.limit, narrator, settings.senteval_url, find_classes_only(settings)
+    )
     folder = open_folder(settings, tasks)
     if absent:
         narrator.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
     folder.write_splits(tasks)
-    runner = CellRunner(settings, folder, narrator)
-    encoded = encode_tasks(settings, tasks, encoder, layers, narrator)
-    runner.run("probing", plan_cells(settings, tasks, encoder), encoded)
-    for name in settings.measures:
-        cells = plan_measure(name, settings, tasks, encoder)
-        if not cells:
-            narrator.warn(f"--measures {name}: none of these tasks has classes, or it is of the mix: add --mix on")
-        runner.run(name, cells, encoded)
-    if settings.gradients and can_measure(encoder, narrator):
-        runner.run("gradients", plan_measure("gradients", settings, tasks, encoder), encoded)
-    run_controls(settings, tasks, encoded, runner)
+    board = Scoreboard(tasks)
+    runner = CellRunner(settings, folder, narrator, board)
+    with narrator.display(board):
+        probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
+        probe_other_encoders(tasks, encoder, layers, runner)
     # What this run needed is spared no longer.
-    del encoded
     open_cache(settings).trim()
     if any(result.scores for result in runner.results):
         folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
     failures = [asdict(failure) for failure in runner.failures]
     outcome = {"stages": narrator.stages, "warnings": narrator.warnings, "failures": failures}
-    folder.write_manifest(describe_run(settings, tasks, encoder) | outcome)
+    folder.write_manifest(describe_run(settings, tasks, encoder) | outcome | runner.first_score)
     return Outcome(folder.path, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
 
 
-def run_controls(
-    settings: RunSettings, tasks: Sequence[Task], encoded: Mapping[str, Encoded], runner: CellRunner
-) -> None:
-    """Probe under every control that was asked for, each a stage of its own so that its cost is known."""
-    encoder, layers = encoded[tasks[0].name].encoder, encoded[tasks[0].name].layers
-    # Those with an encoder of their own come last: one layer stack in memory at a time.
-    for name in sorted(settings.controls, key=lambda name: (bool(CONTROLS[name].encoder), name)):
-        if CONTROLS[name].encoder == settings.model:
+def probe_tasks(tasks: Sequence[Task], sentences: TaskEncoder, runner: CellRunner) -> None:
+    """Scores first, task by task as they are encoded; then further measures, and the controls of the same encoder."""
+    settings, encoder = runner.settings, sentences.encoder
+    runner.preview(tasks[0], sentences)
+    runner.run("probing", plan_cells(settings, tasks, encoder), sentences)
+    sentences.close()
+    for name in settings.measures:
+        cells = plan_measure(name, settings, tasks, encoder)
+        if not cells:
+            runner.narrator.warn(f"--measures {name}: none of these tasks has classes, or it is of the mix: add --mix on")
+        runner.run(name, cells, sentences)
+    if settings.gradients and can_measure(encoder, runner.narrator):
+        runner.run("gradients", plan_measure("gradients", settings, tasks, encoder), sentences)
+    for name in sorted(name for name in settings.controls if not CONTROLS[name].encoder):
+        runner.run(name, plan_control(name, settings, tasks, encoder), sentences)
+
+
+def probe_other_encoders(tasks: Sequence[Task], encoder: Encoder, layers: Sequence[int], runner: CellRunner) -> None:
+    """The controls that have an encoder of their own, each in the place of the run's."""
+    settings = runner.settings
+    for name in sorted(name for name in settings.controls if CONTROLS[name].encoder not in ("", settings.model)):
+        try:
+            control = build_encoder(CONTROLS[name].encoder, settings)
+        except InputError as error:  # such as an architecture that transformers does not know
+            runner.narrator.warn(f"control {name} is left out: {error}")
             continue
-        if CONTROLS[name].encoder:
-            try:
-                control = build_encoder(CONTROLS[name].encoder, settings)
-            except InputError as error:  # such as an architecture that transformers does not know
-                runner.narrator.warn(f"control {name} is left out: {error}")
-                continue
-            encoded = encode_tasks(settings, tasks, control, layers, runner.narrator, f"encoding {name}")
-        runner.run(name, plan_control(name, settings, tasks, encoder), encoded)
+        sentences = plan_encoding(tasks, control, layers, runner, f"encoding {name}")
+        runner.run(name, plan_control(name, settings, tasks, encoder), sentences)
+        sentences.close()
+
+
+def plan_encoding(
+    tasks: Sequence[Task], encoder: Encoder, layers: Sequence[int], runner: CellRunner, name: str = "encoding"
+) -> TaskEncoder:
+    """The tasks' sentences, to be encoded when they are asked for."""
+    settings = runner.settings
+    pooling = Pooling(settings.pooling, settings.special_tokens)
+    return TaskEncoder(tasks, Extractor(encoder, pooling, open_cache(settings)), layers, runner.narrator, name)
 
 
 def build_encoder(name: str, settings: RunSettings) -> Encoder:
@@ -131,10 +145,24 @@ def choose_layers(wanted: Sequence[int], layer_names: Sequence[str], flag: str =
     return sorted({layer % count for layer in wanted}) or list(range(count))
 
 
+def check_output(settings: RunSettings) -> None:
+    """Refuse an output folder that cannot be used, or that holds another run.
+
+    Raises:
+        InputError: naming it.
+    """
+    path = settings.output or RESULTS / "any"
+    check_folder(path, choose_effective(settings), asdict(RunSettings()), overwrite=settings.overwrite)
+
+
+def choose_effective(settings: RunSettings) -> dict[str, Any]:
+    """The settings that numbers depend on."""
+    return {name: value for name, value in asdict(settings).items() if name not in WITHOUT_EFFECT}
+
+
 def open_folder(settings: RunSettings, tasks: Sequence[Task]) -> RunFolder:
     """The run folder: the one asked for, or one named after the settings."""
-    effective = {name: value for name, value in asdict(settings).items() if name not in WITHOUT_EFFECT}
-    path = settings.output
+    effective, path = choose_effective(settings), settings.output
     if path is None:
         parts = (settings.model, Path(settings.checkpoint).name, Path(settings.data).name)
         slug = "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
@@ -146,54 +174,6 @@ def open_folder(settings: RunSettings, tasks: Sequence[Task]) -> RunFolder:
 def open_cache(settings: RunSettings) -> StackCache:
     """The cache of encoded sentences, with its limit."""
     return StackCache(settings.cache_dir, round(settings.cache_limit * 1e9))
-
-
-def encode_tasks(
-    settings: RunSettings,
-    tasks: Sequence[Task],
-    encoder: Encoder,
-    layers: Sequence[int],
-    narrator: Narrator,
-    stage: str = "encoding",
-) -> dict[str, Encoded]:
-    """The pooled vectors of every distinct sentence of all tasks, and by task where its sentences stand among them."""
-    texts = list(dict.fromkeys(text for task in tasks for split in SPLITS for text in task.splits[split].texts))
-    pooling = Pooling(settings.pooling, settings.special_tokens)
-    with narrator.stage(stage, len(texts), "sentences") as advance:
-        extraction = extract_stack(encoder, texts, pooling, open_cache(settings), advance)
-    tell_extraction(stage, extraction, len(texts), encoder, narrator)
-    index = {text: row for row, text in enumerate(texts)}
-    return {task.name: Encoded(encoder, layers, extraction.stack, locate_sentences(task, index)) for task in tasks}
-
-
-def locate_sentences(task: Task, index: Mapping[Text, int]) -> dict[str, Int[np.ndarray, " sentences"]]:
-    """Where the sentences of each split stand in a stack."""
-    return {split: np.array([index[text] for text in task.splits[split].texts]) for split in SPLITS}
-
-
-def tell_extraction(stage: str, extraction: Extraction, n_texts: int, encoder: Encoder, narrator: Narrator) -> None:
-    """Say what the encoding was and what is wrong with it."""
-    facts: dict[str, float] = {"sentences": n_texts, "encoded": extraction.n_encoded, "tokens": extraction.n_tokens}
-    narrator.note(stage, **facts, truncated=extraction.n_truncated, **rate_extraction(extraction, encoder))
-    if extraction.n_truncated:
-        narrator.warn(f"{extraction.n_truncated} sentences were longer than {encoder.max_length} tokens and were cut")
-    for path in extraction.damaged:
-        narrator.warn(f"{path}: damaged, removed, and its sentences encoded anew")
-    if extraction.excess_bytes:
-        narrator.warn(f"the cache is {extraction.excess_bytes / 1e9:.2g} GB above --cache-limit while runs need it")
-
-
-def rate_extraction(extraction: Extraction, encoder: Encoder) -> dict[str, float]:
-    """How fast sentences went through the encoder, and how near that is to what the machine can do."""
-    if not extraction.n_encoded:
-        return {}
-    seconds = extraction.seconds
-    rates = {"sentences_per_s": extraction.n_encoded / seconds, "tokens_per_s": extraction.n_tokens / seconds}
-    operations = count_operations(encoder, extraction.lengths)
-    if operations and seconds > _WORTH_MEASURING_S:
-        ceiling = measure_ceiling(encoder.hidden_size, encoder.dtype, encoder.device)
-        rates |= {"gflop_per_s": operations / seconds / 1e9, "share_of_matrix_rate": operations / seconds / ceiling}
-    return rates
 
 
 def describe_run(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> dict[str, Any]:

@@ -27,7 +27,7 @@ class Control:
     embeddings_only: bool = False
     """Whether the embedding layer alone is probed."""
     mixes: bool = False
-    """Whether the mix is held against it too; most of a run's time goes into mixes."""
+    """Whether the mix can be held against it too, where the settings ask for that."""
 
     @property
     def takes_graded(self) -> bool:
@@ -65,8 +65,10 @@ CONTROLS = {
 }
 """Ours: the names. `control_task` is that of Hewitt & Liang 2019 (arXiv 1909.03368), for sentences."""
 
-DEFAULT_CONTROLS = ("bag_of_embeddings", "control_task", "untrained")
-"""Without `shuffled_labels`: a check of the machinery, which is at chance by construction, not of an encoder."""
+DEFAULT_CONTROLS = ("bag_of_embeddings", "control_task")
+"""By what they cost: these two take about as long as the single layers of the run. Not `untrained`, which encodes every
+sentence again: without a matrix unit that is the dearest part of a run. Not `shuffled_labels`: a check of the
+machinery, at chance by construction, not of an encoder."""
 
 DIFFERENCES = tuple(dict.fromkeys(control.difference for control in CONTROLS.values()))
 """The metrics that are a score minus its control's score."""

@@ -1,18 +1,28 @@
 """Cell after cell: found in the run folder or computed, kept when finished, recorded when it fails."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import groupby
 
 from probing import __version__
+from probing.cells.encoding import TaskEncoder, list_texts
+from probing.cells.plan import estimate_work
+from probing.cells.scoreboard import Scoreboard
 from probing.contracts.measure import Cell, Encoded
 from probing.digests import digest_json
-from probing.progress import Narrator
+from probing.progress import Narrator, Stage
+from probing.records import Task
 from probing.registry import MEASURES
 from probing.settings.run import RunSettings
 from probing.store.run_folder import RunFolder
 from probing.tables import CellResult, Failure
+from probing.tasks.subset import limit_task
 
 _COSTS_A_CELL = (RuntimeError, ValueError, ArithmeticError, MemoryError)
 """Errors of torch and numpy, and lack of memory: they cost one cell, and the run goes on."""
+_PREVIEW = 600
+"""Sentences of each split behind the first scores: 1,800 take 17 s where 106 are encoded in a second."""
+_PATIENCE_S = 20.0
+"""Where the rest of the first task is encoded sooner, its own scores are waited for."""
 
 
 class CellRunner:
@@ -22,39 +32,87 @@ class CellRunner:
         settings: of the run.
         folder: where finished cells are kept.
         narrator: who tells of them.
+        board: where their scores are shown.
     """
 
-    def __init__(self, settings: RunSettings, folder: RunFolder, narrator: Narrator):
-        self.settings, self.folder, self.narrator = settings, folder, narrator
+    def __init__(self, settings: RunSettings, folder: RunFolder, narrator: Narrator, board: Scoreboard):
+        self.settings, self.folder, self.narrator, self.board = settings, folder, narrator, board
         self.results: list[CellResult] = []
         self.failures: list[Failure] = []
+        self.first_score: dict[str, float | bool] = {}
+        """Seconds from the command to the first score of a probe, and whether that was a preliminary one."""
 
-    def run(self, stage: str, cells: Sequence[Cell], encoded: Mapping[str, Encoded]) -> None:
-        """Compute some cells, as a stage of the run, from the sentences of their tasks."""
+    def run(self, name: str, cells: Sequence[Cell], encoder: TaskEncoder) -> None:
+        """Compute cells as a stage of the run, task by task: its new sentences are encoded, then its cells follow."""
         n_known, n_resumed, n_sentences = len(self.results), 0, 0
-        with self.narrator.stage(stage, len(cells), "cells") as advance:
-            for cell in cells:
-                resumed = self._run_one(cell, encoded[cell.task.name])
-                n_resumed += resumed
-                n_sentences += 0 if resumed else sum(map(len, cell.task.splits.values()))
-                advance(1)
-        self.narrator.note(stage, cells=len(cells), resumed=n_resumed, **self.narrator.rate(stage, n_sentences))
+        work = sum(estimate_work(cell, len(encoder.layers)) for cell in cells)
+        stage = self.narrator.plan_stage(name, len(cells), "cells", work)
+        for _, group in groupby(cells, key=lambda cell: cell.task.name):
+            own = list(group)
+            encoded = encoder.encode(own[0].task)
+            with self.narrator.visit(stage):
+                for cell in own:
+                    resumed = self._advance(stage, cell, encoded)
+                    n_resumed += resumed
+                    n_sentences += 0 if resumed else sum(map(len, cell.task.splits.values()))
+            if own[0].measure == "scores" and own[0].control == "none":
+                self._tell(own[0].task)
+        self.narrator.note(name, cells=len(cells), resumed=n_resumed, **self.narrator.rate(name, n_sentences))
         warn_unconverged(self.results[n_known:], self.narrator)
 
-    def _run_one(self, cell: Cell, encoded: Encoded) -> bool:
-        """Whether the cell was there already."""
+    def preview(self, task: Task, encoder: TaskEncoder) -> None:
+        """Show scores from a part of a task, where encoding the whole of it would keep the user waiting.
+
+        The part is encoded first in any case: vectors do not depend on who looks on. Its cell is not kept.
+        """
+        part = limit_task(task, _PREVIEW)
+        if task.folds or encoder.count_new(task) <= 2 * len(list_texts(part)):
+            return
+        extraction = encoder.extend(part)
+        wait_s = encoder.count_new(task) * extraction.seconds / max(1, extraction.n_encoded)
+        if self.narrator.quiet or wait_s < _PATIENCE_S:
+            return
+        try:
+            result = MEASURES.load("scores")(Cell(part, "layer"), encoder.take(part), self.settings)
+        except _COSTS_A_CELL:
+            return  # the whole task will say what is wrong
+        self.board.add_preliminary(result, len(part.splits["train"]))
+        self._note_first(preliminary=True)
+        self._tell(task)
+
+    def _advance(self, stage: Stage, cell: Cell, encoded: Encoded) -> bool:
+        """One cell of a stage; whether it was there already."""
+        stage.doing = f"{cell.task.spec.title}, {cell.representation.replace('_', ' ')}"
         key = identify_inputs(cell, encoded)
         result = self.folder.find_cell(cell.name, key)
+        resumed = result is not None
+        if result is None:
+            result = self._compute(cell, encoded, key)
+        stage.advance(1, estimate_work(cell, len(encoded.layers)), found=resumed)
         if result is not None:
             self.results.append(result)
-            return True
+            if self.board.add(result):
+                self._note_first(preliminary=False)
+        return resumed
+
+    def _compute(self, cell: Cell, encoded: Encoded, key: str) -> CellResult | None:
         try:
             result = MEASURES.load(cell.measure)(cell, encoded, self.settings)
             self.folder.keep_cell(cell.name, key, result)
-            self.results.append(result)
         except _COSTS_A_CELL as error:
             self.failures.append(fail(cell, error, self.narrator))
-        return False
+            return None
+        return result
+
+    def _note_first(self, *, preliminary: bool) -> None:
+        if not self.first_score:
+            elapsed_s = self.narrator.elapsed_s
+            self.first_score = {"first_score_s": elapsed_s, "first_score_preliminary": preliminary}
+
+    def _tell(self, task: Task) -> None:
+        """A line with a task's scores, where no table shows them."""
+        if not self.narrator.is_live and (line := self.board.line(task.name)):
+            self.narrator.say(line)
 
 
 def fail(cell: Cell, error: Exception, narrator: Narrator) -> Failure:

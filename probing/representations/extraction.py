@@ -20,7 +20,7 @@ from probing.store.cache import StackCache
 from probing.store.shards import StoredStack
 
 Progress = Callable[[int], None]
-"""Called with the number of sentences done since the last call."""
+"""Called with the number of sentences encoded since the last call."""
 
 _BATCH_TOKENS = {"cpu": 8192, "cuda": 131072}
 """Tokens in a batch, padding counted: large enough for the products, small enough for the caches."""
@@ -70,6 +70,52 @@ class Extraction:
         return int(self.lengths.sum())
 
 
+class Extractor:
+    """Pooled vectors of more and more texts by one encoder, with the cache open all the while.
+
+    Args:
+        encoder: that reads the texts.
+        pooling: how one vector is made of a text.
+        cache: where vectors are looked for and kept.
+    """
+
+    def __init__(self, encoder: Encoder, pooling: Pooling, cache: StackCache):
+        self.encoder, self.pooling, self._cache, self._n_damaged = encoder, pooling, cache, 0
+        self._space = cache.space(
+            encoder=encoder.digest,
+            dtype=encoder.dtype,
+            backend=encoder.backend,
+            max_length=encoder.max_length,
+            pooling=pooling.name,
+            special_tokens=pooling.special_tokens,
+        )
+
+    def encode(self, texts: Sequence[Text], progress: Progress = lambda done: None) -> Extraction:
+        """The vectors of distinct texts, in their order; only texts new to the cache are encoded."""
+        keys = [text_key(text) for text in texts]
+        known = self._space.find(keys)
+        missing = [row for row, key in enumerate(keys) if key not in known]
+        start = time.perf_counter()
+        tokens = tokenise(self.encoder, [texts[row] for row in missing])
+        excess = self._cache.trim(self._space)
+        for rows, values in encode_in_shards(self.encoder, tokens, self.pooling, progress):
+            self._space.add([keys[missing[row]] for row in rows], values, tokens.truncated[rows])
+            excess = self._cache.trim(self._space)
+        seconds, damaged = time.perf_counter() - start, tuple(self._space.damaged[self._n_damaged :])
+        self._n_damaged += len(damaged)
+        stack = self._space.stack(keys, self.encoder.layer_names, self.pooling.name)
+        return Extraction(stack, tokens.lengths, seconds, int(stack.truncated.sum()), damaged, excess)
+
+    def stack(self, texts: Sequence[Text]) -> StoredStack:
+        """The vectors of texts that have been encoded, in their order.
+
+        Raises:
+            KeyError: one of them has not.
+        """
+        keys = [text_key(text) for text in texts]
+        return self._space.stack(keys, self.encoder.layer_names, self.pooling.name)
+
+
 def extract_stack(
     encoder: Encoder,
     texts: Sequence[Text],
@@ -78,28 +124,7 @@ def extract_stack(
     progress: Progress = lambda done: None,
 ) -> Extraction:
     """The pooled vectors of all layers for distinct texts, in their order; only texts new to the cache are encoded."""
-    keys = [text_key(text) for text in texts]
-    space = cache.space(
-        encoder=encoder.digest,
-        dtype=encoder.dtype,
-        backend=encoder.backend,
-        max_length=encoder.max_length,
-        pooling=pooling.name,
-        special_tokens=pooling.special_tokens,
-    )
-    known = space.find(keys)
-    missing = [row for row, key in enumerate(keys) if key not in known]
-    progress(len(keys) - len(missing))
-    start = time.perf_counter()
-    tokens = tokenise(encoder, [texts[row] for row in missing])
-    excess = cache.trim(space)
-    for rows, values in encode_in_shards(encoder, tokens, pooling, progress):
-        space.add([keys[missing[row]] for row in rows], values, tokens.truncated[rows])
-        excess = cache.trim(space)
-    stack = space.stack(keys, encoder.layer_names, pooling.name)
-    return Extraction(
-        stack, tokens.lengths, time.perf_counter() - start, int(stack.truncated.sum()), tuple(space.damaged), excess
-    )
+    return Extractor(encoder, pooling, cache).encode(texts, progress)
 
 
 def tokenise(encoder: Encoder, texts: Sequence[Text]) -> Tokens:

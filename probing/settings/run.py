@@ -49,8 +49,11 @@ class RunSettings:
     mix_dropout: float = 0.0
     """Probability of leaving a layer out of the mix in a training step; above 0, the mix is trained by minibatches."""
     controls: tuple[str, ...] = DEFAULT_CONTROLS
-    """What the scores are held against beside the majority: bag_of_embeddings, control_task, untrained,
-    shuffled_labels."""
+    """What the scores are held against beside the majority: bag_of_embeddings, control_task, untrained (encodes every
+    sentence again), shuffled_labels. The default is the two that cost least."""
+    control_mix: bool = False
+    """Whether control_task and shuffled_labels are held against the mix too, and not only against each layer: takes
+    about as long as the mixes of the run."""
     measures: tuple[str, ...] = ()
     """What is measured beyond scores: code_length (bits, and compression), conditional_information (what a layer adds
     to the baseline layer), cumulative_mix (the mix of layers 0 to l, for each l), concat (all layers side by side),

@@ -1,6 +1,7 @@
 """The folder that a run leaves: cells as they finish, then tables, settings and manifest."""
 
 import json
+import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -42,47 +43,12 @@ class RunFolder:
         overwrite: bool = False,
     ):
         self.path = path
-        wanted = json.loads(_json(settings))
-        found = self._find_settings(wanted)
-        if overwrite and found:
+        if check_folder(path, settings, defaults or {}, overwrite=overwrite) and overwrite:
             shutil.rmtree(path)
-        elif found:
-            known = {name: value for name, value in (defaults or {}).items() if name in wanted}
-            self._compare(json.loads(_json(known)) | found, wanted)
         try:
             write_atomically(path / "settings.json", _json(settings))
         except OSError as error:
             raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --output") from None
-
-    def _find_settings(self, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The settings of the run that stands in the folder; empty where nothing stands there."""
-        if self.path.is_file():
-            raise InputError(f"{self.path}: a file stands where the run folder should be; choose another --output")
-        if not self.path.is_dir() or not any(self.path.iterdir()):
-            return {}
-        path = self.path / "settings.json"
-        if not path.is_file():
-            raise InputError(f"{self.path}: not empty and no run folder; choose another --output")
-        try:
-            found = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError:
-            found = None
-        # Other programs leave a settings.json too: what bears no field of ours is not ours to throw away.
-        if not isinstance(found, dict) or not found.keys() & wanted.keys():
-            raise InputError(f"{path}: not the settings of a run; choose another --output, or remove the folder")
-        return found
-
-    def _compare(self, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-        changed = [
-            f"{name} {found.get(name)!r} -> {wanted.get(name)!r}"
-            for name in sorted({*found, *wanted})
-            if found.get(name) != wanted.get(name)
-        ]
-        if changed:
-            raise InputError(
-                f"{self.path}: holds a run with other settings ({', '.join(changed)}); "
-                "choose another --output, or --overwrite"
-            )
 
     def find_cell(self, name: str, key: str) -> CellResult | None:
         """A finished cell, if it was computed from the same data, model and settings (`key`)."""
@@ -141,6 +107,57 @@ class RunFolder:
 
     def _cell(self, name: str) -> Path:
         return self.path / "cells" / f"{name}.safetensors"
+
+
+def check_folder(
+    path: Path, settings: Mapping[str, Any], defaults: Mapping[str, Any], *, overwrite: bool = False
+) -> bool:
+    """Whether a run stands in a folder that is to be written: this one, unless it may go. Writes nothing.
+
+    Raises:
+        InputError: the folder holds a run with other settings, or something else, or cannot be written.
+    """
+    wanted = json.loads(_json(settings))
+    found = _find_settings(path, wanted)
+    if found and not overwrite:
+        known = {name: value for name, value in defaults.items() if name in wanted}
+        _compare(path, json.loads(_json(known)) | found, wanted)
+    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        reason = "no permission" if there.is_dir() else "a file"
+        raise InputError(f"{path}: cannot be written ({there}: {reason}); choose another --output")
+    return bool(found)
+
+
+def _find_settings(path: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The settings of the run that stands in a folder; empty where nothing stands there."""
+    if path.is_file():
+        raise InputError(f"{path}: a file stands where the run folder should be; choose another --output")
+    if not path.is_dir() or not any(path.iterdir()):
+        return {}
+    file = path / "settings.json"
+    if not file.is_file():
+        raise InputError(f"{path}: not empty and no run folder; choose another --output")
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError:
+        found = None
+    # Other programs leave a settings.json too: what bears no field of ours is not ours to throw away.
+    if not isinstance(found, dict) or not found.keys() & wanted.keys():
+        raise InputError(f"{file}: not the settings of a run; choose another --output, or remove the folder")
+    return found
+
+
+def _compare(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    changed = [
+        f"{name} {found.get(name)!r} -> {wanted.get(name)!r}"
+        for name in sorted({*found, *wanted})
+        if found.get(name) != wanted.get(name)
+    ]
+    if changed:
+        raise InputError(
+            f"{path}: holds a run with other settings ({', '.join(changed)}); choose another --output, or --overwrite"
+        )
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

@@ -88,6 +88,18 @@ def check_graded(titles: Sequence[str], flag: str) -> None:
         )
 
 
+def check_tasks(data: str, wanted: Sequence[str]) -> None:
+    """Refuse early what cannot be there, before anything is fetched, made or read.
+
+    Raises:
+        InputError: an unknown task, or a folder that is missing or lacks what was asked for by name.
+    """
+    if data == "senteval":
+        find_specs(wanted)
+    elif data == "controlled" or (data not in TASKS.names() and not data.startswith(HUB)):
+        choose_tasks(data, wanted, [reader.spec for reader in list_readers(data).values()])
+
+
 def list_readers(data: str) -> Mapping[str, Reader]:
     """What a source offers, by the name of the task.
 

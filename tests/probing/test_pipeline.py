@@ -1,4 +1,6 @@
+import io
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -6,14 +8,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from rich.console import Console
 
-from probing.pipeline import choose_layers, run
+from probing import pipeline
+from probing.cells import runner
+from probing.cells.encoding import TaskEncoder, list_texts
+from probing.pipeline import build_encoder, choose_layers, run
 from probing.probes.linear import LinearProbe
 from probing.probes.majority import MajorityProbe
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.progress import Narrator
 from probing.records import InputError
+from probing.representations.extraction import Pooling, extract_stack
 from probing.settings.run import RunSettings
+from probing.store.cache import StackCache
 from probing.tables import Score, column_names
 from tests.helpers import build_task, write_task
 
@@ -353,4 +361,106 @@ def test_an_encoder_that_breaks_its_contract_is_refused_in_one_line(settings, mo
     with pytest.raises(InputError, match=r"--model bermo: object has no `checkpoint`; expected") as error:
         run(settings, Narrator(quiet=True))
     assert "\n" not in str(error.value)
+    assert not settings.output.exists()
+
+
+def test_tasks_encoded_one_after_the_other_leave_the_tables_of_all_encoded_first(settings):
+    tell(settings)
+    # The same with every sentence in the cache before the first cell, encoded all at once.
+    encoder = build_encoder(settings.model, settings)
+    texts = {text for seed, name in enumerate(NAMES) for text in list_texts(build_task(name, seed=seed))}
+    cache = settings.cache_dir.with_name("filled")
+    extract_stack(encoder, sorted(texts), Pooling(), StackCache(cache))
+    at_once = replace(settings, output=settings.output.with_name("at_once"), cache_dir=cache)
+    _, narrator = tell(at_once)
+    assert narrator.stages["encoding"]["encoded"] == 0
+    for name in ("scores", "layer_weights", "predictions"):
+        one, other = (read(each, name).drop(columns="seconds", errors="ignore") for each in (settings, at_once))
+        # Vectors of float32 that went through in other company: some units in the last place.
+        pd.testing.assert_frame_equal(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_a_task_is_probed_before_the_next_is_encoded(settings, monkeypatch):
+    events = []
+    for cls, method in ((TaskEncoder, "extend"), (ScalarMixProbe, "fit")):
+        original = getattr(cls, method)
+
+        def note(self, *arguments, name=method, original=original):
+            events.append(name)
+            return original(self, *arguments)
+
+        monkeypatch.setattr(cls, method, note)
+    tell(settings)
+    assert events == ["extend", "fit", "extend", "fit"]
+
+
+def listen(settings, monkeypatch, **constants):
+    """A run's lines where the output is no terminal, its manifest, with some constants of the runner changed."""
+    for name, value in constants.items():
+        monkeypatch.setattr(runner, name, value)
+    narrator = Narrator()
+    narrator.console = Console(file=io.StringIO(), width=200)
+    run(replace(settings, quiet=False), narrator)
+    manifest = json.loads((settings.output / "manifest.json").read_text())
+    return narrator.console.file.getvalue().splitlines(), manifest
+
+
+def test_every_finished_task_has_a_line_with_its_scores(settings, monkeypatch):
+    lines, manifest = listen(settings, monkeypatch)
+    scores = read(settings).query("split == 'test' and metric == 'accuracy' and task == 'past_present'")
+    mix, last = (scores.query(f"layer == {layer}")["value"].iloc[-1] for layer in (-1, 2))
+    (line,) = [line for line in lines if line.startswith("Tense: best layer")]
+    assert f"last layer {100 * last:.1f} (2)" in line
+    assert line.endswith(f"mix {100 * mix:.1f}")
+    assert 0 < manifest["first_score_s"] <= sum(stage["seconds"] for stage in manifest["stages"].values()) + 60
+    assert not manifest["first_score_preliminary"]
+
+
+def test_a_terminal_sees_a_table_fill_and_the_cell_that_is_worked_at(settings):
+    narrator = Narrator()
+    narrator.console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    original, screens = ScalarMixProbe.fit, []
+
+    def look(self, *arguments):
+        # What the table shows while the first mix is fitted: its task has scores of layers, the other has none.
+        paper = Console(file=io.StringIO(), width=160)
+        paper.print(narrator._screen())
+        screens.append(paper.file.getvalue())
+        return original(self, *arguments)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScalarMixProbe, "fit", look)
+        run(replace(settings, quiet=False), narrator)
+    first = [line for line in screens[0].splitlines() if "Tense" in line or "ObjNum" in line]
+    assert re.search(r"Tense .* \d+\.\d \(\d\) .* \d+\.\d \(2\) .*·", first[0])
+    assert first[1].count("·") == 3
+    assert "Tense, scalar mix" in screens[0]
+    assert "best layer" in narrator.console.file.getvalue()
+
+
+def test_who_would_wait_long_sees_a_preliminary_score_that_is_kept_nowhere(settings, monkeypatch):
+    lines, manifest = listen(settings, monkeypatch, _PREVIEW=15, _PATIENCE_S=0.0)
+    first = next(line for line in lines if "best layer" in line)
+    assert "preliminary (from 15 training sentences)" in first
+    assert "~" in first
+    assert manifest["first_score_preliminary"]
+    plain = replace(settings, output=settings.output.with_name("plain"), cache_dir=settings.cache_dir / "plain")
+    tell(plain)
+    pd.testing.assert_frame_equal(numbers(read(settings)), numbers(read(plain)), rtol=1e-4, atol=1e-4)
+    assert {path.name for path in (settings.output / "cells").iterdir()} == {
+        path.name for path in (plain.output / "cells").iterdir()
+    }
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"checkpoint": "no/where"}, {"layers": (9,)}, {"tasks": ("past_presnt",)}, {"output": Path("/dev/null/x")}],
+)
+def test_what_is_cheap_to_check_is_checked_before_a_task_is_read(settings, monkeypatch, changes):
+    def read_none(*arguments):
+        raise AssertionError("a task was read")
+
+    monkeypatch.setattr(pipeline, "load_tasks", read_none)
+    with pytest.raises(InputError):
+        tell(replace(settings, **changes))
     assert not settings.output.exists()

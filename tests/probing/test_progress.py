@@ -7,7 +7,8 @@ import time
 import pytest
 from rich.console import Console
 
-from probing.progress import Narrator, tell_fact
+from probing import progress
+from probing.progress import Narrator, tell_duration, tell_fact
 
 
 def narrate(terminal=False, **options):
@@ -41,6 +42,102 @@ def test_a_terminal_sees_a_bar_with_rate_and_time_left():
     assert "4/4" in text
     assert re.search(r"\d/s", text)
     assert "left" in text
+
+
+class Clock:
+    """Seconds that pass when the test says so."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+def ticking():
+    """A narrator without a terminal, its clock, and a stage of 40,000 sentences."""
+    clock = Clock()
+    narrator = Narrator(clock=clock)
+    narrator.console = Console(file=io.StringIO(), width=200)
+    return narrator, clock, narrator.plan_stage("encoding", 40_000, "sentences")
+
+
+def test_without_a_terminal_a_line_appears_at_least_every_half_minute():
+    narrator, clock, stage = ticking()
+    spoken = []
+    with narrator.visit(stage):
+        for _ in range(180):
+            clock.now += 1
+            stage.advance(100)
+            before = len(narrator.console.file.getvalue())
+            narrator.tick()
+            if len(narrator.console.file.getvalue()) > before:
+                spoken.append(clock.now)
+    assert max(late - early for early, late in zip([0.0, *spoken], [*spoken, 180.0], strict=True)) <= 30
+    assert len(spoken) == 6
+    first = narrator.console.file.getvalue().splitlines()[0]
+    # 2,900 sentences in 29 s; 37,100 at 100/s.
+    assert first == "encoding: 2,900/40,000 sentences, 100/s, 6 min 11 s left"
+
+
+def test_another_line_puts_the_next_one_off_and_outside_of_a_stage_there_is_none():
+    narrator, clock, stage = ticking()
+    with narrator.visit(stage):
+        clock.now = 20
+        narrator.say("a score")
+        clock.now = 40
+        narrator.tick()
+        assert narrator.console.file.getvalue() == "a score\n"
+        clock.now = 50
+        narrator.tick()
+        assert len(narrator.console.file.getvalue().splitlines()) == 2
+    clock.now = 500
+    narrator.tick()
+    assert len(narrator.console.file.getvalue().splitlines()) == 2
+
+
+def test_a_long_step_is_told_of_while_it_lasts(monkeypatch):
+    """By itself: nothing calls `tick` but the narrator's own thread."""
+    monkeypatch.setattr(progress, "_LOOK_S", 0.005)
+    monkeypatch.setattr(progress, "_SILENCE_S", 0.05)
+    narrator = Narrator()
+    narrator.console = Console(file=io.StringIO(), width=200)
+    stage = narrator.plan_stage("probing", 3, "cells")
+    stage.doing = "TreeDepth, scalar mix"
+    with narrator.visit(stage):
+        time.sleep(0.5)
+    lines = narrator.console.file.getvalue().splitlines()
+    assert 2 <= len(lines) <= 10
+    assert set(lines) == {"probing: 0/3 cells, TreeDepth, scalar mix"}
+
+
+def test_a_stage_that_is_left_and_entered_again_has_the_seconds_of_its_visits_alone():
+    narrator, clock, encoding = ticking()
+    probing = narrator.plan_stage("probing", 2, "cells")
+    for seconds in (3, 5):
+        for stage, spent in ((encoding, seconds), (probing, 10 * seconds)):
+            with narrator.visit(stage):
+                clock.now += spent
+                stage.advance(1)
+    assert (narrator.stages["encoding"]["seconds"], narrator.stages["probing"]["seconds"]) == (8, 80)
+    assert probing.per_s == pytest.approx(2 / 80)
+
+
+def test_time_left_follows_the_work_and_what_was_found_costs_nothing():
+    narrator, clock, _ = ticking()
+    stage = narrator.plan_stage("probing", 4, "cells", work=100)
+    with narrator.visit(stage):
+        stage.advance(1, 40, found=True)
+        assert stage.left_s is None
+        clock.now += 6
+        stage.advance(1, 20)
+        assert stage.left_s == pytest.approx(12)  # 40 of 60 are left, at 20 in 6 s
+        assert stage.per_s == pytest.approx(1 / 6)
+
+
+@pytest.mark.parametrize(("seconds", "said"), [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (7500, "2 h 5 min")])
+def test_a_duration_is_said_in_at_most_two_units(seconds, said):
+    assert tell_duration(seconds) == said
 
 
 def test_where_there_is_no_terminal_one_line_tells_of_the_stage():

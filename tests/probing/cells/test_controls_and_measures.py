@@ -41,8 +41,9 @@ def settings(tiny_folder, tmp_path_factory):
     for name in ("past_present", "obj_number"):
         write_task(folder, build_task(name))
     return RunSettings(
-        model="bermo", checkpoint=str(tiny_folder), data=str(folder), controls=tuple(CONTROLS), measures=MEASURES,
-        dtype="float32", device="cpu", threads=1, quiet=True, output=tmp_path_factory.mktemp("run") / "run",
+        model="bermo", checkpoint=str(tiny_folder), data=str(folder), controls=tuple(CONTROLS), control_mix=True,
+        measures=MEASURES, dtype="float32", device="cpu", threads=1, quiet=True,
+        output=tmp_path_factory.mktemp("run") / "run",
         cache_dir=tmp_path_factory.mktemp("cache"),
     )  # fmt: skip
 
@@ -153,7 +154,7 @@ def test_a_second_run_computes_no_cell_again(settings, outcome, scores):
 
 def test_the_default_controls_exist_and_leave_the_sanity_check_out():
     check_controls(DEFAULT_CONTROLS)
-    assert set(CONTROLS) - set(DEFAULT_CONTROLS) == {"shuffled_labels"}
+    assert set(CONTROLS) - set(DEFAULT_CONTROLS) == {"shuffled_labels", "untrained"}
 
 
 @pytest.mark.parametrize(
@@ -182,7 +183,7 @@ def test_each_seed_has_a_cell_where_the_start_matters(encoder):
 
 
 def test_controls_and_measures_take_the_first_seed(encoder):
-    settings, task = RunSettings(seeds=(5, 6)), build_task()
+    settings, task = RunSettings(control_mix=True, seeds=(5, 6)), build_task()
     cells = plan_control("control_task", settings, [task], encoder)
     cells += plan_measure("code_length", settings, [task], encoder)
     assert {cell.seed for cell in cells} == {5}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from probing.encoders.bert import build
 from probing.representations import extraction
-from probing.representations.extraction import Pooling, extract_stack, plan_batches
+from probing.representations.extraction import Extractor, Pooling, extract_stack, plan_batches
 from probing.scalar_mix import mix_layers
 from probing.store.cache import StackCache
 from tests.helpers import HIDDEN, LIMIT, N_LAYERS, draw_sentences, save_encoder
@@ -142,11 +142,27 @@ def test_sentences_that_were_cut_are_counted_also_from_the_cache(encoder, cache)
     assert extract_stack(encoder, TEXTS[:3], MEAN, cache).n_truncated == 0
 
 
-def test_progress_counts_every_sentence_once(encoder, cache):
-    for _ in range(2):
+def test_progress_counts_every_sentence_once_as_it_is_encoded(encoder, cache):
+    for n_encoded in (len(TEXTS), 0):
         steps = []
         extract_stack(encoder, TEXTS, MEAN, cache, steps.append)
-        assert sum(steps) == len(TEXTS)
+        assert sum(steps) == n_encoded
+
+
+def test_texts_encoded_bit_by_bit_have_the_vectors_that_they_have_at_once(encoder, cache, tmp_path):
+    whole = extract_stack(encoder, TEXTS, MEAN, StackCache(tmp_path / "whole")).stack.values
+    extractor = Extractor(encoder, MEAN, cache)
+    parts = [extractor.encode(TEXTS[start : start + 15]) for start in range(0, len(TEXTS), 10)]  # they overlap
+    assert [part.n_encoded for part in parts] == [15, 10, 10, 5]
+    np.testing.assert_allclose(extractor.stack(TEXTS).values, whole, **CLOSE)
+
+
+def test_a_damaged_file_is_told_once(encoder, cache):
+    extract_stack(encoder, TEXTS, MEAN, cache)
+    (path,) = cache.folder.rglob("*.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
+    extractor = Extractor(encoder, MEAN, cache)
+    assert [extractor.encode(TEXTS).damaged for _ in range(2)] == [(path,), ()]
 
 
 def test_small_shards_hold_the_same_as_large_ones(encoder, cache, tmp_path, monkeypatch):

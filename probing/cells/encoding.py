@@ -1,0 +1,106 @@
+"""The sentences of the tasks through an encoder, task by task, each sentence once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Int
+
+from probing.contracts.encoder import Encoder
+from probing.contracts.measure import Encoded
+from probing.progress import Narrator
+from probing.records import SPLITS, Task, Text
+from probing.representations.extraction import Extraction, Extractor
+from probing.representations.peak_rate import count_operations, measure_ceiling
+
+_WORTH_MEASURING_S = 2.0
+"""Encoding that took less is not held against the machine's rate, whose measurement takes time too."""
+
+
+class TaskEncoder:
+    """Encodes the sentences of one task after the other, as a stage of the run; what tasks share is encoded once.
+
+    Args:
+        tasks: all that will be asked for.
+        extractor: that makes the vectors.
+        layers: indices of the layers that are probed.
+        narrator: who tells of it.
+        name: of the stage.
+    """
+
+    def __init__(
+        self, tasks: Sequence[Task], extractor: Extractor, layers: Sequence[int], narrator: Narrator, name: str
+    ):
+        self.extractor, self.layers, self.narrator, self.name = extractor, layers, narrator, name
+        self.encoder = extractor.encoder
+        self.parts: list[Extraction] = []
+        self._seen: set[Text] = set()
+        self._encoded: dict[str, Encoded] = {}
+        distinct = {text for task in tasks for text in list_texts(task)}
+        self._stage = narrator.plan_stage(name, len(distinct), "sentences")
+
+    def encode(self, task: Task) -> Encoded:
+        """The sentences of one task; those that are new are encoded, the others are there already.
+
+        Tasks of one name have the same sentences: relabelled ones are not looked at again.
+        """
+        if task.name not in self._encoded:
+            self.extend(task)
+            self._encoded[task.name] = self.take(task)
+        return self._encoded[task.name]
+
+    def extend(self, task: Task) -> Extraction:
+        """Encode those sentences of a task that are new."""
+        texts = [text for text in list_texts(task) if text not in self._seen]
+        self._stage.doing = task.spec.title
+        with self.narrator.visit(self._stage):
+            part = self.extractor.encode(texts, self._stage.advance)
+            self._stage.advance(len(texts) - part.n_encoded, found=True)
+        self._seen.update(texts)
+        self.parts.append(part)
+        return part
+
+    def take(self, task: Task) -> Encoded:
+        """A task whose sentences have been encoded."""
+        texts = list_texts(task)
+        index = {text: row for row, text in enumerate(texts)}
+        return Encoded(self.encoder, self.layers, self.extractor.stack(texts), locate_sentences(task, index))
+
+    def count_new(self, task: Task) -> int:
+        """Sentences of a task that have not been asked for yet."""
+        return sum(text not in self._seen for text in list_texts(task))
+
+    def close(self) -> None:
+        """Say what the encoding was, and what is wrong with it."""
+        encoder, lengths = self.encoder, np.concatenate([part.lengths for part in self.parts])
+        seconds, n_truncated = (sum(getattr(part, name) for part in self.parts) for name in ("seconds", "n_truncated"))
+        facts: dict[str, float] = {"sentences": len(self._seen), "encoded": len(lengths), "tokens": int(lengths.sum())}
+        rates = rate_encoding(lengths, seconds, encoder)
+        self.narrator.note(self.name, **facts, truncated=n_truncated, **rates)
+        if n_truncated:
+            self.narrator.warn(f"{n_truncated} sentences were longer than {encoder.max_length} tokens and were cut")
+        for path in (path for part in self.parts for path in part.damaged):
+            self.narrator.warn(f"{path}: damaged, removed, and its sentences encoded anew")
+        if excess := self.parts[-1].excess_bytes:
+            self.narrator.warn(f"the cache is {excess / 1e9:.2g} GB above --cache-limit while runs need it")
+
+
+def list_texts(task: Task) -> list[Text]:
+    """The distinct sentences of a task, split by split."""
+    return list(dict.fromkeys(text for split in SPLITS for text in task.splits[split].texts))
+
+
+def locate_sentences(task: Task, index: dict[Text, int]) -> dict[str, Int[np.ndarray, " sentences"]]:
+    """Where the sentences of each split stand in a stack."""
+    return {split: np.array([index[text] for text in task.splits[split].texts]) for split in SPLITS}
+
+
+def rate_encoding(lengths: Int[np.ndarray, " encoded"], seconds: float, encoder: Encoder) -> dict[str, float]:
+    """How fast sentences went through the encoder, and how near that is to what the machine can do."""
+    if not len(lengths):
+        return {}
+    rates = {"sentences_per_s": len(lengths) / seconds, "tokens_per_s": int(lengths.sum()) / seconds}
+    operations = count_operations(encoder, lengths)
+    if operations and seconds > _WORTH_MEASURING_S:
+        ceiling = measure_ceiling(encoder.hidden_size, encoder.dtype, encoder.device)
+        rates |= {"gflop_per_s": operations / seconds / 1e9, "share_of_matrix_rate": operations / seconds / ceiling}
+    return rates
