@@ -31,7 +31,7 @@ from probing.registry import resolve
 from probing.store.files import write_atomically
 from probing.tasks.files.senteval import write_tasks
 
-_LEAST_WIDTH = 124
+_LEAST_WIDTH = 142
 """Columns that the widest table needs."""
 _SHORTCUTS = {
     **{"majority": "majority", "length": "length", "bag": "bag_of_words", "pairs": "word_pairs"},

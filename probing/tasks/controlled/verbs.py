@@ -115,7 +115,7 @@ NEAR_KINDS = frozenset(
         --------vessel food-vessel building-event person-text garment-text garment-vessel device-vehicle
         landscape-building
         vehicle-event vehicle-building vehicle-instrument vehicle-person device-text device-garment
-        instrument-person landscape-person landmark-person"""
+        instrument-person landscape-person landmark-person text-instrument"""
     )
 )
 """Pairs of kinds too close for one in the other's place to be plainly odd."""

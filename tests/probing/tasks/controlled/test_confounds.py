@@ -124,11 +124,16 @@ def test_the_number_of_words_tells_the_depth_while_it_may():
 
 def find_targets(name, tree):
     """The words that bear the label."""
+    leaves = tree.leaves()
+    if name == "odd_man_out":
+        verb = next(place for place, leaf in enumerate(leaves) if leaf.role == "V.act")
+        return [leaves[verb], next(leaf for leaf in leaves[verb:] if leaf.role == "N.tobj")]
     if name == "past_present":
-        phrase = next(child for child in tree.children if child.label == "VP")
-        return [next(child for child in phrase.children if child.label.startswith("VB"))]
-    roles = {"subj_number": {"N.tsubj"}, "obj_number": {"N.tobj"}, "odd_man_out": {"N.odd", "V.odd"}}
-    return [leaf for leaf in tree.leaves() if leaf.role in roles[name]]
+        clauses = [child for child in tree.children if child.label == "S" and tree.children[-2].label == "S"] or [tree]
+        phrases = [next(child for child in clause.children if child.label == "VP") for clause in clauses]
+        return [next(child for child in phrase.children if child.label.startswith("VB")) for phrase in phrases]
+    role = {"subj_number": "N.tsubj", "obj_number": "N.tobj"}[name]
+    return [leaf for leaf in leaves if leaf.role == role]
 
 
 def target_lemmas(name, *confounds):
