@@ -74,7 +74,9 @@ def exchange_words(sentences: Sequence[Sentence], random: Random) -> Iterator[Al
     for sentence in random.sample(sentences, len(sentences)):
         if sentence.verb_at < 0:
             continue
-        partner = next((each for each in waiting[-_WAITING:] if _clash(each, sentence) and _same_tags(each, sentence)), None)
+        partner = next(
+            (each for each in waiting[-_WAITING:] if _clash(each, sentence) and _same_tags(each, sentence)), None
+        )
         if partner is None:
             waiting.append(sentence)
             continue

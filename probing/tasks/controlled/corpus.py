@@ -7,7 +7,7 @@ them, `lexicon`, `verbs` and `morphology` have the words, `realisation` puts the
 `alterations` what three tasks alter, `confounds` says what can be switched on. No text was copied for it.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
@@ -141,7 +141,9 @@ def _draw_examples(
             found += [Example(split, *made) for made in choose(name, there, sides, seed)]
         else:
             found += [
-                Example(split, one.labels[name], " ".join(one.written()), one.tree) for one in there if name in one.labels
+                Example(split, one.labels[name], " ".join(one.written()), one.tree)
+                for one in there
+                if name in one.labels
             ]
     Random(derived_seed("controlled", name, "order", seed)).shuffle(found)
     return sorted(found, key=lambda example: SPLITS.index(example.split))

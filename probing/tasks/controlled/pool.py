@@ -72,7 +72,9 @@ class _PoolMaker:
         for side, labels in split_sides(self._source, task, self._size).items():
             while (missing := count_missing(task, self._made, side, labels)) > 0:
                 for _ in range(missing):
-                    self._fulfil(self._free_story(side) if task == "coordination_inversion" else self._free_wish("oz", side))
+                    self._fulfil(
+                        self._free_story(side) if task == "coordination_inversion" else self._free_wish("oz", side)
+                    )
 
     def _free_wish(self, variants: str, side: str = "") -> Wish:
         """A statement of which no shape is asked."""
@@ -119,7 +121,9 @@ class _PoolMaker:
 
     def _draw(self, wish: Wish, patient: bool) -> Node | None:
         symbol = f"{wish.form}_{self._source.pick(wish.variants)}"
-        return self._source.realise(derive(self._source.random, symbol, wish.length, wish.depth), self._plan(wish, patient))
+        return self._source.realise(
+            derive(self._source.random, symbol, wish.length, wish.depth), self._plan(wish, patient)
+        )
 
     def _plan(self, wish: Wish, patient: bool) -> Plan:
         random = self._source.random

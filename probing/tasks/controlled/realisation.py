@@ -11,7 +11,6 @@ from probing.tasks.controlled.agreement import (
     ALL_KINDS,
     MAIN_CLAUSES,
     SUBJECT_KINDS,
-    TARGET_ROLES,
     Clause,
     Nominal,
     Plan,

@@ -11,8 +11,8 @@ class Verb:
 
     lemma: str
     slot: str
-    """What follows: `intr` nothing, `trans` and `topic` an object, `ditr` two, `tell` an object and a clause, `urge` one
-    and an infinitive, `want` an infinitive, the others a clause."""
+    """What follows: `intr` nothing, `trans` and `topic` an object, `ditr` two, `tell` an object and a clause,
+    `urge` an object and an infinitive, `want` an infinitive, the others a clause."""
     subjects: tuple[str, ...]
     objects: tuple[str, ...] = ()
     strict: bool = False

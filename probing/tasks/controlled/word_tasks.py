@@ -1,6 +1,6 @@
 """The words of the task that asks which word occurs, and how a sentence comes to have exactly one of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 

@@ -89,9 +89,7 @@ def order_of_tokens(example):
 
 
 def main_verbs(tree):
-    return [
-        next(child for child in phrase if child.label().startswith("VB")) for phrase in main_verb_phrases(tree)
-    ]
+    return [next(child for child in phrase if child.label().startswith("VB")) for phrase in main_verb_phrases(tree)]
 
 
 def main_tense(example):
@@ -128,7 +126,9 @@ def odd_words(tree):
 def order_of_clauses(example):
     lemmas = [leaf.lemma for leaf in example.tree.leaves() if leaf.role in {"V.first", "V.second"}]
     kind = next(KINDS[leaf.lemma] for leaf in example.tree.leaves() if leaf.role == "N.topic")
-    first, second = (next(place for place, stage in enumerate(STORIES[kind]) if lemma in stage.split()) for lemma in lemmas)
+    first, second = (
+        next(place for place, stage in enumerate(STORIES[kind]) if lemma in stage.split()) for lemma in lemmas
+    )
     assert first != second
     return "O" if first < second else "I"
 
@@ -237,7 +237,9 @@ def test_length_and_depth_do_not_go_together(name):
     assert abs(np.corrcoef(shapes.T)[0, 1]) < 0.12  # four standard errors at this size
 
 
-@pytest.mark.parametrize("sizes", [{"train": 2000, "dev": 200, "test": 200}, {"train": 1000, "dev": 1000, "test": 1000}])
+@pytest.mark.parametrize(
+    "sizes", [{"train": 2000, "dev": 200, "test": 200}, {"train": 1000, "dev": 1000, "test": 1000}]
+)
 def test_ten_tasks_share_their_sentences(sizes):
     rows = make_rows(["all"], 0, sizes)
     distinct = {sentence for found in rows.values() for _, _, sentence in found}

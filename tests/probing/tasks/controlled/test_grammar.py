@@ -12,6 +12,7 @@ from probing.tasks.controlled.derivation import DerivationSampler
 from probing.tasks.controlled.grammar import read_rules
 from probing.tasks.controlled.morphology import article_before, inflect
 from probing.tasks.controlled.realisation import Realiser, spell_out
+from probing.tasks.controlled.verbs import Verb
 
 ROOTS = (
     *("S.plain_o", "S.sbar_z", "S.pair_o", "S.part_z", "S.order_o", "SQ.did_o", "SBARQ.what_z", "S.other_z"),
@@ -19,6 +20,10 @@ ROOTS = (
 )
 SINGULAR = {"he", "she", "it", "him", "her", "me"}
 SAMPLER = DerivationSampler(read_rules())
+STORY_PLAN = Plan(
+    topic="food",
+    verb_at={slot: Verb(lemma, slot, ("person",), ("food",)) for slot, lemma in (("first", "cook"), ("second", "eat"))},
+)
 
 
 def derivation_depth(derivation):
@@ -35,7 +40,7 @@ def draw_tree(random, root, length):
     realiser = Realiser(random)
     while True:
         try:
-            return realiser.realise(SAMPLER.draw(random, root, length), Plan())
+            return realiser.realise(SAMPLER.draw(random, root, length), STORY_PLAN)
         except DeadEndError:
             continue
 
