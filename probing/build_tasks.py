@@ -30,7 +30,7 @@ from probing.exit_codes import end_in_one_line
 from probing.records import SPLITS, InputError
 from probing.tasks.files.senteval import write_tasks
 
-_LEAST_WIDTH = 124
+_LEAST_WIDTH = 142
 """Columns that the widest table needs."""
 _SHORTCUTS = {
     **{"majority": "majority", "length": "length", "bag": "bag_of_words", "pairs": "word_pairs"},
@@ -179,8 +179,8 @@ def show_checkups(checkups: Sequence[Any], faults: Sequence[str]) -> None:
         table.add_row(*row)
     table.caption = (
         "rarest: share of the rarest class. words: least, median, most. repeated: within a split; shared: with an "
-        "earlier split. The rest is accuracy on test, in percent: of the most frequent class; of the number of words alone; of "
-        "a bag of words, of words and pairs of them, of runs of characters; of the first word and that after a comma."
+        "earlier split. The rest is accuracy on test, in percent: of the most frequent class; of the number of words; "
+        "of a bag of words, of words and pairs of them, of runs of characters; of the first word, of that after a comma."
     )
     console.print(table)
     for one in checkups:

@@ -91,7 +91,9 @@ def probe_tasks(tasks: Sequence[Task], sentences: TaskEncoder, runner: CellRunne
     for name in settings.measures:
         cells = plan_measure(name, settings, tasks, encoder)
         if not cells:
-            runner.narrator.warn(f"--measures {name}: none of these tasks has classes, or it is of the mix: add --mix on")
+            runner.narrator.warn(
+                f"--measures {name}: none of these tasks has classes, or it is of the mix: add --mix on"
+            )
         runner.run(name, cells, sentences)
     if settings.gradients and can_measure(encoder, runner.narrator):
         runner.run("gradients", plan_measure("gradients", settings, tasks, encoder), sentences)

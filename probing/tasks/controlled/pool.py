@@ -100,7 +100,7 @@ class _PoolMaker:
             pass
 
     def _try(self, wish: Wish, wordless: bool = True, patient: bool = True) -> bool:
-        """Draw a sentence for a wish, and keep it if it is new; unless it may be `wordless`, with a word that is missing."""
+        """Draw a sentence for a wish, and keep it if it is new and, unless it may be `wordless`, has a missing word."""
         tree = self._draw(wish, patient)
         word = self._targets.place(tree) if tree is not None else ""
         if tree is None or not (word or wordless) or not self._source.is_new(" ".join(spell_out(tree))):

@@ -88,7 +88,8 @@ class Realiser:
     def _settle_subject(self, symbol: str, parts: Sequence[Derivation], clause: Clause) -> None:
         """Kind and number of the subject to come, since an auxiliary may stand before it."""
         does = symbol.startswith("SQ.does")
-        clause.past &= not does
+        if symbol.startswith("SQ"):
+            clause.past = not does
         kinds = SUBJECT_KINDS.get(find_slot(parts), ("person",))
         clause.kind = "person" if symbol.startswith("S.part") else self._words.pick(kinds)
         clause.plural = not does and (joins_subjects(parts) or self._words.toss())

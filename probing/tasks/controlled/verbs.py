@@ -11,8 +11,8 @@ class Verb:
 
     lemma: str
     slot: str
-    """What follows: `intr` nothing, `trans` and `topic` an object, `ditr` two, `tell` an object and a clause, `urge` one
-    and an infinitive, `want` an infinitive, the others a clause."""
+    """What follows: `intr` nothing, `trans` and `topic` an object, `ditr` two, `tell` an object and a clause,
+    `urge` an object and an infinitive, `want` an infinitive, the others a clause."""
     subjects: tuple[str, ...]
     objects: tuple[str, ...] = ()
     strict: bool = False
@@ -115,7 +115,7 @@ NEAR_KINDS = frozenset(
         --------vessel food-vessel building-event person-text garment-text garment-vessel device-vehicle
         landscape-building
         vehicle-event vehicle-building vehicle-instrument vehicle-person device-text device-garment
-        instrument-person landscape-person landmark-person"""
+        instrument-person landscape-person landmark-person text-instrument"""
     )
 )
 """Pairs of kinds too close for one in the other's place to be plainly odd."""

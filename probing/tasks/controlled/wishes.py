@@ -138,7 +138,7 @@ class WishList:
 
     def _choose_lengths(self, count: int, wishes: Sequence[Wish]) -> list[int]:
         """Lengths for the sentences of one class, about as they are frequent among the wishes."""
-        usual = sorted(wish.length for wish in wishes) or list(FREE_LENGTHS)
+        usual = sorted(wish.length for wish in wishes) or [each for each in FREE_LENGTHS if each in _TOP_LENGTHS]
         lengths = [usual[int((place + 0.5) * len(usual) / count)] for place in range(count)]
         self._random.shuffle(lengths)
         return lengths

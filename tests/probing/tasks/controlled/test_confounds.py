@@ -22,16 +22,16 @@ SIZES = {"train": 600, "dev": 8, "test": 400}
 FEW = {"train": 80, "dev": 24, "test": 24}
 MARGIN = 5 * 0.5 / SIZES["test"] ** 0.5  # five standard errors of a share around one half
 DEFAULT = {
-    "sentence_length": "aec52c01cf9f97cc",
-    "word_content": "1ecdb6aecba3f879",
-    "tree_depth": "ce291621e9a72de1",
-    "top_constituents": "d02ed8aca988bf40",
-    "bigram_shift": "4fd5ed1c0fc51df3",
-    "past_present": "850bd1b03a83068e",
-    "subj_number": "be4f4f618fafbc43",
-    "obj_number": "78691ee5b1df7e8b",
-    "odd_man_out": "2abe8b3d06087180",
-    "coordination_inversion": "fe79293a102495af",
+    "sentence_length": "ca8716a5a0a6c1da",
+    "word_content": "72b518b0e85e1997",
+    "tree_depth": "74ddc6d8ba4aef13",
+    "top_constituents": "88bf127c5e7742e5",
+    "bigram_shift": "2b00ca3cca904d0d",
+    "past_present": "5dc1757b0ff86a33",
+    "subj_number": "1ea15a5656c2fbee",
+    "obj_number": "7c8009975a8a8b18",
+    "odd_man_out": "0edfbff6a522b094",
+    "coordination_inversion": "9cfdf9444e275059",
 }
 """The start of the SHA-256 of each file, with seed 0 and FEW: published scores belong to these sentences."""
 
@@ -124,11 +124,16 @@ def test_the_number_of_words_tells_the_depth_while_it_may():
 
 def find_targets(name, tree):
     """The words that bear the label."""
+    leaves = tree.leaves()
+    if name == "odd_man_out":
+        verb = next(place for place, leaf in enumerate(leaves) if leaf.role == "V.act")
+        return [leaves[verb], next(leaf for leaf in leaves[verb:] if leaf.role == "N.tobj")]
     if name == "past_present":
-        phrase = next(child for child in tree.children if child.label == "VP")
-        return [next(child for child in phrase.children if child.label.startswith("VB"))]
-    roles = {"subj_number": {"N.tsubj"}, "obj_number": {"N.tobj"}, "odd_man_out": {"N.odd", "V.odd"}}
-    return [leaf for leaf in tree.leaves() if leaf.role in roles[name]]
+        clauses = [child for child in tree.children if child.label == "S" and tree.children[-2].label == "S"] or [tree]
+        phrases = [next(child for child in clause.children if child.label == "VP") for clause in clauses]
+        return [next(child for child in phrase.children if child.label.startswith("VB")) for phrase in phrases]
+    role = {"subj_number": "N.tsubj", "obj_number": "N.tobj"}[name]
+    return [leaf for leaf in leaves if leaf.role == role]
 
 
 def target_lemmas(name, *confounds):
