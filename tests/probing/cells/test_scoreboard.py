@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from probing.cells.scoreboard import Scoreboard
-from probing.records import CellResult
+from probing.tables import CellResult
 from tests.helpers import build_task
 from tests.probing.store.test_run_folder import make_score
 
