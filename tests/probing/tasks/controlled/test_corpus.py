@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from nltk import Tree
-from probing.tasks.controlled.structure_tasks import LENGTH_BINS
 
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.records import InputError, Task
