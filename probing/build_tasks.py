@@ -180,7 +180,7 @@ def show_checkups(checkups: Sequence[Any], faults: Sequence[str]) -> None:
     table.caption = (
         "rarest: share of the rarest class. words: least, median, most. repeated: within a split; shared: with an "
         "earlier split. The rest is accuracy on test, in percent: of the most frequent class; of the number of words; "
-        "of words, of words and pairs of them, of runs of characters; of the first word, of that after a comma."
+        "of a bag of words, of words and pairs of them, of runs of characters; of the first word, of that after commas."
     )
     console.print(table)
     for one in checkups:

@@ -131,7 +131,9 @@ class _PoolMaker:
         if wish.form == STORY:
             topic, first, second = self._source.pick(_list_stories())
             verb_at = {"first": first, "second": second}
-        plurals = {role: wish.plurals.get(role, random.random() < 0.5) for role in ("tsubj", "tobj")}
+        # where tense alone is asked for, numbers need not be hidden
+        roles = () if self._tasks == {"past_present"} else ("tsubj", "tobj")
+        plurals = {role: wish.plurals.get(role, random.random() < 0.5) for role in roles}
         if wish.form == "SQ.does":
             plurals["tsubj"] = False
         return Plan(
