@@ -43,7 +43,7 @@ def train_stage(bench: Bench, place: Place) -> Finished:
     bench.narrator.note(place.name, tokens=progress.n_tokens, tokens_per_s=rate)
     artifact = _keep_model(bench, place, job)
     facts = {name: value for transform in job.transforms for name, value in transform.facts().items()}
-    known = {name: value for name, value in facts.items() if name in column_names(TrainedModel)}
+    known: dict[str, Any] = {name: value for name, value in facts.items() if name in column_names(TrainedModel)}
     for name, value in facts.items():
         if name not in known:
             progress.add(name, value)
