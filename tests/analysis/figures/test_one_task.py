@@ -6,7 +6,8 @@ import pytest
 from matplotlib.text import Text
 
 from analysis.figures.one_task import plot_task
-from probing.records import GradientNorm, InputError, column_names
+from probing.records import InputError
+from probing.tables import GradientNorm, column_names
 
 
 @pytest.fixture(scope="module")
