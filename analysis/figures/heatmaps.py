@@ -77,7 +77,7 @@ def plot_weights(weights: pd.DataFrame, title: str = "") -> Figure:
         InputError: there are no weights, or a task lacks a layer that others have.
     """
     if weights.empty:
-        raise InputError("no weights to draw: this run learned no mix; run_senteval.py --model bermo learns one")
+        raise InputError("a figure of the mix needs its weights, got none: run_senteval.py --model bermo learns one")
     names = _checked_layers(weights)
     tasks = list(dict.fromkeys(weights["task"]))
     figure = Figure(figsize=(fit_width(2 * len(tasks), 0.4, 2.6), 6))

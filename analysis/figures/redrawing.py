@@ -7,12 +7,11 @@ pyplot holds, would leave the space below the dropdowns empty.
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-import pandas as pd
 from IPython.display import Markdown, Pretty, display
 from ipywidgets import Dropdown, HBox, Layout, Output, VBox
 from pandas.io.formats.style import Styler
 
-from analysis.tables.scores import Table
+from analysis.tables.table import Table, frame_of
 from probing.records import InputError
 
 
@@ -48,8 +47,7 @@ def list_sentences(sentences: Iterable[str]) -> Markdown:
 
 def show_table(table: Table) -> Styler:
     """A table with its caption, as a notebook shows it."""
-    frame = pd.DataFrame(table.rows, columns=list(table.heads))
-    return frame.style.set_caption(table.caption).hide(axis="index")
+    return frame_of(table).style.set_caption(table.caption).hide(axis="index")
 
 
 def _show(draw: Callable[..., Any], chosen: dict[str, Any]) -> None:

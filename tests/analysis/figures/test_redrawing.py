@@ -4,7 +4,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import redrawing
 from analysis.figures.redrawing import list_sentences, redraw, show_table
-from analysis.tables.scores import Table
+from analysis.tables.table import Table
 from probing.records import InputError
 
 
