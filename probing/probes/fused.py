@@ -1,7 +1,8 @@
-"""The logistic loss by compiled kernels: products on the matrix unit, each block of sentences read once.
+"""The logistic loss by compiled kernels: each group of sentences is read once, in the cache of a core.
 
-Vectors and weights are split into two bfloat16 numbers each, whose three products are right to some 5e-6 of the largest
-component of a gradient: enough to converge to the probe's tolerance, not to the last digit of float32.
+On a matrix unit, vectors and weights are split into two bfloat16 numbers each, whose three products are right to some
+5e-6 of the largest component of a gradient: enough to converge to the probe's tolerance, not to the last digit of
+float32. Other engines multiply float32.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probing.kernels import find_unit, load_kernels
+from probing.kernels import find_engine, load_kernels, why_not
 from probing.probes.logistic import Labels, count_classes
 
 _EXACT_BELOW = 1e-4
@@ -26,9 +27,22 @@ over sentences of the loss of each problem (nats), and of its slopes by weights 
 
 
 def can_fuse(vectors: Tensor, labels: Labels, tolerance: float) -> bool:
-    """Whether the kernels can do it: float32 on a CPU with a matrix unit, a class for each sentence, no tight goal."""
+    """Whether the kernels can do it: float32 on a CPU, a class for each sentence, no goal too tight for the engine."""
     simple = vectors.dtype == torch.float32 and vectors.device.type == "cpu" and labels.ndim == 1
-    return simple and tolerance >= _EXACT_BELOW and find_unit() == "amx"
+    engine = choose_engine()
+    return simple and bool(engine) and (engine != "amx" or tolerance >= _EXACT_BELOW)
+
+
+def choose_engine() -> str:
+    """The engine of the probes' products: the matrix unit, or the fastest in float32; empty where torch does them."""
+    matrix_unit = find_engine("bfloat16") == "amx"
+    return "amx" if matrix_unit else find_engine("float32")
+
+
+def explain_engine() -> str:
+    """Which engine computes the probes' products, or why none does."""
+    engine = choose_engine()
+    return f"{engine}, the fastest engine on this processor" if engine else f"torch: {why_not('float32')}"
 
 
 def fuse_loss(blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]], hidden: int, labels: Labels) -> Sums:
@@ -39,7 +53,9 @@ def fuse_loss(blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]], hid
         hidden: width of a vector.
         labels: of all sentences.
     """
-    kernel = load_kernels().LogisticLoss(labels.numpy().astype(np.int32), hidden, count_classes(labels))
+    kernel = load_kernels().LogisticLoss(
+        choose_engine(), labels.numpy().astype(np.int32), hidden, count_classes(labels)
+    )
     for rows, block in blocks:
         kernel.fill(rows.start, block.contiguous().numpy())
 
