@@ -14,7 +14,7 @@ namespace kernels {
 namespace {
 
 // Of 16 registers, 8 to 12 are for sums.
-using Products = FloatProducts<4, 2>;
+using Products = FloatProducts<6, 2>;
 using Loss = FloatLogistic<3, 2>;
 
 std::unique_ptr<Logistic> make_logistic(const std::int32_t* labels, int sentences, int width, int classes) {

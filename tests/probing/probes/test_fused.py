@@ -178,3 +178,10 @@ def test_fitting_leaves_the_number_of_threads_as_it_was():
     before = torch.get_num_threads()
     LinearProbe().fit(stack, labels, stack, labels)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("engine", "classes"), [("amx", 99), ("avx512", 32), ("avx2", 14)])
+def test_a_mix_of_many_classes_goes_through_torch_where_that_costs_less(engine, classes, monkeypatch):
+    monkeypatch.setattr(fused, "choose_engine", lambda: engine)
+    assert fused.suits_mix(classes)
+    assert fused.suits_mix(classes + 1) == (engine == "amx")
