@@ -18,6 +18,7 @@ from probing.cells.selectivity import subtract_controls
 from probing.contracts.checking import find_breach
 from probing.contracts.encoder import Encoder
 from probing.digests import digest_json
+from probing.probes.fused import explain_engine
 from probing.progress import Narrator
 from probing.records import SPLITS, InputError, Task
 from probing.registry import ENCODERS
@@ -58,12 +59,14 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
         torch.set_num_threads(settings.threads)
     check_tasks(settings.data, settings.tasks)
     encoder = build_encoder(settings.model, settings)
+    kernels = describe_kernels(encoder)
     layers = choose_layers(settings.layers, encoder.layer_names)
     choose_layers((settings.baseline_layer,), encoder.layer_names, "--baseline-layer")
     tasks, absent = load_tasks(
         settings.data, settings.tasks, settings.limit, narrator, settings.senteval_url, find_classes_only(settings)
     )
     folder = open_folder(settings, tasks)
+    narrator.say("kernels: " + "; ".join(f"{what} by {how}" for what, how in kernels.items()))
     if absent:
         narrator.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
     folder.write_splits(tasks)
@@ -78,7 +81,8 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
         folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
     failures = [asdict(failure) for failure in runner.failures]
     outcome = {"stages": narrator.stages, "warnings": narrator.warnings, "failures": failures}
-    folder.write_manifest(describe_run(settings, tasks, encoder) | outcome | runner.first_score)
+    described = describe_run(settings, tasks, encoder) | {"kernels": kernels}
+    folder.write_manifest(described | outcome | runner.first_score)
     return Outcome(folder.path, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
 
 
@@ -176,6 +180,12 @@ def open_folder(settings: RunSettings, tasks: Sequence[Task]) -> RunFolder:
 def open_cache(settings: RunSettings) -> StackCache:
     """The cache of encoded sentences, with its limit."""
     return StackCache(settings.cache_dir, round(settings.cache_limit * 1e9))
+
+
+def describe_kernels(encoder: Encoder) -> dict[str, str]:
+    """Which compiled engine does what, and why that one; or that torch does it, and what is in the kernels' way."""
+    encoding = getattr(encoder, "backend_reason", f"{encoder.backend}, the encoder's own way")
+    return {"encoding": encoding, "probes": explain_engine()}
 
 
 def describe_run(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> dict[str, Any]:

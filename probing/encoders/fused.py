@@ -1,8 +1,9 @@
 """BERT by kernels of our own, compiled at installation: whole layers in the cache of a core, pooled on the way.
 
-Weights and the inputs of products are bfloat16; sums, the residual stream, norms, softmax and pooling are float32, so
-that its vectors are nearer to float32's than those of a model converted to bfloat16. What it cannot do (another
-architecture, a processor without bfloat16 products, a machine without a compiler) goes through torch instead.
+In bfloat16, weights and the inputs of products are that; sums, the residual stream, norms, softmax and pooling are
+float32, so that its vectors are nearer to float32's than those of a model converted to bfloat16. In float32, vectors
+are those of torch within 1e-5 of their length. What it cannot do (another architecture, a processor that no engine is
+for, a machine without a compiler) goes through torch instead.
 """
 
 from math import e as euler
@@ -31,18 +32,21 @@ class FusedModel:
 
     Args:
         model: in float32, of a kind that `find_obstacle` has nothing against.
-        unit: of the processor, as `probing.kernels.find_unit` names it.
+        engine: as `probing.kernels` lists them.
     """
 
-    def __init__(self, model: PreTrainedModel, unit: str):
+    def __init__(self, model: PreTrainedModel, engine: str):
         config, parts = model.config, cast(Any, model)
-        self._unit = unit
+        in_bf16 = dict(load_kernels().list_engines())[engine] == "bfloat16"
+        pack, number_bytes = (pack_pairs, 2) if in_bf16 else (pack_blocks, 4)
         self._shape = (config.num_hidden_layers + 1, config.hidden_size)
-        row_bytes = 6 * config.hidden_size + 2 * max(4 * config.hidden_size, config.intermediate_size)
+        inner = max(4 * config.hidden_size, config.intermediate_size)
+        row_bytes = 4 * config.hidden_size + number_bytes * (config.hidden_size + inner)
         self._rows = max(1, _CACHE_BYTES // row_bytes // _BLOCK) * _BLOCK
         scale = log2(euler) / (config.hidden_size / config.num_attention_heads) ** 0.5
         layers = [read_layer(layer, scale) for layer in parts.encoder.layer]
         self._encoder = load_kernels().Encoder(
+            engine,
             config.num_attention_heads,
             config.intermediate_size,
             config.layer_norm_eps,
@@ -68,7 +72,7 @@ class FusedModel:
         starts = np.cumsum([0, *map(len, ids)], dtype=np.int64)
         pooled = np.empty((self._shape[0], len(rows), self._shape[1]), dtype=np.float32)
         numbers = [np.concatenate(part).astype(np.int32) for part in (ids, types)]
-        self._encoder.encode(*numbers, starts, shares, largest, pooled, self._unit, self._rows, threads)
+        self._encoder.encode(*numbers, starts, shares, largest, pooled, self._rows, threads)
         return pooled
 
 
@@ -116,11 +120,18 @@ def read_layer(layer: Any, scale: float) -> tuple[list[Tensor], list[Tensor]]:
     return [matrix, *(part.weight for part in others)], vectors
 
 
-def pack(weights: Float[Tensor, "outputs inputs"]) -> UInt16[np.ndarray, " packed"]:
+def pack_pairs(weights: Float[Tensor, "outputs inputs"]) -> UInt16[np.ndarray, " packed"]:
     """A matrix in bfloat16, in blocks of 32 x 32, each with its inputs in pairs: what a matrix unit reads at once."""
     outputs, inputs = (size // _BLOCK for size in weights.shape)
     blocks = weights.detach().reshape(outputs, 2, 16, inputs, 16, 2).permute(0, 3, 1, 4, 2, 5)
     return blocks.to(torch.bfloat16).contiguous().view(torch.int16).numpy().view(np.uint16).reshape(-1)
+
+
+def pack_blocks(weights: Float[Tensor, "outputs inputs"]) -> Float32[np.ndarray, " packed"]:
+    """A matrix in float32, in blocks of 32 x 32, each turned so that an input's 32 weights stand side by side."""
+    outputs, inputs = (size // _BLOCK for size in weights.shape)
+    blocks = weights.detach().reshape(outputs, _BLOCK, inputs, _BLOCK).permute(0, 2, 3, 1)
+    return to_array(blocks).reshape(-1)
 
 
 def to_array(tensor: Tensor) -> Float[np.ndarray, "..."]:

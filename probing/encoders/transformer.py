@@ -15,7 +15,7 @@ from probing.contracts.encoder import HiddenStates, Tokens
 from probing.encoders.checkpoints import Checkpoint, is_pooler, load_tokenizer
 from probing.encoders.fused import FusedModel, find_obstacle
 from probing.encoders.inputs import ModelInputs, pad_rows
-from probing.kernels import find_unit
+from probing.kernels import find_engine, why_not
 from probing.records import InputError, Text
 
 _UNBOUNDED = 1_000_000
@@ -37,8 +37,8 @@ class TransformerEncoder:
         dtype: `float32`, `bfloat16`, or `auto` for bfloat16 where the device computes it natively.
         device: `cpu`, `cuda`, `cuda:1`, ..., or `auto` for the first GPU there is.
         max_length: limit in tokens; 0 takes the encoder's own.
-        backend: `torch`, `fused` for compiled kernels that pool while they encode (bfloat16 on a CPU), or `auto` for
-            those where they can be had.
+        backend: `torch`, `fused` for compiled kernels that pool while they encode (on a CPU), or `auto` for those where
+            they can be had. `backend_reason` says which of them it is and why, or why it is none.
         mixes_layers: whether the model reads the mix of its layers (BERMo) or its last layer alone.
     """
 
@@ -65,8 +65,9 @@ class TransformerEncoder:
         self.hidden_sizes = (self.hidden_size,) * len(self.layer_names)
         self.max_length = choose_limit(max_length, model, tokenizer)
         self.model = model.eval().requires_grad_(False)
-        self.backend = choose_backend(backend, model, self.dtype, self.device)
-        self._fused = FusedModel(self.model, find_unit()) if self.backend == "fused" else None
+        engine, self.backend_reason = choose_engine(backend, model, self.dtype, self.device)
+        self.backend = "fused" if engine else "torch"
+        self._fused = FusedModel(self.model, engine) if engine else None
         self.model.to(torch.device(self.device), getattr(torch, self.dtype))  # pyright: ignore
         self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
 
@@ -143,22 +144,24 @@ def choose_dtype(dtype: str, device: str) -> str:
     return "bfloat16" if device == "cpu" and native else "float32"
 
 
-def choose_backend(backend: str, model: PreTrainedModel, dtype: str, device: str) -> str:
-    """What computes pooled vectors; `auto` is `fused` wherever it can be.
+def choose_engine(backend: str, model: PreTrainedModel, dtype: str, device: str) -> tuple[str, str]:
+    """The kernels' engine that computes pooled vectors, empty where torch does; and why.
 
     Raises:
         InputError: `fused` was asked for, and cannot be.
     """
     if backend == "torch":
-        return backend
-    obstacle = find_obstacle(model)
-    if device != "cpu" or dtype != "bfloat16":
-        obstacle = f"it computes in bfloat16 on a CPU, and this is {dtype} on {device}"
-    elif not find_unit():
-        obstacle = "this processor has no bfloat16 products, or no C++ compiler was there at installation"
+        return "", "torch, as asked for"
+    if device != "cpu" or dtype not in ("bfloat16", "float32"):
+        obstacle = f"the kernels compute on a CPU in bfloat16 or float32, and this is {dtype} on {device}"
+    else:
+        obstacle = why_not(dtype) or find_obstacle(model)
     if backend == "fused" and obstacle:
         raise InputError(f"--backend fused: {obstacle}; use --backend auto")
-    return "torch" if obstacle else "fused"
+    if obstacle:
+        return "", f"torch: {obstacle}"
+    engine = find_engine(dtype)
+    return engine, f"{engine}, the fastest engine for {dtype} on this processor"
 
 
 def name_layers(model: PreTrainedModel) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-// Memory of the kernels, and whether there are any.
+// Memory of the kernels.
 #pragma once
 
 #include <cstddef>
@@ -6,10 +6,6 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
-
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
-#define HAS_KERNELS 1
-#endif
 
 namespace kernels {
 
@@ -21,9 +17,9 @@ class Buffer {
  public:
   explicit Buffer(std::size_t count) {
     const std::size_t bytes = (count * sizeof(T) + 63) / 64 * 64;
-    data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+    data_ = static_cast<T*>(std::aligned_alloc(64, bytes ? bytes : 64));
     if (!data_) throw std::bad_alloc();
-    std::memset(data_, 0, bytes);
+    std::memset(static_cast<void*>(data_), 0, bytes);
   }
   ~Buffer() { std::free(data_); }
   Buffer(const Buffer&) = delete;

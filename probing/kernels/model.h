@@ -1,7 +1,6 @@
 // What a pass reads: weights as they were packed in Python, and a batch of sentences.
 #pragma once
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -11,12 +10,15 @@
 namespace kernels {
 
 struct Matrix {
-  const bf16* packed;  // [outputs / 32][inputs / 32] blocks, each as engines.h wants its right-hand side
+  const void* packed;  // [outputs / 32][inputs / 32] blocks, each as blocks.h wants its right-hand side
   const float* bias;   // [outputs]
   int panels, steps;   // outputs / 32, inputs / 32
 
   std::ptrdiff_t area() const { return static_cast<std::ptrdiff_t>(steps) * 32 * 32; }
-  const bf16* panel(int number) const { return packed + number * area(); }
+  template <class Number>
+  const Number* panel(int number) const {
+    return static_cast<const Number*>(packed) + number * area();
+  }
 };
 
 struct Norm {
@@ -57,9 +59,5 @@ struct Blocks {
   std::size_t count;
   int capacity, longest;  // rows of the largest block and of the longest sentence, multiples of 32
 };
-
-// What one thread does: one block after the other, each taken by adding to `next`.
-void encode_with_amx(const Model&, const Batch&, const Blocks&, std::atomic<std::size_t>& next);
-void encode_with_avx512(const Model&, const Batch&, const Blocks&, std::atomic<std::size_t>& next);
 
 }  // namespace kernels

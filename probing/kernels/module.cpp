@@ -1,20 +1,14 @@
-// BERT encoding by fused kernels, for Python. Compiles to a module without kernels where the compiler has none.
+// The kernels, for Python: BERT encoding, and the loss of probes, by any engine that this processor can run.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
+#include <algorithm>
 #include <atomic>
 #include <string>
-#include <thread>
 
-#include "logistic.h"
-#include "model.h"
-
-#ifdef HAS_KERNELS
-#include <cpuid.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-#endif
+#include "engines.h"
+#include "threads.h"
 
 namespace py = pybind11;
 using namespace kernels;
@@ -24,36 +18,35 @@ namespace {
 template <class T>
 using Array = py::array_t<T, py::array::c_style>;
 
-// Units of the processor that the kernels can use, the fastest first.
-std::vector<std::string> find_units() {
-  std::vector<std::string> units;
-#ifdef HAS_KERNELS
-  unsigned a, b, c, d;
-  constexpr unsigned kAmx = 1u << 22 | 1u << 24, kAvx512Bf16 = 1u << 5;
-  const bool vectors = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-                       __builtin_cpu_supports("avx512vl") && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
-                       (a & kAvx512Bf16);
-  // Linux lends the tiles to a process that asks for them.
-  constexpr long kRequest = 0x1023, kTiles = 18;
-  if (vectors && __get_cpuid_count(7, 0, &a, &b, &c, &d) && (d & kAmx) == kAmx &&
-      syscall(SYS_arch_prctl, kRequest, kTiles) == 0)
-    units.push_back("amx");
-  if (vectors) units.push_back("avx512_bf16");
-#endif
-  return units;
+// Names, and the numbers that an encoder's matrices are packed in.
+std::vector<std::pair<std::string, std::string>> list_engines() {
+  std::vector<std::pair<std::string, std::string>> listed;
+  for (const Engine* engine : find_engines())
+    listed.emplace_back(engine->name, engine->in_bf16 ? "bfloat16" : "float32");
+  return listed;
+}
+
+const Engine& find_engine(const std::string& name) {
+  for (const Engine* engine : find_engines())
+    if (engine->name == name) return *engine;
+  throw py::value_error("no engine " + name + " on this processor");
 }
 
 // The weights of a BERT. Python's arrays are kept, not copied.
 class Encoder {
  public:
   using Arrays = std::vector<Array<float>>;
-  using Matrices = std::vector<Array<bf16>>;
+  using Matrices = std::vector<py::array>;
 
-  // `embeddings`: words, positions, types, norm's scale and shift. Of each layer, `matrices` (packed): attention,
-  // projection, inner, output; `vectors`: their biases, then scale and shift of the norms after attention and output.
-  Encoder(int heads, int inner, float epsilon, Arrays embeddings, std::vector<Matrices> matrices,
-          std::vector<Arrays> vectors)
-      : embeddings_(std::move(embeddings)), matrices_(std::move(matrices)), vectors_(std::move(vectors)) {
+  // `embeddings`: words, positions, types, norm's scale and shift. Of each layer, `matrices` (packed, in the engine's
+  // numbers): attention, projection, inner, output; `vectors`: their biases, then scale and shift of the norms after
+  // attention and output.
+  Encoder(const std::string& engine, int heads, int inner, float epsilon, Arrays embeddings,
+          std::vector<Matrices> matrices, std::vector<Arrays> vectors)
+      : engine_(find_engine(engine)),
+        embeddings_(std::move(embeddings)),
+        matrices_(std::move(matrices)),
+        vectors_(std::move(vectors)) {
     const int width = static_cast<int>(embeddings_.at(0).shape(1));
     zeros_.assign(width, 0.0f);
     const auto table = [&](int which) { return embeddings_.at(which).data(); };
@@ -62,11 +55,7 @@ class Encoder {
     for (std::size_t layer = 0; layer < matrices_.size(); ++layer) {
       const auto vector = [&](int which) { return vectors_.at(layer).at(which).data(); };
       const auto matrix = [&](int which, int outputs, int inputs) {
-        const Array<bf16>& packed = matrices_[layer].at(which);
-        if (packed.size() != static_cast<py::ssize_t>(outputs) * inputs)
-          throw py::value_error("a matrix of " + std::to_string(packed.size()) + " weights, expected " +
-                                std::to_string(outputs) + " x " + std::to_string(inputs));
-        return Matrix{packed.data(), vector(which), outputs / 32, inputs / 32};
+        return Matrix{check(matrices_[layer].at(which), outputs, inputs), vector(which), outputs / 32, inputs / 32};
       };
       model_.layers.push_back(Layer{matrix(0, 3 * width, width),
                                     matrix(1, width, width),
@@ -78,21 +67,26 @@ class Encoder {
   }
 
   void encode(const Array<std::int32_t>& ids, const Array<std::int32_t>& types, const Array<std::int64_t>& starts,
-              const Array<float>& shares, bool largest, Array<float>& pooled, const std::string& unit, int rows,
-              int threads) const {
+              const Array<float>& shares, bool largest, Array<float>& pooled, int rows, int threads) const {
     const Batch batch{ids.data(), types.data(),      starts.data(),        shares.data(),
                       largest,    starts.size() - 1, pooled.mutable_data()};
     check(ids, embeddings_[0], "token");
     check(types, embeddings_[2], "segment");
     py::gil_scoped_release release;
-#ifdef HAS_KERNELS
-    if (unit == "amx") return share_out(batch, rows, threads, encode_with_amx);
-    if (unit == "avx512_bf16") return share_out(batch, rows, threads, encode_with_avx512);
-#endif
-    throw std::invalid_argument("no kernels for " + unit);
+    share_out(batch, rows, threads);
   }
 
  private:
+  const void* check(const py::array& packed, int outputs, int inputs) const {
+    const py::ssize_t expected = engine_.in_bf16 ? sizeof(bf16) : sizeof(float);
+    if (packed.size() != static_cast<py::ssize_t>(outputs) * inputs || packed.itemsize() != expected ||
+        !(packed.flags() & py::array::c_style))
+      throw py::value_error("a matrix of " + std::to_string(packed.size()) + " weights of " +
+                            std::to_string(packed.itemsize()) + " bytes, expected " + std::to_string(outputs) + " x " +
+                            std::to_string(inputs) + " of " + std::to_string(expected));
+    return packed.data();
+  }
+
   static void check(const Array<std::int32_t>& ids, const Array<float>& table, const char* kind) {
     for (py::ssize_t i = 0; i < ids.size(); ++i)
       if (ids.data()[i] < 0 || ids.data()[i] >= table.shape(0))
@@ -100,9 +94,7 @@ class Encoder {
                               std::to_string(table.shape(0)));
   }
 
-#ifdef HAS_KERNELS
-  template <class Encode>
-  void share_out(const Batch& batch, int rows, int threads, Encode encode) const {
+  void share_out(const Batch& batch, int rows, int threads) const {
     // Whole sentences, as many as fit in the rows; a longer one makes a block of its own.
     std::vector<std::int64_t> cuts{0};
     std::int64_t longest = 0;
@@ -115,13 +107,10 @@ class Encoder {
     const int padded = static_cast<int>((longest + 31) / 32 * 32);
     const Blocks blocks{cuts.data(), cuts.size() - 1, std::max(rows, padded), padded};
     std::atomic<std::size_t> next{0};
-    std::vector<std::thread> others;
-    for (int i = 1; i < threads; ++i) others.emplace_back([&] { encode(model_, batch, blocks, next); });
-    encode(model_, batch, blocks, next);
-    for (auto& other : others) other.join();
+    run_on_threads(threads, [&] { engine_.encode(model_, batch, blocks, next); });
   }
-#endif
 
+  const Engine& engine_;
   Arrays embeddings_;
   std::vector<Matrices> matrices_;
   std::vector<Arrays> vectors_;
@@ -129,20 +118,21 @@ class Encoder {
   Model model_{};
 };
 
-#ifdef HAS_KERNELS
 class LogisticLoss {
  public:
-  LogisticLoss(const Array<std::int32_t>& labels, int width, int classes)
-      : sentences_(labels.size()),
-        width_(width),
-        classes_(classes),
-        logistic_(labels.data(), static_cast<int>(sentences_), width_, classes) {}
+  LogisticLoss(const std::string& engine, const Array<std::int32_t>& labels, int width, int classes)
+      : sentences_(labels.size()), width_(width), classes_(classes) {
+    for (py::ssize_t i = 0; i < sentences_; ++i)
+      if (labels.data()[i] < 0 || labels.data()[i] >= classes)
+        throw py::value_error("label " + std::to_string(labels.data()[i]) + " of " + std::to_string(classes));
+    logistic_ = find_engine(engine).make_logistic(labels.data(), static_cast<int>(sentences_), width, classes);
+  }
 
   void fill(py::ssize_t first, const Array<float>& vectors) {
     if (vectors.ndim() != 2 || vectors.shape(1) != width_ || first < 0 || first + vectors.shape(0) > sentences_)
       throw py::value_error("vectors of another shape than the sentences from " + std::to_string(first) + " on");
     py::gil_scoped_release release;
-    logistic_.fill(static_cast<int>(first), vectors.data(), static_cast<int>(vectors.shape(0)));
+    logistic_->fill(static_cast<int>(first), vectors.data(), static_cast<int>(vectors.shape(0)));
   }
 
   // `counts` may be empty: all sentences count once.
@@ -159,8 +149,8 @@ class LogisticLoss {
     float *first = slopes.mutable_data(), *second = intercept_slopes.mutable_data();
     {
       py::gil_scoped_release release;
-      logistic_.evaluate(weights.data(), intercepts.data(), times, static_cast<int>(problems), threads, lost, first,
-                         second);
+      logistic_->evaluate(weights.data(), intercepts.data(), times, static_cast<int>(problems), threads, lost, first,
+                          second);
     }
     return py::make_tuple(losses, slopes, intercept_slopes);
   }
@@ -168,21 +158,28 @@ class LogisticLoss {
  private:
   py::ssize_t sentences_;
   int width_, classes_;
-  Logistic logistic_;
+  std::unique_ptr<Logistic> logistic_;
 };
-#endif
+
+Array<float> apply(const std::string& engine, const std::string& function, const Array<float>& numbers) {
+  if (numbers.size() % 16) throw py::value_error("expected a multiple of 16 numbers");
+  Array<float> results(numbers.size());
+  find_engine(engine).apply(function.c_str(), numbers.data(), results.mutable_data(), numbers.size());
+  return results;
+}
 
 }  // namespace
 
 PYBIND11_MODULE(compiled, module) {
-  module.def("find_units", &find_units, "Units of this processor that the kernels can use, the fastest first.");
+  module.def("list_engines", &list_engines,
+             "Engines that this processor can run, the fastest first, each with the numbers that its products read.");
+  module.def("apply", &apply, "`gelu`, `power_of_two` or `log_of_two` of each number, as an engine computes it.");
   py::class_<Encoder>(module, "Encoder")
-      .def(py::init<int, int, float, Encoder::Arrays, std::vector<Encoder::Matrices>, std::vector<Encoder::Arrays>>())
+      .def(py::init<const std::string&, int, int, float, Encoder::Arrays, std::vector<Encoder::Matrices>,
+                    std::vector<Encoder::Arrays>>())
       .def("encode", &Encoder::encode);
-#ifdef HAS_KERNELS
   py::class_<LogisticLoss>(module, "LogisticLoss")
-      .def(py::init<const Array<std::int32_t>&, int, int>())
+      .def(py::init<const std::string&, const Array<std::int32_t>&, int, int>())
       .def("fill", &LogisticLoss::fill)
       .def("evaluate", &LogisticLoss::evaluate);
-#endif
 }

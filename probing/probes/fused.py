@@ -1,7 +1,8 @@
-"""The logistic loss by compiled kernels: products on the matrix unit, each block of sentences read once.
+"""The logistic loss by compiled kernels: each group of sentences is read once, in the cache of a core.
 
-Vectors and weights are split into two bfloat16 numbers each, whose three products are right to some 5e-6 of the largest
-component of a gradient: enough to converge to the probe's tolerance, not to the last digit of float32.
+On a matrix unit, vectors and weights are split into two bfloat16 numbers each, whose three products are right to some
+5e-6 of the largest component of a gradient: enough to converge to the probe's tolerance, not to the last digit of
+float32. Other engines multiply float32.
 """
 
 from collections.abc import Callable, Iterable
@@ -11,11 +12,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probing.kernels import find_unit, load_kernels
+from probing.kernels import find_engine, load_kernels, why_not
 from probing.probes.logistic import Labels, count_classes
 
 _EXACT_BELOW = 1e-4
 """A tighter tolerance is for products in float32: gradients that are right to some 5e-6 would not do."""
+_MOST_CLASSES = {"avx512": 32, "avx2": 14, "neon": 14}
+"""Of a mix, by engine; the matrix unit has no such limit."""
 _WORTH_THREADS = 2**26
 """Products of numbers in one evaluation from which on more than one thread is worth waking."""
 _ONCE = torch.empty(0)
@@ -26,9 +29,31 @@ over sentences of the loss of each problem (nats), and of its slopes by weights 
 
 
 def can_fuse(vectors: Tensor, labels: Labels, tolerance: float) -> bool:
-    """Whether the kernels can do it: float32 on a CPU with a matrix unit, a class for each sentence, no tight goal."""
+    """Whether the kernels can do it: float32 on a CPU, a class for each sentence, no goal too tight for the engine."""
     simple = vectors.dtype == torch.float32 and vectors.device.type == "cpu" and labels.ndim == 1
-    return simple and tolerance >= _EXACT_BELOW and find_unit() == "amx"
+    engine = choose_engine()
+    return simple and bool(engine) and (engine != "amx" or tolerance >= _EXACT_BELOW)
+
+
+def choose_engine() -> str:
+    """The engine of the probes' products: the matrix unit, or the fastest in float32; empty where torch does them."""
+    matrix_unit = find_engine("bfloat16") == "amx"
+    return "amx" if matrix_unit else find_engine("float32")
+
+
+def suits_mix(n_classes: int) -> bool:
+    """Whether a mix costs less as a probe on all layers side by side than by way of mixed vectors through torch.
+
+    On the matrix unit always; in float32 up to some number of classes, for side by side multiplies each layer by all of
+    them (measured at 7 layers of width 384, one thread: equal at some 35 classes with 16 lanes, 15 with fewer).
+    """
+    return n_classes <= _MOST_CLASSES.get(choose_engine(), n_classes)
+
+
+def explain_engine() -> str:
+    """Which engine computes the probes' products, or why none does."""
+    engine = choose_engine()
+    return f"{engine}, the fastest engine on this processor" if engine else f"torch: {why_not('float32')}"
 
 
 def fuse_loss(blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]], hidden: int, labels: Labels) -> Sums:
@@ -39,7 +64,9 @@ def fuse_loss(blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]], hid
         hidden: width of a vector.
         labels: of all sentences.
     """
-    kernel = load_kernels().LogisticLoss(labels.numpy().astype(np.int32), hidden, count_classes(labels))
+    kernel = load_kernels().LogisticLoss(
+        choose_engine(), labels.numpy().astype(np.int32), hidden, count_classes(labels)
+    )
     for rows, block in blocks:
         kernel.fill(rows.start, block.contiguous().numpy())
 

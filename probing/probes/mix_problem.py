@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probing.probes.fused import Sums, can_fuse, fuse_loss
+from probing.probes.fused import Sums, can_fuse, fuse_loss, suits_mix
 from probing.probes.linear import MANY_CLASSES
 from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
 from probing.probes.solver import Solution, minimise, minimise_in_turn
@@ -83,7 +83,7 @@ class MixProblem:
 
         They multiply every layer by the classes' weights. With many classes, one product with the mix costs less.
         """
-        few = self.n_classes < MANY_CLASSES
+        few = self.n_classes < MANY_CLASSES and suits_mix(self.n_classes)
         if not (few and self.vectors.in_memory and can_fuse(self.mean, self.labels, tolerance)):
             self._add_up = None
         elif self._add_up is None:

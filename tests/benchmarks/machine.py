@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from probing.encoders.bert import build
-from probing.kernels import find_unit
+from probing.kernels import find_engine
 from probing.store.environment import describe_environment
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +18,7 @@ _CPUINFO = Path("/proc/cpuinfo")
 def describe_machine(checkpoint: str) -> dict[str, Any]:
     """To be called before anything is measured, since the load is that of the moment.
 
-    `unit` is the part of the processor that compiled kernels use, empty where they cannot be used; `backend` is what
+    `unit` is the compiled kernels' engine for this processor, empty where there is none; `backend` is what
     encodes this checkpoint.
     """
     described = describe_environment()
@@ -28,7 +28,7 @@ def describe_machine(checkpoint: str) -> dict[str, Any]:
     return described | {
         "dtype": encoder.dtype,
         "backend": encoder.backend,
-        "unit": find_unit(),
+        "unit": find_engine("bfloat16") or find_engine("float32"),
         "commit": read_commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

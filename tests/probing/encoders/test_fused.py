@@ -7,7 +7,7 @@ from probing.encoders import fused, transformer
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model
 from probing.encoders.fused import FusedModel, find_obstacle
-from probing.kernels import find_unit, load_kernels
+from probing.kernels import load_kernels
 from probing.records import InputError
 from probing.registry import ENCODERS
 from probing.representations.extraction import Pooling, encode_in_shards
@@ -27,12 +27,15 @@ SHAPES = {
     "bert with a wide inner layer": ("bert", SIZES | {"intermediate_size": 512}),
     "roberta": ("roberta", SIZES | {"max_position_embeddings": LONGEST + 2}),
 }
+PAIRS = {dtype: (("float32", "torch"), (dtype, "fused")) for dtype in ("bfloat16", "float32")}
+"""Number formats and backends: what vectors are compared with, and theirs."""
 LENGTHS = (0, 1, 3, 13, 14, 15, 29, 30, 31, 45, 46, 62, 63, 77, 200)
 """Words: with two special tokens, on both sides of the borders of 16, 32, 48, 64 and 80 tokens; the last one is cut."""
-RELATIVE = 0.03
-"""Four roundings to bfloat16 (2^-9 each) in each of two blocks of few, wide weights."""
+RELATIVE = {"bfloat16": 0.03, "float32": 1e-5}
+"""Four roundings to bfloat16 (2^-9 each) in each of two blocks of few, wide weights; or some of float32."""
+ENGINES = dict(load_kernels().list_engines()) if load_kernels() else {}
 
-pytestmark = pytest.mark.skipif(not find_unit(), reason="no bfloat16 products here, or the kernels are not compiled")
+pytestmark = pytest.mark.skipif(not ENGINES, reason="the kernels are not compiled")
 
 
 def save(folder, kind):
@@ -52,12 +55,12 @@ def plain_folder(tmp_path_factory):
     return save(tmp_path_factory.mktemp("plain"), "bert")
 
 
-@pytest.fixture(params=["amx", "avx512_bf16"])
-def unit(request, monkeypatch):
-    """Every unit that this processor has, in turn."""
-    if request.param not in load_kernels().find_units():
-        pytest.skip(f"no {request.param} here")
-    monkeypatch.setattr(transformer, "find_unit", lambda: request.param)
+@pytest.fixture(params=ENGINES)
+def dtype(request, monkeypatch):
+    """What every engine that this processor has computes in, while it is the one that is used."""
+    monkeypatch.setattr(transformer, "find_engine", lambda numbers: request.param)
+    monkeypatch.setattr(transformer, "why_not", lambda numbers: "")
+    return ENGINES[request.param]
 
 
 def draw_texts(seed=0):
@@ -79,70 +82,66 @@ def measure_errors(found, expected):
     return np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(expected, axis=-1)
 
 
-@pytest.mark.usefixtures("unit")
-def test_gives_the_vectors_of_torch_in_float32_within_the_rounding_of_bfloat16(folder):
-    exact, kernels = (build(folder, device="cpu", dtype=dtype) for dtype in ("float32", "bfloat16"))
+def test_gives_the_vectors_of_torch_in_float32_within_the_rounding_of_its_numbers(folder, dtype):
+    exact, kernels = (build(folder, device="cpu", dtype=way, backend=backend) for way, backend in PAIRS[dtype])
     assert (exact.backend, kernels.backend) == ("torch", "fused")
     for pooling in SHARES:
         for special_tokens in (True, False):
             found, expected = (encode(encoder, draw_texts(), pooling, special_tokens) for encoder in (kernels, exact))
             errors = measure_errors(found, expected)
-            assert errors.max() < RELATIVE, (pooling, special_tokens)
+            assert errors.max() < RELATIVE[dtype], (pooling, special_tokens)
             assert errors[0].max() < 1e-5, "embeddings are never rounded"
 
 
-@pytest.mark.usefixtures("unit")
-def test_is_nearer_to_float32_than_a_model_converted_to_bfloat16(folder):
+def test_is_nearer_to_float32_than_a_model_converted_to_bfloat16(folder, dtype):
     exact, kernels, converted = (
-        encode(build(folder, device="cpu", dtype=dtype, backend=backend), draw_texts())
-        for dtype, backend in (("float32", "torch"), ("bfloat16", "fused"), ("bfloat16", "torch"))
+        encode(build(folder, device="cpu", dtype=way, backend=backend), draw_texts())
+        for way, backend in (("float32", "torch"), (dtype, "fused"), ("bfloat16", "torch"))
     )
     assert measure_errors(kernels, exact).mean() < measure_errors(converted, exact).mean()
 
 
-@pytest.mark.usefixtures("unit")
-def test_a_text_has_the_same_bits_alone_as_among_others_in_any_order(plain_folder):
-    encoder, texts = build(plain_folder, device="cpu", dtype="bfloat16"), draw_texts()
+def test_a_text_has_the_same_bits_alone_as_among_others_in_any_order(plain_folder, dtype):
+    encoder, texts = build(plain_folder, device="cpu", dtype=dtype, backend="fused"), draw_texts()
     together = encode(encoder, texts)
     alone = np.concatenate([encode(encoder, [text]) for text in texts], axis=1)
     np.testing.assert_array_equal(together, alone)
     np.testing.assert_array_equal(together[:, ::-1], encode(encoder, texts[::-1]))
 
 
-@pytest.mark.usefixtures("unit")
-def test_threads_and_the_size_of_blocks_change_no_bit(plain_folder, monkeypatch):
+def test_threads_and_the_size_of_blocks_change_no_bit(plain_folder, monkeypatch, dtype):
     texts = draw_texts() * 5
-    few = encode(build(plain_folder, device="cpu", dtype="bfloat16"), texts)
+    few = encode(build(plain_folder, device="cpu", dtype=dtype, backend="fused"), texts)
     monkeypatch.setattr(fused, "_CACHE_BYTES", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
-    np.testing.assert_array_equal(encode(build(plain_folder, device="cpu", dtype="bfloat16"), texts), few)
+    np.testing.assert_array_equal(encode(build(plain_folder, device="cpu", dtype=dtype, backend="fused"), texts), few)
 
 
-@pytest.mark.usefixtures("unit")
-def test_a_text_that_is_not_finite_spoils_no_neighbour(tmp_path):
+def test_a_text_that_is_not_finite_spoils_no_neighbour(tmp_path, dtype):
     folder = save(tmp_path, "bert")
-    model, encoder = AutoModel.from_pretrained(folder), build(folder, device="cpu", dtype="bfloat16")
+    model, encoder = AutoModel.from_pretrained(folder), build(folder, device="cpu", dtype=dtype, backend="fused")
     spoilt = encoder.tokenize([("ada",)]).ids[0][1]
     with torch.no_grad():
         model.embeddings.word_embeddings.weight[spoilt] = float("nan")
     model.save_pretrained(folder)
     texts = [("ben saw the dog",), ("ada",), ("cleo",), ("dan knows ada today",), ("eva sees cats",)]
-    found = encode(build(folder, device="cpu", dtype="bfloat16"), texts)
+    found = encode(build(folder, device="cpu", dtype=dtype, backend="fused"), texts)
     assert np.isfinite(found).all(axis=(0, 2)).tolist() == [True, False, True, False, True]
     np.testing.assert_array_equal(found[:, [0, 2, 4]], encode(encoder, texts)[:, [0, 2, 4]])
 
 
-def test_refuses_a_token_without_an_embedding(plain_folder):
-    encoder = build(plain_folder, device="cpu", dtype="bfloat16")
+def test_refuses_a_token_without_an_embedding(plain_folder, dtype):
+    encoder = build(plain_folder, device="cpu", dtype=dtype, backend="fused")
     tokens = encoder.tokenize([("ada",)])
     tokens.ids[0][1] = 10_000
     with pytest.raises(IndexError, match="token 10000 of"):
         encoder.pool(tokens, np.arange(1), np.ones(3, dtype=np.float32), False)
 
 
-def test_weights_stay_when_the_model_is_changed_afterwards(plain_folder):
+@pytest.mark.parametrize("engine", ENGINES)
+def test_weights_stay_when_the_model_is_changed_afterwards(plain_folder, engine):
     model = load_model(find_checkpoint(plain_folder)).eval()
-    packed, encoder = FusedModel(model, find_unit()), build(plain_folder, device="cpu", dtype="bfloat16")
+    packed, encoder = FusedModel(model, engine), build(plain_folder, device="cpu")
     tokens, shares = encoder.tokenize([("ada saw dogs",)]), np.full(5, 0.2, dtype=np.float32)
     before = packed.pool(tokens, np.arange(1), shares, False, 1)
     with torch.no_grad():
@@ -165,21 +164,21 @@ def test_says_what_it_cannot_do(config, reason):
         assert reason in find_obstacle(AutoModel.from_config(config))
 
 
-def test_is_taken_where_it_can_be_and_left_where_not(plain_folder, monkeypatch):
-    assert build(plain_folder, device="cpu", dtype="bfloat16").backend == "fused"
-    assert build(plain_folder, device="cpu", dtype="bfloat16", backend="torch").backend == "torch"
-    assert build(plain_folder, device="cpu", dtype="float32").backend == "torch"
-    with pytest.raises(InputError, match="computes in bfloat16 on a CPU, and this is float32 on cpu"):
-        build(plain_folder, device="cpu", dtype="float32", backend="fused")
-    monkeypatch.setattr(transformer, "find_unit", lambda: "")
-    assert build(plain_folder, device="cpu", dtype="bfloat16").backend == "torch"
-    with pytest.raises(InputError, match="no C\\+\\+ compiler"):
-        build(plain_folder, device="cpu", dtype="bfloat16", backend="fused")
+def test_is_taken_where_it_can_be_and_left_where_not_and_says_why(plain_folder, monkeypatch, dtype):
+    taken = build(plain_folder, device="cpu", dtype=dtype)
+    assert (taken.backend, taken.backend_reason.endswith(f"engine for {dtype} on this processor")) == ("fused", True)
+    left = build(plain_folder, device="cpu", dtype=dtype, backend="torch")
+    assert (left.backend, left.backend_reason) == ("torch", "torch, as asked for")
+    monkeypatch.setattr(transformer, "why_not", lambda numbers: f"no {numbers} to be had")
+    left = build(plain_folder, device="cpu", dtype=dtype)
+    assert (left.backend, left.backend_reason) == ("torch", f"torch: no {dtype} to be had")
+    with pytest.raises(InputError, match=f"--backend fused: no {dtype} to be had"):
+        build(plain_folder, device="cpu", dtype=dtype, backend="fused")
 
 
 @pytest.mark.parametrize("name", ["bert", "bermo", "untrained"])
-def test_every_encoder_over_a_bert_takes_it(name, plain_folder):
-    encoder = ENCODERS.load(name).build(plain_folder, device="cpu", dtype="bfloat16")
+def test_every_encoder_over_a_bert_takes_it(name, plain_folder, dtype):
+    encoder = ENCODERS.load(name).build(plain_folder, device="cpu", dtype=dtype)
     assert encoder.backend == "fused"
-    exact = ENCODERS.load(name).build(plain_folder, device="cpu", dtype="float32")
-    assert measure_errors(encode(encoder, draw_texts()), encode(exact, draw_texts())).max() < RELATIVE
+    exact = ENCODERS.load(name).build(plain_folder, device="cpu", dtype="float32", backend="torch")
+    assert measure_errors(encode(encoder, draw_texts()), encode(exact, draw_texts())).max() < RELATIVE[dtype]

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 import torch
 
-from probing.kernels import find_unit
-from probing.probes import linear, mix_problem
-from probing.probes.fused import can_fuse, fuse_loss
+from probing.kernels import load_kernels
+from probing.probes import fused, linear, mix_problem
+from probing.probes.fused import can_fuse, choose_engine, explain_engine, fuse_loss
 from probing.probes.linear import LinearProbe
 from probing.probes.mix_problem import MixProblem
 from probing.probes.scalar_mix import ScalarMixProbe
@@ -12,9 +12,17 @@ from probing.probes.stack_blocks import StackBlocks
 from tests.benchmarks.threads import run_limited
 from tests.helpers import draw_stack
 
-needs_kernels = pytest.mark.skipif(find_unit() != "amx", reason="no matrix unit here, or the kernels are not compiled")
+ENGINES = dict(load_kernels().list_engines()) if load_kernels() else {}
+needs_kernels = pytest.mark.skipif(not ENGINES, reason="the kernels are not compiled")
 RELATIVE = 4e-5
 """Split numbers have 2^-17; sums of some hundred such products err by a few times that."""
+
+
+@pytest.fixture(params=[pytest.param(name, id=name) for name in ENGINES])
+def engine(request, monkeypatch):
+    """Every engine that this processor has, in turn, while it is the one that is used."""
+    monkeypatch.setattr(fused, "choose_engine", lambda: request.param)
+    return request.param
 
 
 def sum_by_hand(vectors, labels, weights, intercepts, n_classes, counts=None):
@@ -29,6 +37,7 @@ def sum_by_hand(vectors, labels, weights, intercepts, n_classes, counts=None):
 
 
 @needs_kernels
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("counted", [False, True])
 @pytest.mark.parametrize("n_sentences", [5, 32, 300])
 @pytest.mark.parametrize(("hidden", "n_classes", "n_problems"), [(64, 2, 1), (40, 5, 9), (33, 37, 3), (96, 300, 1)])
@@ -48,6 +57,7 @@ def test_loss_and_slopes_are_those_of_float64(n_sentences, hidden, n_classes, n_
 
 
 @needs_kernels
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("n_classes", [2, 6, 30])
 def test_a_probe_ends_with_the_loss_that_it_has_without_kernels(n_classes, monkeypatch):
     stack, labels = draw_stack(n_layers=3, n=600, hidden=40, n_classes=n_classes)
@@ -61,15 +71,33 @@ def test_a_probe_ends_with_the_loss_that_it_has_without_kernels(n_classes, monke
 
 
 @needs_kernels
-def test_exact_products_are_used_where_kernels_would_not_do():
+def test_exact_products_are_used_where_kernels_would_not_do(engine):
     stack, labels = map(torch.from_numpy, draw_stack(n_layers=1, n=20))
     assert can_fuse(stack[0], labels, 1e-3)
-    assert not can_fuse(stack[0], labels, 1e-6)
+    assert can_fuse(stack[0], labels, 1e-6) == (engine != "amx")
     assert not can_fuse(stack[0].double(), labels, 1e-3)
     assert not can_fuse(stack[0], torch.nn.functional.one_hot(labels).float(), 1e-3)
 
 
+def test_torch_does_it_where_there_is_no_engine_and_that_is_said(monkeypatch):
+    stack, labels = map(torch.from_numpy, draw_stack(n_layers=1, n=20))
+    monkeypatch.setattr(fused, "find_engine", lambda numbers: "")
+    monkeypatch.setattr(fused, "why_not", lambda numbers: f"no {numbers} to be had")
+    assert not can_fuse(stack[0], labels, 1e-3)
+    assert explain_engine() == "torch: no float32 to be had"
+
+
+@pytest.mark.parametrize(
+    ("bfloat16", "float32", "chosen"),
+    [("amx", "avx512", "amx"), ("avx512_bf16", "avx512", "avx512"), ("", "avx2", "avx2"), ("", "", "")],
+)
+def test_products_are_on_the_matrix_unit_or_in_float32(bfloat16, float32, chosen, monkeypatch):
+    monkeypatch.setattr(fused, "find_engine", {"bfloat16": bfloat16, "float32": float32}.get)
+    assert choose_engine() == chosen
+
+
 @needs_kernels
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("counted", [False, True])
 @pytest.mark.parametrize("n_classes", [2, 7])
 def test_the_mix_has_the_losses_and_gradients_that_it_has_without_kernels(n_classes, counted):
@@ -89,6 +117,7 @@ def test_the_mix_has_the_losses_and_gradients_that_it_has_without_kernels(n_clas
 
 
 @needs_kernels
+@pytest.mark.usefixtures("engine")
 def test_the_mix_ends_where_it_ends_without_kernels(monkeypatch):
     stack, labels = draw_stack(n_layers=3, n=600, hidden=40, n_classes=3)
     fused = ScalarMixProbe([0.01]).fit(stack, labels, stack, labels)
@@ -100,6 +129,7 @@ def test_the_mix_ends_where_it_ends_without_kernels(monkeypatch):
 
 
 @needs_kernels
+@pytest.mark.usefixtures("engine")
 def test_a_stack_on_disk_is_not_copied_for_the_kernels(tmp_path, monkeypatch):
     stack, labels = draw_stack(n_layers=3, n=600, hidden=40, n_classes=3)
     mapped = np.memmap(tmp_path / "stack", np.float32, "w+", shape=stack.shape)
@@ -112,6 +142,7 @@ def test_a_stack_on_disk_is_not_copied_for_the_kernels(tmp_path, monkeypatch):
 
 
 @needs_kernels
+@pytest.mark.usefixtures("engine")
 def test_vectors_and_labels_must_fit_together():
     stack, labels = map(torch.from_numpy, draw_stack(n_layers=1, n=20))
     with pytest.raises(ValueError, match="another shape than the sentences from 10 on"):
@@ -123,6 +154,7 @@ def test_vectors_and_labels_must_fit_together():
 
 
 @needs_kernels
+@pytest.mark.usefixtures("engine")
 def test_sums_are_the_same_on_any_number_of_threads(monkeypatch):
     monkeypatch.setattr("probing.probes.fused._WORTH_THREADS", 0)
     stack, labels = map(torch.from_numpy, draw_stack(n_layers=1, n=4000, hidden=600, n_classes=5))
@@ -146,3 +178,10 @@ def test_fitting_leaves_the_number_of_threads_as_it_was():
     before = torch.get_num_threads()
     LinearProbe().fit(stack, labels, stack, labels)
     assert torch.get_num_threads() == before
+
+
+@pytest.mark.parametrize(("engine", "classes"), [("amx", 99), ("avx512", 32), ("avx2", 14)])
+def test_a_mix_of_many_classes_goes_through_torch_where_that_costs_less(engine, classes, monkeypatch):
+    monkeypatch.setattr(fused, "choose_engine", lambda: engine)
+    assert fused.suits_mix(classes)
+    assert fused.suits_mix(classes + 1) == (engine == "amx")
