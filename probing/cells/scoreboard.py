@@ -25,7 +25,7 @@ class Row:
         """Best layer, last layer and mix, times 100; seeds averaged; `~` in front of what is preliminary."""
         layers = self._mean("layer", "test")
         if not layers:
-            return (_EMPTY,) * 3
+            return _EMPTY, _EMPTY, _EMPTY
         dev, mix = self._mean("layer", "dev"), self._mean("scalar_mix", "test")
         best, last = max(dev, key=lambda layer: (dev[layer], -layer)), max(layers)
         mark = "~" if self.n_preliminary else ""
