@@ -107,7 +107,7 @@ def _conclude_depth(row: Mapping[Any, Any], weights: pd.DataFrame | None, n_laye
     alone += f" ({as_good})" if n_layers > 1 else ", the only one probed"
     if weights is None:
         return f"{alone}. This run learned no mix for it."
-    top = weights.loc[weights["contribution"].idxmax()]
+    top = weights.iloc[int(weights["contribution"].to_numpy().argmax())]
     mixed = (
         f"{alone}. The mix takes {100 * top['contribution']:.0f} % from {_layer(top['layer_name'])}, its centre of "
         f"gravity is {row['gravity_contribution']:.1f}"
@@ -132,7 +132,7 @@ def _points(rows: pd.DataFrame) -> str:
 
 def _mean_norms(run: TrainingRun) -> pd.Series:
     rows = run.log[(run.log["quantity"] == "gradient_norm") & (run.log["value"] > 0)]
-    return np.log(rows["value"]).groupby(rows["layer"]).mean()
+    return rows["value"].map(np.log).groupby(rows["layer"]).mean()
 
 
 def _layer(name: object) -> str:
