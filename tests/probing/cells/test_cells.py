@@ -23,6 +23,7 @@ class NamedLayers(SimpleNamespace):
     name = "bermo"
     checkpoint, revision, digest = "tiny", "", "abc"
     layer_names = ("embeddings", "1 attention", "1 output")
+    hidden_sizes = (4, 4, 4)
     hidden_size, max_length, dtype, device, backend, mixes_layers = 4, 16, "float32", "cpu", "torch", True
 
     def tokenize(self, texts):

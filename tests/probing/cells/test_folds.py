@@ -24,7 +24,7 @@ FOLDS = 4
 
 class TinyEncoder(SimpleNamespace):
     name, checkpoint, revision, digest = "bermo", "tiny", "", "abc"
-    layer_names, hidden_size, max_length = LAYERS, 5, 16
+    layer_names, hidden_sizes, hidden_size, max_length = LAYERS, (5, 5, 5), 5, 16
     dtype, device, backend, mixes_layers = "float32", "cpu", "torch", True
 
     def tokenize(self, texts):

@@ -16,7 +16,7 @@ from tests.helpers import build_task
 
 NAMES = ("embeddings", "1", "2", "3")
 ENCODER = SimpleNamespace(
-    layer_names=NAMES, device="cpu", checkpoint="made-up", revision="", digest="", hidden_size=5,
+    layer_names=NAMES, device="cpu", checkpoint="made-up", revision="", digest="", hidden_size=5, hidden_sizes=(5,) * 4,
     max_length=16, dtype="float32", backend="torch", mixes_layers=True, tokenize=len, encode=len,
 )  # fmt: skip
 
