@@ -7,9 +7,8 @@ from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-Numbers = Literal["bfloat16", "float32"]
 _COMPILED = "probing.kernels.compiled"
 _REASON = "not_compiled.txt"
 """Kept beside this file where compilation failed at installation: what the compiler complained about."""
@@ -26,7 +25,7 @@ def load_kernels() -> Any:
         return None
 
 
-def find_engine(numbers: Numbers) -> str:
+def find_engine(numbers: str) -> str:
     """The fastest engine of this processor whose products read such numbers; empty where there is none worth using.
 
     `amx` and `avx512_bf16` are for bfloat16; `avx512`, `avx2` and `neon` for float32.
@@ -36,7 +35,7 @@ def find_engine(numbers: Numbers) -> str:
     return next((name for name, read in engines if read == numbers and name not in _FOR_TESTS), "")
 
 
-def why_not(numbers: Numbers) -> str:
+def why_not(numbers: str) -> str:
     """Why there is no engine for such numbers, as a sentence's end ("..., because ..."); empty where there is one."""
     if find_engine(numbers):
         return ""
