@@ -3,12 +3,13 @@
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,avx512bf16,amx-tile,amx-bf16")))
 
 #include "lanes_avx512.h"
-#include "functions.h"
-#include "bf16_lanes.h"
-#include "passes.h"
-#include "logistic_split.h"
+
 #include "apply.h"
+#include "bf16_lanes.h"
 #include "engines.h"
+#include "functions.h"
+#include "logistic_split.h"
+#include "passes.h"
 
 namespace kernels {
 namespace {
@@ -30,7 +31,8 @@ struct AmxProducts : Bf16Sides {
   // The sum of the products of all pairs, each over `steps` blocks; with `kAdds`, added to the sums.
   // `meanwhile(step)` is called once a step: the vector unit does it while the matrix unit multiplies.
   template <bool kAdds, int kPairs, class Meanwhile>
-  TARGET static void multiply(const Operands<bf16> (&pairs)[kPairs], int steps, float* sums, int stride, Meanwhile meanwhile) {
+  TARGET static void multiply(const Operands<bf16> (&pairs)[kPairs], int steps, float* sums, int stride,
+                              Meanwhile meanwhile) {
     // The tile intrinsics do not tell the compiler that they read memory.
     asm volatile("" ::: "memory");
     if constexpr (kAdds) {
@@ -63,7 +65,6 @@ struct AmxProducts : Bf16Sides {
     asm volatile("" ::: "memory");
   }
 };
-
 
 std::unique_ptr<Logistic> make_logistic(const std::int32_t* labels, int sentences, int width, int classes) {
   return std::make_unique<SplitLogistic<AmxProducts>>(labels, sentences, width, classes);

@@ -3,12 +3,13 @@
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma")))
 
 #include "lanes_avx512.h"
-#include "functions.h"
-#include "products.h"
-#include "passes.h"
-#include "logistic_float.h"
+
 #include "apply.h"
 #include "engines.h"
+#include "functions.h"
+#include "logistic_float.h"
+#include "passes.h"
+#include "products.h"
 
 namespace kernels {
 namespace {

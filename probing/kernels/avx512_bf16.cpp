@@ -3,12 +3,13 @@
 #define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,fma,avx512bf16")))
 
 #include "lanes_avx512.h"
-#include "functions.h"
-#include "bf16_lanes.h"
-#include "passes.h"
-#include "logistic_split.h"
+
 #include "apply.h"
+#include "bf16_lanes.h"
 #include "engines.h"
+#include "functions.h"
+#include "logistic_split.h"
+#include "passes.h"
 
 namespace kernels {
 namespace {
@@ -19,7 +20,8 @@ struct Avx512Bf16Products : Bf16Sides {
   TARGET static void end() {}
 
   template <bool kAdds, int kPairs, class Meanwhile>
-  TARGET static void multiply(const Operands<bf16> (&pairs)[kPairs], int steps, float* sums, int stride, Meanwhile meanwhile) {
+  TARGET static void multiply(const Operands<bf16> (&pairs)[kPairs], int steps, float* sums, int stride,
+                              Meanwhile meanwhile) {
     constexpr int kRows = 8;
     for (int row = 0; row < kBlock; row += kRows) {
       __m512 sum[kRows][2];
@@ -48,7 +50,6 @@ struct Avx512Bf16Products : Bf16Sides {
     }
   }
 };
-
 
 std::unique_ptr<Logistic> make_logistic(const std::int32_t* labels, int sentences, int width, int classes) {
   return std::make_unique<SplitLogistic<Avx512Bf16Products>>(labels, sentences, width, classes);

@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "blocks.h"
+#include "functions.h"
 
 namespace kernels {
 namespace {
@@ -23,8 +24,8 @@ struct Bf16Sides {
 
   // Rows are interleaved in pairs.
   TARGET static void pack_along(const bf16* rows, int count, bf16* target) {
-    const __m512i order = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37,
-                                           5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
+    const __m512i order = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6,
+                                           37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     const __m512i upper = _mm512_add_epi16(order, _mm512_set1_epi16(16));
     for (int row = 0; row < kBlock; row += 2, target += kBlock) {
       const __m512i even = row < count ? _mm512_loadu_si512(rows + row * kBlock) : _mm512_setzero_si512();

@@ -25,8 +25,8 @@ TARGET inline Vector power_of_two_in_bf16(Vector x) {
 
 // 2^x for x <= 0; what is below 2^-126 is taken for that. Relative error: polynomial 7.4e-9, all 2e-7.
 TARGET inline Vector power_of_two(Vector x) {
-  constexpr float kPower[] = {2.17022563e-4f, 1.24396884e-3f, 9.67884064e-3f, 5.54833412e-2f,
-                              2.4022983e-1f,  6.93147004e-1f, 1.0f};
+  constexpr float kPower[] = {
+      2.17022563e-4f, 1.24396884e-3f, 9.67884064e-3f, 5.54833412e-2f, 2.4022983e-1f, 6.93147004e-1f, 1.0f};
   const Vector bounded = Lanes::max(Lanes::fill(-126.0f), x);
   return Lanes::scale(evaluate(kPower, Lanes::fraction(bounded)), bounded);
 }
@@ -42,8 +42,9 @@ TARGET inline Vector log_of_two(Vector x) {
 // x Phi(x), the exact GELU. Phi by an odd polynomial on [-4.4, 4.4] that meets 0 and 1 at its ends.
 // Error: polynomial 3e-5, all 4.5e-5, a hundredth of the rounding to bfloat16 at 1.
 TARGET inline Vector gelu_in_bf16(Vector x) {
-  constexpr float kPhiInBf16[] = {3.56942989e-11f, -3.75404972e-09f, 1.74084761e-07f, -4.72486887e-06f, 8.42930247e-05f,
-                                  -1.05499256e-03f, 9.64302827e-03f, -6.60764307e-02f, 3.98761610e-01f};
+  constexpr float kPhiInBf16[] = {3.56942989e-11f,  -3.75404972e-09f, 1.74084761e-07f,
+                                  -4.72486887e-06f, 8.42930247e-05f,  -1.05499256e-03f,
+                                  9.64302827e-03f,  -6.60764307e-02f, 3.98761610e-01f};
   const Vector end = Lanes::fill(4.4f);
   const Vector t = Lanes::max(Lanes::min(x, end), Lanes::fill(0.0f) - end);
   return x * Lanes::fmadd(t, evaluate(kPhiInBf16, t * t), Lanes::fill(0.5f));

@@ -82,7 +82,8 @@ struct Lanes {
                                  _mm512_permutex2var_ps(four[i], high2, four[i + 2]));
     const __m512i low1 = _mm512_setr_epi32(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30);
     const __m512i high1 = _mm512_setr_epi32(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31);
-    return combine<kLargest>(_mm512_permutex2var_ps(two[0], low1, two[1]), _mm512_permutex2var_ps(two[0], high1, two[1]));
+    return combine<kLargest>(_mm512_permutex2var_ps(two[0], low1, two[1]),
+                             _mm512_permutex2var_ps(two[0], high1, two[1]));
   }
 
   TARGET static void store_sums(const Vector* vectors, float* to) {

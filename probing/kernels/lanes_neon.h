@@ -43,8 +43,7 @@ struct Lanes {
 
   template <bool kLargest>
   TARGET static Vector reduce_each(const Vector* vectors) {
-    if (kLargest)
-      return vpmaxq_f32(vpmaxq_f32(vectors[0], vectors[1]), vpmaxq_f32(vectors[2], vectors[3]));
+    if (kLargest) return vpmaxq_f32(vpmaxq_f32(vectors[0], vectors[1]), vpmaxq_f32(vectors[2], vectors[3]));
     return vpaddq_f32(vpaddq_f32(vectors[0], vectors[1]), vpaddq_f32(vectors[2], vectors[3]));
   }
 

@@ -1,5 +1,5 @@
-// Loss and gradient of multinomial logistic regression in float32: each group of sentences is read once for both, while it
-// is in the cache of a core. Logits are counted from those of the last class, so that two classes cost one product.
+// Loss and gradient of multinomial logistic regression in float32: each group of sentences is read once for both, while
+// it is in the cache of a core. Logits are counted from those of the last class, so that two classes cost one product.
 #pragma once
 
 #include <algorithm>
@@ -15,10 +15,10 @@
 namespace kernels {
 namespace {
 
-constexpr int kSums = 4;                  // sums of products that are added up together, one for each of four sentences
-constexpr int kUnit = 16;                 // numbers that rows and sentences are padded to: the lanes of any engine
-constexpr int kPiece = 512;               // numbers of a row that are multiplied at a time
-constexpr int kGroupBytes = 1 << 18;      // of sentences that go together
+constexpr int kSums = 4;              // sums of products that are added up together, one for each of four sentences
+constexpr int kUnit = 16;             // numbers that rows and sentences are padded to: the lanes of any engine
+constexpr int kPiece = 512;           // numbers of a row that are multiplied at a time
+constexpr int kGroupBytes = 1 << 18;  // of sentences that go together
 constexpr int kLeastGroup = 32, kMostGroup = 128;
 constexpr int kMostParts = 8, kLeastPart = 1024;  // parts that sums are made of; sentences that one has at least
 
@@ -209,13 +209,15 @@ class FloatLogistic : public Logistic {
     for (int i = 0; i < sentences; ++i) {
       const bool known = labels[i] >= 0;
       chosen[i] = known && labels[i] < classes_ - 1 ? logits[labels[i] * group_ + i] : 0.0f;
-      counts[i] = !known ? 0.0f
-                         : job.counts ? job.counts[static_cast<std::ptrdiff_t>(problem) * sentences_ + first + i] : 1.0f;
+      counts[i] = !known       ? 0.0f
+                  : job.counts ? job.counts[static_cast<std::ptrdiff_t>(problem) * sentences_ + first + i]
+                               : 1.0f;
     }
     Vector lost = Lanes::fill(0.0f);
     for (int i = 0; i < sentences; i += Lanes::kCount) {
       Vector largest = Lanes::fill(0.0f);
-      for (int row = 0; row < classes_ - 1; ++row) largest = Lanes::max(largest, Lanes::load(logits + row * group_ + i));
+      for (int row = 0; row < classes_ - 1; ++row)
+        largest = Lanes::max(largest, Lanes::load(logits + row * group_ + i));
       Vector sum = power_of_two(Lanes::fill(0.0f) - largest);
       for (int row = 0; row < classes_ - 1; ++row) {
         float* own = logits + row * group_ + i;

@@ -56,7 +56,7 @@ TARGET void split_rows(const float* rows, int first, int count, int width, float
       const std::ptrdiff_t at =
           (static_cast<std::ptrdiff_t>(row / kBlock) * steps + step) * kBlockSize + row % kBlock * kBlock;
       store_split<Products>(target.high.data() + at, target.low.data() + at, _mm512_mul_ps(_mm512_load_ps(part), scale),
-                  _mm512_mul_ps(_mm512_load_ps(part + 16), scale));
+                            _mm512_mul_ps(_mm512_load_ps(part + 16), scale));
     }
 }
 
@@ -71,8 +71,8 @@ struct SplitOperands {
     const bf16 *left_high = left.high.data() + left_at, *left_low = left.low.data() + left_at;
     const bf16 *right_high = right.high.data() + right_at, *right_low = right.low.data() + right_at;
     const Operands<bf16> pairs[] = {{left_high, right_high, kBlockSize, right_step},
-                              {left_low, right_high, kBlockSize, right_step},
-                              {left_high, right_low, kBlockSize, right_step}};
+                                    {left_low, right_high, kBlockSize, right_step},
+                                    {left_high, right_low, kBlockSize, right_step}};
     Products::template multiply<kAdds>(pairs, steps, sums, stride, [](int) {});
   }
 };
@@ -117,7 +117,7 @@ struct SplitWorker {
   Split packed;          // [4 blocks][16 steps] right-hand sides: made anew each time, for memory is slower than that
 
   SplitWorker(const SplitData& data, const Split& weights, const float* intercepts, const float* counts, int problems,
-         int panels)
+              int panels)
       : data(data),
         weights(weights),
         intercepts(intercepts),
@@ -138,10 +138,12 @@ struct SplitWorker {
   TARGET void add_group(int first, int count, SplitSums& sums) {
     for (int begin = 0; begin < data.steps; begin += kChunk) {
       const int steps = std::min(kChunk, data.steps - begin);
-      pack(first, count, begin, steps, [](const bf16* rows, bf16* target) TARGET { Products::pack_across(rows, target); });
+      pack(first, count, begin, steps,
+           [](const bf16* rows, bf16* target) TARGET { Products::pack_across(rows, target); });
       for (int panel = 0; panel < panels; ++panel)
         for (int block = 0; block < count; ++block) {
-          const SplitOperands<Products> operands{weights, packed, panel * area() + begin * kBlockSize, block * kChunkSize};
+          const SplitOperands<Products> operands{weights, packed, panel * area() + begin * kBlockSize,
+                                                 block * kChunkSize};
           float* target = logits.data() + panel * kBlock * kStride + block * kBlock;
           begin ? operands.template multiply<true>(steps, target, kStride)
                 : operands.template multiply<false>(steps, target, kStride);
@@ -151,12 +153,13 @@ struct SplitWorker {
       for (int block = 0; block < count; ++block) weigh(problem, first + block, block, sums);
     for (int begin = 0; begin < data.steps; begin += kChunk) {
       const int steps = std::min(kChunk, data.steps - begin);
-      pack(first, count, begin, steps, [](const bf16* rows, bf16* target) TARGET { Products::pack_along(rows, kBlock, target); });
+      pack(first, count, begin, steps,
+           [](const bf16* rows, bf16* target) TARGET { Products::pack_along(rows, kBlock, target); });
       for (int panel = 0; panel < panels; ++panel)
         for (int step = 0; step < steps; ++step)
           SplitOperands<Products>{residuals, packed, panel * kGroup * kBlockSize, step * kBlockSize, kChunkSize}
-              .template multiply<true>(
-              count, sums.slopes.data() + panel * kBlock * width() + (begin + step) * kBlock, width());
+              .template multiply<true>(count, sums.slopes.data() + panel * kBlock * width() + (begin + step) * kBlock,
+                                       width());
     }
   }
 
@@ -175,7 +178,8 @@ struct SplitWorker {
   // Softmax of one problem on 32 sentences: its loss, and the residuals.
   TARGET void weigh(int problem, int block, int place, SplitSums& sums) {
     const int begin = problem * data.classes, end = begin + data.classes;
-    const auto at = [&](int row, int half) TARGET { return logits.data() + row * kStride + place * kBlock + 16 * half; };
+    const auto at = [&](int row, int half)
+                        TARGET { return logits.data() + row * kStride + place * kBlock + 16 * half; };
     __m512i labels[2];
     __m512 count[2], factor[2], lost = _mm512_setzero_ps();
     for (int half = 0; half < 2; ++half) {
@@ -260,7 +264,7 @@ class SplitLogistic : public Logistic {
  private:
   // With the fused products of this target, as everything else here.
   TARGET void add_part(const SplitSums& part, int problems, int rows, double* losses, float* slopes,
-                float* intercept_slopes) const {
+                       float* intercept_slopes) const {
     for (int problem = 0; problem < problems; ++problem) losses[problem] += kLn2 * part.losses[problem];
     for (int row = 0; row < rows; ++row) {
       const float* own = part.slopes.data() + static_cast<std::ptrdiff_t>(row) * data_.steps * kBlock;

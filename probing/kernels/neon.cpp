@@ -1,14 +1,15 @@
 // Products in float32 on ARM's NEON.
 #if defined(__aarch64__)
-#define TARGET 
+#define TARGET
 
 #include "lanes_neon.h"
-#include "functions.h"
-#include "products.h"
-#include "passes.h"
-#include "logistic_float.h"
+
 #include "apply.h"
 #include "engines.h"
+#include "functions.h"
+#include "logistic_float.h"
+#include "passes.h"
+#include "products.h"
 
 namespace kernels {
 namespace {

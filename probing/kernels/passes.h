@@ -61,9 +61,8 @@ TARGET void multiply_rows(const Matrix& weights, const typename Engine::Number* 
         finish_rows(row, last);
         row = last;
       };
-      Engine::template multiply<false>(
-          {{left + block * weights.area(), weights.panel<typename Engine::Number>(panel)}}, weights.steps,
-          scratch.sums[current], kBlock, finish_some);
+      Engine::template multiply<false>({{left + block * weights.area(), weights.panel<typename Engine::Number>(panel)}},
+                                       weights.steps, scratch.sums[current], kBlock, finish_some);
       done_block = block;
       done_panel = panel;
       current ^= 1;
@@ -129,8 +128,7 @@ struct Attention {
           Number* target = contexts + static_cast<std::ptrdiff_t>(at / kBlock) * kBlock * model.width +
                            (head * parts + part) * kBlockSize + at % kBlock * kBlock;
           for (int i = 0; i < kBlock; i += 2 * Lanes::kCount)
-            Engine::store(target + i, Lanes::load(sums + i) * factor,
-                          Lanes::load(sums + i + Lanes::kCount) * factor);
+            Engine::store(target + i, Lanes::load(sums + i) * factor, Lanes::load(sums + i + Lanes::kCount) * factor);
         }
       }
     }
@@ -266,8 +264,7 @@ class Pass {
         layer.inner, scratch_.copies.data(), blocks_, scratch_,
         [&](int block, int panel, int number, const float* sums) TARGET {
           const float* bias = layer.inner.bias + panel * kBlock;
-          Number* target =
-              inner + (static_cast<std::ptrdiff_t>(block) * panels + panel) * kBlockSize + number * kBlock;
+          Number* target = inner + (static_cast<std::ptrdiff_t>(block) * panels + panel) * kBlockSize + number * kBlock;
           for (int i = 0; i < kBlock; i += 2 * Lanes::kCount)
             Engine::store(target + i, activate(Lanes::load(sums + i) + Lanes::load(bias + i)),
                           activate(Lanes::load(sums + i + Lanes::kCount) + Lanes::load(bias + i + Lanes::kCount)));

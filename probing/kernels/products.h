@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "blocks.h"
+#include "functions.h"
 
 namespace kernels {
 namespace {

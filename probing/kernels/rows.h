@@ -4,6 +4,7 @@
 #include <cstddef>
 
 #include "blocks.h"
+#include "functions.h"
 
 namespace kernels {
 namespace {

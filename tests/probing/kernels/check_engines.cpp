@@ -82,15 +82,16 @@ std::vector<bf16> pack_pairs(const std::vector<float>& matrix, int outputs, int 
 struct Bert {
   static constexpr int kWidth = 64, kInner = 96, kWords = 20, kLongest = 90;
   std::vector<float> words = draw(kWords * kWidth, 1, 1), positions = draw(kLongest * kWidth, 1, 2),
-                     types = draw(2 * kWidth, 1, 3), scale = draw(kInner, 0.1f, 4, 1), shift = draw(3 * kWidth, 0.1f, 5),
-                     zeros = std::vector<float>(kWidth);
+                     types = draw(2 * kWidth, 1, 3), scale = draw(kInner, 0.1f, 4, 1),
+                     shift = draw(3 * kWidth, 0.1f, 5), zeros = std::vector<float>(kWidth);
   std::vector<std::vector<float>> packed;
   std::vector<std::vector<bf16>> pairs;
   Model model{};
 
   explicit Bert(bool in_bf16) {
-    model = {kWidth,         2, kInner, 1e-12f, words.data(), positions.data(), types.data(), {scale.data(), shift.data()},
-             zeros.data(), {}};
+    model = {
+        kWidth,       2, kInner, 1e-12f, words.data(), positions.data(), types.data(), {scale.data(), shift.data()},
+        zeros.data(), {}};
     // Matrices are found by their places afterwards: room for all, so that none moves.
     packed.reserve(8), pairs.reserve(8);
     const auto matrix = [&](int outputs, int inputs, unsigned seed) {
@@ -125,7 +126,9 @@ std::vector<float> encode(const Engine& engine, bool largest) {
     starts.push_back(static_cast<std::int64_t>(ids.size()));
   }
   std::vector<float> pooled(3 * std::size(lengths) * Bert::kWidth);
-  const Batch batch{ids.data(), types.data(), starts.data(), shares.data(), largest, static_cast<std::int64_t>(std::size(lengths)), pooled.data()};
+  const Batch batch{ids.data(),    types.data(), starts.data(),
+                    shares.data(), largest,      static_cast<std::int64_t>(std::size(lengths)),
+                    pooled.data()};
   const std::int64_t cuts[] = {0, 1, 6, 9, 11, 12, 14};
   const Blocks blocks{cuts, 6, 160, 96};
   std::atomic<std::size_t> next{0};
