@@ -61,7 +61,8 @@ class ReplicationSettings:
 
 def list_runs(settings: ReplicationSettings) -> dict[str, TrainSettings]:
     """Every training run of the replication, by the name of its folder; both models of a pair side by side."""
-    fine, prune = _ALL | {"max_steps": settings.max_steps}, _PRUNED | {"max_steps": settings.prune_steps}
+    fine: dict[str, Any] = _ALL | {"max_steps": settings.max_steps}
+    prune: dict[str, Any] = _PRUNED | {"max_steps": settings.prune_steps}
     tasks = {"SST-2-sent": SMALL, "MNLI": LARGE, "QQP": LARGE}
     pairs: dict[str, TrainSettings] = {
         f"finetune-{task}": TrainSettings(task=task, seeds=seeds, **fine) for task, seeds in tasks.items()

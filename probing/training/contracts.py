@@ -87,8 +87,10 @@ class LabelledSplit(Protocol):
 class Batch(Protocol):
     """What one optimiser step learns from, drawn as a whole: in however many parts it is computed, it is the same."""
 
-    n_tokens: int
-    """Padding not counted."""
+    @property
+    def n_tokens(self) -> int:
+        """Padding not counted."""
+        ...
 
     def __len__(self) -> int:
         """Number of examples, over which a loss is a mean."""

@@ -158,7 +158,7 @@ class _Training:
         generator = torch.Generator(self.accelerator.device).manual_seed(seed)
         objective = self.job.objective
         found = objective.losses(self.model, examples, generator)
-        named = {"loss": sum(objective.weights[name] * loss for name, loss in found.items()) * weight}
+        named: dict[str, Any] = {"loss": sum(objective.weights[name] * loss for name, loss in found.items()) * weight}
         return named | ({f"loss_{name}": loss * weight for name, loss in found.items()} if len(found) > 1 else {})
 
     def _share_gradients(self) -> None:

@@ -102,7 +102,7 @@ def save_state(path: Path, key: str, trained: Trained) -> None:
     part = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
         with part.open("wb") as file:
-            summing = _Summing(file)
+            summing: Any = _Summing(file)
             torch.save(state, summing)
             file.write(summing.digest.digest())
             file.flush()

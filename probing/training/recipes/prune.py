@@ -58,7 +58,8 @@ class PruneSettings(TrainSettings):
     """By which teacher's and student's logits are divided."""
 
 
-RANGES: Mapping[str, Range] = finetune.RANGES | {
+RANGES: Mapping[str, Range] = {
+    **finetune.RANGES,
     "sparsity": SHARE,
     "penalty": FROM_0,
     "threshold": Range("more than 0 and below 0.5, where sigmoid(S) starts", 0, 0.5, above_low=True),
