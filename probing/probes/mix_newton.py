@@ -25,14 +25,18 @@ from probing.probes.simplex import minimise_quadratic
 from probing.scalar_mix import mix_layers
 
 _MOST_STEPS = 20
-_MOST_TRIALS = 5
+_MOST_TRIALS = 3
 _SHRINK = 0.3
+_TIGHTEN = 6.0
+"""How many times tighter it is solved to where steps gain nothing."""
 _ROUGHLY = 30.0
 """How many times the tolerance the classifier is solved to, as long as the weights still move."""
 _FARTHEST = 0.6
 """Most that layer weights move in a step, added up over layers."""
 _STILL = 0.02
 """A step that moves them by no more than this, and promises next to nothing, is the last."""
+_NEARLY_STILL = 0.05
+"""The same where the minimum ahead is higher than a known one: it is counted, and no more."""
 _SLACK = 1e-6
 """By this share the loss may rise in a step: float32 is no surer."""
 _CLOSE = 0.3
@@ -110,16 +114,20 @@ class MixNewton:
             ahead = replace(place, mix=place.mix + moves, loss=place.loss - model.promise(moves))
             if np.abs(moves).sum() < _CLOSE and ahead.is_near(known):
                 return None
-            if model.promise(moves) <= self._goal * roughly and np.abs(moves).sum() <= _STILL:
-                higher = any(place.loss > other.loss * (1 + _HIGHER) for other in known)
+            length, small = np.abs(moves).sum(), model.promise(moves) <= self._goal * roughly
+            higher = any(ahead.loss > other.loss * (1 + _HIGHER) for other in known)
+            if small and length <= (_NEARLY_STILL if higher else _STILL):
                 if roughly == 1 or higher:
                     return place
-                roughly = 1.0
-                place = self._solve(place, roughly)
-                continue
-            moved = self._step(place, moves * min(1, _FARTHEST / np.abs(moves).sum()), model, roughly)
+                moved = None
+            else:
+                moved = self._step(place, moves * min(1, _FARTHEST / length), model, roughly)
+            if moved is None and roughly == 1:
+                return place
             if moved is None:
-                return place if roughly == 1 else self._solve(place, 1.0)
+                # What the classifier lacks hides what a step would gain.
+                roughly = max(1.0, roughly / _TIGHTEN)
+                moved = self._solve(place, roughly)
             place = moved
         return replace(place, converged=False)
 
