@@ -18,9 +18,6 @@ PROTOCOLS = {"modern": None, "senteval": {"faults": False}, "senteval_original":
 
 _BY_MINIBATCH = "senteval"
 """Key of that probe, which also trains a mix with dropout."""
-_CONTROL_MIX = {"max_iterations": 150, "tolerance": 1e-3}
-"""Where the mix of a control is cut off: labels without a rule take the solver long, and its score is all that is read:
-taken to its end it moves by less than a point."""
 _GRADIENTS_S = 2.0
 _TIMES_AS_LONG = {"code_length": 1.5, "conditional_information": 2.0, "weight_intervals": 3.0}
 """Measures against the scores of what they read, as `estimate_work` takes it."""
@@ -145,8 +142,6 @@ def make_probe(cell: Cell, settings: RunSettings, device: str = "cpu") -> Any:
     options: dict[str, Any] = {"device": device, "seed": cell.seed}
     if REPRESENTATIONS[cell.representation].mixes or name == "cumulative_mix":
         options |= {"mixes": True, "norm": settings.mix_norm, "dropout": settings.mix_dropout}
-    if cell.control != "none" and name == "scalar_mix":
-        options |= _CONTROL_MIX
     if name == _BY_MINIBATCH:
         linear = settings.probe != "mlp" or cell.task.name in LINEAR_ONLY
         options |= {"n_hidden": 0 if linear else 50} | (PROTOCOLS[settings.protocol] or {})

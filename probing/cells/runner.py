@@ -122,15 +122,12 @@ def fail(cell: Cell, error: Exception, narrator: Narrator) -> Failure:
 
 
 def warn_unconverged(results: Sequence[CellResult], narrator: Narrator) -> None:
-    """Say which probes stopped before their minimum; those of controls are cut off by design."""
-    scores = [
-        score
-        for result in results
-        for score in result.scores
-        if (score.split, score.control) == ("test", "none") and not score.converged
-    ]
+    """Say which probes stopped before their minimum."""
+    scores = [score for result in results for score in result.scores if score.split == "test" and not score.converged]
     if scores:
-        where = ", ".join(dict.fromkeys(f"{score.task} ({score.layer_name})" for score in scores))
+        controls = ["" if score.control == "none" else f", {score.control}" for score in scores]
+        named = (f"{score.task} ({score.layer_name}{name})" for score, name in zip(scores, controls, strict=True))
+        where = ", ".join(dict.fromkeys(named))
         narrator.warn(f"probes did not converge: {where}")
 
 

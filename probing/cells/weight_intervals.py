@@ -27,7 +27,10 @@ def measure_weight_intervals(cell: Cell, encoded: Encoded, settings: RunSettings
     """Weights of the mix, their centres of gravity and their entropy, with intervals over training sentences.
 
     Each resample of the training sentences has its mix fitted again (`refit_weights`), with the strength as it was
-    chosen; dev and test take no part. In a cross-validation the resamples are shared out among the rounds.
+    chosen, from every minimum that the mix has and from even weights, and the lowest end counts; dev and test take no
+    part. How many minima the mix has, by how much they differ, and how many a resample has on average, stands beside
+    every interval (`n_minima`, `loss_spread`, `resample_minima`). In a cross-validation the
+    resamples are shared out among the rounds.
 
     A resample has fewer distinct sentences than the sample: where a class has few of them (word content), or all weight
     is on one layer, the interval may lie beside the estimate, which is then biased by about that much.
@@ -39,19 +42,27 @@ def measure_weight_intervals(cell: Cell, encoded: Encoded, settings: RunSettings
     once, lengths = (
         np.mean([getattr(probe, name) for probe in fit.probes], axis=0) for name in ("weights_", "lengths_")
     )
-    weights = [once[None]]
+    weights, n_minima = [once[None]], []
     for probe, chosen in zip(fit.probes, plan_rounds(cell.task), strict=True):
         own = chosen["train"]
         counts = resample_counts(len(own), rng, -(-_RESAMPLES // len(fit.probes)))
         labels = encode_labels(train.select(own), len(cell.task.classes), probe)
-        weights.append(refit_weights(probe, encoded.stack.select(layers, encoded.rows["train"][own]), labels, counts))
+        vectors = encoded.stack.select(layers, encoded.rows["train"][own])
+        refits = refit_weights(probe, vectors, labels, counts)
+        weights.append(refits.weights)
+        n_minima += refits.n_minima.tolist()
     found = describe_mixes(np.concatenate(weights), lengths, layers)
+    minima = {
+        "n_minima": float(np.mean([probe.n_minima_ for probe in fit.probes])),
+        "loss_spread": float(np.max([probe.loss_spread_ for probe in fit.probes])),
+        "resample_minima": float(np.mean(n_minima)),
+    }
     facts, scores = identify(cell, encoded, settings) | {"seconds": time.perf_counter() - start}, []
     names, converged = encoded.encoder.layer_names, all(probe.converged_ for probe in fit.probes)
     each = [(layer, names[layer]) for layer in layers]
     for metric, values in found.items():
         places = each if metric.startswith("mix_") else [(NO_LAYER, REPRESENTATIONS[cell.representation].title)]
         for place, row in zip(places, values, strict=True):
-            reading = Reading(*place, {"resamples": len(row) - 1}, converged)
+            reading = Reading(*place, {"resamples": len(row) - 1} | minima, converged)
             scores.append(score_samples(cell.task, "train", metric, row, facts | reading.columns()))
     return CellResult(scores)

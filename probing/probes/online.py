@@ -75,9 +75,8 @@ def fit_mix(
 ) -> Predict:
     """The learned mix, from even weights, with every vector normalised before where `norm` says so: one reading."""
     problem = MixProblem(StackBlocks(X, norm, str(labels.device)), labels, STRENGTHS)
-    solution = problem.solve(np.zeros(len(X)), _TOLERANCE, _MOST_ITERATIONS)
-    logits, weights, intercepts = problem.unpack(solution.points)
-    mix = logits.softmax(dim=1)
+    solution = problem.solve(_TOLERANCE, _MOST_ITERATIONS)
+    mix, weights, intercepts = problem.unpack(solution.points)
     means, deviations = problem.moments(mix)
 
     def predict(block: np.ndarray) -> Tensor:

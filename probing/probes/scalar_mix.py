@@ -14,8 +14,11 @@ are not penalised.
 Behind a linear classifier, the scale of the mix and the length of the classifier's weights are one number: it is given
 as gamma, the classifier taken at unit length, logits = gamma * V . (sum_l s_l h_l) + b', mean_c ||V_c||^2 = 1.
 
-The loss is not convex in w. It starts at equal weights, moved a little by the seed, so that several seeds show how much
-the start matters.
+The loss is not convex in w, and has several minima on some tasks. For given w it is the linear probe's, and convex. So
+strengths are compared with one mix: first the even one, then the one that is best at the strength which dev chose. At
+the strength that dev chooses then, wide starts look for the lowest minimum; if it is another one, strengths are
+compared once more. `n_minima_` and `loss_spread_` tell how many minima the starts end in, and by how much
+the highest lies above the lowest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -28,16 +31,19 @@ from torch import Tensor
 from probing.contracts.probe import Reader
 from probing.probes.linear import STRENGTHS, score_strengths
 from probing.probes.logistic import Labels
+from probing.probes.mix_newton import APART, MixNewton, Place
 from probing.probes.mix_problem import MixProblem
+from probing.probes.mix_search import draw_starts, find_minima, go_down
 from probing.probes.selection import choose_strength
-from probing.probes.solver import Solution
 from probing.probes.stack_blocks import StackBlocks, normalise
-from probing.randomness import stream
 from probing.scalar_mix import mix_layers
 
-_START_NOISE = 0.1
 _CHOOSING_TOLERANCE = 1e-3
-"""What the fits at all strengths end with, before dev chooses one of them: scores settle long before weights do."""
+"""What the fits that dev chooses among end with: scores settle long before weights do."""
+_ROUGHLY = 10.0
+"""How many times that tolerance the first mix is held to: a strength is chosen with it, no more."""
+_LEAST_WEIGHT = 1e-10
+"""Given in place of a weight of 0, which has no logarithm."""
 
 
 class ScalarMixProbe(Reader):
@@ -46,11 +52,12 @@ class ScalarMixProbe(Reader):
     Args:
         strengths: L2 strengths (lambda above); the best on dev is kept, and of equals the strongest.
         tolerance: a probe has converged when the largest component of its gradient is this share of what it was; the
-            strengths that are not chosen are held to 1e-3 alone.
-        max_iterations: after which a fit is given up, and `converged_` says so; the chosen one has twice as many more.
+            strengths that are not chosen, and minima that are not the lowest, are held to 1e-3 alone.
+        max_iterations: of the classifier's solver for one mix, after which it is given up, and `converged_` says so;
+            the last one has three times as many.
         norm: whether every vector is brought to mean 0 and variance 1 over its units before it is mixed, so that no
             layer counts for more by being longer. Ours: no, as ELMo and BERMo's text have it.
-        seed: of the start.
+        seed: of the wide starts that are drawn.
         device: where to compute.
     """
 
@@ -59,7 +66,7 @@ class ScalarMixProbe(Reader):
     order_free = True
     by_request = False
     reads = "all layers"
-    choices = ("strength_", "gamma_")
+    choices = ("strength_", "gamma_", "n_minima_", "loss_spread_")
 
     def __init__(
         self,
@@ -89,36 +96,32 @@ class ScalarMixProbe(Reader):
         Labels are class indices 0 .. classes - 1 or, in a graded task, the probability of each class.
         """
         vectors = StackBlocks(X, self.norm, self.device)
+        vectors.hold()
         self.lengths_ = vectors.lengths
         problem = MixProblem(vectors, torch.tensor(y, device=self.device), self.strengths)
-        noise = draw_start(self.seed, len(X))
-        solution = problem.solve(noise, max(self.tolerance, _CHOOSING_TOLERANCE), self.max_iterations)
         dev = torch.as_tensor(normalise(X_dev) if self.norm else X_dev, device=self.device)
-        labels = torch.tensor(y_dev, device=self.device)
-        scores = [score_on(problem, solution, number, dev, labels) for number in range(len(self.strengths))]
-        self.dev_scores_ = np.array(scores)
-        best = choose_strength(self.dev_scores_, self.strengths)
-        if self.tolerance < _CHOOSING_TOLERANCE:
-            solution = problem.finish(solution, best, noise, self.tolerance, 2 * self.max_iterations)
-            self.dev_scores_[best] = score_on(problem, solution, best, dev, labels)
-        self._keep(best, problem, solution)
+        choice = _Choice(problem, dev, torch.tensor(y_dev, device=self.device), self)
+        best, minima = choice.settle()
+        self.dev_scores_ = choice.scores
+        self._keep(best, problem, minima)
         return self
 
-    def _keep(self, best: int, problem: MixProblem, solution: Solution) -> None:
-        one = slice(best, best + 1)
-        logits, weights, intercepts = problem.unpack(solution.points[one], one)
-        means, deviations = problem.moments(logits.softmax(dim=1))
+    def _keep(self, best: int, problem: MixProblem, minima: Sequence[Place]) -> None:
+        place = minima[0]
+        self.weights_ = np.maximum(place.mix, _LEAST_WEIGHT)
+        self.weights_ = (self.weights_ / self.weights_.sum()).astype(np.float32)
+        logits = np.log(self.weights_)
+        self.logits_ = logits - logits.mean()
+        means, deviations = problem.moments(torch.from_numpy(self.weights_).to(problem.root).unsqueeze(0))
         self.classes_ = np.arange(problem.n_classes)
         self.strength_ = self.strengths[best]
-        self.converged_ = bool(solution.converged[best])
-        self.loss_ = float(solution.losses[best])
-        self.n_iterations_ = solution.n_iterations
-        raw = (weights / deviations.unsqueeze(1))[0]
-        self.gamma_ = float(raw.square().sum(dim=1).mean().sqrt())
-        self.logits_ = logits[0].cpu().numpy()
-        self.weights_ = logits[0].softmax(dim=0).cpu().numpy()
+        self.converged_, self.loss_, self.n_iterations_ = place.converged, place.loss, place.n_iterations
+        self.minima_ = np.stack([one.mix for one in minima])
+        self.n_minima_ = len(minima)
+        self.loss_spread_ = max(one.loss for one in minima) - place.loss
+        self.gamma_ = float((place.weights / deviations).square().sum(dim=1).mean().sqrt())
         self.mean_, self.scale_ = means[0].cpu().numpy(), deviations[0].cpu().numpy()
-        self.coef_, self.intercept_ = weights[0].cpu().numpy(), intercepts[0].cpu().numpy()
+        self.coef_, self.intercept_ = place.weights.cpu().numpy(), place.intercepts.cpu().numpy()
         self.contribution_ = compute_contribution(self.weights_, self.lengths_)
 
     def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
@@ -128,20 +131,73 @@ class ScalarMixProbe(Reader):
         yield logits.log_softmax(dim=1).numpy()
 
 
-def score_on(
-    problem: MixProblem, solution: Solution, number: int, vectors: Float[Tensor, "layers dev hidden"], labels: Labels
-) -> float:
-    """What one of the fitted probes scores on some sentences."""
-    one = slice(number, number + 1)
-    logits, weights, intercepts = problem.unpack(solution.points[one], one)
-    mix = logits.softmax(dim=1)
-    mean, deviation = problem.moments(mix)
-    return float(score_strengths((mix_layers(vectors, mix[0]) - mean) / deviation, weights, intercepts, labels)[0])
+class _Choice:
+    """Which strength dev chooses, and the minima there.
 
+    Args:
+        problem: of all strengths.
+        vectors: of dev.
+        labels: of dev.
+        probe: whose options are followed.
+    """
 
-def draw_start(seed: int, n_layers: int) -> Float[np.ndarray, " layers"]:
-    """The weights before softmax that the solver starts from: nearly even."""
-    return stream(seed, "scalar_mix").normal(scale=_START_NOISE, size=n_layers)
+    def __init__(
+        self, problem: MixProblem, vectors: Float[Tensor, "layers dev hidden"], labels: Labels, probe: ScalarMixProbe
+    ):
+        self.problem, self.vectors, self.labels, self.probe = problem, vectors, labels, probe
+        self.loosely = max(probe.tolerance, _CHOOSING_TOLERANCE)
+        self.starts = draw_starts(probe.seed, problem.n_layers)
+        self.scores = np.zeros(len(probe.strengths))
+
+    @property
+    def best(self) -> int:
+        """The strength that dev chooses."""
+        return choose_strength(self.scores, self.probe.strengths)
+
+    def settle(self) -> tuple[int, list[Place]]:
+        """The strength and its minima, the lowest taken to its end, the others loosely."""
+        n_layers = self.problem.n_layers
+        self._compare(np.full(n_layers, 1 / n_layers))
+        first = self._descend(self._place(self.best), self.best, _ROUGHLY * self.loosely)
+        self._compare(first.mix)
+        number, starts = self.best, self.starts
+        minima = self._search(number, starts)
+        self._compare(minima[0].mix, unless=APART)
+        if self.best != number:
+            number = self.best
+            minima = self._search(number, np.stack([place.mix for place in minima]))
+        lowest, *others = minima
+        minima = [self._descend(lowest, number, self.probe.tolerance), *others]
+        self.scores[number] = self._score(minima[0])
+        return number, minima
+
+    def _search(self, number: int, starts: Float[np.ndarray, "starts layers"]) -> list[Place]:
+        newton = MixNewton(self.problem, number, self.loosely, self.probe.max_iterations)
+        return find_minima(newton, self._place(number), starts, self.probe.seed)
+
+    def _descend(self, place: Place, number: int, tolerance: float) -> Place:
+        newton = MixNewton(self.problem, number, tolerance, 3 * self.probe.max_iterations)
+        return go_down(newton, [place], [])[0]
+
+    def _compare(self, mix: Float[np.ndarray, " layers"], unless: float = 0.0) -> None:
+        """Fit and score all strengths with one mix, unless it is as near to the last one as that."""
+        if unless and np.abs(self.mix - mix).sum() < unless:
+            return
+        self.mix = mix
+        weights = torch.from_numpy(mix).to(self.problem.root)
+        self.classifiers = self.problem.fit_at(weights, self.loosely, self.probe.max_iterations)
+        self.scores = np.array([self._score(self._place(number)) for number in range(len(self.probe.strengths))])
+
+    def _place(self, number: int) -> Place:
+        weights, intercepts = self.classifiers
+        return Place(self.mix, weights[number], intercepts[number])
+
+    def _score(self, place: Place) -> float:
+        """What dev says of a fit."""
+        mix = torch.from_numpy(place.mix).to(self.problem.root)
+        mean, deviation = self.problem.moments(mix.unsqueeze(0))
+        scaled = (mix_layers(self.vectors, mix) - mean) / deviation
+        return float(score_strengths(scaled, place.weights[None], place.intercepts[None], self.labels)[0])
 
 
 def compute_contribution(

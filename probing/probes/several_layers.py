@@ -59,7 +59,7 @@ class CumulativeMixProbe(Reader):
     order_free = True
     by_request = False
     reads = "layers up to"
-    choices = ("strength_", "gamma_")
+    choices = ("strength_", "gamma_", "n_minima_", "loss_spread_")
 
     def __init__(self, norm: bool = False, seed: int = 0, device: str = "cpu"):
         self.norm, self.seed, self.device = norm, seed, device
@@ -79,6 +79,8 @@ class CumulativeMixProbe(Reader):
         self.classes_ = self.probes_[0].classes_
         self.strength_ = np.array([probe.strength_ for probe in self.probes_])
         self.gamma_ = np.array([probe.gamma_ for probe in self.probes_])
+        self.n_minima_ = np.array([probe.n_minima_ for probe in self.probes_])
+        self.loss_spread_ = np.array([probe.loss_spread_ for probe in self.probes_])
         self.converged_ = np.array([probe.converged_ for probe in self.probes_])
         return self
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -32,6 +32,7 @@ class StackBlocks:
         self.norm, self.shape = norm, X.shape
         self._X, self._vectors = X, torch.as_tensor(X, device=device)
         self._room, self._held = self._vectors.new_empty(0), slice(0)
+        self._centred: Tensor | None = None
         sums = self._vectors.new_zeros(len(X), 1, X.shape[2], dtype=torch.float64)
         lengths = sums.new_zeros(len(X))
         self._mean = self._vectors.new_zeros(sums.shape)
@@ -47,6 +48,24 @@ class StackBlocks:
         """Whether the stack is small enough to stand in memory, and so for a copy of it."""
         return not is_mapped(self._X)
 
+    def pick(self, rows: Int[np.ndarray, " chosen"]) -> "StackBlocks":
+        """Some of the sentences, about their own means, in memory."""
+        picked = StackBlocks(self._X[:, rows], self.norm, str(self._vectors.device))
+        release(self._X)
+        picked.hold()
+        return picked
+
+    @property
+    def held(self) -> bool:
+        """Whether all vectors stand in memory about their means."""
+        return self._centred is not None
+
+    def hold(self) -> None:
+        """Keep a centred copy, which spares every pass the subtraction, where the stack is small enough for one."""
+        if self.in_memory and self._centred is None:
+            vectors = F.layer_norm(self._vectors, self._vectors.shape[-1:]) if self.norm else self._vectors
+            self._centred = vectors - self._mean
+
     @property
     def mean(self) -> Float[Tensor, "layers hidden"]:
         """What was taken off."""
@@ -55,6 +74,9 @@ class StackBlocks:
     def read(self, size: int) -> Iterator[tuple[slice, Float[Tensor, "layers block hidden"]]]:
         """Rows and their vectors, `size` sentences at a time; a block lasts until the next one is asked for."""
         n, touched = self.shape[1], 0
+        if self.held:
+            yield from self.view(0, n, size)
+            return
         for start in range(0, n, size):
             rows = slice(start, min(start + size, n))
             block = self._fill(rows)
@@ -63,6 +85,12 @@ class StackBlocks:
                 release(self._X)
                 touched = 0
             yield rows, block
+
+    def view(self, start: int, stop: int, size: int) -> Iterator[tuple[slice, Float[Tensor, "layers block hidden"]]]:
+        """Rows and their vectors, as `read` gives them, of some of the sentences of a stack that is held."""
+        for first in range(start, stop, size):
+            rows = slice(first, min(first + size, stop))
+            yield rows, self._centred[:, rows]
 
     def _fill(self, rows: slice) -> Float[Tensor, "layers block hidden"]:
         part = self._vectors[:, rows]

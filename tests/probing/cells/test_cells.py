@@ -123,6 +123,8 @@ def test_predictions_are_those_of_the_test_sentences_with_their_true_labels():
 def test_a_score_says_what_was_chosen_and_whether_it_converged():
     scores = [*compute("layer", 1).scores, *compute("scalar_mix", 1).scores]
     assert all("strength" in json.loads(score.hyperparameters) for score in scores)
+    mixed = [json.loads(score.hyperparameters) for score in scores if score.representation == "scalar_mix"]
+    assert all(chosen["n_minima"] >= 1 and chosen["loss_spread"] >= 0 for chosen in mixed)
     assert all(isinstance(score.converged, bool) for score in scores)
     assert all(score.converged for score in scores)
 

@@ -1,5 +1,6 @@
 """Measures called by themselves, on a made-up stack."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -52,6 +53,11 @@ def test_weights_with_intervals_are_those_of_the_mix_of_the_run(norm):
     gravity = sum(row.layer * row.contribution for row in mix.weights)
     assert values_of(measured, "contribution_gravity") == pytest.approx([gravity], abs=1e-5)
     assert all(score.split == "train" and score.ci_low <= score.ci_high for score in measured.scores)
+    chosen = json.loads(mix.scores[0].hyperparameters)
+    for score in measured.scores:
+        found = json.loads(score.hyperparameters)
+        assert [found["n_minima"], found["loss_spread"]] == [chosen["n_minima"], chosen["loss_spread"]]
+        assert found["resample_minima"] >= 1
 
 
 def test_code_length_of_a_mix_with_a_norm_is_that_of_normalised_vectors():

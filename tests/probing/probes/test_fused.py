@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from probing.kernels import load_kernels
-from probing.probes import fused, linear, mix_problem
+from probing.probes import fused, linear, mix_loss
 from probing.probes.fused import can_fuse, choose_engine, explain_engine, fuse_loss
 from probing.probes.linear import LinearProbe
 from probing.probes.mix_problem import MixProblem
@@ -106,7 +106,7 @@ def test_the_mix_has_the_losses_and_gradients_that_it_has_without_kernels(n_clas
     counts = torch.randint(4, (2, 1100), generator=generator).float() if counted else None
     arguments = StackBlocks(stack), torch.from_numpy(labels), (0.1, 0.01), counts
     fused, exact = MixProblem(*arguments), MixProblem(*arguments)
-    fused.prepare(1e-3)
+    fused.loss.prepare(1e-3)
     points = torch.randn(2, n_classes * 41 + 4, generator=generator)
     for order in (torch.tensor([0, 1]), torch.tensor([1])):
         (losses, gradients), (losses_there, gradients_there) = (one(points[order], order) for one in (fused, exact))
@@ -121,7 +121,7 @@ def test_the_mix_has_the_losses_and_gradients_that_it_has_without_kernels(n_clas
 def test_the_mix_ends_where_it_ends_without_kernels(monkeypatch):
     stack, labels = draw_stack(n_layers=3, n=600, hidden=40, n_classes=3)
     fused = ScalarMixProbe([0.01]).fit(stack, labels, stack, labels)
-    monkeypatch.setattr(mix_problem, "can_fuse", lambda vectors, labels, tolerance: False)
+    monkeypatch.setattr(mix_loss, "can_fuse", lambda vectors, labels, tolerance: False)
     exact = ScalarMixProbe([0.01]).fit(stack, labels, stack, labels)
     assert fused.converged_
     assert fused.loss_ == pytest.approx(exact.loss_, abs=5e-4)
@@ -135,9 +135,9 @@ def test_a_stack_on_disk_is_not_copied_for_the_kernels(tmp_path, monkeypatch):
     mapped = np.memmap(tmp_path / "stack", np.float32, "w+", shape=stack.shape)
     mapped[:] = stack
     calls = []
-    monkeypatch.setattr(mix_problem, "fuse_loss", lambda *arguments: calls.append(arguments))
+    monkeypatch.setattr(mix_loss, "fuse_loss", lambda *arguments: calls.append(arguments))
     for one in (mapped, stack):
-        MixProblem(StackBlocks(one), torch.from_numpy(labels), (0.1,)).prepare(1e-3)
+        MixProblem(StackBlocks(one), torch.from_numpy(labels), (0.1,)).loss.prepare(1e-3)
     assert len(calls) == 1
 
 

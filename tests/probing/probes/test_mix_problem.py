@@ -31,9 +31,9 @@ def test_loss_is_the_objective_in_words():
     problem = problem_of(stack, labels)
     points = draw_points(problem, 2)
     losses, _ = problem(points, torch.arange(2))
-    logits, weights, intercepts = problem.unpack(points)
+    mixes, weights, intercepts = problem.unpack(points)
     for number, strength in enumerate((0.1, 0.01)):
-        shares = logits[number].softmax(dim=0).numpy()
+        shares = mixes[number].numpy()
         expected = loss_by_hand(stack, labels, shares, weights[number].numpy(), intercepts[number].numpy(), strength)
         assert float(losses[number]) == pytest.approx(expected, rel=1e-10)
 
@@ -56,7 +56,7 @@ def test_blocks_of_sentences_add_up(monkeypatch):
     problem = problem_of(stack, labels)
     points = draw_points(problem, 2)
     whole = problem(points, torch.arange(2))
-    monkeypatch.setattr("probing.probes.mix_problem.block_rows", lambda n_logits: 7)
+    monkeypatch.setattr("probing.probes.mix_loss.block_rows", lambda n_logits: 7)
     for one, other in zip(whole, problem(points, torch.arange(2)), strict=True):
         torch.testing.assert_close(one, other)
 
@@ -94,20 +94,20 @@ def test_with_all_weight_on_one_layer_it_is_that_layers_linear_probe(layer):
     solution = linear.solve(1e-9, 1000)
     weights, intercepts = (part[0, 0] for part in linear.unpack(solution))
     problem = problem_of(stack, labels, (0.1,))
-    # The mix's own coordinates of that classifier: directions of the even mix, scaled; logits -1e3 beside 0.
+    # The mix's own coordinates of that classifier: directions of the even mix, scaled; roots of 0 beside 1.
     slopes = (weights @ problem.basis) / problem.root[0]
     classifier = torch.cat([slopes, intercepts[:, None] / problem.n_classes**0.5], dim=1).flatten()
-    logits = torch.full((3,), -1000.0, dtype=torch.float64)
-    logits[layer] = 0
-    losses, gradients = problem(torch.cat([classifier, logits])[None], torch.arange(1))
+    roots = torch.zeros(3, dtype=torch.float64)
+    roots[layer] = 1
+    losses, gradients = problem(torch.cat([classifier, roots])[None], torch.arange(1))
     assert float(losses[0]) == pytest.approx(float(solution.losses[0]), rel=1e-10)
-    assert float(gradients[0].abs().max()) < 1e-6  # the optimum of the classifier; saturated weights do not move
+    assert float(gradients[0].abs().max()) < 1e-6  # the optimum of the classifier; weights of 0 and 1 do not move
 
 
-def test_a_constant_on_all_logits_changes_nothing():
+def test_the_common_length_and_the_signs_of_roots_change_nothing():
     stack, labels = draw_stack(dtype=np.float64)
     problem = problem_of(stack, labels)
     points = draw_points(problem, 2)
     moved = points.clone()
-    moved[:, -3:] += 5
-    torch.testing.assert_close(problem(moved, torch.arange(2)), problem(points, torch.arange(2)))
+    moved[:, -3:] *= torch.tensor([5.0, -5.0, 5.0])
+    torch.testing.assert_close(problem(moved, torch.arange(2))[0], problem(points, torch.arange(2))[0])

@@ -64,7 +64,7 @@ def test_every_sentence_once_is_the_mix_itself():
     stack, labels = plant()
     probe = fit(stack, labels)
     # The looser tolerance of resamples.
-    assert refit_weights(probe, stack, labels, np.ones((2, len(labels)))) == pytest.approx(
+    assert refit_weights(probe, stack, labels, np.ones((2, len(labels)))).weights == pytest.approx(
         np.tile(probe.weights_, (2, 1)), abs=0.03
     )
 
@@ -74,7 +74,7 @@ def test_weights_spread_as_those_of_mixes_fitted_to_copied_sentences():
     """The other way: rows drawn with replacement, one mix at a time, standardised by their own deviations."""
     stack, labels = plant(n=250)
     counts = draw_counts(250, 60)
-    found = refit_weights(fit(stack, labels), stack, labels, counts)
+    found = refit_weights(fit(stack, labels), stack, labels, counts).weights
     rows = [np.repeat(np.arange(250), drawn.astype(int)) for drawn in counts]
     one_by_one = np.stack([fit(stack[:, own], labels[own]).weights_ for own in rows])
     gravities = [weights @ np.arange(3) for weights in (found, one_by_one)]
@@ -86,7 +86,7 @@ def test_weights_spread_as_those_of_mixes_fitted_to_copied_sentences():
 def test_more_sentences_are_surer_and_labels_without_a_rule_are_not():
     def spread(n, strength):
         stack, labels = plant(n=n, strength=strength)
-        return np.ptp(refit_weights(fit(stack, labels), stack, labels, draw_counts(n, 30)) @ np.arange(3))
+        return np.ptp(refit_weights(fit(stack, labels), stack, labels, draw_counts(n, 30)).weights @ np.arange(3))
 
     few, many, nothing = spread(150, 1.5), spread(1500, 1.5), spread(1500, 0.0)
     # Three times as sure with ten times as many.
@@ -102,7 +102,7 @@ def test_the_interval_of_the_centre_of_gravity_covers_the_centre_in_the_long_run
     for seed in range(40):
         X, y = plant(n=300, seed=seed)
         low, high = np.quantile(
-            refit_weights(fit(X, y), X, y, draw_counts(300, 40, seed)) @ np.arange(3), [0.025, 0.975]
+            refit_weights(fit(X, y), X, y, draw_counts(300, 40, seed)).weights @ np.arange(3), [0.025, 0.975]
         )
         covered += low <= truth <= high
     # 95 % of 40 is 38; the bias of 300 sentences and the coarseness of 40 resamples cost some. A true coverage of 85 %

@@ -1,0 +1,135 @@
+"""The loss of mixed probes summed over sentences, and its slopes: one pass over the stack for all problems.
+
+With raw weights V_p (classes x hidden) of problem p, its layer weights s_p and centred states h_li, the logits are
+V_p . sum_l s_pl h_li + b_p. There are three ways to the same sums:
+
+* by kernels, and side by side without them: the mix is a linear probe on all layers in a row whose weights on layer l
+  are s_pl V_p, so that products are few and large and no mixed vector is made;
+* by mixed vectors, where classes are many: the products are then as many times smaller as there are layers.
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from probing.probes.fused import Sums, can_fuse, fuse_loss, suits_mix
+from probing.probes.linear import MANY_CLASSES
+from probing.probes.logistic import Labels, block_rows, count_classes, softmax_loss
+from probing.probes.stack_blocks import SUMMED_ROWS, StackBlocks
+from probing.scalar_mix import mix_layers
+
+_MIXED_FROM = 5
+"""Classes from which on mixed vectors cost less than all layers side by side."""
+_PARTS = 8
+"""Parts of the sentences that threads take: the sums are the same whatever the number of threads."""
+_ROWS = 256
+"""Sentences of a block: all their layers stay in the caches from one product to the next."""
+Blocks = Iterable[tuple[slice, Float[Tensor, "layers block hidden"]]]
+Slopes = tuple[Tensor, Tensor, Tensor, Tensor]
+"""Losses of the problems, and their slopes by raw weights, intercepts and layer weights."""
+
+
+class MixLoss:
+    """Sums over sentences of cross-entropy (nats) and of its slopes.
+
+    Args:
+        vectors: of the sentences.
+        labels: class indices, or probabilities.
+        counts: how often each sentence counts in each problem; none: once.
+    """
+
+    def __init__(self, vectors: StackBlocks, labels: Labels, counts: Float[Tensor, "problems sentences"] | None):
+        self.vectors, self.labels, self.counts, self.n_classes = vectors, labels, counts, count_classes(labels)
+        self._kernel: Sums | None = None
+
+    def prepare(self, tolerance: float) -> None:
+        """Give the vectors to the kernels, where those do what is wanted, and do it sooner; else hold them centred."""
+        few = self.n_classes < MANY_CLASSES and suits_mix(self.n_classes)
+        if not (few and self.vectors.in_memory and can_fuse(self.vectors.mean, self.labels, tolerance)):
+            self._kernel = None
+            self.vectors.hold()
+        elif self._kernel is None:
+            blocks = self.vectors.read(SUMMED_ROWS)
+            side_by_side = ((rows, block.transpose(0, 1).flatten(1)) for rows, block in blocks)
+            self._kernel = fuse_loss(side_by_side, self.vectors.mean.numel(), self.labels)
+
+    def __call__(
+        self,
+        numbers: Int[Tensor, " active"],
+        mix: Float[Tensor, "active layers"],
+        weights: Float[Tensor, "active classes hidden"],
+        intercepts: Float[Tensor, "active classes"],
+    ) -> Slopes:
+        """Losses and slopes of some problems, by their numbers."""
+        if self._kernel is not None:
+            return self._by_kernel(self._kernel, numbers, mix, weights, intercepts)
+        add_up = self._mixed if self.n_classes >= _MIXED_FROM else self._side_by_side
+        size = min(_ROWS, block_rows(len(mix) * self.n_classes))
+        if not self.vectors.held:
+            return add_up(self.vectors.read(size), numbers, mix, weights, intercepts)
+        n_threads = torch.get_num_threads()
+        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            parts = pool.map(lambda part: add_up(part, numbers, mix, weights, intercepts), self._share_out(size))
+            first, *others = parts
+        for other in others:
+            for total, part in zip(first, other, strict=True):
+                total.add_(part)
+        return first
+
+    def _share_out(self, size: int) -> Iterator[Blocks]:
+        n = len(self.labels)
+        for number in range(_PARTS):
+            start, stop = n * number // _PARTS, n * (number + 1) // _PARTS
+            yield list(self.vectors.view(start, stop, size))
+
+    def _by_kernel(self, kernel: Sums, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor) -> Slopes:
+        by_layer = torch.einsum("ml,mch->mclh", mix, weights)
+        arguments = [by_layer.view(-1, by_layer[0, 0].numel()), intercepts.flatten()]
+        if self.counts is not None:
+            arguments.append(self.counts[numbers])
+        losses, slopes, by_intercepts = kernel(*arguments)
+        slopes = slopes.view_as(by_layer)
+        by_weights, by_mix = torch.einsum("ml,mclh->mch", mix, slopes), torch.einsum("mch,mclh->ml", weights, slopes)
+        return losses, by_weights, by_intercepts.view_as(intercepts), by_mix
+
+    def _side_by_side(
+        self, blocks: Blocks, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor
+    ) -> Slopes:
+        by_layer = torch.einsum("ml,mch->lmch", mix, weights).flatten(1, 2)
+        losses, slopes, by_intercepts = torch.zeros_like(mix[:, 0]), torch.zeros_like(by_layer), 0.0
+        for rows, block in blocks:
+            logits = torch.addmm(intercepts.reshape(-1, 1), by_layer[0], block[0].T)
+            for layer, vectors in zip(by_layer[1:], block[1:], strict=True):
+                logits.addmm_(layer, vectors.T)
+            sums, residuals = self._compare(rows, numbers, logits.view(*intercepts.shape, -1))
+            losses += sums
+            by_intercepts = by_intercepts + residuals.sum(dim=2)
+            for slope, vectors in zip(slopes, block, strict=True):
+                slope.addmm_(residuals.flatten(0, 1), vectors)
+        slopes = slopes.view(-1, *weights.shape)
+        by_weights, by_mix = torch.einsum("ml,lmch->mch", mix, slopes), torch.einsum("mch,lmch->ml", weights, slopes)
+        return losses, by_weights, torch.zeros_like(intercepts) + by_intercepts, by_mix
+
+    def _mixed(self, blocks: Blocks, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor) -> Slopes:
+        losses, by_mix = torch.zeros_like(mix[:, 0]), torch.zeros_like(mix)
+        by_weights, by_intercepts = torch.zeros_like(weights), torch.zeros_like(intercepts)
+        for rows, block in blocks:
+            mixed, logits = mix_layers(block, mix), []
+            for vectors, one, bias in zip(mixed, weights, intercepts, strict=True):
+                logits.append(torch.addmm(bias.unsqueeze(1), one, vectors.T))
+            sums, residuals = self._compare(rows, numbers, torch.stack(logits))
+            losses += sums
+            by_intercepts += residuals.sum(dim=2)
+            for problem, residual in enumerate(residuals):
+                by_weights[problem].addmm_(residual, mixed[problem])
+                torch.mm(residual.T, weights[problem], out=mixed[problem])
+            by_mix.addmm_(mixed.flatten(1), block.flatten(1).T)
+        return losses, by_weights, by_intercepts, by_mix
+
+    def _compare(self, rows: slice, numbers: Tensor, logits: Float[Tensor, "active classes block"]) -> tuple:
+        counts = None if self.counts is None else self.counts[numbers, rows].T
+        sums, residuals = softmax_loss(logits.permute(2, 0, 1), self.labels[rows], counts)
+        return sums, residuals.permute(1, 2, 0)
