@@ -74,5 +74,5 @@ def test_a_measure_is_refused_where_a_setting_that_it_needs_is_another(name):
 
 @pytest.mark.parametrize("probe", ["scalar_mix", "senteval", "majority"])
 def test_a_probe_of_no_single_layer_is_refused(probe):
-    with pytest.raises(InputError, match=f"--probe {probe}: reads no single layer"):
+    with pytest.raises(InputError, match=f"--probe {probe}: comes with a representation or a protocol"):
         check_settings(RunSettings(probe=probe))
