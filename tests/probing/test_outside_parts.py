@@ -30,6 +30,7 @@ def test_a_run_made_of_the_parts_of_others_alone(start, tmp_path):
     done = start(
         "--model", "letters", "--checkpoint", checkpoint, "--data", "vowels", "--probe", "centroid",
         "--pooling", "last", "--mix", "on", "--measures", "separation",
+        "--controls", "bag_of_embeddings", "control_task", "untrained",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     scores = pd.read_csv(tmp_path / "run" / "scores.csv")
