@@ -109,17 +109,17 @@ def check(data: str, report: Path | None) -> int:
     Raises:
         InputError: there is nothing to check, or the report cannot be written.
     """
-    from probing.tasks.checks.checkup import check_source  # noqa: PLC0415 - scikit-learn: not for --help
+    from probing.tasks.checks.task_check import check_source  # noqa: PLC0415 - scikit-learn: not for --help
 
-    checkups, faults = check_source(data)
+    checks, faults = check_source(data)
     if report:
-        findings = {"data": data, "faults": faults, "tasks": [checkup.as_json() for checkup in checkups]}
+        findings = {"data": data, "faults": faults, "tasks": [check.as_json() for check in checks]}
         try:
             write_atomically(report, (json.dumps(findings, indent=1, ensure_ascii=False) + "\n").encode())
         except OSError as error:
             raise InputError(f"{report}: cannot be written ({error.strerror}); choose another --report") from None
-    show_checkups(checkups, faults)
-    return 1 if faults or any(checkup.faults for checkup in checkups) else 0
+    show_checks(checks, faults)
+    return 1 if faults or any(check.faults for check in checks) else 0
 
 
 def write_build(folder: Path, rows: Mapping[str, Any], report: Mapping[str, Any]) -> None:
@@ -163,13 +163,13 @@ def show_report(report: Mapping[str, Any]) -> None:
         console.print(f"{titles[name]} is not supported: {reason}", style="yellow", markup=False, highlight=False)
 
 
-def show_checkups(checkups: Sequence[Any], faults: Sequence[str]) -> None:
+def show_checks(checks: Sequence[Any], faults: Sequence[str]) -> None:
     """A table of the tasks on the screen, and below it what is wrong and what is worth knowing."""
     console = open_console()
     heads = ("task", "/".join(SPLITS), "classes", "rarest", "words", "repeated", "shared", *_SHORTCUTS)
     table = Table(*heads, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.caption_justify = "left"
-    for one in checkups:
+    for one in checks:
         sizes = "/".join(str(count) for split, count in one.sentences.items() if count or split)
         row = [one.task, sizes if any(one.sentences[split] for split in SPLITS) else str(one.sentences.get("", 0))]
         row += [str(one.classes), f"{one.class_shares[0]:.1%}", "{}-{}-{}".format(*one.words)]
@@ -183,10 +183,10 @@ def show_checkups(checkups: Sequence[Any], faults: Sequence[str]) -> None:
         "of a bag of words, of words and pairs of them, of runs of characters; of the first word, of that after commas."
     )
     console.print(table)
-    for one in checkups:
+    for one in checks:
         for note in one.notes:
             console.print(f"{one.task}: {note}", style="dim", markup=False, highlight=False, soft_wrap=True)
-    lines = [*faults, *(f"{one.task}: {fault}" for one in checkups for fault in one.faults)]
+    lines = [*faults, *(f"{one.task}: {fault}" for one in checks for fault in one.faults)]
     for line in lines:
         console.print(f"fault: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(lines)} faults" if lines else "no faults", style="bold")

@@ -1,4 +1,4 @@
-"""Which sentences train, choose and test, where a source does not say: ten parts, stratified, dealt by content."""
+"""Which sentences train, choose and test, where a source does not say: ten folds, stratified, assigned by content."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,10 +11,10 @@ from probing.digests import text_key
 from probing.records import SPLITS, Task, Text
 
 N_FOLDS = 10
-"""Parts that sentences are dealt into, as SentEval's cross-validation does (arXiv 1803.05449)."""
+"""Folds that sentences are assigned to, as SentEval's cross-validation does (arXiv 1803.05449)."""
 
 
-def deal_folds(
+def assign_folds(
     texts: Sequence[Text], labels: Int[np.ndarray, " sentences"], n_folds: int = N_FOLDS, seed: int = 0
 ) -> Int[np.ndarray, " sentences"]:
     """The part that each sentence falls into: every class spread evenly, equal texts always in one part.
@@ -25,10 +25,10 @@ def deal_folds(
     places: dict[bytes, list[int]] = defaultdict(list)
     for row, text in enumerate(texts):
         places[sha256(f"{seed} ".encode() + text_key(text)).digest()].append(row)
-    folds, dealt = np.empty(len(texts), dtype=np.int64), 0
+    folds, n_assigned = np.empty(len(texts), dtype=np.int64), 0
     for key in sorted(places, key=lambda key: (labels[places[key]].min(), key)):
-        folds[places[key]] = dealt % n_folds
-        dealt += len(places[key])
+        folds[places[key]] = n_assigned % n_folds
+        n_assigned += len(places[key])
     return folds
 
 
@@ -45,7 +45,7 @@ def describe_division(task: Task) -> list[dict[str, str | int]]:
         if task.folds and name != "test":
             continue
         n = len(split)
-        folds = deal_folds(split.texts, split.labels, task.folds) if task.folds else np.full(n, -1)
+        folds = assign_folds(split.texts, split.labels, task.folds) if task.folds else np.full(n, -1)
         lines = np.zeros(n, dtype=int) if split.lines is None else split.lines
         pairs = zip(lines.tolist(), folds.tolist(), strict=True)
         rows += [
@@ -55,19 +55,19 @@ def describe_division(task: Task) -> list[dict[str, str | int]]:
     return rows
 
 
-def plan_rounds(task: Task) -> list[Mapping[str, Int[np.ndarray, " rows"]]]:
-    """What a probe is fitted, chosen and tested on, as rows of the task's splits: one round, or one for each fold.
+def plan_folds(task: Task) -> list[Mapping[str, Int[np.ndarray, " rows"]]]:
+    """What a probe is fitted, chosen and tested on, as rows of the task's splits: once, or once for each fold.
 
     Round k of a cross-validation tests on fold k, chooses the strength on the next fold and trains on the others: over
-    all rounds each sentence is predicted once as test and once as dev, never by a probe that had seen it.
+    all folds each sentence is predicted once as test and once as dev, never by a probe that had seen it.
     """
     if not task.folds:
         return [{split: np.arange(len(task.splits[split])) for split in SPLITS}]
     whole = task.splits["test"]
-    folds = deal_folds(whole.texts, whole.labels, task.folds)
-    rounds = []
+    folds = assign_folds(whole.texts, whole.labels, task.folds)
+    plans = []
     for fold in range(task.folds):
         test, dev = folds == fold, folds == (fold + 1) % task.folds
         masks = {"train": ~(test | dev), "dev": dev, "test": test}
-        rounds.append({split: np.flatnonzero(mask) for split, mask in masks.items()})
-    return rounds
+        plans.append({split: np.flatnonzero(mask) for split, mask in masks.items()})
+    return plans

@@ -19,7 +19,7 @@ from probing.contracts.checking import find_breach
 from probing.contracts.encoder import Encoder
 from probing.digests import digest_json
 from probing.probes.fused import explain_engine
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
 from probing.registry import ENCODERS
 from probing.representations.extraction import Extractor, Pooling
@@ -45,7 +45,7 @@ class Outcome:
     """Rows of its score table."""
 
 
-def run(settings: RunSettings, narrator: Narrator) -> Outcome:
+def run(settings: RunSettings, reporter: Reporter) -> Outcome:
     """Probe one model on the tasks.
 
     What is cheap is checked first: settings, folders, names of tasks, the checkpoint, its layers; then tasks are read.
@@ -63,16 +63,16 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     layers = choose_layers(settings.layers, encoder.layer_names)
     choose_layers((settings.baseline_layer,), encoder.layer_names, "--baseline-layer")
     tasks, absent = load_tasks(
-        settings.data, settings.tasks, settings.limit, narrator, settings.senteval_url, find_classes_only(settings)
+        settings.data, settings.tasks, settings.limit, reporter, settings.senteval_url, find_classes_only(settings)
     )
     folder = open_folder(settings, tasks)
-    narrator.say("kernels: " + "; ".join(f"{what} by {how}" for what, how in kernels.items()))
+    reporter.say("kernels: " + "; ".join(f"{what} by {how}" for what, how in kernels.items()))
     if absent:
-        narrator.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
+        reporter.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
     folder.write_splits(tasks)
     board = Scoreboard(tasks)
-    runner = CellRunner(settings, folder, narrator, board)
-    with narrator.display(board):
+    runner = CellRunner(settings, folder, reporter, board)
+    with reporter.display(board):
         probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
         probe_other_encoders(tasks, encoder, layers, runner)
     # What this run needed is spared no longer.
@@ -80,7 +80,7 @@ def run(settings: RunSettings, narrator: Narrator) -> Outcome:
     if any(result.scores for result in runner.results):
         folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
     failures = [asdict(failure) for failure in runner.failures]
-    outcome = {"stages": narrator.stages, "warnings": narrator.warnings, "failures": failures}
+    outcome = {"stages": reporter.stages, "warnings": reporter.warnings, "failures": failures}
     described = describe_run(settings, tasks, encoder) | {"kernels": kernels}
     folder.write_manifest(described | outcome | runner.first_score)
     return Outcome(folder.path, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
@@ -95,11 +95,11 @@ def probe_tasks(tasks: Sequence[Task], sentences: TaskEncoder, runner: CellRunne
     for name in settings.measures:
         cells = plan_measure(name, settings, tasks, encoder)
         if not cells:
-            runner.narrator.warn(
+            runner.reporter.warn(
                 f"--measures {name}: none of these tasks has classes, or it is of the mix: add --mix on"
             )
         runner.run(name, cells, sentences)
-    if settings.gradients and can_measure(encoder, runner.narrator):
+    if settings.gradients and can_measure(encoder, runner.reporter):
         runner.run("gradients", plan_measure("gradients", settings, tasks, encoder), sentences)
     for name in sorted(name for name in settings.controls if not CONTROLS[name].encoder):
         runner.run(name, plan_control(name, settings, tasks, encoder), sentences)
@@ -112,7 +112,7 @@ def probe_other_encoders(tasks: Sequence[Task], encoder: Encoder, layers: Sequen
         try:
             control = build_encoder(CONTROLS[name].encoder, settings)
         except InputError as error:  # such as an architecture that transformers does not know
-            runner.narrator.warn(f"control {name} is left out: {error}")
+            runner.reporter.warn(f"control {name} is left out: {error}")
             continue
         sentences = plan_encoding(tasks, control, layers, runner, f"encoding {name}")
         runner.run(name, plan_control(name, settings, tasks, encoder), sentences)
@@ -125,7 +125,7 @@ def plan_encoding(
     """The tasks' sentences, to be encoded when they are asked for."""
     settings = runner.settings
     pooling = Pooling(settings.pooling, settings.special_tokens)
-    return TaskEncoder(tasks, Extractor(encoder, pooling, open_cache(settings)), layers, runner.narrator, name)
+    return TaskEncoder(tasks, Extractor(encoder, pooling, open_cache(settings)), layers, runner.reporter, name)
 
 
 def build_encoder(name: str, settings: RunSettings) -> Encoder:

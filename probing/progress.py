@@ -83,11 +83,11 @@ class Stage:
         return (
             f"{self.done:,.0f}/{self.total:,.0f} {self.unit}",
             "" if rate is None else f"{rate:,.{0 if rate >= 10 else 1 if rate >= 1 else 2}f}/s",
-            "" if left is None else f"{tell_duration(left)} left",
+            "" if left is None else f"{format_duration(left)} left",
         )
 
 
-class Narrator:
+class Reporter:
     """Tells how far a run is: a live table and bars on a terminal, a line now and then elsewhere, both on stderr.
 
     Args:
@@ -109,7 +109,7 @@ class Narrator:
 
     @property
     def elapsed_s(self) -> float:
-        """Since the command, or close to it: scripts make their narrator first."""
+        """Since the command, or close to it: scripts make their reporter first."""
         return self.clock() - self._begun
 
     @property
@@ -200,7 +200,7 @@ class Narrator:
     def note(self, stage: str, **facts: Any) -> None:
         """Add facts to a finished stage, and say them in a line."""
         self.stages[stage].update(facts)
-        values = ", ".join(map(tell_fact, facts, facts.values()))
+        values = ", ".join(map(format_fact, facts, facts.values()))
         seconds, peak = self.stages[stage]["seconds"], self.stages[stage]["peak_rss_bytes"]
         self.say(f"{stage}: {values} in {seconds:.1f} s, peak memory {peak / 2**30:.2f} GiB")
 
@@ -222,7 +222,7 @@ class Narrator:
             self.console.print(f"warning: {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
-def tell_fact(name: str, value: float) -> str:
+def format_fact(name: str, value: float) -> str:
     """A fact of a stage as one says it: `share_of_...` in per cent, `..._per_s` as a rate."""
     if name.startswith("share_of_"):
         return f"{value:.0%} of the {name.removeprefix('share_of_').replace('_', ' ')}"
@@ -230,7 +230,7 @@ def tell_fact(name: str, value: float) -> str:
     return f"{value:,.0f} {unit}{'/s' if name.endswith('_per_s') else ''}"
 
 
-def tell_duration(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A time to wait, in one or two units: 45 s, 3 min 20 s, 2 h 5 min."""
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)

@@ -20,7 +20,7 @@ from typing import Any
 import tyro
 
 from probing.exit_codes import end_in_one_line
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.registry import RECIPES
 from probing.settings.run import EMBEDDED
 from probing.settings.training import TrainSettings
@@ -90,7 +90,7 @@ def main() -> int:
     from probing.training.run import train  # noqa: PLC0415 - torch: not for --help
 
     for run in list_runs(settings).values():
-        train(run, Narrator(quiet=settings.quiet))
+        train(run, Reporter(quiet=settings.quiet))
     if settings.show:
         show_replication(settings.output)
     return 0

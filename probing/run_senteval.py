@@ -16,7 +16,7 @@ from pathlib import Path
 import tyro
 
 from probing.exit_codes import end_in_one_line
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.settings.run import RunSettings
 
 
@@ -29,7 +29,7 @@ def main() -> int:
     settings = tyro.cli(RunSettings, description=__doc__)
     from probing.pipeline import run  # noqa: PLC0415 - torch: not for --help
 
-    outcome = run(settings, Narrator(quiet=settings.quiet))
+    outcome = run(settings, Reporter(quiet=settings.quiet))
     if outcome.n_scores:
         show_outcome(outcome.folder, report=settings.report)
     return 1 if outcome.failures else 0

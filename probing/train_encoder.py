@@ -16,7 +16,7 @@ import argparse
 import tyro
 
 from probing.exit_codes import end_in_one_line
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.registry import RECIPES
 from probing.settings.training import TrainSettings
 
@@ -31,7 +31,7 @@ def main() -> int:
     from analysis.terminal.training import show_training  # noqa: PLC0415 - pandas: not for --help
     from probing.training.run import train  # noqa: PLC0415 - torch: not for --help
 
-    outcome = train(settings, Narrator(quiet=settings.quiet))
+    outcome = train(settings, Reporter(quiet=settings.quiet))
     show_training(outcome.folder)
     return 0
 

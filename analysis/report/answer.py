@@ -14,13 +14,13 @@ def answer(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
     """
     tasks = summary[summary["level"] == "task"]
     if tasks["mix"].notna().any():
-        last = _tell_pair(comparisons, "mix", "last", "the scalar mix", "the last layer")
-        return [tell_depth(tasks), last, _tell_pair(comparisons, "mix", "best", "the scalar mix", "the best layer")]
+        last = _answer_pair(comparisons, "mix", "last", "the scalar mix", "the last layer")
+        return [answer_depth(tasks), last, _answer_pair(comparisons, "mix", "best", "the scalar mix", "the best layer")]
     nothing = "This model learns no mix of its layers, so what mixing adds stays open: run --model bermo for that."
-    return [tell_depth(tasks), _tell_pair(comparisons, "best", "last", "the best layer", "the last layer"), nothing]
+    return [answer_depth(tasks), _answer_pair(comparisons, "best", "last", "the best layer", "the last layer"), nothing]
 
 
-def tell_depth(tasks: pd.DataFrame) -> str:
+def answer_depth(tasks: pd.DataFrame) -> str:
     """Where the best single layers lie, from the lowest to the highest."""
     found = tasks[tasks["best"].notna()].sort_values("best_layer", kind="stable")
     if found.empty:
@@ -40,7 +40,7 @@ def _layer(row: pd.Series) -> str:
     return f"layer {name}" if name.isdigit() else f"the {name}" if name == "embeddings" else name
 
 
-def _tell_pair(comparisons: pd.DataFrame, first: str, second: str, one: str, other: str) -> str:
+def _answer_pair(comparisons: pd.DataFrame, first: str, second: str, one: str, other: str) -> str:
     pairs = comparisons[(comparisons["first"] == first) & (comparisons["second"] == second)]
     tasks, whole = pairs[pairs["level"] == "task"], pairs[(pairs["level"] == "group") & (pairs["group"] == "all")]
     if tasks.empty:
@@ -50,10 +50,10 @@ def _tell_pair(comparisons: pd.DataFrame, first: str, second: str, one: str, oth
     counted = f"it is significantly better on {_some(up, len(tasks))} and significantly worse on {_some(down)}"
     if whole.empty:
         return f"{one.capitalize()} is compared with {other} on {_count(len(tasks), 'task')}: {counted}."
-    return f"{_tell_mean(whole.iloc[0], one, other)}; {counted}."
+    return f"{_answer_mean(whole.iloc[0], one, other)}; {counted}."
 
 
-def _tell_mean(row: pd.Series, one: str, other: str) -> str:
+def _answer_mean(row: pd.Series, one: str, other: str) -> str:
     points = 100 * row["difference"]
     interval = f"95 % interval {100 * row['ci_low']:+.1f} to {100 * row['ci_high']:+.1f}"
     if not row["significant"]:

@@ -87,7 +87,9 @@ def build_report(runs: Sequence[Run], seed: int = 0) -> str:
     """
     names = name_runs([run.folder for run in runs])
     scores = [mean_scores(run.scores).assign(run=name) for run, name in zip(runs, names, strict=True)]
-    sections = [_tell_run(run, name, number, seed) for number, (run, name) in enumerate(zip(runs, names, strict=True))]
+    sections = [
+        _describe_run(run, name, number, seed) for number, (run, name) in enumerate(zip(runs, names, strict=True))
+    ]
     together = pd.concat(scores, ignore_index=True)
     tasks = order_tasks(together)
     curves = Chart("curves", _CURVES, charts.chart_curves(together))
@@ -97,7 +99,7 @@ def build_report(runs: Sequence[Run], seed: int = 0) -> str:
         sections=sections,
         tasks=[(task, title_of(task)) for task in tasks],
         curves=curves,
-        pairs=_tell_pairs(runs, names, seed),
+        pairs=_tabulate_pairs(runs, names, seed),
         origin=ORIGIN,
         control_notes=_controls_of(runs),
         references=facts.REFERENCES,
@@ -110,7 +112,7 @@ _CURVES = (
 )
 
 
-def _tell_run(run: Run, name: str, number: int, seed: int) -> Section:
+def _describe_run(run: Run, name: str, number: int, seed: int) -> Section:
     numbers = RunNumbers(run, seed)
     tables = tabulate_run(numbers)
     return Section(
@@ -171,7 +173,7 @@ def _chart_gradients(gradients: pd.DataFrame, tables: RunTables, number: int) ->
     return drawn
 
 
-def _tell_pairs(runs: Sequence[Run], names: Sequence[str], seed: int) -> list[tuple[str, Table | None]]:
+def _tabulate_pairs(runs: Sequence[Run], names: Sequence[str], seed: int) -> list[tuple[str, Table | None]]:
     """Every further run against the first: a table, or why there is none."""
     told = []
     for run, name in zip(runs[1:], names[1:], strict=True):

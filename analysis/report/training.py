@@ -65,8 +65,8 @@ def build_training_report(runs: Sequence[TrainingRun], seed: int = 0) -> str:
     return render_page(
         "training.html.j2",
         title=f"Training {', '.join(names)} on {', '.join(dict.fromkeys(title_of(run.task) for run in runs))}",
-        answers=[*(training_answer.tell_run(run, name) for run, name in zip(runs, names, strict=True)), *sentences],
-        sections=[_tell_run(run, name) for run, name in zip(runs, names, strict=True)],
+        answers=[*(training_answer.answer_run(run, name) for run, name in zip(runs, names, strict=True)), *sentences],
+        sections=[_describe_run(run, name) for run, name in zip(runs, names, strict=True)],
         curves=[*_chart_curves(logs, runs[0].metric), *_chart_layers(logs)],
         convergence=convergence,
         pruning=_chart_pruning(runs),
@@ -83,11 +83,14 @@ def _compare(runs: Sequence[TrainingRun], names: Sequence[str], seed: int) -> tu
         found = compare_convergence(runs[0], runs[1], seed=seed)
     except InputError as error:
         return [], [f"Not compared: {error}."]
-    told = [training_answer.tell_difference(runs[0], runs[1], names), training_answer.tell_convergence(found, names)]
+    told = [
+        training_answer.answer_difference(runs[0], runs[1], names),
+        training_answer.answer_convergence(found, names),
+    ]
     return [table_of(convergence_table(found, *names), CONVERGENCE_NOTE)], told
 
 
-def _tell_run(run: TrainingRun, name: str) -> Section:
+def _describe_run(run: TrainingRun, name: str) -> Section:
     caption = f"{name}: {run.metric} x 100 of every trained model; below, mean ± standard deviation over seeds"
     return Section(
         name=name,
@@ -150,14 +153,14 @@ def _list_facts(run: TrainingRun) -> list[tuple[str, str]]:
         "Sentences": facts.describe_sizes(run.manifest.get("tasks", {})),
         "Seeds": facts.join_known(map(str, sorted(run.models["seed"].unique().tolist()))),
         "Training": facts.join_known(rates),
-        "Cost": _tell_cost(run.models),
+        "Cost": _describe_cost(run.models),
         "Machine": facts.describe_machine(run.manifest),
         "Versions": facts.join_known(f"{name} {number}" for name, number in run.manifest.get("versions", {}).items()),
     }
     return [(term, str(text)) for term, text in found.items() if text]
 
 
-def _tell_cost(models: pd.DataFrame) -> str:
+def _describe_cost(models: pd.DataFrame) -> str:
     seconds, speed, memory = (models[name].median() for name in ("seconds", "tokens_per_s", "peak_rss_bytes"))
     return f"{seconds:.0f} s a model, {speed:.0f} tokens/s, {memory / 2**30:.2f} GiB"
 

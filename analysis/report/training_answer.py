@@ -11,13 +11,13 @@ from analysis.runs.training_run import TrainingRun
 from analysis.stats.pruning import summarise_pruning
 
 
-def tell_run(run: TrainingRun, label: str) -> str:
+def answer_run(run: TrainingRun, label: str) -> str:
     """How one model ended: its mean dev score and its range over seeds, beside the majority baseline."""
     rows = run.scores[run.scores["split"] == "dev"]
     first = rows.iloc[0]
     what = f"{label} was trained on {first['n_train']} sentences of {title_of(run.task)}"
     if run.pruned:
-        return f"{what} and pruned, {len(rows)} times. {_tell_methods(rows)}"
+        return f"{what} and pruned, {len(rows)} times. {_answer_methods(rows)}"
     values = 100 * rows["value"]
     over = f" ({values.min():.1f} to {values.max():.1f} over {len(rows)} seeds)" if len(rows) > 1 else ", one seed"
     return (
@@ -26,7 +26,7 @@ def tell_run(run: TrainingRun, label: str) -> str:
     )
 
 
-def tell_difference(baseline: TrainingRun, other: TrainingRun, names: Sequence[str]) -> str:
+def answer_difference(baseline: TrainingRun, other: TrainingRun, names: Sequence[str]) -> str:
     """Whose dev score is the higher one at the end, with Welch's 95 % interval over seeds."""
     one, two = (100 * run.scores.query("split == 'dev'")["value"].to_numpy() for run in (baseline, other))
     points = two.mean() - one.mean()
@@ -41,7 +41,7 @@ def tell_difference(baseline: TrainingRun, other: TrainingRun, names: Sequence[s
     )
 
 
-def tell_convergence(table: pd.DataFrame, names: Sequence[str]) -> str:
+def answer_convergence(table: pd.DataFrame, names: Sequence[str]) -> str:
     """How much sooner the other model reaches the baseline's final dev score.
 
     Args:
@@ -53,15 +53,17 @@ def tell_convergence(table: pd.DataFrame, names: Sequence[str]) -> str:
     if np.isnan(row["ratio"]):
         return f"Before training there is {target}, or more, so neither model is the faster one."
     if not row["bound"]:
-        return f"{names[1]} reaches {target}, {_tell_steps(row, names)}."
+        return f"{names[1]} reaches {target}, {_answer_steps(row, names)}."
     reached = table[~table["bound"] & table["ratio"].notna()].sort_values("share")
     never = f"The mean curve of {names[1]} never reaches {target}"
     if reached.empty:
         return f"{never}, nor a smaller share of it that was not there before training."
-    return f"{never}; it reaches {100 * reached['share'].iloc[-1]:.0f} % of it {_tell_steps(reached.iloc[-1], names)}."
+    return (
+        f"{never}; it reaches {100 * reached['share'].iloc[-1]:.0f} % of it {_answer_steps(reached.iloc[-1], names)}."
+    )
 
 
-def _tell_steps(row: pd.Series, names: Sequence[str]) -> str:
+def _answer_steps(row: pd.Series, names: Sequence[str]) -> str:
     interval = (
         "" if np.isnan(row["ci_low"]) else f" (95 % interval over seeds {row['ci_low']:.2f} to {row['ci_high']:.2f})"
     )
@@ -69,7 +71,7 @@ def _tell_steps(row: pd.Series, names: Sequence[str]) -> str:
     return f"{steps}: {row['ratio']:.2f} times as fast{interval}"
 
 
-def _tell_methods(rows: pd.DataFrame) -> str:
+def _answer_methods(rows: pd.DataFrame) -> str:
     told = []
     for method, own in summarise_pruning(rows).groupby("method", sort=False):
         ends = own.sort_values("achieved").iloc[[0, -1] if len(own) > 1 else [0]]

@@ -82,11 +82,11 @@ def _compare(first: Run, second: Run, chosen: Sequence[str], seed: int) -> Itera
     ours, theirs = (_by_reading(run) for run in (first, second))
     for task in one.index[one["metric"] == ACCURACY].intersection(other.index).intersection(list(chosen), sort=False):
         for contender in CONTENDERS:
-            readings = [(task, *readout_of(frame.loc[task], contender)) for frame in (one, other)]
-            if readings[0] not in ours or readings[1] not in theirs:
+            readouts = [(task, *readout_of(frame.loc[task], contender)) for frame in (one, other)]
+            if readouts[0] not in ours or readouts[1] not in theirs:
                 continue
             try:
-                differences = paired_differences(theirs[readings[1]], ours[readings[0]])
+                differences = paired_differences(theirs[readouts[1]], ours[readouts[0]])
             except InputError as error:
                 raise InputError(f"{first.folder} and {second.folder}: task {task}: {error}") from None
             row: dict[str, Any] = {"task": task, "title": one.loc[task, "title"], "group": one.loc[task, "group"]}

@@ -1,4 +1,4 @@
-"""What the scores of a run are worth against its controls: one row per task and reading."""
+"""What the scores of a run are worth against its controls: one row per task and readout."""
 
 import pandas as pd
 
@@ -26,11 +26,11 @@ def summarise_controls(run: Run, contenders: tuple[str, ...] = ("best", "mix")) 
     for _, task in tasks.iterrows():
         for contender in contenders:
             if pd.notna(task[contender]):
-                reading = readout_of(task, contender)
+                readout = readout_of(task, contender)
                 row = {name: task[name] for name in ("task", "title", "group", "majority")}
                 row |= {"contender": contender, "layer_name": task[f"{contender}_name"], "value": task[contender]}
                 rows.append(
-                    row | _find_controls(run, task["task"], reading) | _find_measures(run, task["task"], reading)
+                    row | _find_controls(run, task["task"], readout) | _find_measures(run, task["task"], readout)
                 )
     return pd.DataFrame(rows)
 
@@ -52,10 +52,10 @@ def mean_gains(run: Run) -> pd.DataFrame:
     return gains.assign(title=gains["task"].map(title_of))
 
 
-def _find_controls(run: Run, task: str, reading: tuple[str, int]) -> dict[str, float]:
+def _find_controls(run: Run, task: str, readout: tuple[str, int]) -> dict[str, float]:
     found = {}
     for control, facts in CONTROLS.items():
-        difference = _find(run.scores, task, reading, control, facts.difference)
+        difference = _find(run.scores, task, readout, control, facts.difference)
         scores = run.scores[(run.scores["control"] == control) & (run.scores["task"] == task)]
         if difference is None or scores.empty:
             continue
@@ -63,26 +63,26 @@ def _find_controls(run: Run, task: str, reading: tuple[str, int]) -> dict[str, f
             own = mean_scores(scores, "test", control)
         except InputError:
             continue
-        exact = own[(own["representation"] == reading[0]) & (own["layer"] == reading[1])]
+        exact = own[(own["representation"] == readout[0]) & (own["layer"] == readout[1])]
         found[control] = float((exact if len(exact) else own).iloc[0]["value"])
         found |= {f"{control}_{name}": value for name, value in difference.items()}
     return found
 
 
-def _find_measures(run: Run, task: str, reading: tuple[str, int]) -> dict[str, float]:
+def _find_measures(run: Run, task: str, readout: tuple[str, int]) -> dict[str, float]:
     found = {}
     for metric in name_quantities("information"):
-        row = _find(run.scores, task, reading, "none", metric)
+        row = _find(run.scores, task, readout, "none", metric)
         if row is not None:
             found |= {metric: row["difference"], f"{metric}_low": row["low"], f"{metric}_high": row["high"]}
     return found
 
 
 def _find(
-    scores: pd.DataFrame, task: str, reading: tuple[str, int], control: str, metric: str
+    scores: pd.DataFrame, task: str, readout: tuple[str, int], control: str, metric: str
 ) -> dict[str, float] | None:
     rows = scores[(scores["task"] == task) & (scores["control"] == control) & (scores["metric"] == metric)]
-    rows = rows[(rows["representation"] == reading[0]) & (rows["layer"] == reading[1])]
+    rows = rows[(rows["representation"] == readout[0]) & (rows["layer"] == readout[1])]
     if rows.empty:
         return None
     names = {"difference": "value", "low": "ci_low", "high": "ci_high"}

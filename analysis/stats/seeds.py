@@ -15,7 +15,7 @@ COLUMNS += [f"{kind}_{bound}" for kind in KINDS for bound in ("low", "high")]
 
 
 def summarise_seeds(predictions: pd.DataFrame, control: str = "none", seed: int = 0) -> pd.DataFrame:
-    """Accuracy on test of every reading that was fitted from several seeds, with three 95 % intervals.
+    """Accuracy on test of every readout that was fitted from several seeds, with three 95 % intervals.
 
     `sentences` holds the seeds and resamples the sentences; `seeds` is Student's over the seeds' accuracies and says
     how far another start would move them; `both` resamples seeds and, within, sentences (`resample_both`).

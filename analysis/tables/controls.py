@@ -1,4 +1,4 @@
-"""What the scores are worth: what is left above each control, by reading and by layer, and what the controls cost."""
+"""What the scores are worth: what is left above each control, by readout and by layer, and what the controls cost."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -54,7 +54,7 @@ def narrow_controls(summary: pd.DataFrame, *, narrow: bool = False) -> Table:
     """
     shown = {name: control.head for name, control in CONTROLS.items() if f"{name}_difference" in summary}
     bits = {name: facts.head for name, facts in QUANTITIES.items() if facts.head and name in summary and not narrow}
-    heads = ["Task", "Reading", *shown.values(), *bits.values()]
+    heads = ["Task", "Readout", *shown.values(), *bits.values()]
     rows = []
     for of_task in _by_task(summary) if shown or "compression" in bits else ():
         for number, row in enumerate(of_task):

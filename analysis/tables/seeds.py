@@ -20,13 +20,13 @@ def tabulate_seeds(seeds: pd.DataFrame) -> Table:
         seeds: from `analysis.stats.seeds.summarise_seeds`.
     """
     caption = "Accuracy x 100 on test, seeds averaged, with 95 % intervals over sentences, over seeds, and over both"
-    heads = ["Task", "Reading", "Seeds", "Score", *(f"Over {kind}" for kind in KINDS)]
+    heads = ["Task", "Readout", "Seeds", "Score", *(f"Over {kind}" for kind in KINDS)]
     return Table(caption, heads, _list_rows(seeds, str))
 
 
 def narrow_seeds(seeds: pd.DataFrame) -> Table:
     """The same rows for a terminal."""
-    heads = ["Task", "Reading", "Seeds", "Score", *(f"Over\n{kind}" for kind in KINDS)]
+    heads = ["Task", "Readout", "Seeds", "Score", *(f"Over\n{kind}" for kind in KINDS)]
     return Table(_NOTE, heads, _list_rows(seeds, shorten_layer), title="Several seeds")
 
 

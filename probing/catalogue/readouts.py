@@ -12,7 +12,7 @@ class Representation:
     probe: str = ""
     """Key of its probe; empty for the one that the settings name."""
     by_layer: bool = False
-    """Whether it gives a reading for every layer, or a single one."""
+    """Whether it gives a readout for every layer, or a single one."""
     mixes: bool = False
     """Whether layer 0 takes part only if the settings say so."""
     in_main_table: bool = False

@@ -12,7 +12,7 @@ from probing.catalogue.measures import MEASURES
 from probing.catalogue.readouts import REPRESENTATIONS
 from probing.cells.fitting import group_layers
 from probing.cells.plan import choose_layers
-from probing.cells.scoring import NO_LAYER, Reading, identify, score_samples
+from probing.cells.scoring import NO_LAYER, Readout, identify, score_samples
 from probing.contracts.measure import Cell, Encoded, describe
 from probing.probes.online import fit_layers, fit_mix, predict_onwards
 from probing.randomness import stream
@@ -28,7 +28,7 @@ _CODE_DRAWS = 20
 def measure_code_length(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Code length in bits and compression of the training labels; by layer, also the compressions' centre of gravity.
 
-    The order of the sentences is drawn from the seed, once for all readings. Intervals are over training sentences,
+    The order of the sentences is drawn from the seed, once for all readouts. Intervals are over training sentences,
     with the probes as they are.
     """
     start = time.perf_counter()
@@ -52,8 +52,8 @@ def measure_code_length(cell: Cell, encoded: Encoded, settings: RunSettings) -> 
     scores, facts = [], identify(cell, encoded, settings) | {"seconds": seconds}
     for metric, samples in values.items():
         for place, row in zip(places if len(samples) == len(places) else [(NO_LAYER, "all")], samples, strict=True):
-            reading = Reading(*place, {"portions": len(cut_portions(len(labels)))}, True)
-            scores.append(score_samples(task, "train", metric, row, facts | reading.columns()))
+            readout = Readout(*place, {"portions": len(cut_portions(len(labels)))}, True)
+            scores.append(score_samples(task, "train", metric, row, facts | readout.columns()))
     return CellResult(scores)
 
 
@@ -65,7 +65,7 @@ def code_sentences(
     by_layer: bool,
     norm: bool = False,
     device: str = "cpu",
-) -> Float[np.ndarray, "readings sentences"]:
+) -> Float[np.ndarray, "readouts sentences"]:
     """Bits that the label of each sentence costs, given those before it, by each layer or by the mix of all.
 
     `norm` is the mix's: whether vectors are normalised before they are mixed.

@@ -7,8 +7,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from probing.catalogue.measures import MEASURES
-from probing.cells.fitting import fit_rounds
-from probing.cells.scoring import Reading, identify, inform, score_samples
+from probing.cells.fitting import fit_folds
+from probing.cells.scoring import Readout, identify, inform, score_samples
 from probing.contracts.measure import Cell, Encoded, describe
 from probing.randomness import stream
 from probing.records import LayerStack
@@ -26,17 +26,17 @@ def measure_conditional_information(cell: Cell, encoded: Encoded, settings: RunS
     names = encoded.encoder.layer_names
     base = settings.baseline_layer % len(names)
     others = [layer for layer in encoded.layers if layer != base]
-    alone = fit_rounds(cell, encoded, settings, [base])
-    joint = fit_rounds(cell, replace(encoded, stack=_Beside(encoded.stack, base)), settings, others)
+    alone = fit_folds(cell, encoded, settings, [base])
+    joint = fit_folds(cell, replace(encoded, stack=_Beside(encoded.stack, base)), settings, others)
     facts = identify(cell, encoded, settings) | {"seconds": alone.seconds + joint.seconds}
     known, both = (inform(cell.task, fit.read) for fit in (alone, joint))
     rng = stream(0, "interval", cell.task.name, "test", "information")
     values = means_with_intervals(both - known, rng)
     scores = []
     for layer, row in zip(others, values, strict=True):
-        reading = Reading(layer, names[layer], {"baseline_layer": base}, True)
+        readout = Readout(layer, names[layer], {"baseline_layer": base}, True)
         metric = "conditional_information_bits"
-        scores.append(score_samples(cell.task, "test", metric, row, facts | reading.columns()))
+        scores.append(score_samples(cell.task, "test", metric, row, facts | readout.columns()))
     return CellResult(scores)
 
 

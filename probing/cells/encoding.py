@@ -7,10 +7,10 @@ from jaxtyping import Int
 
 from probing.contracts.encoder import Encoder
 from probing.contracts.measure import Encoded
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import SPLITS, Task, Text
 from probing.representations.extraction import Extraction, Extractor
-from probing.representations.peak_rate import count_operations, measure_ceiling
+from probing.representations.peak_rate import count_operations, measure_peak_rate
 
 _WORTH_MEASURING_S = 2.0
 """Encoding that took less is not held against the machine's rate, whose measurement takes time too."""
@@ -23,20 +23,20 @@ class TaskEncoder:
         tasks: all that will be asked for.
         extractor: that makes the vectors.
         layers: indices of the layers that are probed.
-        narrator: who tells of it.
+        reporter: who tells of it.
         name: of the stage.
     """
 
     def __init__(
-        self, tasks: Sequence[Task], extractor: Extractor, layers: Sequence[int], narrator: Narrator, name: str
+        self, tasks: Sequence[Task], extractor: Extractor, layers: Sequence[int], reporter: Reporter, name: str
     ):
-        self.extractor, self.layers, self.narrator, self.name = extractor, layers, narrator, name
+        self.extractor, self.layers, self.reporter, self.name = extractor, layers, reporter, name
         self.encoder = extractor.encoder
         self.parts: list[Extraction] = []
         self._seen: set[Text] = set()
         self._encoded: dict[str, Encoded] = {}
         distinct = {text for task in tasks for text in list_texts(task)}
-        self._stage = narrator.plan_stage(name, len(distinct), "sentences")
+        self._stage = reporter.plan_stage(name, len(distinct), "sentences")
 
     def encode(self, task: Task) -> Encoded:
         """The sentences of one task; those that are new are encoded, the others are there already.
@@ -52,7 +52,7 @@ class TaskEncoder:
         """Encode those sentences of a task that are new."""
         texts = [text for text in list_texts(task) if text not in self._seen]
         self._stage.doing = task.spec.title
-        with self.narrator.visit(self._stage):
+        with self.reporter.visit(self._stage):
             part = self.extractor.encode(texts, self._stage.advance)
             self._stage.advance(len(texts) - part.n_encoded, found=True)
         self._seen.update(texts)
@@ -75,13 +75,13 @@ class TaskEncoder:
         seconds, n_truncated = (sum(getattr(part, name) for part in self.parts) for name in ("seconds", "n_truncated"))
         facts: dict[str, float] = {"sentences": len(self._seen), "encoded": len(lengths), "tokens": int(lengths.sum())}
         rates = rate_encoding(lengths, seconds, encoder)
-        self.narrator.note(self.name, **facts, truncated=n_truncated, **rates)
+        self.reporter.note(self.name, **facts, truncated=n_truncated, **rates)
         if n_truncated:
-            self.narrator.warn(f"{n_truncated} sentences were longer than {encoder.max_length} tokens and were cut")
+            self.reporter.warn(f"{n_truncated} sentences were longer than {encoder.max_length} tokens and were cut")
         for path in (path for part in self.parts for path in part.damaged):
-            self.narrator.warn(f"{path}: damaged, removed, and its sentences encoded anew")
+            self.reporter.warn(f"{path}: damaged, removed, and its sentences encoded anew")
         if excess := self.parts[-1].excess_bytes:
-            self.narrator.warn(f"the cache is {excess / 1e9:.2g} GB above --cache-limit while runs need it")
+            self.reporter.warn(f"the cache is {excess / 1e9:.2g} GB above --cache-limit while runs need it")
 
 
 def list_texts(task: Task) -> list[Text]:
@@ -101,6 +101,6 @@ def rate_encoding(lengths: Int[np.ndarray, " encoded"], seconds: float, encoder:
     rates = {"sentences_per_s": len(lengths) / seconds, "tokens_per_s": int(lengths.sum()) / seconds}
     operations = count_operations(encoder, lengths)
     if operations and seconds > _WORTH_MEASURING_S:
-        ceiling = measure_ceiling(encoder.hidden_size, encoder.dtype, encoder.device)
-        rates |= {"gflop_per_s": operations / seconds / 1e9, "share_of_matrix_rate": operations / seconds / ceiling}
+        peak_rate = measure_peak_rate(encoder.hidden_size, encoder.dtype, encoder.device)
+        rates |= {"gflop_per_s": operations / seconds / 1e9, "share_of_matrix_rate": operations / seconds / peak_rate}
     return rates

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from probing.cells.plan import make_probe
 from probing.contracts.measure import Cell, Encoded
-from probing.folds import plan_rounds
+from probing.folds import plan_folds
 from probing.records import SPLITS, LayerStack, Split
 from probing.scores.graded import spread_scores
 from probing.settings.run import RunSettings
@@ -22,22 +22,22 @@ _GROUP_BYTES = 2**29
 
 @dataclass(frozen=True)
 class Fit:
-    """The probes of a cell, one for each round (or what `join_groups` makes of several), and what they say."""
+    """The probes of a cell, one for each fold (or what `join_groups` makes of several), and what they say."""
 
     probes: Sequence[Any]
     read: Mapping[str, Sequence[Float[np.ndarray, "_sentences classes"]]]
-    """Of `dev` and `test`: the log probabilities (nats) by each reading, every sentence's from its own round."""
+    """Of `dev` and `test`: the log probabilities (nats) by each readout, every sentence's from its own fold."""
     seconds: float
     """Spent on fitting."""
 
 
-def fit_rounds(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Sequence[int]) -> Fit:
-    """Fit a probe in every round of the task: one round where the splits are fixed, else one for each fold."""
+def fit_folds(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Sequence[int]) -> Fit:
+    """Fit a probe for every fold of the task, or once where the splits are fixed."""
     splits, n_classes, stack = cell.task.splits, len(cell.task.classes), encoded.stack
-    probes, seconds, said = [], 0.0, {"dev": [], "test": []}
-    for chosen in plan_rounds(cell.task):
+    probes, seconds, predictions = [], 0.0, {"dev": [], "test": []}
+    for chosen in plan_folds(cell.task):
         picked = {split: encoded.rows[split][chosen[split]] for split in SPLITS}
-        fitted, readings = [], {split: [] for split in said}
+        fitted, readouts = [], {split: [] for split in predictions}
         for group in group_layers(cell, layers, stack, len(picked["train"])):
             probe = make_probe(cell, settings, encoded.encoder.device)
             labels = {split: encode_labels(splits[split].select(chosen[split]), n_classes, probe) for split in SPLITS}
@@ -47,12 +47,12 @@ def fit_rounds(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Sequ
             fitted.append(probe.fit(vectors.pop("train"), labels["train"], vectors["dev"], labels["dev"]))
             seconds += time.perf_counter() - start
             vectors["test"] = stack.select(group, picked["test"])
-            for split in said:
-                readings[split] += probe.read(vectors[split])
+            for split in predictions:
+                readouts[split] += probe.read(vectors[split])
         probes.append(join_groups(fitted))
-        for split, parts in said.items():
-            parts.append((chosen[split], readings[split]))
-    read = {split: join_rounds(parts, len(splits[split]), n_classes) for split, parts in said.items()}
+        for split, parts in predictions.items():
+            parts.append((chosen[split], readouts[split]))
+    read = {split: join_folds(parts, len(splits[split]), n_classes) for split, parts in predictions.items()}
     return Fit(probes, read, seconds)
 
 
@@ -85,15 +85,15 @@ def encode_labels(
     return spread_scores(split.targets, n_classes)
 
 
-def join_rounds(
+def join_folds(
     parts: Sequence[tuple[Int[np.ndarray, " _rows"], Sequence[Float[np.ndarray, "_rows _classes"]]]],
     n_sentences: int,
     n_classes: int,
 ) -> list[Float[np.ndarray, "sentences classes"]]:
-    """What each reading says of all sentences; a class that a round's training lacked has probability 0 there."""
-    n_readings = len(parts[0][1])
-    joined = [np.full((n_sentences, n_classes), -np.inf, dtype=np.float32) for _ in range(n_readings)]
-    for rows, said in parts:
-        for whole, one in zip(joined, said, strict=True):
+    """What each readout says of all sentences; a class that a fold's training lacked has probability 0 there."""
+    n_readouts = len(parts[0][1])
+    joined = [np.full((n_sentences, n_classes), -np.inf, dtype=np.float32) for _ in range(n_readouts)]
+    for rows, predictions in parts:
+        for whole, one in zip(joined, predictions, strict=True):
             whole[rows, : one.shape[1]] = one
     return joined

@@ -28,8 +28,8 @@ from probing.cells.plan import choose_layers
 from probing.contracts.encoder import DifferentiableEncoder, Encoder, HiddenStates
 from probing.contracts.measure import Cell, Encoded, describe
 from probing.encoders.blocks import find_blocks
-from probing.folds import plan_rounds
-from probing.progress import Narrator
+from probing.folds import plan_folds
+from probing.progress import Reporter
 from probing.randomness import stream
 from probing.records import InputError, Split
 from probing.registry import POOLINGS
@@ -41,11 +41,11 @@ from probing.tables import CellResult, GradientNorm
 QUANTITIES = ("hidden", "parameters")
 
 
-def can_measure(encoder: Encoder, narrator: Narrator) -> bool:
+def can_measure(encoder: Encoder, reporter: Reporter) -> bool:
     """Whether gradients flow through an encoder; what is in the way becomes a warning."""
     if not isinstance(encoder, DifferentiableEncoder):
         kind = type(encoder).__name__
-        narrator.warn(f"gradient norms are left out: {kind} has no compute_states, which gives gradients")
+        reporter.warn(f"gradient norms are left out: {kind} has no compute_states, which gives gradients")
         return False
     try:
         n_blocks = len(find_blocks(encoder.model))
@@ -53,7 +53,7 @@ def can_measure(encoder: Encoder, narrator: Narrator) -> bool:
     except InputError as error:
         obstacle = str(error)
     if obstacle:
-        narrator.warn(f"gradient norms of parameters are left out: {obstacle}")
+        reporter.warn(f"gradient norms of parameters are left out: {obstacle}")
     return True
 
 
@@ -61,9 +61,9 @@ def can_measure(encoder: Encoder, narrator: Narrator) -> bool:
 def measure_gradients(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Mean gradient norms by layer over a sample of test sentences, with 95 % bootstrap intervals.
 
-    The mix reads the layers that the scalar-mix probe reads. In a cross-validation: the first round.
+    The mix reads the layers that the scalar-mix probe reads. In a cross-validation: the first fold.
     """
-    task, chosen = cell.task, plan_rounds(cell.task)[0]
+    task, chosen = cell.task, plan_folds(cell.task)[0]
     train = task.splits["train"].select(chosen["train"])
     heads = {}
     for name, head in build_heads(cell, encoded, settings).items():
@@ -76,7 +76,7 @@ def measure_gradients(cell: Cell, encoded: Encoded, settings: RunSettings) -> Ce
     encoder = cast(DifferentiableEncoder, encoded.encoder)  # `can_measure` has seen to it
     norms = measure_sentences(encoder, sample, list(heads.values()), settings)
     facts = {"model": settings.model, "checkpoint": encoder.checkpoint, "task": task.name}
-    return CellResult(gradients=list(tell_norms(norms, list(heads), encoder.layer_names, facts)))
+    return CellResult(gradients=list(list_norms(norms, list(heads), encoder.layer_names, facts)))
 
 
 def build_heads(cell: Cell, encoded: Encoded, settings: RunSettings) -> dict[str, Head]:
@@ -93,10 +93,10 @@ def build_heads(cell: Cell, encoded: Encoded, settings: RunSettings) -> dict[str
 
 def measure_sentences(
     encoder: DifferentiableEncoder, split: Split, heads: Sequence[Head], settings: RunSettings
-) -> Float[np.ndarray, "heads readings sentences"]:
+) -> Float[np.ndarray, "heads readouts sentences"]:
     """Gradient norms of every sentence, each on its own: no padding, and no other sentence's gradient.
 
-    Readings: dL/dh of every layer, then dL/dtheta of every block, if the encoder has blocks. In float32 (or float64),
+    Readouts: dL/dh of every layer, then dL/dtheta of every block, if the encoder has blocks. In float32 (or float64),
     whatever the encoder computes in.
     """
     tensors = open_tensors(encoder.model)
@@ -149,19 +149,19 @@ def name_parameters(model: PreTrainedModel, n_layers: int) -> list[list[str]]:
     return [[names[id(one)] for one in block.parameters()] for block in blocks] if len(blocks) == n_layers else []
 
 
-def tell_norms(
-    norms: Float[np.ndarray, "heads readings sentences"],
+def list_norms(
+    norms: Float[np.ndarray, "heads readouts sentences"],
     heads: Sequence[tuple[str, int]],
     names: Sequence[str],
     facts: Mapping[str, str],
 ) -> Iterator[GradientNorm]:
-    """The mean of every reading over sentences, with its interval; all are resampled alike.
+    """The mean of every readout over sentences, with its interval; all are resampled alike.
 
     `names` are those of the layers; `facts`, the columns model, checkpoint and task.
     """
     rng = stream(0, "interval", facts["task"], "gradients")
-    n_heads, n_readings, n = norms.shape
-    values = means_with_intervals(norms.reshape(-1, n), rng).reshape(n_heads, n_readings, 3)
+    n_heads, n_readouts, n = norms.shape
+    values = means_with_intervals(norms.reshape(-1, n), rng).reshape(n_heads, n_readouts, 3)
     for (head, step), means in zip(heads, values.tolist(), strict=True):
         for number, (value, low, high) in enumerate(means):
             layer = number % len(names)

@@ -9,7 +9,7 @@ from probing.cells.plan import estimate_work
 from probing.cells.scoreboard import Scoreboard
 from probing.contracts.measure import Cell, Encoded
 from probing.digests import digest_json
-from probing.progress import Narrator, Stage
+from probing.progress import Reporter, Stage
 from probing.records import Task
 from probing.registry import MEASURES
 from probing.settings.run import RunSettings
@@ -31,12 +31,12 @@ class CellRunner:
     Args:
         settings: of the run.
         folder: where finished cells are kept.
-        narrator: who tells of them.
+        reporter: who tells of them.
         board: where their scores are shown.
     """
 
-    def __init__(self, settings: RunSettings, folder: RunFolder, narrator: Narrator, board: Scoreboard):
-        self.settings, self.folder, self.narrator, self.board = settings, folder, narrator, board
+    def __init__(self, settings: RunSettings, folder: RunFolder, reporter: Reporter, board: Scoreboard):
+        self.settings, self.folder, self.reporter, self.board = settings, folder, reporter, board
         self.results: list[CellResult] = []
         self.failures: list[Failure] = []
         self.first_score: dict[str, float | bool] = {}
@@ -46,19 +46,19 @@ class CellRunner:
         """Compute cells as a stage of the run, task by task: its new sentences are encoded, then its cells follow."""
         n_known, n_resumed, n_sentences = len(self.results), 0, 0
         work = sum(estimate_work(cell, len(encoder.layers)) for cell in cells)
-        stage = self.narrator.plan_stage(name, len(cells), "cells", work)
+        stage = self.reporter.plan_stage(name, len(cells), "cells", work)
         for _, group in groupby(cells, key=lambda cell: cell.task.name):
             own = list(group)
             encoded = encoder.encode(own[0].task)
-            with self.narrator.visit(stage):
+            with self.reporter.visit(stage):
                 for cell in own:
                     resumed = self._advance(stage, cell, encoded)
                     n_resumed += resumed
                     n_sentences += 0 if resumed else sum(map(len, cell.task.splits.values()))
             if own[0].measure == "scores" and own[0].control == "none":
                 self._tell(own[0].task)
-        self.narrator.note(name, cells=len(cells), resumed=n_resumed, **self.narrator.rate(name, n_sentences))
-        warn_unconverged(self.results[n_known:], self.narrator)
+        self.reporter.note(name, cells=len(cells), resumed=n_resumed, **self.reporter.rate(name, n_sentences))
+        warn_unconverged(self.results[n_known:], self.reporter)
 
     def preview(self, task: Task, encoder: TaskEncoder) -> None:
         """Show scores from a part of a task, where encoding the whole of it would keep the user waiting.
@@ -70,7 +70,7 @@ class CellRunner:
             return
         extraction = encoder.extend(part)
         wait_s = encoder.count_new(task) * extraction.seconds / max(1, extraction.n_encoded)
-        if self.narrator.quiet or wait_s < _PATIENCE_S:
+        if self.reporter.quiet or wait_s < _PATIENCE_S:
             return
         try:
             result = MEASURES.load("scores")(Cell(part, "layer"), encoder.take(part), self.settings)
@@ -100,35 +100,35 @@ class CellRunner:
             result = MEASURES.load(cell.measure)(cell, encoded, self.settings)
             self.folder.keep_cell(cell.name, key, result)
         except _COSTS_A_CELL as error:
-            self.failures.append(fail(cell, error, self.narrator))
+            self.failures.append(fail(cell, error, self.reporter))
             return None
         return result
 
     def _note_first(self, *, preliminary: bool) -> None:
         if not self.first_score:
-            elapsed_s = self.narrator.elapsed_s
+            elapsed_s = self.reporter.elapsed_s
             self.first_score = {"first_score_s": elapsed_s, "first_score_preliminary": preliminary}
 
     def _tell(self, task: Task) -> None:
         """A line with a task's scores, where no table shows them."""
-        if not self.narrator.is_live and (line := self.board.line(task.name)):
-            self.narrator.say(line)
+        if not self.reporter.is_live and (line := self.board.line(task.name)):
+            self.reporter.say(line)
 
 
-def fail(cell: Cell, error: Exception, narrator: Narrator) -> Failure:
+def fail(cell: Cell, error: Exception, reporter: Reporter) -> Failure:
     """Record a cell that could not be computed."""
-    narrator.warn(f"{cell.name} failed: {type(error).__name__}: {error}")
+    reporter.warn(f"{cell.name} failed: {type(error).__name__}: {error}")
     return Failure(cell.task.name, cell.representation, cell.control, cell.seed, f"{type(error).__name__}: {error}")
 
 
-def warn_unconverged(results: Sequence[CellResult], narrator: Narrator) -> None:
+def warn_unconverged(results: Sequence[CellResult], reporter: Reporter) -> None:
     """Say which probes stopped before their minimum."""
     scores = [score for result in results for score in result.scores if score.split == "test" and not score.converged]
     if scores:
         controls = ["" if score.control == "none" else f", {score.control}" for score in scores]
         named = (f"{score.task} ({score.layer_name}{name})" for score, name in zip(scores, controls, strict=True))
         where = ", ".join(dict.fromkeys(named))
-        narrator.warn(f"probes did not converge: {where}")
+        reporter.warn(f"probes did not converge: {where}")
 
 
 def identify_inputs(cell: Cell, encoded: Encoded) -> str:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 from probing.bootstrap import percentile_interval
 from probing.catalogue.measures import MEASURES, Measure
 from probing.catalogue.readouts import REPRESENTATIONS
-from probing.cells.fitting import fit_rounds
+from probing.cells.fitting import fit_folds
 from probing.cells.plan import choose_layers, describe_probe
 from probing.contracts.measure import Cell, Encoded, describe
 from probing.randomness import stream
@@ -31,13 +31,13 @@ _LEAST_LOG = -300.0
 
 
 @dataclass(frozen=True)
-class Reading:
+class Readout:
     """One thing that a fitted probe reads: a layer, or the mix."""
 
     layer: int
     layer_name: str
     hyperparameters: Mapping[str, int | float | list[float]]
-    """In a cross-validation, a list of what was chosen in each round."""
+    """In a cross-validation, a list of what was chosen in each fold."""
     converged: bool
 
     def columns(self) -> dict[str, Any]:
@@ -49,16 +49,16 @@ class Reading:
 def compute_cell(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Fit and score one cell."""
     layers = choose_layers(cell, encoded, settings)
-    fit = fit_rounds(cell, encoded, settings, layers)
+    fit = fit_folds(cell, encoded, settings, layers)
     facts = identify(cell, encoded, settings) | {"seconds": fit.seconds}
     scores, predictions = [], {}
-    readings = list(describe_readings(cell, fit.probes, layers, encoded.encoder.layer_names))
+    readouts = list(describe_readouts(cell, fit.probes, layers, encoded.encoder.layer_names))
     for split in ("dev", "test"):
-        for reading, log_probabilities in zip(readings, fit.read[split], strict=True):
-            said = read_predictions(log_probabilities, cell.task.splits[split])
-            scores += score_predictions(cell.task, split, said, facts | reading.columns())
+        for readout, log_probabilities in zip(readouts, fit.read[split], strict=True):
+            answers = read_predictions(log_probabilities, cell.task.splits[split])
+            scores += score_predictions(cell.task, split, answers, facts | readout.columns())
             if split == "test":
-                predictions[readout_key(cell.representation, reading.layer)] = said
+                predictions[readout_key(cell.representation, readout.layer)] = answers
     if cell.representation != "none" and (MEASURES["usable_information"].takes_graded or not cell.task.graded):
         scored = [score for score in scores if (score.split, score.metric) == ("test", cell.task.spec.metric)]
         scores += measure_information(cell, fit.read, scored)
@@ -70,7 +70,7 @@ def compute_cell(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellRes
 def measure_information(
     cell: Cell, read: Mapping[str, Sequence[Float[np.ndarray, "sentences classes"]]], scored: Sequence[Score]
 ) -> list[Score]:
-    """The usable information of every reading, in bits per sentence, from the predictions that were scored."""
+    """The usable information of every readout, in bits per sentence, from the predictions that were scored."""
     rng = stream(0, "interval", cell.task.name, "test", "information")
     values = means_with_intervals(inform(cell.task, read), rng)
     return [
@@ -81,18 +81,18 @@ def measure_information(
 
 def inform(
     task: Task, read: Mapping[str, Sequence[Float[np.ndarray, "sentences classes"]]]
-) -> Float[np.ndarray, "readings sentences"]:
-    """Bits that each reading gives about each test sentence's label."""
+) -> Float[np.ndarray, "readouts sentences"]:
+    """Bits that each readout gives about each test sentence's label."""
     shares = np.bincount(task.splits["train"].labels, minlength=len(task.classes)) / len(task.splits["train"])
     dev, test = (task.splits[split].labels for split in ("dev", "test"))
     pairs = zip(read["dev"], read["test"], strict=True)
     return np.stack([pointwise_information(one, dev, other, test, shares) for one, other in pairs])
 
 
-def describe_readings(
+def describe_readouts(
     cell: Cell, probes: Sequence[Any], layers: Sequence[int], layer_names: Sequence[str]
-) -> Iterator[Reading]:
-    """What the readings of fitted probes are, in their order."""
+) -> Iterator[Readout]:
+    """What the readouts of fitted probes are, in their order."""
     by_layer = REPRESENTATIONS[cell.representation].by_layer
     name = REPRESENTATIONS[cell.representation].title
     places = [(layer, layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
@@ -103,7 +103,7 @@ def describe_readings(
             if hasattr(probes[0], fact)
         }
         converged = all(bool(np.ravel(probe.converged_)[number]) for probe in probes)
-        yield Reading(layer, layer_name, chosen, converged)
+        yield Readout(layer, layer_name, chosen, converged)
 
 
 def _one_or_all(values: Iterable[Any]) -> float | list[float]:
@@ -112,7 +112,7 @@ def _one_or_all(values: Iterable[Any]) -> float | list[float]:
 
 
 def read_predictions(log_probabilities: Float[np.ndarray, "sentences classes"], split: Split) -> Predictions:
-    """What a reading says of the texts of a split."""
+    """What a readout says of the texts of a split."""
     if split.targets is None:
         given = log_probabilities[np.arange(len(split)), split.labels].astype(np.float32)
         return Predictions(split.labels, log_probabilities.argmax(axis=1), given)
@@ -121,17 +121,17 @@ def read_predictions(log_probabilities: Float[np.ndarray, "sentences classes"], 
     return Predictions(split.targets, expect_scores(log_probabilities), given.astype(np.float32))
 
 
-def score_predictions(task: Task, split: str, said: Predictions, facts: Mapping[str, Any]) -> Iterator[Score]:
-    """Scores of one reading on one split by every metric of the task, each with its interval.
+def score_predictions(task: Task, split: str, predictions: Predictions, facts: Mapping[str, Any]) -> Iterator[Score]:
+    """Scores of one readout on one split by every metric of the task, each with its interval.
 
-    `facts` are the columns that say what is scored: those of `identify`, of the reading, and its seconds.
+    `facts` are the columns that say what is scored: those of `identify`, of the readout, and its seconds.
     """
-    most_frequent = np.full_like(said.predicted, np.bincount(task.splits["train"].labels).argmax())
+    most_frequent = np.full_like(predictions.predicted, np.bincount(task.splits["train"].labels).argmax())
     once = np.ones((1, len(most_frequent)), dtype=np.int64)
     for metric in task.spec.metrics:
-        # One stream per task and split: all readings are resampled alike.
+        # One stream per task and split: all readouts are resampled alike.
         rng = stream(0, "interval", task.name, split)
-        value, low, high = score_with_interval(metric, said.labels, said.predicted, rng)
+        value, low, high = score_with_interval(metric, predictions.labels, predictions.predicted, rng)
         yield Score(
             **facts,
             split=split,
@@ -139,8 +139,8 @@ def score_predictions(task: Task, split: str, said: Predictions, facts: Mapping[
             value=float(value),
             ci_low=float(low),
             ci_high=float(high),
-            n=len(said.labels),
-            majority=float(METRICS.load(metric)(said.labels, most_frequent, once)[0]),
+            n=len(predictions.labels),
+            majority=float(METRICS.load(metric)(predictions.labels, most_frequent, once)[0]),
         )
 
 
@@ -184,7 +184,7 @@ _OF_WEIGHTS = ("model", "checkpoint", "task", "group", "control", "seed")
 def weigh_layers(
     probes: Sequence[Any], layers: Sequence[int], facts: Mapping[str, Any], layer_names: Sequence[str]
 ) -> list[LayerWeight]:
-    """The layer weights of a fitted mix; in a cross-validation, their mean over rounds."""
+    """The layer weights of a fitted mix; in a cross-validation, their mean over folds."""
     raw, weights, contributions = (
         np.mean([getattr(probe, name) for probe in probes], axis=0) for name in ("logits_", "weights_", "contribution_")
     )

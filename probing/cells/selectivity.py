@@ -1,6 +1,6 @@
 """A score minus its control's score, paired by test sentence.
 
-With c_i = 1 where the reading is right about sentence i and k_i = 1 where the same reading of the control is right
+With c_i = 1 where the readout is right about sentence i and k_i = 1 where the same readout of the control is right
 about the control's label of the same sentence:
 
     difference = (1/N) sum_i (c_i - k_i)
@@ -22,12 +22,12 @@ from probing.records import Predictions, readout_key
 from probing.scores.uncertainty import means_with_intervals
 from probing.tables import CellResult, Score
 
-Readings = Mapping[tuple[str, int], tuple[Score, Predictions]]
+Readouts = Mapping[tuple[str, int], tuple[Score, Predictions]]
 """By representation and layer: the test score of one task, and the predictions that it was counted from."""
 
 
 def subtract_controls(results: Sequence[CellResult]) -> list[Score]:
-    """One score for every reading of the run and every control that has the same reading.
+    """One score for every readout of the run and every control that has the same readout.
 
     The metric is the control's `difference`, the `control` its name, and the seed the run's first: controls are
     computed for that one.
@@ -46,25 +46,25 @@ def right(predictions: Predictions) -> Float[np.ndarray, " sentences"]:
     return (predictions.labels == predictions.predicted).astype(float)
 
 
-def _collect(results: Sequence[CellResult], task: str, control: str) -> Readings:
+def _collect(results: Sequence[CellResult], task: str, control: str) -> Readouts:
     found: dict[tuple[str, int], tuple[Score, Predictions]] = {}
     for result in results:
         for score in result.scores:
-            said = result.predictions.get(readout_key(score.representation, score.layer))
-            if said is None or said.labels.dtype.kind == "f":
+            predictions = result.predictions.get(readout_key(score.representation, score.layer))
+            if predictions is None or predictions.labels.dtype.kind == "f":
                 continue  # scores on a scale are not right or wrong
             if (score.task, score.control, score.split) == (task, control, "test"):
-                found.setdefault((score.representation, score.layer), (score, said))
-    return {reading: pair for reading, pair in found.items() if reading[0] != "none"}
+                found.setdefault((score.representation, score.layer), (score, predictions))
+    return {readout: pair for readout, pair in found.items() if readout[0] != "none"}
 
 
-def _subtract(plain: Readings, controlled: Readings, control: str) -> Iterator[Score]:
+def _subtract(plain: Readouts, controlled: Readouts, control: str) -> Iterator[Score]:
     pairs = []
-    for reading, (score, said) in plain.items():
-        # A bag of embeddings is a single reading, which all others are held against.
-        other = next(iter(controlled.values()), None) if CONTROLS[control].embeddings_only else controlled.get(reading)
-        if other is not None and other[0].seed == score.seed and len(other[1].labels) == len(said.labels):
-            pairs.append((score, right(said) - right(other[1])))
+    for readout, (score, predictions) in plain.items():
+        # A bag of embeddings is a single readout, which all others are held against.
+        other = next(iter(controlled.values()), None) if CONTROLS[control].embeddings_only else controlled.get(readout)
+        if other is not None and other[0].seed == score.seed and len(other[1].labels) == len(predictions.labels):
+            pairs.append((score, right(predictions) - right(other[1])))
     if not pairs:
         return
     rng = stream(0, "interval", pairs[0][0].task, "test", control)

@@ -7,11 +7,11 @@ import numpy as np
 from probing.bootstrap import resample_counts
 from probing.catalogue.measures import MEASURES
 from probing.catalogue.readouts import REPRESENTATIONS
-from probing.cells.fitting import encode_labels, fit_rounds
+from probing.cells.fitting import encode_labels, fit_folds
 from probing.cells.plan import choose_layers
-from probing.cells.scoring import NO_LAYER, Reading, identify, score_samples
+from probing.cells.scoring import NO_LAYER, Readout, identify, score_samples
 from probing.contracts.measure import Cell, Encoded, describe
-from probing.folds import plan_rounds
+from probing.folds import plan_folds
 from probing.probes.mix_resamples import refit_weights
 from probing.randomness import stream
 from probing.scores.mixing import describe_mixes
@@ -30,20 +30,20 @@ def measure_weight_intervals(cell: Cell, encoded: Encoded, settings: RunSettings
     chosen, from every minimum that the mix has and from even weights, and the lowest end counts; dev and test take no
     part. How many minima the mix has, by how much they differ, and how many a resample has on average, stands beside
     every interval (`n_minima`, `loss_spread`, `resample_minima`). In a cross-validation the
-    resamples are shared out among the rounds.
+    resamples are shared out among the folds.
 
     A resample has fewer distinct sentences than the sample: where a class has few of them (word content), or all weight
     is on one layer, the interval may lie beside the estimate, which is then biased by about that much.
     """
     start = time.perf_counter()
     layers = choose_layers(cell, encoded, settings)
-    fit = fit_rounds(cell, encoded, settings, layers)
+    fit = fit_folds(cell, encoded, settings, layers)
     train, rng = cell.task.splits["train"], stream(0, "interval", cell.task.name, "train", "weights")
     once, lengths = (
         np.mean([getattr(probe, name) for probe in fit.probes], axis=0) for name in ("weights_", "lengths_")
     )
     weights, n_minima = [once[None]], []
-    for probe, chosen in zip(fit.probes, plan_rounds(cell.task), strict=True):
+    for probe, chosen in zip(fit.probes, plan_folds(cell.task), strict=True):
         own = chosen["train"]
         counts = resample_counts(len(own), rng, -(-_RESAMPLES // len(fit.probes)))
         labels = encode_labels(train.select(own), len(cell.task.classes), probe)
@@ -63,6 +63,6 @@ def measure_weight_intervals(cell: Cell, encoded: Encoded, settings: RunSettings
     for metric, values in found.items():
         places = each if metric.startswith("mix_") else [(NO_LAYER, REPRESENTATIONS[cell.representation].title)]
         for place, row in zip(places, values, strict=True):
-            reading = Reading(*place, {"resamples": len(row) - 1} | minima, converged)
-            scores.append(score_samples(cell.task, "train", metric, row, facts | reading.columns()))
+            readout = Readout(*place, {"resamples": len(row) - 1} | minima, converged)
+            scores.append(score_samples(cell.task, "train", metric, row, facts | readout.columns()))
     return CellResult(scores)

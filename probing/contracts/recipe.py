@@ -18,13 +18,13 @@ class Recipe(Protocol):
         """Refuse, by an InputError, settings in range that do not go together; nothing has been loaded yet."""
         ...
 
-    def plan(self, settings: Any, origin: Any, narrator: Any, /) -> Any:
+    def plan(self, settings: Any, origin: Any, reporter: Any, /) -> Any:
         """What is to be made, a `probing.training.plan.RunPlan`.
 
         Args:
             settings: of the run.
             origin: a `probing.training.plan.Origin`: the encoder that the run starts from.
-            narrator: who tells of what takes long.
+            reporter: who tells of what takes long.
 
         Raises:
             InputError: data that cannot be used.

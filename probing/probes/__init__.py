@@ -1,1 +1,1 @@
-"""Layer stack to predictions. Every probe reads `layers sentences hidden` and gives one or more readings of it."""
+"""Layer stack to predictions. Every probe reads `layers sentences hidden` and gives one or more readouts of it."""

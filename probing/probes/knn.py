@@ -1,4 +1,4 @@
-"""A reading without parameters: what class do the nearest training sentences have?
+"""A probe without parameters: what class do the nearest training sentences have?
 
 The neighbours are those of largest cosine, after the training mean has been taken out of all vectors: hidden states
 share a common direction that would make all cosines alike (Ethayarajh 2019, arXiv 1909.00512). With v_c votes for
@@ -27,7 +27,7 @@ _BLOCK = 512
 
 
 class KNNProbe(Reader):
-    """The vote of the nearest training sentences, in each layer: one reading for each.
+    """The vote of the nearest training sentences, in each layer: one readout for each.
 
     Args:
         neighbours: numbers of neighbours; the best on dev is kept, and of equals the largest. None is larger than the

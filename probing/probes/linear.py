@@ -36,7 +36,7 @@ _TOGETHER = 2
 
 
 class LinearProbe(Reader):
-    """One linear probe per layer: one reading for each.
+    """One linear probe per layer: one readout for each.
 
     Args:
         strengths: L2 strengths (lambda above); the best on dev is kept, and of equals the strongest.

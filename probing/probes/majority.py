@@ -9,7 +9,7 @@ from probing.contracts.probe import Reader
 
 
 class MajorityProbe(Reader):
-    """Always the most frequent training class; its probabilities are the training shares. A single reading.
+    """Always the most frequent training class; its probabilities are the training shares. A single readout.
 
     Among equally frequent classes the first one is taken.
     """
@@ -35,6 +35,6 @@ class MajorityProbe(Reader):
         return self
 
     def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
-        """Log probabilities (nats) of each class: one reading, the same for every sentence."""
+        """Log probabilities (nats) of each class: one readout, the same for every sentence."""
         with np.errstate(divide="ignore"):
             yield np.tile(np.log(self.shares_), (X.shape[1], 1))

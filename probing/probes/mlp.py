@@ -32,7 +32,7 @@ _BLOCK = 2048
 
 
 class MLPProbe(Reader):
-    """One hidden layer on each layer's vectors: one reading for each.
+    """One hidden layer on each layer's vectors: one readout for each.
 
     Args:
         n_hidden: hidden units. 50 as in SentEval's probing tasks (arXiv 1805.01070).

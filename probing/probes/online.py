@@ -24,7 +24,7 @@ _MOST_ITERATIONS = 100
 _BLOCK_NUMBERS = 2**22
 """Units of vectors, or logits, that are in memory while sentences are predicted."""
 
-Predict = Callable[[Float[np.ndarray, "layers block hidden"]], Float[Tensor, "readings strengths block classes"]]
+Predict = Callable[[Float[np.ndarray, "layers block hidden"]], Float[Tensor, "readouts strengths block classes"]]
 """Log probabilities (nats) of each class, for some sentences."""
 Fit = Callable[[Float[np.ndarray, "layers portion hidden"], Int[Tensor, " portion"]], Predict]
 """Fit to a portion of the sentences, its classes numbered densely, where the labels are."""
@@ -36,7 +36,7 @@ def predict_onwards(
     y: Int[np.ndarray, " sentences"],
     cuts: Sequence[int],
     device: str = "cpu",
-) -> Float[np.ndarray, "readings strengths rest"]:
+) -> Float[np.ndarray, "readouts strengths rest"]:
     """Log probability (nats) of the true class of every sentence from the first cut on.
 
     Args:
@@ -59,7 +59,7 @@ def predict_onwards(
 
 
 def fit_layers(X: Float[np.ndarray, "layers portion hidden"], labels: Int[Tensor, " portion"]) -> Predict:
-    """Every layer for itself: one reading per layer."""
+    """Every layer for itself: one readout per layer."""
     problem = LogisticProblem(torch.tensor(X, device=labels.device), labels, STRENGTHS)
     coef, intercept = problem.unpack(problem.solve(_TOLERANCE, _MOST_ITERATIONS))
 
@@ -73,7 +73,7 @@ def fit_layers(X: Float[np.ndarray, "layers portion hidden"], labels: Int[Tensor
 def fit_mix(
     X: Float[np.ndarray, "layers portion hidden"], labels: Int[Tensor, " portion"], norm: bool = False
 ) -> Predict:
-    """The learned mix, from even weights, with every vector normalised before where `norm` says so: one reading."""
+    """The learned mix, from even weights, with every vector normalised before where `norm` says so: one readout."""
     problem = MixProblem(StackBlocks(X, norm, str(labels.device)), labels, STRENGTHS)
     solution = problem.solve(_TOLERANCE, _MOST_ITERATIONS)
     mix, weights, intercepts = problem.unpack(solution.points)
@@ -87,7 +87,7 @@ def fit_mix(
     return predict
 
 
-def _read_true(given: Tensor, classes: np.ndarray, labels: np.ndarray) -> Float[np.ndarray, "readings strengths block"]:
+def _read_true(given: Tensor, classes: np.ndarray, labels: np.ndarray) -> Float[np.ndarray, "readouts strengths block"]:
     known = np.isin(labels, classes)
     column = np.where(known, np.searchsorted(classes, labels), 0)
     index = torch.from_numpy(column).to(given.device).view(1, 1, -1, 1).expand(*given.shape[:3], 1)

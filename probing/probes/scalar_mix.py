@@ -47,7 +47,7 @@ _LEAST_WEIGHT = 1e-10
 
 
 class ScalarMixProbe(Reader):
-    """One linear probe on the learned mix of all layers: a single reading.
+    """One linear probe on the learned mix of all layers: a single readout.
 
     Args:
         strengths: L2 strengths (lambda above); the best on dev is kept, and of equals the strongest.
@@ -125,7 +125,7 @@ class ScalarMixProbe(Reader):
         self.contribution_ = compute_contribution(self.weights_, self.lengths_)
 
     def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
-        """Log probabilities (nats) of each class: one reading."""
+        """Log probabilities (nats) of each class: one readout."""
         mixed = np.tensordot(self.weights_, normalise(X) if self.norm else X, axes=1)
         logits = torch.from_numpy((mixed - self.mean_) / self.scale_ @ self.coef_.T + self.intercept_)
         yield logits.log_softmax(dim=1).numpy()

@@ -39,7 +39,7 @@ _BLOCK = 1024
 
 
 class SentEvalProbe(Reader):
-    """One network per layer and strength, all trained together: one reading for each layer, or one of the mix.
+    """One network per layer and strength, all trained together: one readout for each layer, or one of the mix.
 
     Args:
         n_hidden: units of the hidden layer; 0 for logistic regression.
@@ -97,22 +97,22 @@ class SentEvalProbe(Reader):
         """
         X, X_dev = (normalise(part) if self.norm else part for part in (X, X_dev))
         data = tuple(torch.as_tensor(array, device=self.device) for array in (X, y, X_dev, y_dev))
-        n_readings = 1 if self.mixes else len(X)
+        n_readouts = 1 if self.mixes else len(X)
         self.classes_ = np.arange(int(y.max()) + 1)
-        layers = torch.arange(n_readings, device=self.device).repeat_interleave(len(self.strengths))
+        layers = torch.arange(n_readouts, device=self.device).repeat_interleave(len(self.strengths))
         best, scores = self._train(layers, data)
-        self.dev_scores_ = scores.view(n_readings, -1).cpu().numpy()
+        self.dev_scores_ = scores.view(n_readouts, -1).cpu().numpy()
         chosen = [self._choose(row) for row in self.dev_scores_]
         strengths = np.array([self.strengths[number] for number in chosen])
         self.strength_ = float(strengths[0]) if self.mixes else strengths
-        rows = torch.tensor(chosen) + torch.arange(n_readings) * len(self.strengths)
+        rows = torch.tensor(chosen) + torch.arange(n_readouts) * len(self.strengths)
         self.networks_ = {name: value[rows.to(value.device)] for name, value in best.items()}
         if self.mixes:
             self._keep_mix(X)
         return self
 
     def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
-        """Log probabilities (nats) of each class, reading by reading."""
+        """Log probabilities (nats) of each class, readout by readout."""
         with torch.inference_mode():
             vectors = torch.as_tensor(normalise(X) if self.norm else X, device=self.device)
             layers = torch.arange(1 if self.mixes else len(X), device=self.device)

@@ -11,7 +11,7 @@ from probing.probes.scalar_mix import ScalarMixProbe
 
 
 class ConcatProbe(Reader):
-    """A linear probe on the vectors of all layers in a row: one reading.
+    """A linear probe on the vectors of all layers in a row: one readout.
 
     It can use every layer for itself, with as many weights as layers times units: the mix at its freest. Its memory is
     not bounded: all vectors stand in it, more than once, and a square matrix of that many weights.
@@ -44,14 +44,14 @@ class ConcatProbe(Reader):
         return self
 
     def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
-        """Log probabilities (nats) of each class: one reading."""
+        """Log probabilities (nats) of each class: one readout."""
         yield from self.probe_.read(join_layers(X))
 
 
 class CumulativeMixProbe(Reader):
     """A scalar-mix probe on layers 0 to l, for every l (Tenney et al. 2019, arXiv 1905.05950, section 3.2).
 
-    One reading for each l; what layer l brings is the score of reading l minus that of reading l - 1.
+    One readout for each l; what layer l brings is the score of readout l minus that of readout l - 1.
     """
 
     takes_scores = True

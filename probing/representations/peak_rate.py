@@ -36,7 +36,7 @@ def count_operations(encoder: Any, lengths: Int[np.ndarray, " sentences"]) -> fl
     return float(per_token * tokens.sum() + per_pair * (tokens**2).sum())
 
 
-def measure_ceiling(width: int, dtype: str, device: str) -> float:
+def measure_peak_rate(width: int, dtype: str, device: str) -> float:
     """Operations per second of tokens x width times width x 4 width, the largest product of a block, at its best."""
     rows = _ROWS.get(device.partition(":")[0], _ROWS["cpu"])
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": device}

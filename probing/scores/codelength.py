@@ -32,8 +32,8 @@ def cut_portions(n: int, portions: Sequence[float] = PORTIONS) -> list[int]:
 
 
 def smooth(
-    log_probability: Float[np.ndarray, "*readings sentences"], seen: Int[np.ndarray, " sentences"], n_classes: int
-) -> Float[np.ndarray, "*readings sentences"]:
+    log_probability: Float[np.ndarray, "*readouts sentences"], seen: Int[np.ndarray, " sentences"], n_classes: int
+) -> Float[np.ndarray, "*readouts sentences"]:
     """log((t p + 1/2) / (t + C/2)), in nats.
 
     Args:
@@ -44,14 +44,14 @@ def smooth(
     return np.log((seen * np.exp(log_probability) + 0.5) / (seen + n_classes / 2))
 
 
-def mix_codes(log_probability: Float[np.ndarray, "*readings strengths sentences"]) -> np.ndarray:
+def mix_codes(log_probability: Float[np.ndarray, "*readouts strengths sentences"]) -> np.ndarray:
     """Code length of every sentence, in bits, under the even mixture of the codes of all strengths.
 
     With S_k(i) = sum_{j <= i} log p_k(y_j), sentence i costs log2 sum_k exp S_k(i - 1) - log2 sum_k exp S_k(i):
     the strengths that coded the past best have the say, and the sum telescopes to the code of the whole.
 
     Returns:
-        One value per reading and sentence: axes `*readings sentences`.
+        One value per readout and sentence: axes `*readouts sentences`.
     """
     sums = np.cumsum(log_probability, axis=-1)
     sums = np.concatenate([np.zeros_like(sums[..., :1]), sums], axis=-1)
@@ -59,9 +59,9 @@ def mix_codes(log_probability: Float[np.ndarray, "*readings strengths sentences"
 
 
 def measure_code(
-    bits: Float[np.ndarray, "readings sentences"], counts: Float[np.ndarray, "samples sentences"], n_classes: int
-) -> dict[str, Float[np.ndarray, "readings samples"]]:
-    """Code length and compression of every reading, for several resamples of the sentences.
+    bits: Float[np.ndarray, "readouts sentences"], counts: Float[np.ndarray, "samples sentences"], n_classes: int
+) -> dict[str, Float[np.ndarray, "readouts samples"]]:
+    """Code length and compression of every readout, for several resamples of the sentences.
 
     A resample counts each sentence's bits as often as it was drawn, with the probes as they are.
     """

@@ -24,8 +24,8 @@ def score_with_interval(
 
 
 def means_with_intervals(
-    values: Float[np.ndarray, "readings sentences"], rng: np.random.Generator
-) -> Float[np.ndarray, "readings 3"]:
+    values: Float[np.ndarray, "readouts sentences"], rng: np.random.Generator
+) -> Float[np.ndarray, "readouts 3"]:
     """The mean of each row and the bounds of its 95 % percentile bootstrap interval over sentences.
 
     All rows are resampled alike.

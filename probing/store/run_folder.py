@@ -69,8 +69,8 @@ class RunFolder:
     def keep_cell(self, name: str, key: str, result: CellResult) -> None:
         """Write a finished cell, whole or not at all."""
         arrays = {
-            f"{reading}/{field}": np.ascontiguousarray(values)
-            for reading, predictions in result.predictions.items()
+            f"{readout}/{field}": np.ascontiguousarray(values)
+            for readout, predictions in result.predictions.items()
             for field, values in vars(predictions).items()
         }
         facts = {
@@ -169,17 +169,17 @@ def _frame(record: type, rows: Iterable[Any]) -> pd.DataFrame:
 
 
 def _unpack_predictions(arrays: Mapping[str, np.ndarray]) -> dict[str, Predictions]:
-    readings = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
+    readouts = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
     fields = column_names(Predictions)
-    return {name: Predictions(**{field: arrays[f"{name}/{field}"] for field in fields}) for name in readings}
+    return {name: Predictions(**{field: arrays[f"{name}/{field}"] for field in fields}) for name in readouts}
 
 
 def _frame_predictions(result: CellResult) -> pd.DataFrame:
-    """One row per sentence and reading."""
+    """One row per sentence and readout."""
     tests = {readout_key(score.representation, score.layer): score for score in result.scores if score.split == "test"}
     frames = []
-    for reading, predictions in result.predictions.items():
-        score = tests[reading]
+    for readout, predictions in result.predictions.items():
+        score = tests[readout]
         names = ("task", "representation", "layer", "layer_name", "control", "seed")
         columns = {name: getattr(score, name) for name in names}
         columns |= {"row": np.arange(len(predictions.labels)), "label": predictions.labels}

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs, fold_name
 from probing.folds import N_FOLDS
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import InputError, Task, TaskSpec
 from probing.registry import TASKS
 from probing.settings.run import SENTEVAL_URL
 from probing.tasks.files.download import OFFICIAL_FOLDER, fetch_files
-from probing.tasks.files.folder import list_offers
+from probing.tasks.files.folder import list_candidates
 from probing.tasks.files.transfer import TRANSFER_TASKS
 from probing.tasks.subset import limit_task
 
@@ -37,7 +37,7 @@ def load_tasks(
     data: str,
     wanted: Sequence[str],
     limit: int = 0,
-    narrator: Narrator | None = None,
+    reporter: Reporter | None = None,
     url: str = SENTEVAL_URL,
     classes_only: str = "",
 ) -> tuple[list[Task], list[str]]:
@@ -46,11 +46,11 @@ def load_tasks(
     A task asked for by name must be there; one that only belongs to a group asked for may be missing.
 
     Args:
-        data: `controlled`, `senteval`, a folder or file as in `tasks.offers`, `hub:ID` for a dataset of the Hugging
+        data: `controlled`, `senteval`, a folder or file as in `tasks.candidates`, `hub:ID` for a dataset of the Hugging
             Face hub, or a corpus of an installed package.
         wanted: names, titles, aliases or groups.
         limit: at most this many sentences of each split; 0 takes all.
-        narrator: who tells how far it is.
+        reporter: who tells how far it is.
         url: where the official files are fetched from.
         classes_only: the flag whose probe knows classes alone; empty where there is none.
 
@@ -58,20 +58,20 @@ def load_tasks(
         InputError: an unknown task, a folder or file that is missing or faulty, or nothing to probe; a graded task for
             a probe that knows classes alone, before any is read where that can be known.
     """
-    narrator = narrator or Narrator(quiet=True)
+    reporter = reporter or Reporter(quiet=True)
     if data == "senteval":
-        fetch_files([spec.name for spec in find_specs(wanted)], OFFICIAL_FOLDER, url, narrator)
+        fetch_files([spec.name for spec in find_specs(wanted)], OFFICIAL_FOLDER, url, reporter)
     readers = list_readers(data)
     specs, absent = choose_tasks(data, wanted, [reader.spec for reader in readers.values()])
     check_graded([spec.title for spec in specs if readers[spec.name].graded], classes_only)
     tasks = []
-    with narrator.stage("tasks", len(specs), "tasks") as advance:
+    with reporter.stage("tasks", len(specs), "tasks") as advance:
         for spec in specs:
             tasks.append(_limited(readers[spec.name].read(), limit))
             advance(1)
     check_graded([task.spec.title for task in tasks if task.graded], classes_only)
     n_sentences = sum(len(split) for task in tasks for split in task.splits.values())
-    narrator.note("tasks", tasks=len(tasks), **narrator.rate("tasks", n_sentences))
+    reporter.note("tasks", tasks=len(tasks), **reporter.rate("tasks", n_sentences))
     return tasks, absent
 
 
@@ -101,7 +101,7 @@ def check_tasks(data: str, wanted: Sequence[str]) -> None:
 
 
 def list_readers(data: str) -> Mapping[str, Reader]:
-    """What a source offers, by the name of the task.
+    """What a source candidates, by the name of the task.
 
     Raises:
         InputError: there is no such source, or two of its files stand for one task.
@@ -115,7 +115,10 @@ def list_readers(data: str) -> Mapping[str, Reader]:
     if data in TASKS.names() and data != "senteval":
         made = TASKS.load(data)(["all"])
         return {name: Reader(task.spec, lambda task=task: task, task.graded) for name, task in made.items()}
-    return {offer.spec.name: Reader(offer.spec, offer.read, offer.graded) for offer in list_offers(find_source(data))}
+    return {
+        candidate.spec.name: Reader(candidate.spec, candidate.read, candidate.graded)
+        for candidate in list_candidates(find_source(data))
+    }
 
 
 def read_hub(data: str) -> Task:

@@ -7,7 +7,7 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.settings.training import TrainSettings
 from probing.training.plan import ModelPlan, Origin, Source, Stage
 
@@ -24,7 +24,7 @@ class Bench:
     accelerator: Accelerator
     folder: Path
     """Of the run."""
-    narrator: Narrator
+    reporter: Reporter
 
     def facts(self) -> dict[str, Any]:
         """What the numbers depend on beside the settings, for a manifest."""

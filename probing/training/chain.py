@@ -52,7 +52,7 @@ def find_stages(bench: Bench, plan: ModelPlan) -> list[Finished]:
     if bench.settings.keep_models or len(finished) < len(plan.stages):
         for number, (folder, found) in enumerate(zip(folders, finished, strict=True)):
             if found.artifact and digest_folder(folder) != found.artifact:
-                bench.narrator.warn(f"{folder}: is gone, or no longer as it was left; it is made again")
+                bench.reporter.warn(f"{folder}: is gone, or no longer as it was left; it is made again")
                 return finished[:number]
     return finished
 

@@ -9,7 +9,7 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
 from probing.encoders.checkpoints import Checkpoint
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import Task
 from probing.settings.checks import Range
 from probing.settings.training import TrainSettings
@@ -115,7 +115,7 @@ class Recipe:
 
     settings: type[TrainSettings]
     """Its flags."""
-    plan: Callable[[Any, Origin, Narrator], RunPlan]
+    plan: Callable[[Any, Origin, Reporter], RunPlan]
     """Settings, encoder and reporter -> what is to be made. Raises InputError for data that cannot be used."""
     ranges: Mapping[str, Range]
     """Of its settings by their names."""

@@ -17,7 +17,7 @@ from probing.digests import digest_json
 from probing.encoders.blocks import find_backbone, find_blocks
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
 from probing.encoders.transformer import choose_limit, compute_digest, name_layers
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import InputError
 from probing.registry import CLASSIFIERS, RECIPES
 from probing.settings.checks import check_ranges, check_seeds
@@ -47,7 +47,7 @@ class Outcome:
     n_models: int
 
 
-def train(settings: TrainSettings, narrator: Narrator) -> Outcome:
+def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
     """Train the models that a recipe plans, and leave a run folder.
 
     Raises:
@@ -57,7 +57,7 @@ def train(settings: TrainSettings, narrator: Narrator) -> Outcome:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     origin = find_origin(settings)
-    planned = recipe.plan(settings, origin, narrator)
+    planned = recipe.plan(settings, origin, reporter)
     accelerator = make_accelerator(settings)
     path = name_folder(settings, planned.source)
     # One of several processes holds the folder for all of them; --overwrite makes another folder of the same name.
@@ -68,10 +68,10 @@ def train(settings: TrainSettings, narrator: Narrator) -> Outcome:
             if main:
                 remove_leftovers(path)
             folder.write_splits(planned.source.tasks)
-            bench = Bench(settings, origin, planned.source, accelerator, path, narrator)
+            bench = Bench(settings, origin, planned.source, accelerator, path, reporter)
             finished = [stage for model in planned.models for stage in make_model(bench, model)]
             write_tables(path, finished)
-            told = {"stages": narrator.stages, "warnings": narrator.warnings}
+            told = {"stages": reporter.stages, "warnings": reporter.warnings}
             folder.write_manifest(describe_environment() | bench.facts() | told)
     return Outcome(path, len(planned.models))
 

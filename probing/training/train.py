@@ -34,13 +34,13 @@ def train_stage(bench: Bench, place: Place) -> Finished:
     if bench.settings.tensorboard:  # the events of each stage in a folder of their own
         bench.accelerator.project_configuration.logging_dir = str(bench.folder / "events")
         bench.accelerator.init_trackers(place.name)
-    with bench.narrator.stage(place.name, job.n_steps, "steps") as advance:
-        progress = train_model(job, bench.accelerator, Reporter(advance, bench.narrator.warn))
+    with bench.reporter.stage(place.name, job.n_steps, "steps") as advance:
+        progress = train_model(job, bench.accelerator, Reporter(advance, bench.reporter.warn))
         for transform in job.transforms:
             transform.finish(job.model)
         scores = job.evaluation.score(job.model, bench.accelerator)
     rate = progress.n_tokens / progress.seconds
-    bench.narrator.note(place.name, tokens=progress.n_tokens, tokens_per_s=rate)
+    bench.reporter.note(place.name, tokens=progress.n_tokens, tokens_per_s=rate)
     artifact = _keep_model(bench, place, job)
     facts = {name: value for transform in job.transforms for name, value in transform.facts().items()}
     known: dict[str, Any] = {name: value for name, value in facts.items() if name in column_names(TrainedModel)}

@@ -15,7 +15,7 @@ from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
 from probing.records import Text
 from probing.representations.extraction import Pooling, encode_in_shards, tokenise
-from probing.representations.peak_rate import count_operations, measure_ceiling
+from probing.representations.peak_rate import count_operations, measure_peak_rate
 from tests.benchmarks.sizes import WARM_UP, Sizes, draw_texts
 from tests.benchmarks.timing import Comparison, Way, compare
 
@@ -90,6 +90,6 @@ def rate(encoder: Encoder, texts: Sequence[Text], seconds: float) -> dict[str, f
     """Useful arithmetic per second, beside that of a plain product of the same width and number format."""
     operations = count_operations(encoder, tokenise(encoder, texts).lengths)
     # On a shared machine, one measurement may be half of another.
-    ceiling = max(measure_ceiling(encoder.hidden_size, encoder.dtype, encoder.device) for _ in range(5))
-    rates = {"useful GFLOP/s of ours": operations / seconds / 1e9, "GFLOP/s of a plain product": ceiling / 1e9}
-    return rates | {"share of a plain product's rate": operations / seconds / ceiling}
+    peak_rate = max(measure_peak_rate(encoder.hidden_size, encoder.dtype, encoder.device) for _ in range(5))
+    rates = {"useful GFLOP/s of ours": operations / seconds / 1e9, "GFLOP/s of a plain product": peak_rate / 1e9}
+    return rates | {"share of a plain product's rate": operations / seconds / peak_rate}

@@ -8,7 +8,7 @@ from probing.probes.linear import MANY_CLASSES
 from probing.records import Task
 from tests.benchmarks.fitters import encode_task, fit_ours, fit_senteval, fit_sklearn, try_senteval, try_sklearn
 from tests.benchmarks.sizes import WARM_UP, Sizes, draw_tasks
-from tests.benchmarks.threads import find_threads, run_limited, tell_threads
+from tests.benchmarks.threads import find_threads, format_threads, run_limited
 from tests.benchmarks.timing import Comparison, Way, compare
 
 OURS = "ours, all layers"
@@ -32,7 +32,7 @@ def _compare_task(task: Task, encoder: Encoder, sizes: Sizes) -> Comparison:
     ways, names = [Way(OURS, partial(fit_ours, data), n_layers, partial(fit_ours, few))], {}
     for other, (fit, attempt) in OTHERS.items():
         n = find_threads(partial(attempt, some))
-        names[other] = f"{other}, {which} only, {tell_threads(n)}"
+        names[other] = f"{other}, {which} only, {format_threads(n)}"
         dear = fit is fit_senteval or len(task.classes) >= MANY_CLASSES
         most = sizes.dear_rounds if dear else None
         work, trial = partial(run_limited, n, fit, some), partial(attempt, few)

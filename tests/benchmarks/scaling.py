@@ -7,7 +7,7 @@ import torch
 from probing.encoders.bert import build
 from tests.benchmarks.encoding import encode_ours
 from tests.benchmarks.sizes import Sizes, draw_texts
-from tests.benchmarks.threads import run_limited, tell_threads
+from tests.benchmarks.threads import format_threads, run_limited
 from tests.benchmarks.timing import Comparison, Way, compare
 
 
@@ -25,7 +25,7 @@ def compare_scaling(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     growth = compare("encoding, by number of sentences", "sentences", ways, sizes.rounds)
     most, texts = torch.get_num_threads(), draw_texts(sizes.threaded)
     ways = [
-        Way(tell_threads(n), partial(run_limited, n, encode_ours, encoder, texts), len(texts))
+        Way(format_threads(n), partial(run_limited, n, encode_ours, encoder, texts), len(texts))
         for n in sorted({most, 1}, reverse=True)
     ]
     return [growth, compare("encoding, by number of threads", "sentences", ways, sizes.rounds)]

@@ -34,7 +34,7 @@ def find_threads(trial: Callable[[], Any]) -> int:
     return min((1, torch.get_num_threads()), key=lambda n: min(_time_trial(n, trial) for _ in range(_TRIES)))
 
 
-def tell_threads(n: int) -> str:
+def format_threads(n: int) -> str:
     """A number of threads in words."""
     return f"{n} thread{'s' if n > 1 else ''}"
 

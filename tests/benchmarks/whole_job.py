@@ -10,7 +10,7 @@ from uuid import uuid4
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
 from probing.pipeline import run
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import SPLITS, Text
 from probing.settings.run import RunSettings
 from probing.tasks.controlled.corpus import make_rows
@@ -26,7 +26,7 @@ from tests.benchmarks.fitters import (
     try_sklearn,
 )
 from tests.benchmarks.sizes import WARM_UP, Sizes, draw_tasks
-from tests.benchmarks.threads import find_threads, run_limited, tell_threads
+from tests.benchmarks.threads import find_threads, format_threads, run_limited
 from tests.benchmarks.timing import Comparison, Way, compare
 
 OURS = "ours: encoding, all layers, the mix, intervals, tables"
@@ -47,9 +47,9 @@ def compare_job(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     some = texts[::_EVERY]
     n_sklearn, n_senteval = (find_threads(partial(trial, ones[0])) for trial in (try_sklearn, try_senteval))
     encoding = f"piece: usual loop, float32 (timed on 1 in {_EVERY} sentences)"
-    sklearn = f"piece: scikit-learn, {tell_threads(n_sklearn)} (timed on layer {layer})"
-    senteval = f"piece: SentEval's recipe, {tell_threads(n_senteval)} (timed on layer {layer})"
-    mix = f"piece: SentEval's recipe on the mix, {tell_threads(n_senteval)}"
+    sklearn = f"piece: scikit-learn, {format_threads(n_sklearn)} (timed on layer {layer})"
+    senteval = f"piece: SentEval's recipe, {format_threads(n_senteval)} (timed on layer {layer})"
+    mix = f"piece: SentEval's recipe on the mix, {format_threads(n_senteval)}"
     encode, share = partial(encode_as_usual, model, tokenizer), 1 / n_layers
     with TemporaryDirectory() as name:
         corpus = write_corpus(Path(name) / "corpus", sizes)
@@ -95,7 +95,7 @@ def run_ours(checkpoint: str, corpus: Path, tasks: tuple[str, ...], scratch: Pat
         checkpoint=checkpoint, data=str(corpus), tasks=tasks, controls=(), gradients=0, report=False, device="cpu",
         quiet=True, output=folder / "run", cache_dir=folder / "cache",
     )  # fmt: skip
-    run(settings, Narrator(quiet=True))
+    run(settings, Reporter(quiet=True))
 
 
 def fit_all(fit: Callable[[Data], Any], data: Sequence[Data]) -> None:

@@ -12,7 +12,7 @@ from transformers import AutoModelForSequenceClassification
 
 from probing.encoders.blocks import find_blocks
 from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import InputError
 from probing.registry import CLASSIFIERS, RECIPES
 from probing.tables import TrainedModel, TrainingRow, column_names
@@ -43,7 +43,7 @@ def make_settings(request, data, tiny_folder, tmp_path):
 
 
 def run(settings):
-    return train(settings, Narrator(quiet=True)).folder
+    return train(settings, Reporter(quiet=True)).folder
 
 
 def read_tables(folder):

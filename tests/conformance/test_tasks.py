@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from probing.catalogue.tasks import SENTEVAL_TASKS
-from probing.folds import describe_division, plan_rounds
+from probing.folds import describe_division, plan_folds
 from probing.records import GROUPS, SPLITS, Task
 from probing.registry import METRICS, TASKS
 from probing.tasks.files.download import BLOB_IDS
@@ -117,7 +117,7 @@ def test_scores_of_graded_tasks_are_near_their_classes(tasks: list[Task]) -> Non
 
 def test_rounds_test_every_sentence_once_and_never_with_a_probe_that_knew_it(tasks: list[Task]) -> None:
     for task in tasks:
-        rounds = plan_rounds(task)
+        rounds = plan_folds(task)
         assert len(rounds) == (task.folds or 1)
         for split in ("dev", "test"):
             rows = np.concatenate([one[split] for one in rounds])

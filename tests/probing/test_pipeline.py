@@ -17,7 +17,7 @@ from probing.pipeline import build_encoder, choose_layers, run
 from probing.probes.linear import LinearProbe
 from probing.probes.majority import MajorityProbe
 from probing.probes.scalar_mix import ScalarMixProbe
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import InputError
 from probing.representations.extraction import Pooling, extract_stack
 from probing.settings.run import RunSettings
@@ -59,8 +59,8 @@ def fits(monkeypatch):
 
 
 def tell(settings):
-    narrator = Narrator(quiet=True)
-    return run(settings, narrator), narrator
+    reporter = Reporter(quiet=True)
+    return run(settings, reporter), reporter
 
 
 def read(settings, name="scores"):
@@ -78,8 +78,8 @@ def test_leaves_a_score_for_every_task_layer_mix_and_baseline(settings):
     assert outcome.failures == ()
     assert list(scores.columns) == column_names(Score)
     accuracy = scores[scores["metric"] == "accuracy"]
-    readings = [("none", -1), ("layer", 0), ("layer", 1), ("layer", 2), ("scalar_mix", -1)]
-    expected = {(task, split, *reading) for task in NAMES for split in ("dev", "test") for reading in readings}
+    readouts = [("none", -1), ("layer", 0), ("layer", 1), ("layer", 2), ("scalar_mix", -1)]
+    expected = {(task, split, *readout) for task in NAMES for split in ("dev", "test") for readout in readouts}
     keys = accuracy[["task", "split", "representation", "layer"]]
     assert set(keys.itertuples(index=False, name=None)) == expected
     assert len(accuracy) == len(expected)
@@ -207,11 +207,11 @@ def test_a_cell_that_fails_is_recorded_and_the_rest_goes_on(settings, monkeypatc
 
     with monkeypatch.context() as patch:
         patch.setattr(LinearProbe, "fit", fail_on_one_task)
-        outcome, narrator = tell(settings)
+        outcome, reporter = tell(settings)
     (failure,) = outcome.failures
     assert (failure.task, failure.representation) == ("obj_number", "layer")
     assert "no luck" in failure.error
-    assert any("no luck" in line for line in narrator.warnings)
+    assert any("no luck" in line for line in reporter.warnings)
     manifest = json.loads((settings.output / "manifest.json").read_text())
     assert [each["task"] for each in manifest["failures"]] == ["obj_number"]
     scores = read(settings)
@@ -221,14 +221,14 @@ def test_a_cell_that_fails_is_recorded_and_the_rest_goes_on(settings, monkeypatc
 
 
 def test_every_sentence_of_all_tasks_is_encoded_once(settings):
-    _, narrator = tell(settings)
+    _, reporter = tell(settings)
     texts = {
         text
         for seed, name in enumerate(NAMES)
         for split in build_task(name, seed=seed).splits.values()
         for text in split.texts
     }
-    assert narrator.stages["encoding"]["encoded"] == len(texts)
+    assert reporter.stages["encoding"]["encoded"] == len(texts)
     again = replace(settings, tasks=NAMES[:1], output=settings.output.with_name("other"))
     assert tell(again)[1].stages["encoding"]["encoded"] == 0
 
@@ -296,8 +296,8 @@ def test_one_mix_per_seed(settings):
 
 def test_sentences_that_were_cut_are_counted_and_told_once(settings):
     short = replace(settings, max_length=6)
-    _, narrator = tell(short)
-    told = [line for line in narrator.warnings if "were cut" in line]
+    _, reporter = tell(short)
+    told = [line for line in reporter.warnings if "were cut" in line]
     assert len(told) == 1
     manifest = json.loads((settings.output / "manifest.json").read_text())
     assert manifest["stages"]["encoding"]["truncated"] > 0
@@ -347,21 +347,21 @@ def test_layers_are_chosen_by_index_from_either_end():
 
 def test_whether_the_mix_is_probed_is_a_setting_and_the_same_of_every_encoder(settings, tmp_path):
     """What does mixing add to BERT? What BERMo's mix of the same layers has."""
-    run(settings, Narrator(quiet=True))
+    run(settings, Reporter(quiet=True))
     bert = replace(settings, model="bert", mix="on", output=tmp_path / "bert")
-    run(bert, Narrator(quiet=True))
+    run(bert, Reporter(quiet=True))
     drop = ["model", "seconds"]
     pd.testing.assert_frame_equal(read(bert).drop(columns=drop), read(settings).drop(columns=drop))
     for changes in ({"model": "bert"}, {"mix": "off"}):
         plain = replace(settings, output=tmp_path / f"plain-{len(changes)}-{settings.model}", overwrite=True, **changes)
-        run(plain, Narrator(quiet=True))
+        run(plain, Reporter(quiet=True))
         assert set(read(plain)["representation"]) == {"none", "layer"}
 
 
 def test_an_encoder_that_breaks_its_contract_is_refused_in_one_line(settings, monkeypatch):
     monkeypatch.setattr("probing.encoders.bermo.build", lambda checkpoint, **options: object())
     with pytest.raises(InputError, match=r"--model bermo: object has no `checkpoint`; expected") as error:
-        run(settings, Narrator(quiet=True))
+        run(settings, Reporter(quiet=True))
     assert "\n" not in str(error.value)
     assert not settings.output.exists()
 
@@ -374,8 +374,8 @@ def test_tasks_encoded_one_after_the_other_leave_the_tables_of_all_encoded_first
     cache = settings.cache_dir.with_name("filled")
     extract_stack(encoder, sorted(texts), Pooling(), StackCache(cache))
     at_once = replace(settings, output=settings.output.with_name("at_once"), cache_dir=cache)
-    _, narrator = tell(at_once)
-    assert narrator.stages["encoding"]["encoded"] == 0
+    _, reporter = tell(at_once)
+    assert reporter.stages["encoding"]["encoded"] == 0
     for name in ("scores", "layer_weights", "predictions"):
         one, other = (read(each, name).drop(columns="seconds", errors="ignore") for each in (settings, at_once))
         # Vectors of float32 that went through in other company: some units in the last place.
@@ -400,11 +400,11 @@ def listen(settings, monkeypatch, **constants):
     """A run's lines where the output is no terminal, its manifest, with some constants of the runner changed."""
     for name, value in constants.items():
         monkeypatch.setattr(runner, name, value)
-    narrator = Narrator()
-    narrator.console = Console(file=io.StringIO(), width=200)
-    run(replace(settings, quiet=False), narrator)
+    reporter = Reporter()
+    reporter.console = Console(file=io.StringIO(), width=200)
+    run(replace(settings, quiet=False), reporter)
     manifest = json.loads((settings.output / "manifest.json").read_text())
-    return narrator.console.file.getvalue().splitlines(), manifest
+    return reporter.console.file.getvalue().splitlines(), manifest
 
 
 def test_every_finished_task_has_a_line_with_its_scores(settings, monkeypatch):
@@ -419,25 +419,25 @@ def test_every_finished_task_has_a_line_with_its_scores(settings, monkeypatch):
 
 
 def test_a_terminal_sees_a_table_fill_and_the_cell_that_is_worked_at(settings):
-    narrator = Narrator()
-    narrator.console = Console(file=io.StringIO(), force_terminal=True, width=160)
+    reporter = Reporter()
+    reporter.console = Console(file=io.StringIO(), force_terminal=True, width=160)
     original, screens = ScalarMixProbe.fit, []
 
     def look(self, *arguments):
         # What the table shows while the first mix is fitted: its task has scores of layers, the other has none.
         paper = Console(file=io.StringIO(), width=160)
-        paper.print(narrator._screen())
+        paper.print(reporter._screen())
         screens.append(paper.file.getvalue())
         return original(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ScalarMixProbe, "fit", look)
-        run(replace(settings, quiet=False), narrator)
+        run(replace(settings, quiet=False), reporter)
     first = [line for line in screens[0].splitlines() if "Tense" in line or "ObjNum" in line]
     assert re.search(r"Tense .* \d+\.\d \(\d\) .* \d+\.\d \(2\) .*·", first[0])
     assert first[1].count("·") == 3
     assert "Tense, scalar mix" in screens[0]
-    assert "best layer" in narrator.console.file.getvalue()
+    assert "best layer" in reporter.console.file.getvalue()
 
 
 def test_who_would_wait_long_sees_a_preliminary_score_that_is_kept_nowhere(settings, monkeypatch):

@@ -53,7 +53,7 @@ def start(tmp_path, tiny_folder, corpus, monkeypatch, capsys):
 
 
 def mistakes_in(err):
-    """What was said beside the line that ends the reading of the tasks."""
+    """What was said beside the line that ends the loading of the tasks."""
     return [line for line in err.splitlines() if not line.startswith("tasks: ")]
 
 

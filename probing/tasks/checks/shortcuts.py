@@ -14,7 +14,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.naive_bayes import ComplementNB
 from sklearn.svm import LinearSVC
 
-from probing.folds import plan_rounds
+from probing.folds import plan_folds
 from probing.records import Split, Task, Text
 from probing.tasks.subset import limit_task
 
@@ -54,7 +54,7 @@ class Shortcuts:
 def measure_shortcuts(task: Task) -> Shortcuts:
     """Measure them, on the first fold where the task is cross-validated."""
     task = limit_task(task, MOST_SENTENCES)
-    first = plan_rounds(task)[0]
+    first = plan_folds(task)[0]
     train, test = (task.splits[split].select(first[split]) for split in ("train", "test"))
     words = find_telling_words(train)
     hits = [words[found] == label for found, label in _first_telling(test, words) if found]

@@ -14,7 +14,7 @@ from pooch import HTTPDownloader
 
 from probing.atomic_files import write_atomically
 from probing.catalogue.tasks import find_specs
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import InputError, Task
 from probing.settings.run import SENTEVAL_URL
 from probing.tasks.files.senteval import read_task
@@ -48,14 +48,14 @@ _WHOLE, _RANGE_REFUSED, _SERVER_TROUBLE = 200, 416, 500
 """HTTP: the whole content comes, whatever part was asked for; there is no such part; from here on, try again."""
 
 
-def load(names: Iterable[str] = ("all",), url: str = SENTEVAL_URL, narrator: Narrator | None = None) -> dict[str, Task]:
+def load(names: Iterable[str] = ("all",), url: str = SENTEVAL_URL, reporter: Reporter | None = None) -> dict[str, Task]:
     """Some of the ten official tasks, fetched where they are not there yet.
 
     Raises:
         InputError: as `fetch_files`, or a name that no task bears.
     """
     specs = find_specs(names)
-    fetch_files([spec.name for spec in specs], OFFICIAL_FOLDER, url, narrator or Narrator(quiet=True))
+    fetch_files([spec.name for spec in specs], OFFICIAL_FOLDER, url, reporter or Reporter(quiet=True))
     return {spec.name: read_task(OFFICIAL_FOLDER / f"{spec.name}.txt", spec) for spec in specs}
 
 
@@ -70,7 +70,7 @@ def fetch_files(
     names: Sequence[str],
     folder: Path,
     url: str,
-    narrator: Narrator,
+    reporter: Reporter,
     blob_ids: Mapping[str, str] = BLOB_IDS,
     pause_s: float = _PAUSE_S,
 ) -> None:
@@ -80,7 +80,7 @@ def fetch_files(
         names: of tasks.
         folder: made where it is not there.
         url: of the folder that has the files.
-        narrator: who tells how far it is.
+        reporter: who tells how far it is.
         blob_ids: what each file's content must be.
         pause_s: before a broken connection is taken up again; doubled each time.
 
@@ -91,8 +91,8 @@ def fetch_files(
     missing = [name for name in names if not _verify(folder / f"{name}.txt", blob_ids[name])]
     if not missing:
         return
-    narrator.say(f"fetching {', '.join(missing)} from {url}")
-    with narrator.stage("fetching", len(missing), "files") as advance:
+    reporter.say(f"fetching {', '.join(missing)} from {url}")
+    with reporter.stage("fetching", len(missing), "files") as advance:
         for number, name in enumerate(missing):
             source = f"{url.rstrip('/')}/{name}.txt"
             reason = _fetch(source, folder / f"{name}.txt", blob_ids[name], pause_s, advance)

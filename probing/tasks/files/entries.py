@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from probing.folds import N_FOLDS, deal_folds
+from probing.folds import N_FOLDS, assign_folds
 from probing.records import SPLITS, InputError, Split, Task, TaskSpec, Text
 
 MADE_HERE = "equal texts kept together, stratified by label, dealt by a hash of the text with seed 0"
@@ -89,7 +89,7 @@ def divide_entries(
     if folds:
         return dict.fromkeys(SPLITS, np.arange(len(entries))), f"{folds}-fold cross-validation: {MADE_HERE}"
     if not marks.any():
-        parts = deal_folds([entry.text for entry in entries], labels)
+        parts = assign_folds([entry.text for entry in entries], labels)
         marks = np.array(["test", "dev", *["train"] * (N_FOLDS - 2)])[parts]
         return _split_rows(marks, origin), f"8/1/1 tenths for train, dev and test: {MADE_HERE}"
     if not marks.all():
@@ -97,7 +97,7 @@ def divide_entries(
         raise InputError(f"{origin}:{line}: has no split, though other rows have one; give one to all or to none")
     if set(marks) == {"train", "test"}:
         rows = np.flatnonzero(marks == "train")
-        parts = deal_folds([entries[row].text for row in rows.tolist()], labels[rows])
+        parts = assign_folds([entries[row].text for row in rows.tolist()], labels[rows])
         marks[rows[parts == 0]] = "dev"
         return _split_rows(marks, origin), f"dev is a tenth of the source's train: {MADE_HERE}"
     return _split_rows(marks, origin), ""

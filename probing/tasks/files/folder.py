@@ -1,4 +1,4 @@
-"""What a folder offers: which of its files make which task.
+"""What a folder candidates: which of its files make which task.
 
     NAME.txt                          SentEval's form
     NAME.csv .tsv .parquet .jsonl     a table of the user's own
@@ -23,7 +23,7 @@ _SNIFFED_BYTES = 4096
 
 
 @dataclass(frozen=True)
-class Offer:
+class Candidate:
     """A task that could be read, and the files that it would be read from."""
 
     spec: TaskSpec
@@ -78,19 +78,19 @@ def read_contents(path: Path) -> Contents:
     return (tables if path.suffix.lower() in tables.FORMATS else senteval).read_contents(path)
 
 
-def list_offers(source: Path) -> list[Offer]:
+def list_candidates(source: Path) -> list[Candidate]:
     """The tasks of a folder, or of one file, in the order of their names.
 
     Raises:
         InputError: two files stand for one task, or the folder cannot be listed.
     """
-    offers = find_offers(source)
-    for fault in find_twins(offers):
+    candidates = find_candidates(source)
+    for fault in find_twins(candidates):
         raise InputError(fault)
-    return offers
+    return candidates
 
 
-def find_offers(source: Path) -> list[Offer]:
+def find_candidates(source: Path) -> list[Candidate]:
     """The same, where two files may stand for one task.
 
     Raises:
@@ -100,13 +100,19 @@ def find_offers(source: Path) -> list[Offer]:
         paths = sorted(source.iterdir()) if source.is_dir() else [source]
     except OSError as error:
         raise InputError(f"{source}: cannot be listed ({error.strerror})") from None
-    return [offer for path in paths if (offer := _offer_folder(path) if path.is_dir() else _offer_file(path))]
+    return [
+        candidate
+        for path in paths
+        if (candidate := _candidate_of_folder(path) if path.is_dir() else _candidate_of_file(path))
+    ]
 
 
-def find_twins(offers: Sequence[Offer]) -> list[str]:
+def find_twins(candidates: Sequence[Candidate]) -> list[str]:
     """What to say of tasks that two files stand for."""
-    counts = Counter(offer.spec.name for offer in offers)
-    origins = {name: [str(offer.origin) for offer in offers if offer.spec.name == name] for name in counts}
+    counts = Counter(candidate.spec.name for candidate in candidates)
+    origins = {
+        name: [str(candidate.origin) for candidate in candidates if candidate.spec.name == name] for name in counts
+    }
     return [
         f"task {name} stands twice, in {' and '.join(origins[name])}; keep one of them"
         for name, count in counts.items()
@@ -114,19 +120,19 @@ def find_twins(offers: Sequence[Offer]) -> list[str]:
     ]
 
 
-def name_own(path: Path) -> TaskSpec:
+def name_custom(path: Path) -> TaskSpec:
     """What the task of a file or folder is: SentEval's of that name, or the user's tables."""
     known = {spec.name: spec for spec in SENTEVAL_TASKS}
     name = "_".join(path.stem.split())
     return known.get(name) or TaskSpec(name, path.stem, "own")
 
 
-def _offer_file(path: Path) -> Offer | None:
+def _candidate_of_file(path: Path) -> Candidate | None:
     suffix = path.suffix.lower()
     if path.name.startswith("."):
         return None
-    if suffix in tables.FORMATS or (suffix == ".txt" and (name_own(path).group != "own" or _has_columns(path))):
-        return Offer(name_own(path), path, {"": path})
+    if suffix in tables.FORMATS or (suffix == ".txt" and (name_custom(path).group != "own" or _has_columns(path))):
+        return Candidate(name_custom(path), path, {"": path})
     return None
 
 
@@ -139,11 +145,11 @@ def _has_columns(path: Path) -> bool:
         return False
 
 
-def _offer_folder(path: Path) -> Offer | None:
+def _candidate_of_folder(path: Path) -> Candidate | None:
     task = find_transfer(path)
     if task:
         files = {split: path / name for split, name in task.files.items()}
-        return Offer(task.spec, path, files, task.folds, task.graded, published=True)
+        return Candidate(task.spec, path, files, task.folds, task.graded, published=True)
     found = {split: [path / f"{split}{suffix}" for suffix in tables.FORMATS] for split in SPLITS}
     files = {split: file for split, files in found.items() for file in files if file.is_file()}
-    return Offer(name_own(path), path, files) if {"train", "test"} <= files.keys() else None
+    return Candidate(name_custom(path), path, files) if {"train", "test"} <= files.keys() else None

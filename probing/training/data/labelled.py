@@ -9,7 +9,7 @@ from jaxtyping import Int
 
 from probing.contracts.encoder import Tokens
 from probing.encoders.inputs import ModelInputs
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.randomness import stream
 from probing.records import SPLITS, InputError, Split, Task
 from probing.settings.training import TrainSettings
@@ -129,13 +129,13 @@ class Labelled:
     source: Source
 
 
-def load_labelled(settings: TrainSettings, origin: Origin, narrator: Narrator) -> Labelled:
+def load_labelled(settings: TrainSettings, origin: Origin, reporter: Reporter) -> Labelled:
     """The task that the settings name, tokenised for an encoder.
 
     Raises:
         InputError: as `load_task`.
     """
-    return make_labelled(load_task(settings, narrator), origin)
+    return make_labelled(load_task(settings, reporter), origin)
 
 
 def make_labelled(task: Task, origin: Origin) -> Labelled:
@@ -146,13 +146,13 @@ def make_labelled(task: Task, origin: Origin) -> Labelled:
     return Labelled(task, splits, Source(task.name, task.digest, facts, (task,)))
 
 
-def load_task(settings: TrainSettings, narrator: Narrator) -> Task:
+def load_task(settings: TrainSettings, reporter: Reporter) -> Task:
     """The one task, its splits as large as the settings allow.
 
     Raises:
         InputError: the source has no such task, the name stands for several, or too little of it is left to learn.
     """
-    tasks, _ = load_tasks(settings.data, (settings.task,), narrator=narrator)
+    tasks, _ = load_tasks(settings.data, (settings.task,), reporter=reporter)
     if len(tasks) > 1:
         raise InputError(f"--task {settings.task}: stands for {len(tasks)} tasks; name one")
     task = tasks[0]

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from transformers import PreTrainedModel
 
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import Task
 from probing.registry import CLASSIFIERS
 from probing.settings.checks import ABOVE_0, FROM_0, SHARE, Range
@@ -34,13 +34,13 @@ RANGES: Mapping[str, Range] = {
 }
 
 
-def plan(settings: TrainSettings, origin: Origin, narrator: Narrator) -> RunPlan:
+def plan(settings: TrainSettings, origin: Origin, reporter: Reporter) -> RunPlan:
     """One model per seed.
 
     Raises:
         InputError: as `load_labelled`.
     """
-    labelled = load_labelled(settings, origin, narrator)
+    labelled = load_labelled(settings, origin, reporter)
     stages = {seed: plan_stage("finetune", settings, labelled, seed) for seed in settings.seeds}
     return RunPlan([ModelPlan(f"seed-{seed}", seed, (stage,)) for seed, stage in stages.items()], labelled.source)
 

@@ -9,7 +9,7 @@ from transformers import PreTrainedModel
 
 from probing.digests import digest_json
 from probing.encoders.transformer import compute_digest
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.checks import ABOVE_0, FROM_0, SHARE, Range, flag_of
 from probing.settings.training import TrainSettings
@@ -89,7 +89,7 @@ def check(settings: PruneSettings) -> None:
         raise InputError(f"--prune-warmup-share and --prune-cooldown-share: expected at most 1 together, got {both:g}")
 
 
-def plan(settings: PruneSettings, origin: Origin, narrator: Narrator) -> RunPlan:
+def plan(settings: PruneSettings, origin: Origin, reporter: Reporter) -> RunPlan:
     """One model per aim (method by sparsity, or soft movement by penalty) and seed.
 
     Raises:
@@ -99,7 +99,7 @@ def plan(settings: PruneSettings, origin: Origin, narrator: Narrator) -> RunPlan
         raise InputError(
             f"--freeze-up-to {settings.freeze_up_to}: leaves no layer to prune; expected less than {origin.n_blocks}"
         )
-    labelled = load_labelled(settings, origin, narrator)
+    labelled = load_labelled(settings, origin, reporter)
     teacher = load_teacher(settings.distill_from, labelled.task, origin) if settings.distill_from else None
     source = labelled.source
     if teacher is not None:

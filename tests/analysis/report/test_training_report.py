@@ -10,7 +10,7 @@ from analysis.report import __main__ as command
 from analysis.report.build import write_report
 from analysis.report.shell import keep_together
 from analysis.report.training import build_training_report
-from analysis.report.training_answer import tell_convergence, tell_difference, tell_run
+from analysis.report.training_answer import answer_convergence, answer_difference, answer_run
 from analysis.runs.training_run import stack_logs
 from analysis.stats.convergence import compare_convergence
 from probing.records import InputError
@@ -83,11 +83,11 @@ def test_a_pruned_run_has_its_table_and_its_curve_and_no_convergence(pruned):
 
 def test_the_answer_has_the_numbers_of_the_runs(pair, pruned):
     final = 100 * pair[0].models.query("split == 'dev'")["value"].mean()
-    assert f"its dev accuracy is {final:.1f}" in tell_run(pair[0], "bert")
-    assert "0 of 3 runs diverged" in tell_run(pair[0], "bert")
-    assert "1 of 6 runs diverged" in tell_run(pruned, "bermo")
+    assert f"its dev accuracy is {final:.1f}" in answer_run(pair[0], "bert")
+    assert "0 of 3 runs diverged" in answer_run(pair[0], "bert")
+    assert "1 of 6 runs diverged" in answer_run(pruned, "bermo")
     table = compare_convergence(*pair)
-    assert f"{table['ratio'].iloc[-1]:.2f} times as fast" in tell_convergence(table, ("bert", "bermo"))
+    assert f"{table['ratio'].iloc[-1]:.2f} times as fast" in answer_convergence(table, ("bert", "bermo"))
 
 
 def test_a_difference_within_the_seeds_noise_is_not_called_more(pair):
@@ -97,14 +97,14 @@ def test_a_difference_within_the_seeds_noise_is_not_called_more(pair):
 
     near = [move(pair[0], 0), move(pair[0], 0.001)]
     far = [move(pair[0], 0), move(pair[0], 0.2)]
-    assert "which is inconclusive" in tell_difference(*near, ("bert", "bermo"))
-    assert "is more than the noise" in tell_difference(*far, ("bert", "bermo"))
-    assert "20.0 points above" in tell_difference(*far, ("bert", "bermo"))
+    assert "which is inconclusive" in answer_difference(*near, ("bert", "bermo"))
+    assert "is more than the noise" in answer_difference(*far, ("bert", "bermo"))
+    assert "20.0 points above" in answer_difference(*far, ("bert", "bermo"))
 
 
 def test_a_score_never_reached_is_said_to_be_so(pair, build_training):
     weak = build_training("bermo", rate=0.1, top=0.88)
-    told = tell_convergence(compare_convergence(pair[0], weak), ("bert", "bermo"))
+    told = answer_convergence(compare_convergence(pair[0], weak), ("bert", "bermo"))
     assert "never reaches the final dev score of bert" in told
     assert "it reaches 98 % of it" in told
 

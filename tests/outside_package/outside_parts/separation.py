@@ -3,7 +3,7 @@
 import numpy as np
 
 from probing.catalogue.measures import Measure
-from probing.cells.scoring import Reading, identify, score_samples
+from probing.cells.scoring import Readout, identify, score_samples
 from probing.contracts.measure import describe
 from probing.randomness import stream
 from probing.tables import CellResult
@@ -18,8 +18,8 @@ def measure_separation(cell, encoded, settings):
     for layer in encoded.layers:
         vectors = encoded.stack.select([layer], encoded.rows["test"])[0].astype(np.float64)
         shares = np.array([share_between(vectors[rows], labels[rows]) for rows in draws])
-        reading = Reading(layer, encoded.encoder.layer_names[layer], {}, True)
-        facts = identify(cell, encoded, settings) | reading.columns() | {"seconds": 0.0}
+        readout = Readout(layer, encoded.encoder.layer_names[layer], {}, True)
+        facts = identify(cell, encoded, settings) | readout.columns() | {"seconds": 0.0}
         interval = [shares[0], *np.quantile(shares[1:], [0.025, 0.975])]
         scores.append(score_samples(cell.task, "test", "separation", np.array(interval), facts))
     return CellResult(scores)

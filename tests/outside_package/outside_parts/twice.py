@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.training.data.labelled import load_labelled
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
 from probing.training.recipes.finetune import RANGES, TrainSettings, plan_stage
@@ -18,9 +18,9 @@ class TwiceSettings(TrainSettings):
     """By what the rate is multiplied in the second stage."""
 
 
-def plan(settings: TwiceSettings, origin: Origin, narrator: Narrator) -> RunPlan:
+def plan(settings: TwiceSettings, origin: Origin, reporter: Reporter) -> RunPlan:
     """One model per seed, in two stages."""
-    labelled = load_labelled(settings, origin, narrator)
+    labelled = load_labelled(settings, origin, reporter)
     calm = replace(settings, learning_rate=settings.slower * settings.learning_rate)
     models = [
         ModelPlan(

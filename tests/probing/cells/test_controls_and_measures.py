@@ -23,7 +23,7 @@ from probing.cells.plan import (
 from probing.contracts.measure import Cell, Encoded
 from probing.encoders.bermo import build
 from probing.pipeline import run
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import InputError, LayerStack
 from probing.settings.run import RunSettings
 from tests.helpers import build_task, write_task
@@ -51,7 +51,7 @@ def settings(tiny_folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def outcome(settings):
-    return run(settings, Narrator(quiet=True))
+    return run(settings, Reporter(quiet=True))
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_the_cost_of_every_control_and_measure_is_written_down(outcome):
 
 def test_a_second_run_computes_no_cell_again(settings, outcome, scores):
     before = {path: path.stat().st_mtime_ns for path in (outcome.folder / "cells").iterdir()}
-    run(settings, Narrator(quiet=True))
+    run(settings, Reporter(quiet=True))
     after = {path: path.stat().st_mtime_ns for path in (outcome.folder / "cells").iterdir()}
     assert after == before
     pd.testing.assert_frame_equal(pd.read_parquet(outcome.folder / "scores.parquet"), scores)
@@ -172,7 +172,7 @@ def test_the_default_controls_exist_and_leave_the_sanity_check_out():
 )
 def test_settings_that_cannot_be_are_refused_before_anything_is_read(changes, message):
     with pytest.raises(InputError, match=message):
-        run(RunSettings(**changes), Narrator(quiet=True))
+        run(RunSettings(**changes), Reporter(quiet=True))
 
 
 def test_each_seed_has_a_cell_where_the_start_matters(encoder):

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from probing.cells.scoring import compute_cell
 from probing.contracts.measure import Cell, Encoded
-from probing.folds import plan_rounds
+from probing.folds import plan_folds
 from probing.probes.linear import LinearProbe
 from probing.probes.logistic import softmax_loss
 from probing.records import LayerStack, Split, Task, TaskSpec
@@ -72,7 +72,7 @@ def test_a_cross_validation_says_what_a_probe_for_each_says_of_their_own_parts()
     task, stack = make_folded(labels), make_stack(2.0 * labels)
     result = compute(task, stack)
     expected = np.full((3, N), -1)
-    for one in plan_rounds(task):
+    for one in plan_folds(task):
         train, dev, test = (one[split] for split in ("train", "dev", "test"))
         probe = LinearProbe().fit(stack.values[:, train], labels[train], stack.values[:, dev], labels[dev])
         expected[:, test] = probe.predict(stack.values[:, test])

@@ -13,7 +13,7 @@ from probing.cells.heads import Head, draw_classifier, train_head
 from probing.encoders.bert import build
 from probing.encoders.blocks import find_blocks
 from probing.pipeline import run
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import InputError, LayerStack, Split
 from probing.registry import POOLINGS
 from probing.settings.run import RunSettings
@@ -249,8 +249,8 @@ def small_run(tmp_path, tiny_folder):
 
 
 def tell(settings):
-    narrator = Narrator(quiet=True)
-    return run(settings, narrator), narrator
+    reporter = Reporter(quiet=True)
+    return run(settings, reporter), reporter
 
 
 def test_a_run_leaves_a_row_for_every_task_head_step_quantity_and_layer(small_run):
@@ -269,8 +269,8 @@ def test_a_run_leaves_a_row_for_every_task_head_step_quantity_and_layer(small_ru
 
 
 def test_without_sentences_nothing_is_measured(small_run):
-    _, narrator = tell(replace(small_run, gradients=0))
-    assert "gradients" not in narrator.stages
+    _, reporter = tell(replace(small_run, gradients=0))
+    assert "gradients" not in reporter.stages
     assert not (small_run.output / "gradient_norms.parquet").exists()
 
 
@@ -283,16 +283,16 @@ def test_a_resumed_run_measures_what_is_missing_alone_and_gives_the_same_numbers
     tell(small_run)
     whole = pd.read_parquet(small_run.output / "gradient_norms.parquet")
     (small_run.output / "cells" / "past_present.layer.none.0.gradients.safetensors").unlink()
-    _, narrator = tell(small_run)
-    assert narrator.stages["gradients"]["resumed"] == 1
+    _, reporter = tell(small_run)
+    assert reporter.stages["gradients"]["resumed"] == 1
     pd.testing.assert_frame_equal(pd.read_parquet(small_run.output / "gradient_norms.parquet"), whole)
 
 
 @pytest.mark.slow
 def test_an_encoder_whose_layers_share_weights_has_hidden_norms_alone(small_run, tiny_folders):
-    _, narrator = tell(replace(small_run, checkpoint=str(tiny_folders("albert"))))
+    _, reporter = tell(replace(small_run, checkpoint=str(tiny_folders("albert"))))
     assert set(pd.read_parquet(small_run.output / "gradient_norms.parquet")["quantity"]) == {"hidden"}
-    assert ["parameters are left out" in warning for warning in narrator.warnings].count(True) == 1
+    assert ["parameters are left out" in warning for warning in reporter.warnings].count(True) == 1
 
 
 def test_an_encoder_that_gives_no_gradients_is_probed_all_the_same(small_run, monkeypatch, tiny_folder):
@@ -305,11 +305,11 @@ def test_an_encoder_that_gives_no_gradients_is_probed_all_the_same(small_run, mo
         return Foreign(build(checkpoint, **options))
 
     monkeypatch.setattr("probing.encoders.bert.build", build_foreign)
-    outcome, narrator = tell(small_run)
+    outcome, reporter = tell(small_run)
     assert outcome.n_scores
     assert not outcome.failures
     assert not (small_run.output / "gradient_norms.parquet").exists()
-    assert any("Foreign has no compute_states" in warning for warning in narrator.warnings)
+    assert any("Foreign has no compute_states" in warning for warning in reporter.warnings)
 
 
 def test_fewer_than_no_sentences_are_refused(small_run):

@@ -7,11 +7,11 @@ from probing.records import Predictions
 from probing.tables import CellResult, Score
 
 
-def result(control, readings, n=300, representation="layer", seed=0):
-    """A cell whose readings are right with the probabilities given."""
+def result(control, readouts, n=300, representation="layer", seed=0):
+    """A cell whose readouts are right with the probabilities given."""
     rng = np.random.default_rng([len(control), seed])
     scores, predictions = [], {}
-    for layer, share in readings.items():
+    for layer, share in readouts.items():
         labels = rng.integers(0, 2, n)
         predicted = np.where(rng.random(n) < share, labels, 1 - labels)
         said = Predictions(labels, predicted, np.zeros(n, dtype=np.float32))

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from probing.encoders.bert import build
-from probing.representations.peak_rate import count_operations, measure_ceiling
+from probing.representations.peak_rate import count_operations, measure_peak_rate
 from tests.helpers import HIDDEN, N_LAYERS, SIZES, save_encoder
 
 
@@ -28,4 +28,4 @@ def test_of_an_architecture_that_shares_or_adds_products_nothing_is_said(tmp_pat
 
 def test_a_measured_rate_is_one_that_a_processor_can_have():
     # From a slow core to ten times the fastest accelerators.
-    assert 1e8 < measure_ceiling(32, "float32", "cpu") < 1e17
+    assert 1e8 < measure_peak_rate(32, "float32", "cpu") < 1e17

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from probing.records import SPLITS, InputError, Task
-from probing.tasks.files.folder import Offer
+from probing.tasks.files.folder import Candidate
 from probing.tasks.files.senteval import write_tasks
 from probing.tasks.files.transfer import TRANSFER_TASKS
 from probing.tasks.sources import load_tasks
@@ -236,7 +236,7 @@ def test_a_graded_task_is_refused_for_a_probe_of_classes_before_it_is_read(tmp_p
         rows = [f"one {number} {row}\tother {number} {row}\t{row % 6}.0\n" for row in range(60)]
         path.write_text("".join(["sentence1\tsentence2\tlabel\n", *rows]))
     assert load_tasks(str(tmp_path), ["STS-B"])[0][0].graded
-    monkeypatch.setattr(Offer, "read", lambda self: pytest.fail("was read"))
+    monkeypatch.setattr(Candidate, "read", lambda self: pytest.fail("was read"))
     with pytest.raises(InputError, match=r"--probe knn: its probe knows classes alone, and STS-B is graded") as error:
         load_tasks(str(tmp_path), ["STS-B"], classes_only="--probe knn")
     assert "\n" not in str(error.value)

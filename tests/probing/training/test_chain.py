@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.registry import Registry
 from probing.training import loop, run
 from probing.training.data.labelled import load_labelled
@@ -21,8 +21,8 @@ from probing.training.transforms.pruning import Aim, Course, Pruning, count_zero
 from tests.helpers import build_task, write_task
 
 
-def plan_two(settings, origin, narrator):
-    labelled = load_labelled(settings, origin, narrator)
+def plan_two(settings, origin, reporter):
+    labelled = load_labelled(settings, origin, reporter)
     models = []
     for seed in settings.seeds:
         first = plan_stage("first", settings, labelled, seed)
@@ -68,9 +68,9 @@ def read(settings):
 
 
 def make(settings, **changes):
-    narrator = Narrator(quiet=True)
-    train(replace(settings, **changes), narrator)
-    return narrator.warnings
+    reporter = Reporter(quiet=True)
+    train(replace(settings, **changes), reporter)
+    return reporter.warnings
 
 
 def assert_same(one, other):

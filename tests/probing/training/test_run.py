@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.training import TrainSettings
 from probing.store.folder_lock import hold_folder
@@ -32,9 +32,9 @@ def settings(tmp_path):
 
 
 def make(settings, **changes):
-    narrator = Narrator(quiet=True)
-    train(replace(settings, **changes), narrator)
-    return narrator.warnings
+    reporter = Reporter(quiet=True)
+    train(replace(settings, **changes), reporter)
+    return reporter.warnings
 
 
 def read(folder):

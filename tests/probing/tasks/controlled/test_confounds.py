@@ -12,7 +12,7 @@ import pytest
 
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.records import InputError
-from probing.tasks.checks.checkup import check_rows
+from probing.tasks.checks.task_check import check_rows
 from probing.tasks.controlled.confounds import CONFOUNDS, find_confounds
 from probing.tasks.controlled.corpus import load, make_examples, make_rows
 from probing.tasks.files.senteval import format_rows

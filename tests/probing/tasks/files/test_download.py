@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from probing.catalogue.tasks import SENTEVAL_TASKS
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import InputError
 from probing.tasks.files.download import BLOB_IDS, blob_id, fetch_files
 from probing.tasks.files.senteval import format_rows
@@ -88,7 +88,7 @@ def serve() -> Iterator[Server]:
 
 
 def fetch(server: Server, folder: Path) -> None:
-    fetch_files([NAME], folder, server.url, Narrator(quiet=True), IDS, pause_s=0.0)
+    fetch_files([NAME], folder, server.url, Reporter(quiet=True), IDS, pause_s=0.0)
 
 
 def expect_one_line(error: InputError) -> str:
@@ -184,7 +184,7 @@ def test_without_a_connection_it_says_at_once_what_to_bring_where(tmp_path: Path
     with serve() as server:
         pass
     with pytest.raises(InputError, match="no connection") as caught:
-        fetch_files([NAME], tmp_path, server.url, Narrator(quiet=True), IDS, pause_s=60.0)
+        fetch_files([NAME], tmp_path, server.url, Reporter(quiet=True), IDS, pause_s=60.0)
     message = expect_one_line(caught.value)
     assert message.startswith(f"{tmp_path}: lacks {NAME}.txt, and {server.url}/{NAME}.txt could not be fetched")
     assert "bring the files from data/probing of github.com/facebookresearch/SentEval, commit 5d6dc11" in message

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from transformers import AutoModelForSequenceClassification
 
-from probing.progress import Narrator
+from probing.progress import Reporter
 from probing.records import InputError
 from probing.training.recipes.prune import PruneSettings, list_aims, plan
 from probing.training.run import check_training, find_origin, train
@@ -17,7 +17,7 @@ def test_there_is_a_model_per_aim_and_seed_under_a_name_of_its_own(settings):
     settings = replace(
         settings, method=("magnitude", "soft_movement"), sparsity=(0.5, 0.9), penalty=(50.0, 50.0000001), seeds=(0, 1)
     )
-    planned = plan(settings, find_origin(settings), Narrator(quiet=True)).models
+    planned = plan(settings, find_origin(settings), Reporter(quiet=True)).models
     assert [model.name for model in planned] == [
         "magnitude-0.5-seed-0",
         "magnitude-0.5-seed-1",
@@ -77,7 +77,7 @@ def settings(tiny_folder, tmp_path_factory):
 
 
 def test_a_run_leaves_pruned_models_that_load_and_says_how_sparse_they_are(settings):
-    train(settings, Narrator(quiet=True))
+    train(settings, Reporter(quiet=True))
     models = pd.read_parquet(settings.output / "trained_models.parquet").query("split == 'dev'")
     assert models["method"].tolist() == ["movement", "soft_movement"]
     for row in models.to_dict("records"):
@@ -96,7 +96,7 @@ def test_a_student_learns_from_the_model_that_a_run_left(settings):
     distilled = replace(
         settings, method=("magnitude",), distill_from=str(teacher), output=settings.output.with_name("student")
     )
-    train(distilled, Narrator(quiet=True))
+    train(distilled, Reporter(quiet=True))
     log = pd.read_parquet(distilled.output / "training_log.parquet")
     whole, labels, taught = (
         log.loc[log["quantity"] == name, "value"].to_numpy() for name in ("loss", "loss_labels", "loss_teacher")

@@ -1,4 +1,4 @@
-"""The data doctor: what is wrong with the files of a source, and what they give away. It reports all it finds."""
+"""Check of a source of tasks: what is wrong with its files, and what they give away. It reports all it finds.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from probing.tasks.checks.shortcuts import Shortcuts, count_words, measure_short
 from probing.tasks.controlled.corpus import make_rows
 from probing.tasks.files.download import BLOB_IDS, OFFICIAL_FOLDER, blob_id
 from probing.tasks.files.entries import Contents, Entry
-from probing.tasks.files.folder import Offer, find_offers, find_twins
+from probing.tasks.files.folder import Candidate, find_candidates, find_twins
 from probing.tasks.sources import find_source
 
 _SHOWN = 3
@@ -22,7 +22,7 @@ _SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Checkup:
+class TaskCheck:
     """What was found in the files of one task."""
 
     task: str
@@ -52,7 +52,7 @@ class Checkup:
         return asdict(self)
 
 
-def check_source(data: str) -> tuple[list[Checkup], list[str]]:
+def check_source(data: str) -> tuple[list[TaskCheck], list[str]]:
     """Check every task of a source; and what is wrong with the source as a whole.
 
     Args:
@@ -64,18 +64,20 @@ def check_source(data: str) -> tuple[list[Checkup], list[str]]:
     if data == "controlled":
         return [check_rows(name, found, "controlled corpus") for name, found in make_rows().items()], []
     source = find_source(data)
-    offers = find_offers(source)
-    passed = list_passed(source, offers)
-    if not offers and not passed:
+    candidates = find_candidates(source)
+    passed = list_passed(source, candidates)
+    if not candidates and not passed:
         raise InputError(f"{source}: holds no task files; see data/README.md for what they may look like")
     papers = [spec.name for spec in SENTEVAL_TASKS]
-    offers.sort(key=lambda offer: papers.index(offer.spec.name) if offer.spec.name in papers else len(papers))
-    return [check_offer(offer) for offer in offers], [*find_twins(offers), *passed]
+    candidates.sort(
+        key=lambda candidate: papers.index(candidate.spec.name) if candidate.spec.name in papers else len(papers)
+    )
+    return [check_candidate(candidate) for candidate in candidates], [*find_twins(candidates), *passed]
 
 
-def list_passed(source: Path, offers: Sequence[Offer]) -> list[str]:
+def list_passed(source: Path, candidates: Sequence[Candidate]) -> list[str]:
     """Text files that were taken for notes, unless they are called like one."""
-    read = {path for offer in offers for path in offer.files.values()}
+    read = {path for candidate in candidates for path in candidate.files.values()}
     notes = ("readme", "license", "licence", "notes")
     return [
         f"{path}: was not read: its first line has no split, label and sentence with tabs between"
@@ -84,34 +86,34 @@ def list_passed(source: Path, offers: Sequence[Offer]) -> list[str]:
     ]
 
 
-def check_rows(name: str, rows: Sequence[tuple[str, str, str]], origin: str) -> Checkup:
+def check_rows(name: str, rows: Sequence[tuple[str, str, str]], origin: str) -> TaskCheck:
     """Check a task that was made and not read."""
     spec = next(spec for spec in SENTEVAL_TASKS if spec.name == name)
     entries = [Entry(line, split, label, (text,)) for line, (split, label, text) in enumerate(rows, start=1)]
-    return _check(Offer(spec, Path(origin)), Contents(entries, []))
+    return _check(Candidate(spec, Path(origin)), Contents(entries, []))
 
 
-def check_offer(offer: Offer) -> Checkup:
+def check_candidate(candidate: Candidate) -> TaskCheck:
     """Check the files of one task."""
-    return _check(offer, offer.scan())
+    return _check(candidate, candidate.scan())
 
 
-def _check(offer: Offer, contents: Contents) -> Checkup:
+def _check(candidate: Candidate, contents: Contents) -> TaskCheck:
     entries = contents.entries
     repeated, shared, contradicted = find_repetitions(entries)
-    faults = [*_show_faults(contents), *_show_official(offer)]
+    faults = [*_show_faults(contents), *_show_official(candidate)]
     shortcuts = None
     try:
-        shortcuts = measure_shortcuts(offer.make(Contents(entries, [])))
+        shortcuts = measure_shortcuts(candidate.make(Contents(entries, [])))
     except InputError as error:
         # Nothing was read: that has been said.
         faults += [str(error)] if entries else []
     faults += _show(shared, "stands in an earlier split too") + _show(contradicted, "has two labels")
     labels, lengths = Counter(entry.label for entry in entries), [count_words(entry.text) for entry in entries] or [0]
     counts = sorted(labels.values()) or [0]
-    return Checkup(
-        task=offer.spec.title,
-        origin=str(offer.origin),
+    return TaskCheck(
+        task=candidate.spec.title,
+        origin=str(candidate.origin),
         sentences=_count_splits(entries),
         classes=len(labels),
         class_shares=(counts[0] / max(1, len(entries)), counts[-1] / max(1, len(entries))),
@@ -164,9 +166,9 @@ def _show_faults(contents: Contents) -> Iterator[str]:
             yield f"{path}: {len(faults) - _SHOWN} more lines that cannot be used"
 
 
-def _show_official(offer: Offer) -> Iterator[str]:
+def _show_official(candidate: Candidate) -> Iterator[str]:
     """Whether an official file is what it should be."""
-    path, expected = offer.files.get(""), BLOB_IDS.get(offer.spec.name)
+    path, expected = candidate.files.get(""), BLOB_IDS.get(candidate.spec.name)
     if path and expected and path.parent == OFFICIAL_FOLDER and blob_id(path.read_bytes()) != expected:
         yield f"{path}: is not SentEval's file: expected git blob {expected}"
 

@@ -1,4 +1,4 @@
-"""The doctor finds each planted fault and none in sound files, in any number of files at once."""
+"""The check finds each planted fault and none in sound files, in any number of files at once."""
 
 import json
 import subprocess
@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from probing.records import InputError, Split
-from probing.tasks.checks.checkup import Checkup, check_rows, check_source
 from probing.tasks.checks.shortcuts import find_telling_words, score_bag_of_words, score_length
+from probing.tasks.checks.task_check import TaskCheck, check_rows, check_source
 from probing.tasks.controlled.corpus import make_rows
 from probing.tasks.files.senteval import Row, write_tasks
 
@@ -25,11 +25,11 @@ def draw_rows(n: int = 120, seed: int = 0) -> list[Row]:
     return [(mark, "AB"[row % 2], text) for row, (mark, text) in enumerate(zip(marks, sentences, strict=False))]
 
 
-def check(folder: Path, rows: list[Row]) -> Checkup:
+def check(folder: Path, rows: list[Row]) -> TaskCheck:
     write_tasks(folder, {"tree_depth": rows})
-    checkups, faults = check_source(str(folder))
+    checks, faults = check_source(str(folder))
     assert faults == []
-    return checkups[0]
+    return checks[0]
 
 
 def test_sound_files_have_no_faults(tmp_path: Path) -> None:
@@ -77,9 +77,9 @@ def test_one_broken_file_hides_no_other(tmp_path: Path) -> None:
     (tmp_path / "broken.parquet").write_text("no")
     (tmp_path / "loose.txt").write_text("a sentence without tabs\n")
     (tmp_path / "README.txt").write_text("about these files\n")
-    checkups, faults = check_source(str(tmp_path))
-    assert {one.task for one in checkups if not one.faults} == {"BShift", "TreeDepth"}
-    assert {one.task for one in checkups if one.faults} == {"Tense", "mine", "broken"}
+    checks, faults = check_source(str(tmp_path))
+    assert {one.task for one in checks if not one.faults} == {"BShift", "TreeDepth"}
+    assert {one.task for one in checks if one.faults} == {"Tense", "mine", "broken"}
     assert [fault.split(":")[0] for fault in faults] == [
         f"task mine stands twice, in {tmp_path / 'mine.csv'} and {tmp_path / 'mine.jsonl'}; keep one of them",
         str(tmp_path / "loose.txt"),
