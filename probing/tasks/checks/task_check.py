@@ -1,4 +1,4 @@
-"""Check of a source of tasks: what is wrong with its files, and what they give away. It reports all it finds.
+"""Check of a source of tasks: what is wrong with its files, and what they give away. It reports all it finds."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
