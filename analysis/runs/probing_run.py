@@ -114,7 +114,9 @@ def _read_scores(path: Path) -> pd.DataFrame:
     return scores
 
 
-def read_table(path: Path, types: Mapping[str, object], defaults: Mapping[str, object] | None = None) -> pd.DataFrame:
+def read_table(
+    path: Path, types: Mapping[str, object], defaults: Mapping[str, str | float] | None = None
+) -> pd.DataFrame:
     """The parquet table of a run, with at least the columns of `types`; those of `defaults` need not be in the file.
 
     Raises:

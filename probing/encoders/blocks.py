@@ -31,7 +31,11 @@ def find_blocks(model: PreTrainedModel) -> list[nn.Module]:
 
 def find_backbone(model: PreTrainedModel) -> PreTrainedModel:
     """The bare encoder in a model: what is under its head and, in BERMo, under the mix of its layers."""
-    return getattr(model.base_model, "backbone", model.base_model)
+    base = model.base_model
+    encoder = getattr(base, "backbone", base)
+    if not isinstance(encoder, PreTrainedModel):
+        raise TypeError(f"{type(model).__name__}: expected a transformer under its head, got {type(encoder).__name__}")
+    return encoder
 
 
 def _find_embeddings(encoder: nn.Module) -> nn.Module:

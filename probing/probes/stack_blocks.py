@@ -87,7 +87,13 @@ class StackBlocks:
             yield rows, block
 
     def view(self, start: int, stop: int, size: int) -> Iterator[tuple[slice, Float[Tensor, "layers block hidden"]]]:
-        """Rows and their vectors, as `read` gives them, of some of the sentences of a stack that is held."""
+        """Rows and their vectors, as `read` gives them, of some of the sentences of a stack that is held.
+
+        Raises:
+            RuntimeError: the stack is not held.
+        """
+        if self._centred is None:
+            raise RuntimeError("expected a stack that is held, got one that is not: call `hold` first, or use `read`")
         for first in range(start, stop, size):
             rows = slice(first, min(first + size, stop))
             yield rows, self._centred[:, rows]
