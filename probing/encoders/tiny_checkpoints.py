@@ -15,8 +15,14 @@ _LIMIT = 16
 
 def draw_bert(vocabulary_size: int, *, seed: int = 0) -> BertModel:
     """Two blocks of width 8, with random weights, biases and norms included: no parameter is left at 0 or 1."""
-    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
-    config = BertConfig(vocab_size=vocabulary_size, max_position_embeddings=_LIMIT, **sizes)
+    config = BertConfig(
+        vocab_size=vocabulary_size,
+        hidden_size=8,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=_LIMIT,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = BertModel(config)
