@@ -6,15 +6,15 @@ The flow, and the room of each stage:
     tasks    encoders                   representations      probes   scores
 
     pipeline         the story of a run, in a few calls      senteval_bridge  our encoders under the original engine
-    cells/           one task on one representation: fitted, scored, measured, kept
-    training/        ways of making encoders: one loop, and the recipes that compose it
-    registry         names of the parts that plug in         catalogue/       tasks, controls, measures, readouts: one
-    contracts/       what a part must be                                      fact, one place
-    records          what travels                            settings/        one field is one flag
-    tables           what is written: a class per table      store/           cache and run folders
-    kernels/         C++ for encoding and probes             folds            which sentence trains, chooses, tests
-    scalar_mix       the mix as a torch module               randomness       a stream of its own for each draw
-    bootstrap        resamples and their intervals           atomic_files     files that are whole or absent
+    cells            one task on one representation: fitted, scored, measured, kept
+    training         ways of making encoders: one loop, and the recipes that compose it
+    registry         names of the parts that plug in         catalogue        tasks, controls, measures: one fact, one place
+    contracts        what a part must be                     settings         one field is one flag
+    records          what travels between the stages         tables           what is written: the rows of result files
+    store            cache, shards, run folders              atomic_files     files that are whole or absent
+    folds            which sentence trains, chooses, tests   digests          short names of content
+    bootstrap        resampling, and the intervals of it     randomness       a stream of its own for each draw
+    kernels          C++ for encoding and probes             scalar_mix       the mix as a torch module
     progress         what the user sees while it works       exit_codes       how a script ends
 
 The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`.

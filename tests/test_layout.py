@@ -1,5 +1,6 @@
 """Claims about the project as a whole: what importing loads, how scripts start, which versions are asked for."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -33,6 +34,15 @@ def run_python(*arguments, folder=ROOT):
 def test_importing_a_package_loads_nothing_heavy(package):
     code = f"import sys, {package}; print([name for name in {HEAVY!r} if name in sys.modules])"
     assert run_python("-c", code).stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("package", ["probing", "analysis"])
+def test_the_map_in_a_packages_docstring_names_every_module_and_folder_and_no_other(package):
+    text = ast.get_docstring(ast.parse((ROOT / package / "__init__.py").read_text()), clean=False) or ""
+    # Names stand at the margin of the map or after two spaces; the scripts, in backquotes.
+    named = set(re.findall(r"(?:^    |(?<=  )|(?<=`))([a-z_]+)(?=/?(?:  |\.py`|$))", text, re.MULTILINE))
+    paths = [path for path in (ROOT / package).iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()]
+    assert named == {path.stem for path in paths} - {"__init__"}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
