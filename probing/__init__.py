@@ -8,7 +8,7 @@ The flow, and the room of each stage:
     pipeline         the story of a run, in a few calls      senteval_bridge  our encoders under the original engine
     cells            one task on one representation: fitted, scored, measured, kept
     training         ways of making encoders: one loop, and the recipes that compose it
-    registry         names of the parts that plug in         catalogue        tasks, controls, measures: one fact, one place
+    registry         names of the parts that plug in         catalogue        tasks, controls, measures, once
     contracts        what a part must be                     settings         one field is one flag
     records          what travels between the stages         tables           what is written: the rows of result files
     store            cache, shards, run folders              atomic_files     files that are whole or absent
