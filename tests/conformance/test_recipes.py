@@ -28,18 +28,35 @@ def data(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(params=[(recipe, model) for recipe in RECIPES.names() for model in CLASSIFIERS.names()], ids="-".join)
-def make_settings(request, data, tiny_folder, tmp_path):
+PAIRS = [(recipe, model) for recipe in RECIPES.names() for model in CLASSIFIERS.names()]
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def make(request, data, tiny_folder):
     """Function: settings of a short training of one recipe and model, changed as asked."""
     recipe, model = request.param
 
-    def make(folder="run", **changes):
+    def make_settings(output, **changes):
         usual = {"task": "past_present", "data": str(data), "checkpoint": str(tiny_folder), "model": model}
         usual |= {"max_steps": 12, "batch_size": 16, "learning_rate": 1e-2, "log_every": 2, "evaluate_every": 4}
-        usual |= {"output": tmp_path / folder, "device": "cpu", "quiet": True, "dropout": 0.1}
+        usual |= {"output": output, "device": "cpu", "quiet": True, "dropout": 0.1}
         return RECIPES.load(recipe).settings(**(usual | changes))
 
-    return make
+    return make_settings
+
+
+@pytest.fixture
+def make_settings(make, tmp_path):
+    """Function: the same, in a folder of the test's own."""
+    return lambda folder="run", **changes: make(tmp_path / folder, **changes)
+
+
+@pytest.fixture(scope="module")
+def finished(make, tmp_path_factory):
+    """The settings of a training that has ended, whose folder no test changes."""
+    settings = make(tmp_path_factory.mktemp("finished") / "run", tensorboard=True)
+    run(settings)
+    return settings
 
 
 def run(settings):
@@ -54,8 +71,8 @@ def find_model(folder):
     return next(path for path in (folder / "models").iterdir())
 
 
-def test_the_tables_have_the_columns_of_their_records(make_settings):
-    log, models = read_tables(run(make_settings()))
+def test_the_tables_have_the_columns_of_their_records(finished):
+    log, models = read_tables(finished.output)
     assert list(log) == column_names(TrainingRow)
     assert list(models) == column_names(TrainedModel)
     assert set(models["split"]) == {"dev", "test"}
@@ -63,10 +80,10 @@ def test_the_tables_have_the_columns_of_their_records(make_settings):
     assert quantities <= set(log["quantity"])
 
 
-def test_mix_weights_in_the_log_sum_to_1(make_settings):
-    log, _ = read_tables(run(make_settings(model="bermo")))
+def test_mix_weights_in_the_log_sum_to_1(finished):
+    log, _ = read_tables(finished.output)
     sums = log[log["quantity"] == "weight"].groupby(["stage", "step"])["value"].sum()
-    assert len(sums) > 0
+    assert len(sums) > 0 or finished.model != "bermo"
     np.testing.assert_allclose(sums, 1, rtol=1e-6)
 
 
@@ -79,8 +96,8 @@ def test_the_loss_falls(make_settings):
     assert not models["diverged"].any()
 
 
-def test_a_killed_run_goes_on_to_the_same_numbers(make_settings, monkeypatch):
-    whole = read_tables(run(make_settings("whole")))
+def test_a_killed_run_goes_on_to_the_same_numbers(finished, make_settings, monkeypatch):
+    whole = read_tables(finished.output)
 
     class KilledError(Exception):
         pass
@@ -103,17 +120,16 @@ def test_a_killed_run_goes_on_to_the_same_numbers(make_settings, monkeypatch):
         )
 
 
-def test_a_finished_model_is_not_trained_again(make_settings, monkeypatch):
-    first = read_tables(run(make_settings()))
+def test_a_finished_model_is_not_trained_again(finished, monkeypatch):
+    first = read_tables(finished.output)
     monkeypatch.setattr("probing.training.train.train_model", lambda *_: pytest.fail("trained again"))
-    again = read_tables(run(make_settings()))
+    again = read_tables(run(finished))
     pd.testing.assert_frame_equal(first[1], again[1], check_exact=True)
 
 
-def test_other_settings_in_the_same_folder_are_refused(make_settings):
-    run(make_settings(max_steps=2))
+def test_other_settings_in_the_same_folder_are_refused(finished):
     with pytest.raises(InputError, match="other settings"):
-        run(make_settings(max_steps=3))
+        run(dataclasses.replace(finished, max_steps=3))
 
 
 def test_frozen_layers_keep_every_bit_and_the_others_move(make_settings, tiny_folder):
@@ -129,8 +145,8 @@ def test_frozen_layers_keep_every_bit_and_the_others_move(make_settings, tiny_fo
     assert not any(same[2])
 
 
-def test_the_kept_model_loads_as_any_other_and_scores_as_the_table_says(make_settings, data):
-    folder = run(make_settings())
+def test_the_kept_model_loads_as_any_other_and_scores_as_the_table_says(finished, data):
+    folder = finished.output
     model = AutoModelForSequenceClassification.from_pretrained(find_model(folder)).eval()
     _, models = read_tables(folder)
     lines = [line.split("\t") for line in (data / "past_present.txt").read_text().splitlines()]
@@ -163,11 +179,10 @@ def test_parts_of_a_batch_add_up_to_the_batch(make_settings):
         np.testing.assert_allclose(one, other, rtol=2e-4)  # float32 sums in another order, through three steps
 
 
-def test_tensorboard_gets_what_the_log_gets(make_settings):
-    folder = run(make_settings(tensorboard=True, keep_models=False))
-    log, models = read_tables(folder)
+def test_tensorboard_gets_what_the_log_gets(finished):
+    log, models = read_tables(finished.output)
     stage = log["stage"].iloc[-1]
-    found = [path for path in (folder / "events").iterdir() if path.is_dir()]
+    found = [path for path in (finished.output / "events").iterdir() if path.is_dir()]
     assert len(found) == log["stage"].nunique()
     events = next(path for path in found if len(found) == 1 or path.name.endswith(f".{stage}"))
     reader = EventAccumulator(str(events)).Reload()
@@ -177,12 +192,11 @@ def test_tensorboard_gets_what_the_log_gets(make_settings):
     assert len(models) == 2 * len(found)
 
 
-def test_settings_are_kept_and_are_enough_to_run_it_again(make_settings):
-    settings = make_settings()
-    kept = json.loads((run(settings) / "settings.json").read_text())
-    usual = {field.name for field in dataclasses.fields(settings)}
+def test_settings_are_kept_and_are_enough_to_run_it_again(finished):
+    kept = json.loads((finished.output / "settings.json").read_text())
+    usual = {field.name for field in dataclasses.fields(finished)}
     assert set(kept) <= usual
-    assert kept["learning_rate"] == settings.learning_rate
+    assert kept["learning_rate"] == finished.learning_rate
 
 
 @pytest.mark.parametrize(

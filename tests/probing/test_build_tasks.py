@@ -6,18 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs
 from probing.records import SPLITS
 from probing.tasks.controlled.corpus import make_rows
 from probing.tasks.files.senteval import format_rows, read_task
+from tests.toy_treebank import write_treebank
 
 SCRIPT = Path(__file__).parents[2] / "probing" / "build_tasks.py"
-NOUNS = [f"{a}{b}n" for a in ("ba", "do", "ki", "lu", "me", "po") for b in ("ra", "to", "zi", "fe")]
-VERBS = [f"{a}{b}k" for a in ("sa", "go", "ti", "ru", "be", "ny") for b in ("la", "mo", "vi", "du", "he")]
-FIN = "Mood=Ind|VerbForm=Fin|Tense="
 
 
 def run(*arguments: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -27,55 +24,9 @@ def run(*arguments: object, cwd: Path, **environment: str) -> subprocess.Complet
     )
 
 
-def make_clause(generator: np.random.Generator, start: int) -> list[list[object]]:
-    """Rows `form UPOS feats head relation` of `the noun(s) verb(ed) the noun(s) (at noun)*`; heads relative, root 0."""
-    rows: list[list[object]] = []
-    for relation in ("nsubj", "obj"):
-        plural = bool(generator.integers(2))
-        noun = str(generator.choice(NOUNS)) + "s" * plural
-        place = start + len(rows) + 2
-        rows.append(["the", "DET", "_", place, "det"])
-        rows.append([noun, "NOUN", f"Number={'Plur' if plural else 'Sing'}", start + 3, relation])
-        if relation == "nsubj":
-            past = bool(generator.integers(2))
-            rows.append(
-                [str(generator.choice(VERBS)) + "ed" * past, "VERB", FIN + ("Past" if past else "Pres"), 0, "root"]
-            )
-    for _ in range(int(generator.integers(0, 5))):
-        # A phrase hangs on the verb or on the noun before it, so that depth and length are not the same.
-        last = start + len(rows)
-        rows.append(["at", "ADP", "_", last + 2, "case"])
-        rows.append(
-            [str(generator.choice(NOUNS)), "NOUN", "Number=Sing", int(generator.choice([start + 3, last])), "obl"]
-        )
-    return rows
-
-
-def make_sentence(generator: np.random.Generator) -> str:
-    rows = make_clause(generator, 0)
-    if generator.random() < 0.5:
-        joint = len(rows) + 1
-        second = make_clause(generator, joint)
-        second[2][3:] = [3, "conj"]
-        rows += [["and", "CCONJ", "_", joint + 3, "cc"], *second]
-    rows.append([".", "PUNCT", "_", 3, "punct"])
-    rows[0][0] = "The"
-    lines = (
-        f"{n}\t{form}\t_\t{upos}\t_\t{feats}\t{head}\t{rel}\t_\t_\n"
-        for n, (form, upos, feats, head, rel) in enumerate(rows, 1)
-    )
-    return "".join(lines) + "\n"
-
-
 @pytest.fixture(scope="module")
 def treebank(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = tmp_path_factory.mktemp("UD_Toy")
-    generator = np.random.default_rng(0)
-    paths = []
-    for split, size in zip(SPLITS, (700, 250, 250), strict=True):
-        paths.append(folder / f"xx_toy-ud-{split}.conllu")
-        paths[-1].write_text("".join(make_sentence(generator) for _ in range(size)), encoding="utf-8")
-    return paths
+    return write_treebank(tmp_path_factory.mktemp("UD_Toy"), "xx_toy")
 
 
 @pytest.fixture(scope="module")

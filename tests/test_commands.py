@@ -1,0 +1,185 @@
+"""Every command of README.md, data/README.md and docs/ is run as it stands there, in order, in one folder.
+
+The folder has what a checkout has, with corpora of its own; `.venv/bin` holds programs that start the real ones on a
+tiny encoder and few sentences (`tests/small_python.py`).
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from itertools import product
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+
+from probing.tasks.controlled.corpus import make_rows
+from probing.tasks.files.download import blob_id
+from probing.tasks.files.senteval import write_tasks
+from probing.tasks.files.transfer import TRANSFER_TASKS
+from tests.helpers import draw_sentences
+from tests.toy_treebank import write_treebank
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = (ROOT / "data" / "README.md", ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
+"""In the order of their running: the README speaks of corpora that data/README.md makes."""
+LINKED = ("probing", "analysis", "notebooks", "tests", "Makefile", "pyproject.toml", "constraints.txt", "setup.py")
+NOT_RUN = {
+    "conda env create --file environment.yml": "needs conda and its channels",
+    "source .venv/bin/activate": "does for one's own shell what these tests do for theirs",
+    "pip install 'bermo-probing[hub]'": "needs a package index",
+}
+"""Commands of the documents that cannot be run here, and why."""
+WORDS = {"FOLDER": "data/corpora/classification", "my_encoder": "letters"}
+"""What stands in the documents for something of the reader's own."""
+EXIT_CODES = {"exit code 3": 3}
+"""What a paragraph says of its own end; all others end well."""
+TRANSFER_ROWS = 120
+PROGRAMS = {
+    "python": f'exec {sys.executable} tests/small_python.py "$@"',
+    "pytest": 'exec python -m pytest "$@"',
+    "jupyter": f'exec {Path(sys.executable).parent}/jupyter "$@" --version',
+}
+"""What `.venv/bin` holds; a server of notebooks would not end."""
+
+
+def find_pieces(path):
+    """Paragraphs of commands of a document, in order: of `sh` blocks, of consoles, and those inside its text."""
+    text, pieces = path.read_text(encoding="utf-8"), []
+    for match in re.finditer(r"```(\w*)\n(.*?)```|`((?:python|make|pytest|conda|source|pip) [^`]+)`", text, re.DOTALL):
+        kind, block, inside = match.groups()
+        if kind == "sh":
+            pieces += [piece.strip() for piece in block.split("\n\n")]
+        elif kind == "console":
+            pieces.append("\n".join(line[2:] for line in block.splitlines() if line.startswith("$ ")))
+        elif inside:
+            pieces.append(" ".join(inside.split()))
+    return list(dict.fromkeys(pieces))
+
+
+PIECES = [(path, piece) for path in DOCUMENTS for piece in find_pieces(path)]
+TO_RUN = [(path, piece) for path, piece in PIECES if piece not in NOT_RUN]
+
+
+def name_piece(path, piece):
+    """The name of a test: its document, and the paragraph's first line."""
+    return f"{path.relative_to(ROOT)}: {piece.splitlines()[0].lstrip('# ')}"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A checkout with small corpora where the commands expect theirs."""
+    folder = tmp_path_factory.mktemp("home")
+    for name in LINKED:
+        (folder / name).symlink_to(ROOT / name)
+    programs = folder / ".venv" / "bin"
+    programs.mkdir(parents=True)
+    for name, script in PROGRAMS.items():
+        (programs / name).write_text(f"#!/bin/sh\n{script}\n")
+        (programs / name).chmod(0o755)
+    (folder / ".venv" / ".installed").touch()
+    (folder / "data" / "figures").mkdir(parents=True)
+    write_treebank(folder, "de_gsd")
+    write_treebank(folder / "UD_English-EWT", "en_ewt")
+    write_treebank(folder / "UD_English-GUM", "en_gum", folder / "gum")
+    write_transfer(folder / "data" / "corpora" / "classification")
+    write_own(folder / "mine")
+    for name, stored in {"RUN_A": "untrained", "RUN_B": "bermo"}.items():
+        shutil.copytree(ROOT / "tests" / "analysis" / "runs" / stored, folder / "data" / "results" / name)
+    return folder
+
+
+def write_transfer(folder):
+    """All transfer tasks, and SST-2's sentences as training has them: sentences, or pairs, and a label."""
+    rng = np.random.default_rng(0)
+    files = {task.spec.title: (task.files.values(), task.graded) for task in TRANSFER_TASKS}
+    for name, (names, graded) in (files | {"SST-2-sent": (("train.tsv", "dev.tsv", "test.tsv"), False)}).items():
+        (folder / name).mkdir(parents=True)
+        pairs = name in {"MRPC", "RTE", "STS-B", "MNLI", "QQP"}
+        for file in names:
+            firsts, seconds = draw_sentences(TRANSFER_ROWS, rng), draw_sentences(TRANSFER_ROWS, rng)
+            rows = ["text_a\ttext_b\tlabel" if pairs else "text\tlabel"]
+            for n, (first, second) in enumerate(zip(firsts, seconds, strict=True)):
+                label = f"{n % 11 / 2}" if graded else n % 2
+                rows.append("\t".join([first, *([second] if pairs else []), str(label)]))
+            (folder / name / file).write_text("\n".join(rows) + "\n")
+
+
+def write_own(folder):
+    """The sentences that data/README.md shows, and more of their kind."""
+    folder.mkdir()
+    animals = ("cat", "dog", "cow", "hen", "fox")
+    pairs = [(a, b, n) for a, b in product(animals, animals) if a != b for n in range(3)]
+    rows = [f"The {a} sat on {n} {b}s .,calm\nThe {a} barked at {n} {b}s !,loud\n" for a, b, n in pairs]
+    shown = "text,label\nThe cat sat on the mat .,calm\nThe dog barked at the cat !,loud\n"
+    (folder / "my_task.csv").write_text(shown + "".join(rows))
+
+
+@pytest.fixture(scope="module")
+def official(tmp_path_factory):
+    """The address of a server that has small files in place of the official ones, and their ids."""
+    folder = tmp_path_factory.mktemp("official")
+    write_tasks(folder, make_rows(["all"], 0, {"train": 600, "dev": 24, "test": 24}))
+    ids = {path.stem: blob_id(path.read_bytes()) for path in folder.glob("*.txt")}
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield {"SENTEVAL_URL": f"http://127.0.0.1:{server.server_address[1]}", "BLOB_IDS": json.dumps(ids)}
+        server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    """Says nothing of what it serves."""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def run(home, official, tiny_folder, outside_path):
+    """Function: a paragraph's commands in one shell, as a reader starts them."""
+    passed = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHONPATH"))}
+    passed |= official | {"TINY_ENCODER": str(tiny_folder), "PYTHONPATH": os.pathsep.join(outside_path)}
+    passed |= {"PATH": f"{home / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}", "MAKEFLAGS": ""}
+
+    def start(piece):
+        script = re.sub(r"\b(" + "|".join(WORDS) + r")\b", lambda match: WORDS[match[0]], piece)
+        return subprocess.run(
+            ["bash", "-euxc", script], cwd=home, env=passed, capture_output=True, text=True, check=False
+        )
+
+    return start
+
+
+def test_there_are_commands_in_every_kind_of_place():
+    pieces = [piece for _, piece in PIECES]
+    assert any("make probe" in piece for piece in pieces)
+    assert any("--confounds length_depth content_words" in piece for piece in pieces)
+    assert "python probing/run_senteval.py --data senteval" in pieces
+
+
+@pytest.mark.parametrize("command", NOT_RUN)
+def test_what_is_not_run_still_stands_in_a_document(command):
+    assert command in [piece for _, piece in PIECES]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", [piece for _, piece in TO_RUN], ids=[name_piece(*each) for each in TO_RUN])
+def test_a_command_does_what_its_document_says(piece, home, run):
+    done = run(piece)
+    expected = next((code for words, code in EXIT_CODES.items() if words in piece), 0)
+    assert done.returncode == expected, f"{done.stdout[-2000:]}\n{done.stderr[-4000:]}"
+    assert "Traceback" not in done.stderr
+    for path in re.findall(r"--(?:output|report) (\S+)", piece):
+        assert (home / path).exists(), path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("piece", ["python probing/run_senteval.py --modle bermo", "make prob", "false\ntrue"])
+def test_a_command_that_is_wrong_is_noticed(piece, run):
+    assert run(piece).returncode != 0
