@@ -39,7 +39,7 @@ check: setup  ## style, types, floors
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-bench: setup  ## timings, side by side in one run: eight to ten minutes; BENCH="--quick --only training" for less
+bench: setup  ## timings, side by side in one run: under ten minutes on any machine; BENCH="--quick --only training" for less
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 notebooks: setup  ## execute the notebooks

@@ -1,34 +1,45 @@
 """Every subject of `make bench` runs, on a tiny encoder and a few sentences; how ratios are made."""
 
 import json
+import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 import torch
 
+from probing.tasks.controlled.corpus import load
 from tests.benchmarks import __main__ as bench
+from tests.benchmarks.budgets import BUDGETS, CLOSING_S, RATE_S, TOTAL_S, choose_sizes, list_omissions, predict_seconds
+from tests.benchmarks.default_job import FULL_SENTENCES, FULL_TRAIN, compute_full
+from tests.benchmarks.guard import OutOfTimeError, run_within
+from tests.benchmarks.probes import judge_gap
 from tests.benchmarks.screen import open_console, show_comparison
-from tests.benchmarks.sizes import Sizes
+from tests.benchmarks.sizes import ALL_TASKS, Rate, Sizes
+from tests.benchmarks.subjects import SUBJECTS, find_subject
 from tests.benchmarks.threads import find_threads, run_limited
 from tests.benchmarks.timing import Comparison, Rounds, Way, compare
 from tests.benchmarks.weighing import weigh_alone
 
-pytestmark = pytest.mark.slow
+slow = pytest.mark.slow
+RATES = [Rate(speed, fit_s) for speed in (30, 60, 106, 200, 299, 600, 1500, 5000) for fit_s in (0.01, 0.04, 0.12, 0.4)]
+"""From a laptop of ten years ago, or one core of a busy machine, to more than any processor reaches today."""
 
 FEW = {"train": 40, "dev": 20, "test": 20}
 TINY = Sizes(
     rounds=Rounds(least=1, most=1), encoded=30, cached=30, tasks=("past_present",), probed=FEW, steps=1,
-    job_tasks=("past_present",), job=FEW, growth=(20, 40), threaded=20, weigh=False,
+    job_tasks=("past_present",), job=FEW, limit=20, batch=8, growth=(20, 40), threaded=20, weigh=False,
 )  # fmt: skip
 
 
-@pytest.fixture(params=bench.SUBJECTS)
+@pytest.fixture(params=SUBJECTS)
 def comparisons(request, tiny_folder, monkeypatch):
     monkeypatch.setattr("probing.probes.senteval.STRENGTHS", (1e-3,))
-    return bench.find_subject(request.param)(str(tiny_folder), TINY)
+    return find_subject(request.param)(str(tiny_folder), TINY)
 
 
+@slow
 def test_a_subject_gives_finite_ratios_that_a_table_and_json_take(comparisons, capsys):
     assert comparisons
     for comparison in comparisons:
@@ -94,11 +105,20 @@ def test_rounds_end_with_the_budget_but_not_before_the_least():
     assert not rounds.go_on(4, 0.1)
 
 
+def test_a_gap_of_two_sentences_of_few_says_nothing():
+    assert ": equal" in judge_gap(-1.67, 30)
+    assert "ours is worse" in judge_gap(-1.67, 1000)
+    assert ": equal" in judge_gap(0.19, 1000)
+    assert "ours is better" in judge_gap(13.3, 30)
+
+
+@slow
 def test_memory_is_that_of_the_work_alone():
     much, little = (weigh_alone(bytearray, size) for size in (2 * 10**8, 1))
     assert 1.9e8 < much - little < 2.1e8
 
 
+@slow
 def test_the_program_writes_what_the_numbers_depend_on(tiny_folder, tmp_path, monkeypatch, capsys):
     path = tmp_path / "bench.json"
     monkeypatch.setattr(bench, "QUICK", TINY)
@@ -107,6 +127,78 @@ def test_the_program_writes_what_the_numbers_depend_on(tiny_folder, tmp_path, mo
     assert bench.main() == 0
     assert "cache" in capsys.readouterr().out
     written = json.loads(path.read_text())
+    assert written["rate"]["sentences_per_s"] > 0
+    assert written["total_s"] > written["seconds"]["cache"]
     assert list(written["subjects"]) == ["cache"]
-    assert {"versions", "machine", "threads", "dtype", "backend", "unit", "commit"} <= set(written["machine"])
+    named = {"versions", "machine", "threads", "dtype", "backend", "unit", "probe_unit", "commit"}
+    assert named <= set(written["machine"])
     assert len(written["machine"]["machine"]["load_average"]) == 3
+
+
+@pytest.mark.parametrize("rate", RATES, ids=str)
+def test_sizes_fit_the_ten_minutes_at_any_rate(rate):
+    predicted = predict_seconds(choose_sizes(rate), rate)
+    assert set(predicted) == set(BUDGETS) == set(SUBJECTS)
+    assert RATE_S + CLOSING_S + sum(predicted.values()) <= TOTAL_S
+    # Each within its own budget; the last one may take what the others leave.
+    *others, last = SUBJECTS
+    assert all(predicted[name] <= BUDGETS[name] for name in others), predicted
+    assert last == "default"
+
+
+def test_sizes_made_for_a_fast_machine_do_not_fit_a_slow_one():
+    fast, slow = Rate(1500, 0.03), Rate(30, 0.4)
+    assert sum(predict_seconds(choose_sizes(fast), slow).values()) > TOTAL_S
+
+
+def test_budgets_add_up_to_ten_minutes():
+    assert sum(BUDGETS.values()) + RATE_S + CLOSING_S <= TOTAL_S
+
+
+@pytest.mark.parametrize("fit_s", [0.02, 0.1])
+def test_a_faster_machine_gets_no_smaller_sizes(fit_s):
+    chosen = [choose_sizes(Rate(speed, fit_s)) for speed in (30, 106, 299, 1500)]
+    for name in ("encoded", "cached", "steps", "batch", "threaded", "growth"):
+        values = [getattr(sizes, name) for sizes in chosen]
+        assert values == sorted(values)
+        assert values[0] < values[-1]
+
+
+def test_what_a_slow_machine_leaves_out_is_told_and_a_fast_one_leaves_out_nothing():
+    told = " ".join(list_omissions(choose_sizes(Rate(60, 0.2))))
+    assert all(word in told for word in ("word_content", f"of {len(ALL_TASKS)}", "memory"))
+    assert list_omissions(choose_sizes(Rate(1500, 0.02))) == []
+
+
+def test_work_that_takes_too_long_is_ended_with_what_it_started(tmp_path):
+    start = time.perf_counter()
+    with pytest.raises(OutOfTimeError, match="ended after 2 s"):
+        run_within(2, start_and_sleep, tmp_path / "alive")
+    assert time.perf_counter() - start < 20
+    size = (tmp_path / "alive").stat().st_size
+    assert size > 0
+    time.sleep(0.5)
+    assert (tmp_path / "alive").stat().st_size == size
+
+
+def start_and_sleep(path):
+    """A shell that writes for as long as it lives, and a wait for it."""
+    subprocess.run(["sh", "-c", f"while true; do echo alive >> {path}; sleep 0.1; done"], check=True)
+
+
+def test_work_that_ends_in_time_gives_its_result():
+    assert run_within(60, divmod, 7, 2) == (3, 1)
+
+
+def test_the_full_job_is_computed_from_the_stages():
+    stages = {"tasks": 5.0, "encoding": 10.0, "probing": 20.0, "control_task": 10.0, "gradients": 7.0}
+    # 10 s encode 4,000 of 40,000; 30 s are for 1,000 of 10,000 training sentences; the other 20 s of 60 stay.
+    assert compute_full(stages, n_encoded=4000, seconds=60, limit=1000) == pytest.approx(100 + 300 + 20)
+
+
+@slow
+def test_the_full_job_has_as_many_sentences_as_the_corpus_now():
+    tasks = load(ALL_TASKS)
+    assert {len(task.splits["train"].labels) for task in tasks.values()} == {FULL_TRAIN}
+    texts = {text for task in tasks.values() for split in task.splits.values() for text in split.texts}
+    assert len(texts) == FULL_SENTENCES

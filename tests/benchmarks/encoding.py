@@ -37,10 +37,12 @@ def compare_encoding(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     encoders: dict[str, Callable[[Sequence[Text]], Any]] = {
         ours: partial(encode_ours, encoder),
         f"ours, {plain.dtype}, {BACKENDS['torch']}, were there no kernels": partial(encode_ours, plain),
-        f"ours, float32, {BACKENDS['torch']}, were there no bfloat16": partial(encode_ours, exact),
+        f"ours, float32, {BACKENDS[exact.backend]}, were there no bfloat16": partial(encode_ours, exact),
         usual: partial(encode_as_usual, model, tokenizer),
         "sentence-transformers, float32, last layer only": partial(encode_last, other),
     }
+    if encoder.dtype == exact.dtype:
+        del encoders[f"ours, float32, {BACKENDS[exact.backend]}, were there no bfloat16"]
     ways = [Way(name, partial(encode, texts), len(texts), partial(encode, few)) for name, encode in encoders.items()]
     title = f"encoding, {len(texts):,} sentences, all layers pooled"
     comparison = compare(title, "sentences", ways, sizes.rounds)

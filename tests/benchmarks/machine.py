@@ -9,6 +9,7 @@ from typing import Any
 
 from probing.encoders.bert import build
 from probing.kernels import find_engine
+from probing.probes.fused import choose_engine
 from probing.store.environment import describe_environment
 
 ROOT = Path(__file__).parents[2]
@@ -18,8 +19,8 @@ _CPUINFO = Path("/proc/cpuinfo")
 def describe_machine(checkpoint: str) -> dict[str, Any]:
     """To be called before anything is measured, since the load is that of the moment.
 
-    `unit` is the compiled kernels' engine for this processor, empty where there is none; `backend` is what
-    encodes this checkpoint.
+    `backend` is what encodes this checkpoint, `unit` the compiled kernels' engine that does, empty where torch does;
+    `probe_unit` is that of the probes' products.
     """
     described = describe_environment()
     described["versions"] |= {name: version(name) for name in ("accelerate", "sentence-transformers")}
@@ -28,7 +29,8 @@ def describe_machine(checkpoint: str) -> dict[str, Any]:
     return described | {
         "dtype": encoder.dtype,
         "backend": encoder.backend,
-        "unit": find_engine("bfloat16") or find_engine("float32"),
+        "unit": find_engine(encoder.dtype) if encoder.backend == "fused" else "",
+        "probe_unit": choose_engine(),
         "commit": read_commit(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }

@@ -14,8 +14,8 @@ from tests.benchmarks.timing import Comparison, Way, compare
 OURS = "ours, all layers"
 OTHERS = {"scikit-learn": (fit_sklearn, try_sklearn), "SentEval's recipe": (fit_senteval, try_senteval)}
 """What it is held against: all the work, and a trial of it that is short."""
-_EQUAL = 0.2
-"""Points of accuracy within which two ways agree."""
+_EQUAL, _SENTENCES = 0.2, 2
+"""Points of accuracy within which two ways agree; and sentences, where the test set is small."""
 
 
 def compare_probing(checkpoint: str, sizes: Sizes) -> list[Comparison]:
@@ -46,11 +46,12 @@ def _compare_task(task: Task, encoder: Encoder, sizes: Sizes) -> Comparison:
         accuracies = 100 * comparison.results[name]
         gap = float((ours[layers] - accuracies).mean())
         comparison.facts[f"accuracy of {other}, %, {which}"] = accuracies.round(2).tolist()
-        comparison.facts[f"ours minus {other}, points, mean of {which}"] = judge_gap(gap)
+        comparison.facts[f"ours minus {other}, points, mean of {which}"] = judge_gap(gap, len(data.labels[2]))
     return comparison
 
 
-def judge_gap(points: float) -> str:
-    """What a difference of accuracies says."""
-    verdict = "equal" if abs(points) <= _EQUAL else "ours is better" if points > 0 else "ours is worse"
-    return f"{points:+.2f}: {verdict} (equal is within {_EQUAL})"
+def judge_gap(points: float, n_test: int) -> str:
+    """What a difference of accuracies says; fewer than two sentences of a small test set say nothing."""
+    equal = max(_EQUAL, 100 * _SENTENCES / n_test)
+    verdict = "equal" if abs(points) <= equal else "ours is better" if points > 0 else "ours is worse"
+    return f"{points:+.2f}: {verdict} (equal is within {equal:.2g}, of {n_test:,} test sentences)"

@@ -7,33 +7,47 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from tests.benchmarks.sizes import Rate
 from tests.benchmarks.timing import Comparison
 
 _WIDTH = 120
 
 
-def show_machine(machine: dict[str, Any], console: Console) -> None:
-    """One line, and a warning where the machine is busy."""
+def show_machine(machine: dict[str, Any], rate: Rate, console: Console) -> None:
+    """One line for the processor and one for its rate, and a warning where the machine is busy."""
     load, cores = machine["machine"]["load_average"][0], machine["machine"]["cores"]
     torch = machine["versions"]["torch"]
-    console.print(
-        f"{machine['machine']['cpu']}, {machine['threads']} of {cores} cores, {machine['dtype']}, "
-        f"backend {machine['backend']}, unit {machine['unit'] or 'none'}, torch {torch}, load {load:.1f}, "
+    lines = (
+        f"{name_processor(machine)}, {machine['threads']} of {cores} cores, torch {torch}, load {load:.1f}, "
         f"commit {machine['commit'][:9]}",
-        style="dim", highlight=False, soft_wrap=True,
-    )  # fmt: skip
+        f"measured first: a plain product {rate.gflops:.0f} GFLOP/s (float32), the usual Hugging Face loop "
+        f"{rate.sentences_per_s:.0f} sentences/s, a small scikit-learn fit {1000 * rate.fit_s:.0f} ms",
+    )
+    for line in lines:
+        console.print(line, style="dim", highlight=False, soft_wrap=True)
     if load > cores / 4:
         console.print(
             "warning: the machine is busy with other things: rates are low, and ratios spread", style="yellow"
         )
 
 
-def show_comparison(comparison: Comparison, console: Console) -> None:
-    """A table, and below it the facts."""
+def name_processor(machine: dict[str, Any]) -> str:
+    """Processor, instruction sets of encoding and of probes, number format and backend: what a figure depends on."""
+    units = f"{machine['unit'] or 'none'} (encoding), {machine['probe_unit'] or 'none'} (probes)"
+    return f"{machine['machine']['cpu']}, instruction set {units}, {machine['dtype']}, backend {machine['backend']}"
+
+
+def show_comparison(comparison: Comparison, console: Console, processor: str = "") -> None:
+    """A table, headed by the processor that its figures are of, and below it the facts."""
     summary = comparison.summarise()
     counts = summary["ways"][comparison.reference]["rate"]["median"] >= 1
     speed = f"{comparison.unit}/s" if counts else f"s per {comparison.unit.removesuffix('s')}"
-    table = Table(title=comparison.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    table = Table(
+        title=f"{comparison.title}\n{escape(processor)}".strip(),
+        title_justify="left",
+        title_style="bold",
+        box=box.SIMPLE_HEAD,
+    )
     table.add_column("")
     for name in (speed, "times as long", "quartiles of that", "rounds"):
         table.add_column(name, justify="right")

@@ -10,11 +10,24 @@ from tests.benchmarks.timing import Rounds
 
 WARM_UP = 64
 """Training sentences that slow ways warm up on."""
+ALL_TASKS = tuple(one.name for one in SENTEVAL_TASKS)
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How fast a machine is."""
+
+    sentences_per_s: float
+    """Of the usual Hugging Face loop, float32."""
+    fit_s: float
+    """Seconds of one fit of scikit-learn: 2,000 sentences, 384 units, six classes, one thread."""
+    gflops: float = 0.0
+    """Of a plain product in float32: named in the table, no size depends on it."""
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of everything; by default for a run of some nine minutes on two cores."""
+    """How much of everything; `tests.benchmarks.budgets` chooses it by the machine's rate."""
 
     rounds: Rounds = field(default_factory=Rounds)
     encoded: int = 3000
@@ -27,11 +40,15 @@ class Sizes:
     """Rounds of what takes longest: SentEval's recipe, scikit-learn where classes are many, the most sentences."""
     steps: int = 6
     """Optimiser steps of the training."""
-    job_tasks: tuple[str, ...] = tuple(one.name for one in SENTEVAL_TASKS)
+    batch: int = 64
+    """Sentences of such a step."""
+    job_tasks: tuple[str, ...] = ALL_TASKS
     job: Mapping[str, int] = field(default_factory=lambda: {"train": 600, "dev": 300, "test": 300})
     """Sentences of each task of the whole job."""
     job_rounds: Rounds = field(default_factory=lambda: Rounds(least=1, most=1))
     """SentEval's recipe on ten tasks is slow."""
+    limit: int = 1000
+    """Sentences of each split that the default command is run with."""
     growth: tuple[int, ...] = (1000, 10_000, 50_000)
     """Numbers of sentences that encoding is tried on."""
     threaded: int = 5000
@@ -40,7 +57,6 @@ class Sizes:
     """Whether peak memory is measured too, in processes of their own."""
 
 
-FULL = Sizes()
 QUICK = Sizes(
     rounds=Rounds(least=1, most=1),
     encoded=300,
@@ -51,6 +67,7 @@ QUICK = Sizes(
     steps=2,
     job_tasks=("past_present",),
     job={"train": 200, "dev": 100, "test": 100},
+    limit=60,
     growth=(500, 5000),
     threaded=1000,
     weigh=False,

@@ -81,29 +81,30 @@ def compare_training(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     ways = [
         Way(
             manner.name,
-            partial(train, manner, checkpoint, sizes.steps),
+            partial(train, manner, checkpoint, sizes.steps, sizes.batch),
             sizes.steps,
-            partial(train, manner, checkpoint, 1),
+            partial(train, manner, checkpoint, 1, sizes.batch),
             lambda progress: progress.seconds,
         )
         for manner in MANNERS
     ]
-    task = load_sentences(sizes.steps * TrainSettings.batch_size)
-    title = f"training on {task.spec.title}, batches of {TrainSettings.batch_size}"
+    task = load_sentences(sizes.steps * sizes.batch)
+    title = f"training on {task.spec.title}, batches of {sizes.batch}"
     comparison = compare(title, "steps", ways, sizes.rounds)
     for manner in MANNERS if sizes.weigh else ():
-        peak = weigh_alone(train, manner, checkpoint, sizes.steps)
+        peak = weigh_alone(train, manner, checkpoint, sizes.steps, sizes.batch)
         comparison.facts[f"peak memory of the process, GB, {manner.name}"] = peak / 1e9
     return [comparison]
 
 
-def train(manner: Manner, checkpoint: str, steps: int) -> Progress:
+def train(manner: Manner, checkpoint: str, steps: int, batch: int) -> Progress:
     """Fine-tune BERMo for some steps: one pass over as many sentences as they take."""
     settings = TrainSettings(
-        checkpoint=checkpoint, device="cpu", dtype=manner.dtype, max_steps=steps, evaluate_every=steps  # pyright: ignore
+        checkpoint=checkpoint, device="cpu", dtype=manner.dtype, max_steps=steps, evaluate_every=steps,  # pyright: ignore
+        batch_size=batch,
     )  # fmt: skip
     origin = find_origin(settings)
-    labelled = make_labelled(load_sentences(steps * settings.batch_size), origin)
+    labelled = make_labelled(load_sentences(steps * batch), origin)
     if manner.padded:
         padded: Any = PaddedSplit(labelled.splits["train"], origin.limit)
         labelled = replace(labelled, splits={**labelled.splits, "train": padded})
