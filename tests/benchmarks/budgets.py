@@ -33,7 +33,7 @@ _PROBED_S, _OTHER_S = {"sentence_length": 4.5, "word_content": 15.5, "past_prese
 _JOB_TASK_S = 5.0
 """Of a task of the whole job, 300 training sentences: SentEval's recipe on a layer and on the mix, and ours."""
 _JOB_S = 30.0
-"""Of the default command, whatever its number of sentences: reading tasks, gradients, figures, report."""
+"""Of the default command, whatever its number of sentences: readout tasks, gradients, figures, report."""
 _LIMIT_S = 0.03
 """Of a sentence of its `--limit`: ten tasks, all layers, the mix, controls, on that core."""
 _DEFAULT_S, _AIM_S = 150.0, 480.0
