@@ -177,6 +177,7 @@ def chart_gradients(gradients: pd.DataFrame, quantity: str) -> Spec:
 def _heatmap(
     rows: pd.DataFrame, order: list[str], shade: str, shown: str, tooltip: list, title: str, form: str
 ) -> Spec:
+    # Seven arguments: two charts differ in just these, and a bundle of them would have no other use.
     tasks = list(dict.fromkeys(rows["title"]))
     base = alt.Chart(rows).encode(
         x=alt.X("title:N", sort=tasks, title=None, axis=alt.Axis(labelAngle=-40, orient="bottom", labelLimit=110)),

@@ -41,6 +41,8 @@ _BLOCK = 1024
 class SentEvalProbe(Reader):
     """One network per layer and strength, all trained together: one readout for each layer, or one of the mix.
 
+    As in scikit-learn, each hyperparameter of the published recipe is an argument of its own.
+
     Args:
         n_hidden: units of the hidden layer; 0 for logistic regression.
         mixes: whether the networks read the scalar mix, trained with them, instead of one layer each.

@@ -20,8 +20,11 @@ Objective = Callable[
 """Loss and gradient of some of the problems, at one point for each; takes the points and the problems' numbers."""
 
 _DECREASE = 1e-4
+"""Share of the decrease that the slope promises which a step must bring (Nocedal & Wright, section 3.1)."""
 _SHRINK = 0.3
+"""What a step is shortened to when it does not: in scaled coordinates the full step fits nearly always."""
 _MOST_TRIALS = 12
+"""Shortened so often a step is 5e-7 of itself: below that, float32 sees no change."""
 _FULL_CREW = 0.75
 """When no more than this share of the problems at work is still active, the others are let go, memory and all."""
 State = tuple[Float[Tensor, "problems parameters"], Float[Tensor, " problems"], Float[Tensor, "problems parameters"]]
@@ -70,6 +73,7 @@ def minimise(
         n_active = int(active.sum())
         if n_active == 0:
             break
+        # Picking rows out of ten pairs of history copies them: worth it when a quarter of the problems has ended.
         if n_active <= _FULL_CREW * len(crew):
             history = deque(((step[active], change[active], rho[active]) for step, change, rho in history), memory)
             crew, active = crew[active], active[active]
@@ -133,11 +137,13 @@ def _direction(gradients: Tensor, history: History) -> Tensor:
         result.addcmul_(share.unsqueeze(1), change, value=-1)
         shares.append(share)
     if history:
+        # The start of the recursion: the curvature met last, as a multiple of the identity (7.20).
         step, change, rho = history[-1]
         scale = (step * change).sum(dim=1) / (change * change).sum(dim=1).clamp_min(1e-30)
         result *= torch.where(rho > 0, scale, torch.ones_like(scale)).unsqueeze(1)
     for (step, change, rho), share in zip(history, reversed(shares), strict=True):
         result.addcmul_((share - rho * (change * result).sum(dim=1)).unsqueeze(1), step)
+    # Rounding near the end may turn a direction uphill, where no step would be found.
     downhill = (result * gradients).sum(dim=1, keepdim=True) < 0
     return torch.where(downhill, result, -gradients)
 
