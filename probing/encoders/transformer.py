@@ -29,8 +29,7 @@ _NOT_ARCHITECTURE = {"_name_or_path", "transformers_version", "dtype", "architec
 class TransformerEncoder:
     """A frozen Hugging Face encoder that gives the hidden states of all its layers.
 
-    Obeys `probing.contracts.encoder.Encoder`. It takes seven arguments, five of them flags of a run that are handed on as
-    they are.
+    Obeys `probing.contracts.encoder.Encoder`. Of its seven arguments five are flags of a run, handed on as they are.
 
     Args:
         model: the bare encoder in float32; it is frozen, put in eval mode, converted and moved in place.
