@@ -56,13 +56,16 @@ def explain_engine() -> str:
     return f"{engine}, the fastest engine on this processor" if engine else f"torch: {why_not('float32')}"
 
 
-def fuse_loss(blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]], hidden: int, labels: Labels) -> Sums:
+def fuse_loss(
+    blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]], hidden: int, labels: Labels, threads: int = 0
+) -> Sums:
     """The loss of all sentences, as a function of weights and intercepts; by option also of how often each counts.
 
     Args:
         blocks: rows and their vectors, which are copied.
         hidden: width of a vector.
         labels: of all sentences.
+        threads: most that are taken; 0: as many as torch takes where the sums are asked for.
     """
     kernel = load_kernels().LogisticLoss(
         choose_engine(), labels.numpy().astype(np.int32), hidden, count_classes(labels)
@@ -74,8 +77,9 @@ def fuse_loss(blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]], hid
         weights: Tensor, intercepts: Tensor, counts: Float[Tensor, "problems sentences"] = _ONCE
     ) -> tuple[Tensor, Tensor, Tensor]:
         arrays = (part.contiguous().numpy() for part in (weights, intercepts, counts))
-        threads = torch.get_num_threads() if weights.numel() * len(labels) >= _WORTH_THREADS else 1
-        losses, slopes, intercept_slopes = map(torch.from_numpy, kernel.evaluate(*arrays, threads))
+        most = threads or torch.get_num_threads()
+        taken = most if weights.numel() * len(labels) >= _WORTH_THREADS else 1
+        losses, slopes, intercept_slopes = map(torch.from_numpy, kernel.evaluate(*arrays, taken))
         return losses.float(), slopes, intercept_slopes
 
     return add_up

@@ -39,11 +39,19 @@ class MixLoss:
         vectors: of the sentences.
         labels: class indices, or probabilities.
         counts: how often each sentence counts in each problem; none: once.
+        threads: most that are taken; 0: as many as torch takes.
     """
 
-    def __init__(self, vectors: StackBlocks, labels: Labels, counts: Float[Tensor, "problems sentences"] | None):
+    def __init__(
+        self,
+        vectors: StackBlocks,
+        labels: Labels,
+        counts: Float[Tensor, "problems sentences"] | None = None,
+        threads: int = 0,
+    ):
         self.vectors, self.labels, self.counts, self.n_classes = vectors, labels, counts, count_classes(labels)
         self._kernel: Sums | None = None
+        self._threads = threads or torch.get_num_threads()
 
     def prepare(self, tolerance: float) -> None:
         """Give the vectors to the kernels, where those do what is wanted, and do it sooner; else hold them centred."""
@@ -54,7 +62,7 @@ class MixLoss:
         elif self._kernel is None:
             blocks = self.vectors.read(SUMMED_ROWS)
             side_by_side = ((rows, block.transpose(0, 1).flatten(1)) for rows, block in blocks)
-            self._kernel = fuse_loss(side_by_side, self.vectors.mean.numel(), self.labels)
+            self._kernel = fuse_loss(side_by_side, self.vectors.mean.numel(), self.labels, self._threads)
 
     def __call__(
         self,
@@ -70,8 +78,7 @@ class MixLoss:
         size = min(_ROWS, block_rows(len(mix) * self.n_classes))
         if not self.vectors.held:
             return add_up(self.vectors.read(size), numbers, mix, weights, intercepts)
-        n_threads = torch.get_num_threads()
-        with ThreadPoolExecutor(n_threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(self._threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             parts = pool.map(lambda part: add_up(part, numbers, mix, weights, intercepts), self._share_out(size))
             first, *others = parts
         for other in others:

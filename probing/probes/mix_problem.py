@@ -29,6 +29,9 @@ from probing.scalar_mix import mix_layers
 _MIX_RATE = 3.0
 """How far the solver moves c where it would move a weight of the classifier by 1: the mix's own learning rate."""
 
+_REVIVED = 0.02
+"""Share of the weight that all layers have alike where a problem goes on from another's end."""
+
 
 class MixProblem:
     """The penalised losses of all strengths, in the solver's coordinates.
@@ -42,6 +45,7 @@ class MixProblem:
         strengths: L2 strengths, one for each problem.
         counts: how often each sentence counts in each problem's loss; none: once. The deviations that the mix is
             brought to stay those of all sentences once.
+        threads: for passes over the stack; 0: as many as torch takes.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class MixProblem:
         labels: Labels,
         strengths: Sequence[float],
         counts: Float[Tensor, "problems sentences"] | None = None,
+        threads: int = 0,
     ):
         self.vectors, self.labels, self.counts = vectors, labels, counts
         self.n_layers, self.n_classes, self.mean = vectors.shape[0], count_classes(labels), vectors.mean
@@ -59,7 +64,7 @@ class MixProblem:
         _, deviation = self.moments(even.unsqueeze(0))
         eigenvalues, self.basis = eigenbasis(gram / (deviation.T * deviation))
         self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
-        self.loss = MixLoss(vectors, labels, counts)
+        self.loss = MixLoss(vectors, labels, counts, threads)
 
     def moments(
         self, weights: Float[Tensor, "mixes layers"]
@@ -104,11 +109,36 @@ class MixProblem:
     def fit_at(self, weights: Float[Tensor, " layers"], tolerance: float, max_iterations: int) -> tuple[Tensor, Tensor]:
         """Classifiers of all strengths for one mix: weights on it once it is standardised, and intercepts."""
         _, deviation = self.moments(weights.unsqueeze(0))
-        blocks = self.vectors.read(SUMMED_ROWS)
-        mixed = torch.cat([mix_layers(block, weights) for _, block in blocks]) / deviation
+        mixed = self.vectors.mix(weights, SUMMED_ROWS).div_(deviation)
         problem = LogisticProblem(mixed.unsqueeze(0), self.labels, self.strengths.tolist())
         coef, intercept = problem.unpack(problem.solve(tolerance, max_iterations))
         return coef[0], intercept[0]
+
+    def pack(
+        self,
+        mix: Float[Tensor, "chosen layers"],
+        weights: Float[Tensor, "chosen classes hidden"],
+        intercepts: Float[Tensor, "chosen classes"],
+        number: int,
+    ) -> Float[Tensor, "chosen parameters"]:
+        """Points of one problem that have these layer weights and classifiers: the inverse of `unpack`.
+
+        Every layer gets some weight: the gradient by the root of 0 is 0, and nothing would move it.
+        """
+        points = self.start((1 - _REVIVED) * mix + _REVIVED / self.n_layers)
+        into_slopes, into_intercepts, _ = self._split(points)
+        into_slopes.copy_(weights @ self.basis / self.root[number])
+        into_intercepts.copy_(intercepts / self.n_classes**0.5)
+        return points
+
+    def go_on(
+        self, points: Float[Tensor, "starts parameters"], number: int, tolerance: float, max_iterations: int
+    ) -> Solution:
+        """One problem from several points, side by side, to what would be `tolerance` in a solve from the start."""
+        self.loss.prepare(tolerance)
+        numbers = torch.full((len(points),), number, device=points.device)
+        options = {"tolerance": tolerance, "max_iterations": max_iterations, "reference": self.steepness[numbers]}
+        return minimise(self, points, numbers=numbers, **options)
 
     def unpack(
         self, points: Float[Tensor, "chosen parameters"], numbers: slice | Int[Tensor, " chosen"] = slice(None)

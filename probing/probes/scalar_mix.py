@@ -15,10 +15,10 @@ Behind a linear classifier, the scale of the mix and the length of the classifie
 as gamma, the classifier taken at unit length, logits = gamma * V . (sum_l s_l h_l) + b', mean_c ||V_c||^2 = 1.
 
 The loss is not convex in w, and has several minima on some tasks. For given w it is the linear probe's, and convex. So
-strengths are compared with one mix: first the even one, then the one that is best at the strength which dev chose. At
-the strength that dev chooses then, wide starts look for the lowest minimum; if it is another one, strengths are
-compared once more. `n_minima_` and `loss_spread_` tell how many minima the starts end in, and by how much
-the highest lies above the lowest.
+strengths are compared with one mix, which costs what a layer costs: first the even one. At the strength that dev
+chooses, wide starts look for the lowest minimum (`mix_search`); strengths are compared again with that mix, and if dev
+chooses another one then, its minima are looked for too. `n_minima_` and `loss_spread_` tell how many minima the starts
+end in, and by how much the highest lies above the lowest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -31,17 +31,15 @@ from torch import Tensor
 from probing.contracts.probe import Reader
 from probing.probes.linear import STRENGTHS, score_strengths
 from probing.probes.logistic import Labels
-from probing.probes.mix_newton import APART, MixNewton, Place
-from probing.probes.mix_problem import MixProblem
-from probing.probes.mix_search import draw_starts, find_minima, go_down
+from probing.probes.mix_problem import MixProblem, square
+from probing.probes.mix_search import Minima, draw_starts, find_minima
 from probing.probes.selection import choose_strength
+from probing.probes.solver import alone
 from probing.probes.stack_blocks import StackBlocks, normalise
 from probing.scalar_mix import mix_layers
 
 _CHOOSING_TOLERANCE = 1e-3
 """What the fits that dev chooses among end with: scores settle long before weights do."""
-_ROUGHLY = 10.0
-"""How many times that tolerance the first mix is held to: a strength is chosen with it, no more."""
 _LEAST_WEIGHT = 1e-10
 """Given in place of a weight of 0, which has no logarithm."""
 
@@ -53,8 +51,7 @@ class ScalarMixProbe(Reader):
         strengths: L2 strengths (lambda above); the best on dev is kept, and of equals the strongest.
         tolerance: a probe has converged when the largest component of its gradient is this share of what it was; the
             strengths that are not chosen, and minima that are not the lowest, are held to 1e-3 alone.
-        max_iterations: of the classifier's solver for one mix, after which it is given up, and `converged_` says so;
-            the last one has three times as many.
+        max_iterations: after which a fit is given up, and `converged_` says so; the chosen one has twice as many more.
         norm: whether every vector is brought to mean 0 and variance 1 over its units before it is mixed, so that no
             layer counts for more by being longer. Ours: no, as ELMo and BERMo's text have it.
         seed: of the wide starts that are drawn.
@@ -95,10 +92,15 @@ class ScalarMixProbe(Reader):
 
         Labels are class indices 0 .. classes - 1 or, in a graded task, the probability of each class.
         """
+        threads = torch.get_num_threads()
+        return alone(lambda: self._fit(X, y, X_dev, y_dev, threads))
+
+    def _fit(
+        self, X: np.ndarray, y: np.ndarray, X_dev: np.ndarray, y_dev: np.ndarray, threads: int
+    ) -> "ScalarMixProbe":
         vectors = StackBlocks(X, self.norm, self.device)
-        vectors.hold()
         self.lengths_ = vectors.lengths
-        problem = MixProblem(vectors, torch.tensor(y, device=self.device), self.strengths)
+        problem = MixProblem(vectors, torch.tensor(y, device=self.device), self.strengths, threads=threads)
         dev = torch.as_tensor(normalise(X_dev) if self.norm else X_dev, device=self.device)
         choice = _Choice(problem, dev, torch.tensor(y_dev, device=self.device), self)
         best, minima = choice.settle()
@@ -106,22 +108,23 @@ class ScalarMixProbe(Reader):
         self._keep(best, problem, minima)
         return self
 
-    def _keep(self, best: int, problem: MixProblem, minima: Sequence[Place]) -> None:
-        place = minima[0]
-        self.weights_ = np.maximum(place.mix, _LEAST_WEIGHT)
-        self.weights_ = (self.weights_ / self.weights_.sum()).astype(np.float32)
-        logits = np.log(self.weights_)
-        self.logits_ = logits - logits.mean()
-        means, deviations = problem.moments(torch.from_numpy(self.weights_).to(problem.root).unsqueeze(0))
+    def _keep(self, best: int, problem: MixProblem, minima: Minima) -> None:
+        _, weights, intercepts = problem.unpack(minima.points[:1], slice(best, best + 1))
+        mix = minima.mixes[:1].clamp_min(_LEAST_WEIGHT)
+        mix /= mix.sum()
+        means, deviations = problem.moments(mix)
         self.classes_ = np.arange(problem.n_classes)
         self.strength_ = self.strengths[best]
-        self.converged_, self.loss_, self.n_iterations_ = place.converged, place.loss, place.n_iterations
-        self.minima_ = np.stack([one.mix for one in minima])
-        self.n_minima_ = len(minima)
-        self.loss_spread_ = max(one.loss for one in minima) - place.loss
-        self.gamma_ = float((place.weights / deviations).square().sum(dim=1).mean().sqrt())
+        self.converged_, self.n_iterations_ = bool(minima.converged[0]), minima.n_iterations
+        self.loss_ = float(minima.losses[0])
+        self.minima_, self.n_minima_ = minima.mixes.cpu().numpy(), len(minima.mixes)
+        self.loss_spread_ = float(minima.losses.max()) - self.loss_
+        self.weights_ = mix[0].cpu().numpy()
+        logits = np.log(self.weights_)
+        self.logits_ = logits - logits.mean()
+        self.gamma_ = float((weights / deviations)[0].square().sum(dim=1).mean().sqrt())
         self.mean_, self.scale_ = means[0].cpu().numpy(), deviations[0].cpu().numpy()
-        self.coef_, self.intercept_ = place.weights.cpu().numpy(), place.intercepts.cpu().numpy()
+        self.coef_, self.intercept_ = weights[0].cpu().numpy(), intercepts[0].cpu().numpy()
         self.contribution_ = compute_contribution(self.weights_, self.lengths_)
 
     def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
@@ -146,7 +149,6 @@ class _Choice:
     ):
         self.problem, self.vectors, self.labels, self.probe = problem, vectors, labels, probe
         self.loosely = max(probe.tolerance, _CHOOSING_TOLERANCE)
-        self.starts = draw_starts(probe.seed, problem.n_layers)
         self.scores = np.zeros(len(probe.strengths))
 
     @property
@@ -154,50 +156,52 @@ class _Choice:
         """The strength that dev chooses."""
         return choose_strength(self.scores, self.probe.strengths)
 
-    def settle(self) -> tuple[int, list[Place]]:
+    def settle(self) -> tuple[int, Minima]:
         """The strength and its minima, the lowest taken to its end, the others loosely."""
-        n_layers = self.problem.n_layers
-        self._compare(np.full(n_layers, 1 / n_layers))
-        first = self._descend(self._place(self.best), self.best, _ROUGHLY * self.loosely)
-        self._compare(first.mix)
-        number, starts = self.best, self.starts
-        minima = self._search(number, starts)
-        self._compare(minima[0].mix, unless=APART)
+        problem, starts = self.problem, draw_starts(self.probe.seed, self.problem.n_layers)
+        wide = problem.start(torch.from_numpy(starts).to(problem.root))
+        self._compare(wide.new_full((problem.n_layers,), 1 / problem.n_layers))
+        number = self.best
+        minima = self._search(number, wide)
+        self._compare(minima.mixes[0])
         if self.best != number:
-            number = self.best
-            minima = self._search(number, np.stack([place.mix for place in minima]))
-        lowest, *others = minima
-        minima = [self._descend(lowest, number, self.probe.tolerance), *others]
-        self.scores[number] = self._score(minima[0])
+            # Strengths beside one another have their minima in common.
+            _, weights, intercepts = problem.unpack(minima.points, torch.full((len(minima.points),), number))
+            beside, number = abs(self.best - number) == 1, self.best
+            known = problem.pack(minima.mixes, weights, intercepts, number)
+            minima = self._search(number, known if beside else torch.cat([known, wide]))
+        minima = self._finish(minima, number)
+        mix, weights, intercepts = (part[0] for part in problem.unpack(minima.points, slice(number, number + 1)))
+        self.scores[number] = self._score(mix, weights, intercepts)
         return number, minima
 
-    def _search(self, number: int, starts: Float[np.ndarray, "starts layers"]) -> list[Place]:
-        newton = MixNewton(self.problem, number, self.loosely, self.probe.max_iterations)
-        return find_minima(newton, self._place(number), starts, self.probe.seed)
+    def _search(self, number: int, starts: Float[Tensor, "starts parameters"]) -> Minima:
+        return find_minima(self.problem, number, starts, self.loosely, self.probe.max_iterations)
 
-    def _descend(self, place: Place, number: int, tolerance: float) -> Place:
-        newton = MixNewton(self.problem, number, tolerance, 3 * self.probe.max_iterations)
-        return go_down(newton, [place], [])[0]
+    def _finish(self, minima: Minima, number: int) -> Minima:
+        """The lowest minimum to the probe's tolerance."""
+        end = self.problem.go_on(minima.points[:1], number, self.probe.tolerance, 2 * self.probe.max_iterations)
+        return Minima(
+            torch.cat([end.points, minima.points[1:]]),
+            torch.cat([square(end.points[:, -self.problem.n_layers :]), minima.mixes[1:]]),
+            torch.cat([end.losses, minima.losses[1:]]),
+            torch.cat([end.converged, minima.converged[1:]]),
+            minima.n_iterations + end.n_iterations,
+        )
 
-    def _compare(self, mix: Float[np.ndarray, " layers"], unless: float = 0.0) -> None:
-        """Fit and score all strengths with one mix, unless it is as near to the last one as that."""
-        if unless and np.abs(self.mix - mix).sum() < unless:
-            return
-        self.mix = mix
-        weights = torch.from_numpy(mix).to(self.problem.root)
-        self.classifiers = self.problem.fit_at(weights, self.loosely, self.probe.max_iterations)
-        self.scores = np.array([self._score(self._place(number)) for number in range(len(self.probe.strengths))])
+    def _compare(self, mix: Float[Tensor, " layers"]) -> None:
+        """Fit and score all strengths with one mix."""
+        weights, intercepts = self.problem.fit_at(mix, self.loosely, self.probe.max_iterations)
+        pairs = zip(weights, intercepts, strict=True)
+        self.scores = np.array([self._score(mix, classifier, bias) for classifier, bias in pairs])
 
-    def _place(self, number: int) -> Place:
-        weights, intercepts = self.classifiers
-        return Place(self.mix, weights[number], intercepts[number])
-
-    def _score(self, place: Place) -> float:
+    def _score(
+        self, mix: Float[Tensor, " layers"], weights: Float[Tensor, "classes hidden"], intercepts: Tensor
+    ) -> float:
         """What dev says of a fit."""
-        mix = torch.from_numpy(place.mix).to(self.problem.root)
         mean, deviation = self.problem.moments(mix.unsqueeze(0))
         scaled = (mix_layers(self.vectors, mix) - mean) / deviation
-        return float(score_strengths(scaled, place.weights[None], place.intercepts[None], self.labels)[0])
+        return float(score_strengths(scaled, weights[None], intercepts[None], self.labels)[0])
 
 
 def compute_contribution(

@@ -7,7 +7,9 @@ out of the passes that follow.
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -33,6 +35,15 @@ History = deque[tuple[Tensor, Tensor, Tensor]]
 """The last steps, the changes of the gradient that they made, and 1 / (step . change)."""
 
 
+Result = TypeVar("Result")
+
+
+def alone(work: Callable[[], Result]) -> Result:
+    """Do something on one thread: arrays of a solver are small, and threads would wait for one another in each step."""
+    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return pool.submit(work).result()
+
+
 @dataclass(frozen=True)
 class Solution:
     """Where the minimisation ended."""
@@ -43,6 +54,11 @@ class Solution:
     converged: Bool[Tensor, " problems"]
     """Whether the gradient fell below its goal."""
     n_iterations: int
+
+    def pick(self, numbers: Int[Tensor, " chosen"]) -> "Solution":
+        """Some of the problems."""
+        points, losses = self.points[numbers], self.losses[numbers]
+        return Solution(points, losses, self.gradient_norms[numbers], self.converged[numbers], self.n_iterations)
 
 
 def minimise(

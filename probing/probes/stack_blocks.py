@@ -7,10 +7,11 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from probing.scalar_mix import mix_layers
 from probing.store.mapped_arrays import HELD_BYTES, is_mapped, release
 
 SUMMED_ROWS = 1024
@@ -48,12 +49,12 @@ class StackBlocks:
         """Whether the stack is small enough to stand in memory, and so for a copy of it."""
         return not is_mapped(self._X)
 
-    def pick(self, rows: Int[np.ndarray, " chosen"]) -> "StackBlocks":
-        """Some of the sentences, about their own means, in memory."""
-        picked = StackBlocks(self._X[:, rows], self.norm, str(self._vectors.device))
-        release(self._X)
-        picked.hold()
-        return picked
+    def mix(self, weights: Float[Tensor, " layers"], size: int) -> Float[Tensor, "sentences hidden"]:
+        """The weighted sum over layers of all sentences, made some at a time."""
+        mixed = self._vectors.new_empty(self.shape[1:])
+        for rows, block in self.read(size):
+            mixed[rows] = mix_layers(block, weights)
+        return mixed
 
     @property
     def held(self) -> bool:

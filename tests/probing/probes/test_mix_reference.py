@@ -5,11 +5,9 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from probing.probes.mix_newton import MixNewton, Place
 from probing.probes.mix_problem import MixProblem
-from probing.probes.mix_search import find_minima
+from probing.probes.mix_search import draw_starts, find_minima
 from probing.probes.scalar_mix import ScalarMixProbe
-from probing.probes.simplex import minimise_quadratic
 from probing.probes.stack_blocks import StackBlocks
 from tests.helpers import draw_stack
 
@@ -70,10 +68,9 @@ def test_a_count_weighs_a_sentence_as_the_definition_has_it():
     counts = np.random.default_rng(1).multinomial(200, np.full(200, 1 / 200)).astype(float)
     loss, weights = fit_by_scipy(stack, labels, 0.03, counts=counts)
     problem = MixProblem(StackBlocks(stack), torch.from_numpy(labels), [0.03], torch.tensor(counts[None]).float())
-    place = Place(np.full(3, 1 / 3), torch.zeros(3, 5), torch.zeros(3))
-    found = MixNewton(problem, 0, 1e-5, 500).minimise(place)
-    assert found.loss == pytest.approx(loss, rel=1e-5)
-    np.testing.assert_allclose(found.mix, weights, atol=0.01)
+    found = find_minima(problem, 0, problem.start(torch.tensor(draw_starts(0, 3))), 1e-5, 500)
+    assert float(found.losses[0]) == pytest.approx(loss, rel=1e-5)
+    np.testing.assert_allclose(found.mixes[0].numpy(), weights, atol=0.01)
 
 
 def plant_two_minima(n=600, seed=3):
@@ -97,34 +94,8 @@ def test_the_lowest_of_two_minima_is_found_from_either_side():
         assert probe.loss_spread_ > 0
     # The control: one start alone stays on its side.
     problem = MixProblem(StackBlocks(stack), torch.from_numpy(labels), [0.01])
-    newton = MixNewton(problem, 0, 1e-3, 300)
-    sides = [np.array([0.9, 0.1]), np.array([0.1, 0.9])]
-    ends = [newton.minimise(Place(side, torch.zeros(2, 4), torch.zeros(2))).mix.argmax() for side in sides]
+    ends = [
+        int(find_minima(problem, 0, problem.start(torch.tensor([side])), 1e-3, 300).mixes[0].argmax())
+        for side in ([0.9, 0.1], [0.1, 0.9])
+    ]
     assert ends == [0, 1]
-
-
-def test_minima_of_a_part_of_the_sentences_lead_to_those_of_all(monkeypatch):
-    stack, labels = plant_two_minima(n=2000)
-    monkeypatch.setattr("probing.probes.mix_search._PART_SIZE", 300)
-    problem = MixProblem(StackBlocks(stack), torch.from_numpy(labels), [0.01])
-    first = Place(np.array([0.5, 0.5]), torch.zeros(2, 4), torch.zeros(2))
-    minima = find_minima(MixNewton(problem, 0, 1e-3, 300), first, np.array([[0.9, 0.1], [0.1, 0.9]]), 0)
-    assert [place.mix.argmax() for place in minima] in ([0, 1], [1, 0])
-    assert minima[0].loss == pytest.approx(fit_by_scipy(stack, labels, 0.01)[0], rel=1e-4)
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_a_quadratic_over_weights_is_minimised_as_by_scipy(seed):
-    rng = np.random.default_rng(seed)
-    root, slope, weights = rng.normal(size=(5, 5)), 2 * rng.normal(size=5), rng.dirichlet(np.ones(5))
-    curvature = root @ root.T + 0.1 * np.eye(5)
-
-    def value(x):
-        return slope @ (x - weights) + 0.5 * (x - weights) @ curvature @ (x - weights)
-
-    whole = {"type": "eq", "fun": lambda x: x.sum() - 1}
-    expected = minimize(value, weights, method="SLSQP", bounds=[(0, 1)] * 5, constraints=whole, options={"ftol": 1e-14})
-    found = minimise_quadratic(weights, slope, curvature)
-    assert found.min() >= 0
-    assert found.sum() == pytest.approx(1)
-    np.testing.assert_allclose(found, expected.x, atol=1e-4)
