@@ -10,6 +10,9 @@ import pandas as pd
 import pytest
 from outside_parts import letters
 
+from probing.exit_codes import end_in_one_line
+from probing.run_senteval import main
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -58,7 +61,7 @@ def test_without_the_package_its_names_are_unknown_and_the_nearest_is_offered(st
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_misspelt_name_of_an_outside_part_is_answered_with_it(start):
-    done = start("--model", "leters")
-    assert done.returncode == 2
-    assert "did you mean letters?" in done.stderr
+def test_a_misspelt_name_of_an_outside_part_is_answered_with_it(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["run_senteval.py", "--model", "leters"])
+    assert end_in_one_line(main) == 2
+    assert "did you mean letters?" in capsys.readouterr().err

@@ -6,22 +6,43 @@ from pathlib import Path
 
 import pytest
 
+from probing.exit_codes import end_in_one_line
+from probing.train_encoder import main
+
 ROOT = Path(__file__).parents[2]
 
 
-def run(*arguments):
-    return subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+@pytest.fixture
+def start(monkeypatch, capsys):
+    """Function: what the script does with some arguments: its exit code, and what it printed and complained of."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["train_encoder.py", *arguments])
+        capsys.readouterr()
+        try:
+            code = end_in_one_line(main)
+        except SystemExit as stop:
+            code = stop.code
+        return code, *capsys.readouterr()
+
+    return run
 
 
-def test_help_loads_no_torch_without_a_recipe_and_shows_a_recipes_flags_with_it():
+def test_help_loads_no_torch_without_a_recipe():
     code = "import runpy, sys\nsys.argv = ['train_encoder.py', '--help']\n"
     code += "try:\n    runpy.run_path({!r}, run_name='__main__')\n"
     code += "except SystemExit:\n    print('torch' in sys.modules)"
-    plain = run("-c", code.format(str(ROOT / "probing" / "train_encoder.py")))
+    code = code.format(str(ROOT / "probing" / "train_encoder.py"))
+    plain = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert plain.stdout.strip().endswith("False")
     assert "--mix-learning-rate" in plain.stdout
-    pruning = run("probing/train_encoder.py", "--recipe", "prune", "--help")
-    assert "--score-learning-rate" in pruning.stdout
+    assert "--score-learning-rate" not in plain.stdout
+
+
+def test_help_shows_a_recipes_flags_with_it(start):
+    code, shown, _ = start("--recipe", "prune", "--help")
+    assert code == 0
+    assert "--score-learning-rate" in shown
 
 
 @pytest.mark.parametrize(
@@ -32,8 +53,8 @@ def test_help_loads_no_torch_without_a_recipe_and_shows_a_recipes_flags_with_it(
         (["--epochs", "nan"], "--epochs nan: expected more than 0"),
     ],
 )
-def test_a_mistake_ends_in_one_line_and_exit_code_2(arguments, message):
-    done = run("probing/train_encoder.py", *arguments)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert done.stderr.count("\n") == 1
+def test_a_mistake_ends_in_one_line_and_exit_code_2(arguments, message, start):
+    code, _, complaint = start(*arguments)
+    assert code == 2
+    assert message in complaint
+    assert complaint.count("\n") == 1

@@ -29,9 +29,13 @@ def folder(tmp_path):
     "load",
     [
         "from probing.encoders.checkpoints import find_checkpoint, load_model\nload_model(find_checkpoint({folder}))",
-        "from probing.encoders.bert import build\nbuild({folder})",
-        "import probing.encoders.architectures\n"
-        "from transformers import AutoModelForSequenceClassification as Auto\nAuto.from_pretrained({folder})",
+        # Each is a new interpreter that loads torch.
+        pytest.param("from probing.encoders.bert import build\nbuild({folder})", marks=pytest.mark.slow),
+        pytest.param(
+            "import probing.encoders.architectures\n"
+            "from transformers import AutoModelForSequenceClassification as Auto\nAuto.from_pretrained({folder})",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_bermo_loads_in_a_program_that_imported_nothing_of_it(load, folder):

@@ -238,7 +238,11 @@ def test_length_and_depth_do_not_go_together(name):
 
 
 @pytest.mark.parametrize(
-    "sizes", [{"train": 2000, "dev": 200, "test": 200}, {"train": 1000, "dev": 1000, "test": 1000}]
+    "sizes",
+    [
+        {"train": 2000, "dev": 200, "test": 200},
+        pytest.param({"train": 1000, "dev": 1000, "test": 1000}, marks=pytest.mark.slow),
+    ],
 )
 def test_ten_tasks_share_their_sentences(sizes):
     rows = make_rows(["all"], 0, sizes)
