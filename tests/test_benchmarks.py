@@ -1,6 +1,7 @@
 """Every subject of `make bench` runs, on a tiny encoder and a few sentences; how ratios are made."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -12,7 +13,7 @@ import torch
 from probing.tasks.controlled.corpus import load
 from tests.benchmarks import __main__ as bench
 from tests.benchmarks.budgets import BUDGETS, CLOSING_S, RATE_S, TOTAL_S, choose_sizes, list_omissions, predict_seconds
-from tests.benchmarks.default_job import FULL_SENTENCES, FULL_TRAIN, compute_full
+from tests.benchmarks.default_job import FULL_SENTENCES, FULL_TRAIN, compute_full, describe_part
 from tests.benchmarks.guard import OutOfTimeError, run_within
 from tests.benchmarks.probes import judge_gap
 from tests.benchmarks.screen import open_console, show_comparison
@@ -202,3 +203,16 @@ def test_the_full_job_has_as_many_sentences_as_the_corpus_now():
     assert {len(task.splits["train"].labels) for task in tasks.values()} == {FULL_TRAIN}
     texts = {text for task in tasks.values() for split in task.splits.values() for text in split.texts}
     assert len(texts) == FULL_SENTENCES
+
+
+def test_a_default_job_that_was_ended_tells_what_it_had_done(tmp_path):
+    (tmp_path / "run" / "cells").mkdir(parents=True)
+    for after, name in ((1.0, "a.none.none.0"), (7.0, "a.layer.none.0"), (9.0, "a.scalar_mix.none.0")):
+        file = tmp_path / "run" / "cells" / f"{name}.safetensors"
+        file.touch()
+        os.utime(file, (1000 + after, 1000 + after))
+    comparison = describe_part("title", tmp_path, 1000.0, 60.0)
+    facts = comparison.facts
+    assert (facts["finished cells"], facts["s to the first task's scores, by the file's time"]) == (3, 7)
+    assert facts["s to the last finished cell"].startswith("9 ")
+    assert "before it was done" in comparison.reference

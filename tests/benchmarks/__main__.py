@@ -15,7 +15,7 @@ import tyro
 
 from probing.atomic_files import write_atomically
 from probing.settings.run import EMBEDDED
-from tests.benchmarks.budgets import BUDGETS, CLOSING_S, RATE_S, TOTAL_S, choose_sizes, list_omissions
+from tests.benchmarks.budgets import BUDGETS, CLOSING_S, RATE_S, STARTING_S, TOTAL_S, choose_sizes, list_omissions
 from tests.benchmarks.guard import OutOfTimeError, run_within
 from tests.benchmarks.screen import name_processor, open_console, show_comparison, show_machine
 from tests.benchmarks.sizes import ALL_TASKS, QUICK
@@ -59,8 +59,9 @@ def main() -> int:
     for name in settings.only or SUBJECTS:
         start = time.perf_counter()
         limit_s = find_limit(name, start - begun, settings)
+        own = replace(sizes, default_s=limit_s - STARTING_S)
         try:
-            comparisons = run_within(limit_s, compare_subject, name, settings.checkpoint, sizes)
+            comparisons = run_within(limit_s, compare_subject, name, settings.checkpoint, own)
         except OutOfTimeError as error:
             comparisons, content["left_out"][name] = [], str(error)
             console.print(f"{name}: {error}, before it was done: the machine is slower than its rate", style="yellow")

@@ -9,6 +9,8 @@ TOTAL_S = 600.0
 """All of it."""
 RATE_S, CLOSING_S = 45.0, 5.0
 """For the machine's description and its rate; and for ending the last process and writing the numbers."""
+STARTING_S = 15.0
+"""For a process to start before its work begins, on a slow machine."""
 BUDGETS = {"encoding": 65.0, "probing": 100.0, "training": 75.0, "job": 90.0, "cache": 40.0, "scaling": 60.0,
            "default": 120.0}  # fmt: skip
 """Seconds after which a subject's process is ended, its imports included; what those before it left is added. The last

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import time
+from math import isinf
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -21,29 +22,49 @@ _ONCE = ("gradients",)
 
 def compare_default_job(checkpoint: str, sizes: Sizes) -> list[Comparison]:
     """Seconds from the command to its first score and to its end, and what the full job takes by the same rates."""
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        seconds = run_command(checkpoint, sizes.limit, folder)
-        manifest = json.loads((folder / "run" / "manifest.json").read_text())
     title = f"default job, at most {sizes.limit:,} sentences of each split, cache empty"
+    with TemporaryDirectory() as name:
+        folder, begun = Path(name), time.time()
+        try:
+            seconds = run_command(checkpoint, sizes.limit, folder, sizes.default_s)
+        except subprocess.TimeoutExpired:
+            return [describe_part(title, folder, begun, sizes.default_s)]
+        manifest = json.loads((folder / "run" / "manifest.json").read_text())
     comparison = Comparison(title, "jobs", COMMAND, {COMMAND: 1.0}, {COMMAND: [seconds]})
     comparison.facts = describe_job(manifest, seconds, sizes.limit)
     return [comparison]
 
 
-def run_command(checkpoint: str, limit: int, folder: Path) -> float:
+def run_command(checkpoint: str, limit: int, folder: Path, most_s: float) -> float:
     """Seconds of the whole command, start-up, figures and report included.
 
     Raises:
         RuntimeError: the command failed; the message is the end of what it said.
+        subprocess.TimeoutExpired: it was ended after `most_s` seconds.
     """
     command = [sys.executable, "probing/run_senteval.py", "--model", "bermo", "--checkpoint", checkpoint]
     command += ["--limit", str(limit), "--output", str(folder / "run"), "--cache-dir", str(folder / "cache")]
-    start = time.perf_counter()
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    start, most = time.perf_counter(), None if isinf(most_s) else most_s
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=most)
     if done.returncode:
         raise RuntimeError(f"the default command ended with {done.returncode}: {(done.stdout + done.stderr)[-500:]}")
     return time.perf_counter() - start
+
+
+def describe_part(title: str, folder: Path, begun: float, spent_s: float) -> Comparison:
+    """What a command that was ended before it was done has left: its finished cells, by the times of their files."""
+    cells = sorted((file.stat().st_mtime - begun, file.name) for file in folder.glob("run/cells/*"))
+    scores = [after for after, name in cells if ".layer.none." in name and "gradients" not in name]
+    way = f"{COMMAND}, ended before it was done"
+    comparison = Comparison(title, "jobs", way, {way: 1.0}, {way: [spent_s]})
+    comparison.facts["not done: s after which it was ended"] = spent_s
+    comparison.facts["finished cells"] = len(cells)
+    if scores:
+        comparison.facts["s to the first task's scores, by the file's time"] = scores[0]
+        comparison.facts["s to the last finished cell"] = (
+            f"{cells[-1][0]:.4g} ({cells[-1][1].removesuffix('.safetensors')})"
+        )
+    return comparison
 
 
 def describe_job(manifest: dict[str, Any], seconds: float, limit: int) -> dict[str, Any]:

@@ -43,7 +43,7 @@ def show_comparison(comparison: Comparison, console: Console, processor: str = "
     counts = summary["ways"][comparison.reference]["rate"]["median"] >= 1
     speed = f"{comparison.unit}/s" if counts else f"s per {comparison.unit.removesuffix('s')}"
     table = Table(
-        title=f"{comparison.title}\n{escape(processor)}".strip(),
+        title=comparison.title,
         title_justify="left",
         title_style="bold",
         box=box.SIMPLE_HEAD,
@@ -56,6 +56,8 @@ def show_comparison(comparison: Comparison, console: Console, processor: str = "
         spread = "(the measure)" if name == comparison.reference else f"{ratio['low']:.2f} to {ratio['high']:.2f}"
         speed = f"{rate if counts else 1 / rate:,.4g}"
         table.add_row(escape(name), speed, f"{ratio['median']:.2f}", spread, str(len(way["seconds"])))
+    if processor:
+        console.print(f"on {escape(processor)}:", style="dim", highlight=False, soft_wrap=True)
     console.print(table)
     for name, value in comparison.facts.items():
         console.print(f"  {escape(name)}: {escape(tell(value))}", highlight=False, soft_wrap=True)

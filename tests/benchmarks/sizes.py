@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.records import Task, Text
@@ -49,6 +50,8 @@ class Sizes:
     """SentEval's recipe on ten tasks is slow."""
     limit: int = 1000
     """Sentences of each split that the default command is run with."""
+    default_s: float = inf
+    """Seconds after which that command is ended, and what it has done by then is told."""
     growth: tuple[int, ...] = (1000, 10_000, 50_000)
     """Numbers of sentences that encoding is tried on."""
     threaded: int = 5000
