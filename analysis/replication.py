@@ -158,8 +158,14 @@ def _select(run: TrainingRun, aim: str) -> pd.DataFrame:
 
 
 def _log_reach(run: TrainingRun) -> pd.Series:
-    """Seed -> mean over steps of log(g_1 / g_L)."""
+    """Seed -> mean over steps of log(g_1 / g_L).
+
+    Raises:
+        InputError: the training ended before its first gradient norms were logged.
+    """
     rows = run.log[(run.log["quantity"] == "gradient_norm") & (run.log["layer"] > 0)]
+    if rows.empty:
+        raise InputError(f"{run.folder}: expected gradient norms in its log, got none; train for more steps")
     table = rows.pivot_table(index=["seed", "step"], columns="layer", values="value").map(np.log)
     return (table.iloc[:, 0] - table.iloc[:, -1]).groupby("seed").mean()
 

@@ -12,7 +12,7 @@ ENCODER = os.environ["TINY_ENCODER"]
 LESS = {
     "probing/run_senteval.py": f"--checkpoint {ENCODER} --limit 40 --gradient-steps 2 --device cpu",
     "probing/train_encoder.py": f"--checkpoint {ENCODER} --max-steps 4 --limit 64 --limit-dev 20 --device cpu",
-    "probing/replicate_bermo.py": f"--checkpoint {ENCODER} --max-steps 2 --prune-steps 2",
+    "probing/replicate_bermo.py": f"--checkpoint {ENCODER} --max-steps 20 --prune-steps 4",
     "tests.benchmarks": f"--checkpoint {ENCODER} --quick --only cache",
     "pytest": "tests/probing/test_randomness.py",
 }

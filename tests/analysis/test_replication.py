@@ -53,6 +53,14 @@ def test_gradients_that_reach_the_first_block_twice_as_strong_have_the_ratio_two
     assert at(judge_claims([(bert, bermo)]), "better gradient flow")["effect"] == pytest.approx(1)
 
 
+def test_a_training_too_short_for_gradient_norms_is_named(build_training):
+    bert, bermo = pair(build_training)
+    log = bermo.log[bermo.log["quantity"] != "gradient_norm"]
+    short = type(bermo)(bermo.folder, log, bermo.models, bermo.settings, bermo.manifest)
+    with pytest.raises(InputError, match="expected gradient norms in its log, got none; train for more steps"):
+        judge_claims([(bert, short)])
+
+
 def flag(run, seeds):
     models = run.models.assign(diverged=run.models["seed"].isin(seeds))
     return type(run)(run.folder, run.log, models, run.settings, run.manifest)
