@@ -173,9 +173,9 @@ def test_what_a_slow_machine_leaves_out_is_told_and_a_fast_one_leaves_out_nothin
 
 def test_work_that_takes_too_long_is_ended_with_what_it_started(tmp_path):
     start = time.perf_counter()
-    with pytest.raises(OutOfTimeError, match="ended after 2 s"):
-        run_within(2, start_and_sleep, tmp_path / "alive")
-    assert time.perf_counter() - start < 20
+    with pytest.raises(OutOfTimeError, match="ended after 10 s"):
+        run_within(10, start_and_sleep, tmp_path / "alive")
+    assert time.perf_counter() - start < 40
     size = (tmp_path / "alive").stat().st_size
     assert size > 0
     time.sleep(0.5)

@@ -38,6 +38,8 @@ def run_within(limit_s: float, work: Callable[..., Any], *arguments: Any) -> Any
         raise RuntimeError(f"{work.__name__} ended without a result") from None
     finally:
         _end(process.pid)
+        # It may have been too young to lead a group of its own.
+        process.kill()
         process.join()
 
 
