@@ -71,7 +71,8 @@ def find_minima(
         most = min(_BETWEEN * 2 ** max(0, tried - 1), max_iterations - n_iterations)
         found = keep_different(problem, problem.go_on(starts, number, tolerance, most))
         n_iterations, tried, starts = n_iterations + found.n_iterations, tried + 1, found.points
-        if bool(found.converged.all()) or n_iterations >= max_iterations:
+        # Fewer than were allowed: all have converged, or no step lowers the loss of those that have not.
+        if found.n_iterations < most or n_iterations >= max_iterations:
             return replace(found, n_iterations=n_iterations)
 
 

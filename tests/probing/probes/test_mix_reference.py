@@ -99,3 +99,12 @@ def test_the_lowest_of_two_minima_is_found_from_either_side():
         for side in ([0.9, 0.1], [0.1, 0.9])
     ]
     assert ends == [0, 1]
+
+
+def test_a_search_ends_where_no_step_lowers_the_loss_and_says_so():
+    stack, labels = draw_stack(3, 60, 5, 3)
+    problem = MixProblem(StackBlocks(stack), torch.from_numpy(labels), [0.03])
+    # Float32 cannot bring the gradient to a share of 1e-12.
+    found = find_minima(problem, 0, problem.start(torch.tensor(draw_starts(0, 3))), 1e-12, 10_000)
+    assert found.n_iterations < 10_000
+    assert not found.converged.all()
