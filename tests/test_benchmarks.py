@@ -193,8 +193,8 @@ def test_work_that_ends_in_time_gives_its_result():
 
 def test_the_full_job_is_computed_from_the_stages():
     stages = {"tasks": 5.0, "encoding": 10.0, "probing": 20.0, "control_task": 10.0, "gradients": 7.0}
-    # 10 s encode 4,000 of 40,000; 30 s are for 1,000 of 10,000 training sentences; the other 20 s of 60 stay.
-    assert compute_full(stages, n_encoded=4000, seconds=60, limit=1000) == pytest.approx(100 + 300 + 20)
+    # 10 s encode 4,000 of 39,957; 30 s are for 1,000 of 10,000 training sentences; the other 20 s of 60 stay.
+    assert compute_full(stages, n_encoded=4000, seconds=60, limit=1000) == pytest.approx(10 * 39_957 / 4000 + 300 + 20)
 
 
 @slow

@@ -34,6 +34,7 @@ NOT_RUN = {
     "conda env create --file environment.yml": "needs conda and its channels",
     "source .venv/bin/activate": "does for one's own shell what these tests do for theirs",
     "pip install 'bermo-probing[hub]'": "needs a package index",
+    'make bench BENCH="--only probing --every-task"': "takes minutes at any size; make bench itself is run",
 }
 """Commands of the documents that cannot be run here, and why."""
 WORDS = {"FOLDER": "data/corpora/classification", "my_encoder": "letters"}
