@@ -74,7 +74,7 @@ BAGS = [(confound, name) for confound in ("function_words", "content_words") for
 
 
 WEAK = ("function_words", "past_present")
-"""A known fault: since statements have no auxiliary, too few sentences have a dependent clause that gives tense away."""
+"""A known fault: since statements have no auxiliary, too few sentences have a clause that gives tense away."""
 
 
 @pytest.mark.slow
