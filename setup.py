@@ -35,7 +35,7 @@ class BuildKernels(build_ext):
             try:
                 with redirect_errors(errors):
                     super().build_extension(ext)
-            except Exception as error:
+            except Exception as error:  # whatever stops a compiler; it is kept, and rises again
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 kept.write_text(f"{find_error(errors) or error}\n", encoding="utf-8")
                 raise
