@@ -15,7 +15,8 @@ from probing.contracts.checking import find_breach
 from probing.records import InputError
 
 if TYPE_CHECKING:  # The contracts themselves load torch, which `--help` has no need of.
-    from probing.contracts.encoder import BuildClassifier, EncoderModule
+    from probing.contracts.classifier import BuildClassifier
+    from probing.contracts.encoder import EncoderModule
     from probing.contracts.measure import Measure
     from probing.contracts.metric import Metric
     from probing.contracts.pooling import Pool
@@ -124,7 +125,7 @@ ENCODERS: "Registry[EncoderModule]" = Registry(
 )
 CLASSIFIERS: "Registry[BuildClassifier]" = Registry(
     "classifiers",  # encoders with a head, to be trained
-    "probing.contracts.encoder:BuildClassifier",
+    "probing.contracts.classifier:BuildClassifier",
     {
         "bert": "probing.encoders.classifiers:build_bert",
         "bermo": "probing.encoders.classifiers:build_bermo",

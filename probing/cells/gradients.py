@@ -20,7 +20,6 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import get_total_norm
-from transformers import PreTrainedModel
 
 from probing.catalogue.measures import MEASURES
 from probing.cells.heads import Head, draw_classifier, encode_labels, train_head
@@ -139,7 +138,7 @@ def open_tensors(model: nn.Module) -> dict[str, Tensor]:
     return opened | {name: _widen(tensor).requires_grad_() for name, tensor in model.named_parameters()}
 
 
-def name_parameters(model: PreTrainedModel, n_layers: int) -> list[list[str]]:
+def name_parameters(model: nn.Module, n_layers: int) -> list[list[str]]:
     """The names of the parameters that make each layer; none where layers share them, or a block makes several."""
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     try:

@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from torch import Generator, Tensor
-from transformers import PreTrainedModel
+from torch import Tensor
+from torch.nn import Module
 
 from probing.records import Text
 
@@ -114,7 +114,7 @@ class PoolingEncoder(Encoder, Protocol):
 class DifferentiableEncoder(Encoder, Protocol):
     """An encoder whose gradients can be measured."""
 
-    model: PreTrainedModel
+    model: Module
     """In eval mode, no parameter requiring a gradient."""
 
     def compute_states(
@@ -162,20 +162,5 @@ class EncoderModule(Protocol):
 
         Returns:
             Its name, as `build` takes it.
-        """
-        ...
-
-
-class BuildClassifier(Protocol):
-    """A function that makes an encoder with a classification head, to be trained."""
-
-    def __call__(self, checkpoint: Any, n_labels: int, dropout: float, generator: Generator, /) -> PreTrainedModel:
-        """The model, a new head drawn from the generator.
-
-        Args:
-            checkpoint: a `probing.encoders.checkpoints.Checkpoint`: weights and tokenizer, found on this machine.
-            n_labels: number of classes; 1 for a regression.
-            dropout: inside the encoder and before the classifier.
-            generator: draws the weights of a new classifier.
         """
         ...

@@ -1,12 +1,16 @@
 """Which modules of a Hugging Face encoder make which layer."""
 
+from typing import Any, TypeVar, cast
+
 from torch import nn
-from transformers import PreTrainedModel
 
 from probing.records import InputError
 
+Model = TypeVar("Model", bound=nn.Module)
+"""A transformers' `PreTrainedModel`, not by name: importing it takes seconds, which reading tasks can do without."""
 
-def find_blocks(model: PreTrainedModel) -> list[nn.Module]:
+
+def find_blocks(model: nn.Module) -> list[nn.Module]:
     """The modules whose parameters make each layer: the embeddings, then block after block.
 
     As many as there are hidden states. What follows the last block (a final norm, a pooler, a mix, a head) and what
@@ -19,7 +23,7 @@ def find_blocks(model: PreTrainedModel) -> list[nn.Module]:
         InputError: no list of `num_hidden_layers` blocks, as in ALBERT, whose layers share their weights.
     """
     encoder = find_backbone(model)
-    n_layers = int(model.config.num_hidden_layers)
+    n_layers = int(cast(Any, encoder).config.num_hidden_layers)
     lists = (module for module in encoder.modules() if isinstance(module, nn.ModuleList))
     blocks = next((list(found) for found in lists if len(found) == n_layers), None)
     if blocks is None:
@@ -29,11 +33,11 @@ def find_blocks(model: PreTrainedModel) -> list[nn.Module]:
     return [_find_embeddings(encoder), *blocks]
 
 
-def find_backbone(model: PreTrainedModel) -> PreTrainedModel:
+def find_backbone(model: Model) -> Model:
     """The bare encoder in a model: what is under its head and, in BERMo, under the mix of its layers."""
-    base = model.base_model
+    base = cast(Any, model).base_model
     encoder = getattr(base, "backbone", base)
-    if not isinstance(encoder, PreTrainedModel):
+    if not hasattr(encoder, "config"):
         raise TypeError(f"{type(model).__name__}: expected a transformer under its head, got {type(encoder).__name__}")
     return encoder
 
