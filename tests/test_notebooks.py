@@ -8,14 +8,13 @@ import json
 import os
 import re
 import shutil
-import subprocess
-import sys
 from itertools import product
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from ipywidgets import VBox
+from jupyter_client.manager import start_new_kernel
 from matplotlib.figure import Figure
 
 from analysis.figures import redrawing
@@ -166,13 +165,16 @@ def test_a_run_without_mix_gradients_or_depth_is_no_trouble(path, layers, shown,
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_whole(path, tmp_path):
+def test_a_notebook_runs_whole_in_a_kernel(path, tmp_path):
+    """By the blocking client: now and then nbclient's, under pytest, and the kernel wait for one another for ever."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PROBING_RUN")}
     training = " ".join(f"tests/analysis/runs/training_{model}" for model in ("bert", "bermo"))
     environment |= {"HF_HUB_OFFLINE": "1", "IPYTHONDIR": str(tmp_path), "PROBING_RUNS": f"{STORED} {training}"}
-    environment |= {"PWD": str(ROOT)}
-    # A warning that the notebook's client turns into an error loses a message of the kernel, and both wait for ever.
-    options = ["-q", "-p", "no:cacheprovider", "-o", "addopts=", "-o", "filterwarnings=default"]
-    command = [sys.executable, "-m", "pytest", "--nbmake", *options, str(path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
-    assert done.returncode == 0, done.stdout[-3000:]
+    manager, client = start_new_kernel(cwd=str(path.parent), env=environment | {"PWD": str(ROOT)})
+    try:
+        for cell in cells(path, "code"):
+            reply = client.execute_interactive(cell["source"], timeout=300, output_hook=lambda _: None)
+            assert reply["content"]["status"] == "ok", reply["content"]
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
