@@ -40,7 +40,7 @@ class ScalarMix(nn.Module):
     Args:
         n_layers: how many layers are mixed.
         scale: whether gamma is learned; otherwise it stays 1.
-        norm: whether each state is normalised to zero mean and unit variance over its own hidden units before
+        norm: whether each state is normalised to zero mean and unit variance over its own dimensions before
             mixing. Per token and without parameters, so that no sentence moves with its batch mates.
         dropout: probability of leaving a layer out of the mix, in training only.
     """

@@ -5,7 +5,7 @@ Both heads are a linear classifier on one pooled vector z of a sentence, with cr
     z = pool(h_last)    or    z = gamma sum_l s_l pool(h_l),   s = softmax(w)
 
 In the first, dL/dh_l reaches layer l through all blocks above it; in the second, gamma s_l dL/dz comes beside that by
-the direct path. For each sentence of a sample: the norms of dL/dh_l, over its tokens and hidden units together, and of
+the direct path. For each sentence of a sample: the norms of dL/dh_l, over its tokens and dimensions together, and of
 dL/dtheta_l, theta_l being the parameters of block l. Both heads start from the same random classifier and the plain
 average (step 0), and are then trained on the pooled vectors, the encoder staying frozen as in all probing.
 """

@@ -105,7 +105,7 @@ class PoolingEncoder(Encoder, Protocol):
             tokens: of all texts.
             rows: which of them.
             shares: how much each of their tokens counts, one text after the other.
-            largest: whether to take each unit's largest value over the tokens with a share, in place of their sum.
+            largest: whether to take each dimension's largest value over the tokens with a share, in place of their sum.
         """
         ...
 

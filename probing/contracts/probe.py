@@ -35,7 +35,8 @@ class Probe(Protocol):
     reads: Reads
     """What each of its readouts is."""
     choices: Sequence[str]
-    """Names of what dev chose: attributes that a fitted probe may have, a number for each readout."""
+    """Names of what dev chose, and of options that tell two probes of one name apart: attributes that a fitted probe
+    may have, a number for each readout."""
     tiny: Mapping[str, Any]
     """Options that make it quick, and sound, on a few hundred sentences: for the conformance tests."""
 

@@ -39,10 +39,14 @@ class FusedModel:
         config, parts = model.config, cast(Any, model)
         in_bf16 = dict(load_kernels().list_engines())[engine] == "bfloat16"
         pack, number_bytes = (pack_pairs, 2) if in_bf16 else (pack_blocks, 4)
+        # BERT alone comes here (`find_obstacle`), whose states are those of the embeddings and of each block.
         self._shape = (config.num_hidden_layers + 1, config.hidden_size)
+        # Beside the residual stream, one room holds queries, keys, values and attention's output, then the inner
+        # states.
         inner = max(4 * config.hidden_size, config.intermediate_size)
         row_bytes = 4 * config.hidden_size + number_bytes * (config.hidden_size + inner)
         self._rows = max(1, _CACHE_BYTES // row_bytes // _BLOCK) * _BLOCK
+        # Processors have a power of two, and none of e: the factor goes into the queries' weights, and costs nothing.
         scale = log2(euler) / (config.hidden_size / config.num_attention_heads) ** 0.5
         layers = [read_layer(layer, scale) for layer in parts.encoder.layer]
         self._encoder = load_kernels().Encoder(
@@ -111,6 +115,7 @@ def read_layer(layer: Any, scale: float) -> tuple[list[Tensor], list[Tensor]]:
     """
     attention, after = layer.attention.self, layer.attention.output
     maps = (attention.query, attention.key, attention.value)
+    # One product in place of three: the states of a block of texts are read once.
     matrix = torch.cat([scale * maps[0].weight, maps[1].weight, maps[2].weight])
     bias = torch.cat([scale * maps[0].bias, maps[1].bias, maps[2].bias])
     others = (after.dense, layer.intermediate.dense, layer.output.dense)

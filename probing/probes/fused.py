@@ -30,6 +30,7 @@ over sentences of the loss of each problem (nats), and of its slopes by weights 
 
 def can_fuse(vectors: Tensor, labels: Labels, tolerance: float) -> bool:
     """Whether the kernels can do it: float32 on a CPU, a class for each sentence, no goal too tight for the engine."""
+    # Probabilities as labels, float64 and other devices are rare: torch does them, and the kernels stay small.
     simple = vectors.dtype == torch.float32 and vectors.device.type == "cpu" and labels.ndim == 1
     engine = choose_engine()
     return simple and bool(engine) and (engine != "amx" or tolerance >= _EXACT_BELOW)
@@ -70,6 +71,7 @@ def fuse_loss(
     kernel = load_kernels().LogisticLoss(
         choose_engine(), labels.numpy().astype(np.int32), hidden, count_classes(labels)
     )
+    # Filled block by block: the side-by-side copy of a whole stack never stands beside the kernel's own.
     for rows, block in blocks:
         kernel.fill(rows.start, block.contiguous().numpy())
 
@@ -78,6 +80,7 @@ def fuse_loss(
     ) -> tuple[Tensor, Tensor, Tensor]:
         arrays = (part.contiguous().numpy() for part in (weights, intercepts, counts))
         most = threads or torch.get_num_threads()
+        # Waking a thread costs some ten microseconds, as much as a small problem's whole evaluation.
         taken = most if weights.numel() * len(labels) >= _WORTH_THREADS else 1
         losses, slopes, intercept_slopes = map(torch.from_numpy, kernel.evaluate(*arrays, taken))
         return losses.float(), slopes, intercept_slopes

@@ -55,11 +55,14 @@ class MixLoss:
 
     def prepare(self, tolerance: float) -> None:
         """Give the vectors to the kernels, where those do what is wanted, and do it sooner; else hold them centred."""
+        # The kernels hold a copy in blocks of their own: a stack that is larger than memory cannot have one.
         few = self.n_classes < MANY_CLASSES and suits_mix(self.n_classes)
         if not (few and self.vectors.in_memory and can_fuse(self.vectors.mean, self.labels, tolerance)):
             self._kernel = None
             self.vectors.hold()
         elif self._kernel is None:
+            # A mix of linear layers is linear: side by side, the linear probe's kernel serves without a line of its
+            # own.
             blocks = self.vectors.read(SUMMED_ROWS)
             side_by_side = ((rows, block.transpose(0, 1).flatten(1)) for rows, block in blocks)
             self._kernel = fuse_loss(side_by_side, self.vectors.mean.numel(), self.labels, self._threads)
@@ -78,6 +81,8 @@ class MixLoss:
         size = min(_ROWS, block_rows(len(mix) * self.n_classes))
         if not self.vectors.held:
             return add_up(self.vectors.read(size), numbers, mix, weights, intercepts)
+        # One product of a block is too small for two threads: each takes sentences of its own instead, its products on
+        # one.
         with ThreadPoolExecutor(self._threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
             parts = pool.map(lambda part: add_up(part, numbers, mix, weights, intercepts), self._share_out(size))
             first, *others = parts
@@ -93,6 +98,7 @@ class MixLoss:
             yield list(self.vectors.view(start, stop, size))
 
     def _by_kernel(self, kernel: Sums, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor) -> Slopes:
+        # would not.
         by_layer = torch.einsum("ml,mch->mclh", mix, weights)
         arguments = [by_layer.view(-1, by_layer[0, 0].numel()), intercepts.flatten()]
         if self.counts is not None:
@@ -132,6 +138,8 @@ class MixLoss:
             by_intercepts += residuals.sum(dim=2)
             for problem, residual in enumerate(residuals):
                 by_weights[problem].addmm_(residual, mixed[problem])
+                # The mixed vectors have done their part; their room takes the slopes, and no third array of this size
+                # is made.
                 torch.mm(residual.T, weights[problem], out=mixed[problem])
             by_mix.addmm_(mixed.flatten(1), block.flatten(1).T)
         return losses, by_weights, by_intercepts, by_mix

@@ -59,6 +59,9 @@ class MixProblem:
         self.vectors, self.labels, self.counts = vectors, labels, counts
         self.n_layers, self.n_classes, self.mean = vectors.shape[0], count_classes(labels), vectors.mean
         self.strengths = torch.tensor(strengths, dtype=self.mean.dtype, device=self.mean.device)
+        # The coordinates must be the same for every mix, or the solver's memory of past steps would mean nothing: so
+        # the
+        # principal directions are those of one mix, and the even one is the nearest to all others.
         even = torch.full_like(self.mean[:, 0], 1 / self.n_layers)
         self.covariance, gram = sum_products(vectors, even)
         _, deviation = self.moments(even.unsqueeze(0))
@@ -72,18 +75,24 @@ class MixProblem:
         """Mean and standard deviation of some mixes over the training sentences; a deviation of 0 is given as 1."""
         variance = torch.einsum("ml,mk,lkh->mh", weights, weights, self.covariance)
         mean = weights @ self.mean
+        # A dimension that is dead in the mix has a variance of rounding errors; divided by its root, they would be a
+        # feature.
         varies = variance > 1e-12 * (1 + mean.abs()).square()
         return mean, torch.where(varies, variance, torch.ones_like(variance)).sqrt()
 
     def start(self, weights: Float[Tensor, "problems layers"]) -> Float[Tensor, "problems parameters"]:
         """The even guess, and some layer weights; a weight of 0 would stay there."""
         start = weights.new_zeros(len(weights), self.n_classes * (len(self.basis) + 1) + self.n_layers)
+        # In units of the solver a step of 1 is then a step of `_MIX_RATE`: `square` does not mind the common factor.
         start[:, -self.n_layers :] = weights.sqrt() / _MIX_RATE
         return start.to(self.root)
 
     def solve(self, tolerance: float, max_iterations: int) -> Solution:
         """Minimise all problems from the even guess and even weights."""
         start = self.start(torch.full((len(self.strengths), self.n_layers), 1 / self.n_layers))
+        # Where classes are many, a pass is bound by products and not by memory: problems side by side save nothing,
+        # while each
+        # can begin where its neighbour ended.
         self.loss.prepare(tolerance)
         if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
@@ -96,6 +105,8 @@ class MixProblem:
         even = torch.full((1, self.n_layers), 1 / self.n_layers)
         first = torch.arange(1, device=self.root.device)
         slopes, intercepts, _ = self._split(self(self.start(even), first)[1])
+        # At 0 the loss has the same slope whatever the strength, so that one pass gives it for all; only the
+        # coordinates differ.
         by_weights = (slopes[0].abs().amax(dim=0) / self.root[0] * self.root).amax(dim=1)
         return by_weights.maximum(intercepts.abs().max())
 
@@ -109,6 +120,8 @@ class MixProblem:
     def fit_at(self, weights: Float[Tensor, " layers"], tolerance: float, max_iterations: int) -> tuple[Tensor, Tensor]:
         """Classifiers of all strengths for one mix: weights on it once it is standardised, and intercepts."""
         _, deviation = self.moments(weights.unsqueeze(0))
+        # No longer a mix to learn: nine convex fits on vectors of one layer's size, each pass a seventh of a pass over
+        # the stack.
         mixed = self.vectors.mix(weights, SUMMED_ROWS).div_(deviation)
         problem = LogisticProblem(mixed.unsqueeze(0), self.labels, self.strengths.tolist())
         coef, intercept = problem.unpack(problem.solve(tolerance, max_iterations))
@@ -137,6 +150,8 @@ class MixProblem:
         """One problem from several points, side by side, to what would be `tolerance` in a solve from the start."""
         self.loss.prepare(tolerance)
         numbers = torch.full((len(points),), number, device=points.device)
+        # A start that is near its minimum has small slopes already: measured by them, it would be taken further than
+        # others.
         options = {"tolerance": tolerance, "max_iterations": max_iterations, "reference": self.steepness[numbers]}
         return minimise(self, points, numbers=numbers, **options)
 
@@ -163,10 +178,13 @@ class MixProblem:
         scaled = weights / deviation.unsqueeze(1)
         sums = self.loss(numbers, mix, scaled, intercepts * self.n_classes**0.5)
         losses, by_scaled, by_intercepts, by_mix = (part / len(self.labels) for part in sums)
+        # The penalty is on weights of the standardised mix, so that a layer of small numbers is not punished for its
+        # scale.
         losses += 0.5 * (penalty * weights.square()).sum(dim=(1, 2))
         # The deviation follows the mix: d deviation_h / d s_l = (sum_k s_k Cov_lkh) / deviation_h.
         by_deviation = -(by_scaled * scaled).sum(dim=1) / deviation.square()
         by_mix += torch.einsum("mh,mk,lkh->ml", by_deviation, mix, self.covariance)
+        # d s_k / d c_l = 2 c_l (delta_kl - s_k) / |c|^2: the part along s falls out, as weights sum to 1.
         by_roots = 2 * roots * (by_mix - (mix * by_mix).sum(dim=1, keepdim=True))
         gradients = torch.empty_like(points)
         by_slopes, into_intercepts, into_roots = self._split(gradients)
@@ -185,12 +203,13 @@ def square(roots: Float[Tensor, "problems layers"]) -> Float[Tensor, "problems l
 def sum_products(
     vectors: StackBlocks, weights: Float[Tensor, " layers"]
 ) -> tuple[Float[Tensor, "layers layers hidden"], Float[Tensor, "hidden hidden"]]:
-    """Covariance between every two layers, for each hidden unit, and between every two units of one mix."""
+    """Covariance between every two layers, for each dimension, and between every two dimensions of one mix."""
     n_layers, n, hidden = vectors.shape
     between_layers = weights.new_zeros(n_layers, n_layers, hidden)
     between_units = weights.new_zeros(hidden, hidden)
     for _, block in vectors.read(SUMMED_ROWS):
         for number, layer in enumerate(block):
+            # The covariance is symmetric: half of the products are enough.
             between_layers[number, number:] += (block[number:] * layer).sum(dim=1)
         mixed = mix_layers(block, weights)
         between_units.addmm_(mixed.T, mixed)

@@ -44,10 +44,12 @@ def draw_starts(seed: int, n_layers: int) -> Float[np.ndarray, "starts layers"]:
     even = np.full((1, n_layers), 1 / n_layers)
     if n_layers == 1:
         return even
+    # Neighbouring layers are much alike, and have their minima in common: a deep encoder needs no start for each.
     groups = np.array_split(np.arange(n_layers), min(n_layers, _NEAR_STARTS))
     near = np.full((len(groups), n_layers), (1 - _NEAR) / n_layers)
     for start, group in zip(near, groups, strict=True):
         start[group] += _NEAR / len(group)
+    # Two that follow no plan, in case that the plan overlooks a kind of minimum.
     logs = stream(seed, "scalar_mix").normal(scale=_SPREAD, size=(_DRAWN_STARTS, n_layers))
     drawn = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.concatenate([even, near, drawn / drawn.sum(axis=1, keepdims=True)])
@@ -79,6 +81,7 @@ def find_minima(
 def keep_different(problem: MixProblem, solution: Solution) -> Minima:
     """Of ends that are near one another, the lowest."""
     mixes = square(solution.points[:, -problem.n_layers :])
+    # From the lowest loss up, so that of two that have met the better one stays.
     kept: list[int] = []
     for number in solution.losses.argsort().tolist():
         if all(float((mixes[number] - mixes[other]).abs().sum()) >= APART for other in kept):

@@ -48,7 +48,7 @@ class MLPProbe(Reader):
     order_free = True
     by_request = True
     reads = "each layer"
-    choices = ("strength_",)
+    choices = ("strength_", "n_hidden_")
     tiny: ClassVar = {"n_hidden": 6}
 
     def __init__(
@@ -89,6 +89,7 @@ class MLPProbe(Reader):
         self.dev_scores_ = torch.stack(hits).double().mean(dim=2).cpu().numpy()
         chosen = [choose_strength(row, self.strengths) for row in self.dev_scores_]
         self.strength_ = np.array([self.strengths[number] for number in chosen])
+        self.n_hidden_ = np.full(n_layers, self.n_hidden)
         self.converged_ = solution.converged.view(n_layers, -1).cpu().numpy()[np.arange(n_layers), chosen]
         self.points_ = points[torch.arange(n_layers), torch.tensor(chosen)]
         self.mean_, self.scale_ = mean.cpu().numpy(), scale.cpu().numpy()

@@ -52,8 +52,8 @@ class ScalarMixProbe(Reader):
         tolerance: a probe has converged when the largest component of its gradient is this share of what it was; the
             strengths that are not chosen, and minima that are not the lowest, are held to 1e-3 alone.
         max_iterations: after which a fit is given up, and `converged_` says so; the chosen one has twice as many more.
-        norm: whether every vector is brought to mean 0 and variance 1 over its units before it is mixed, so that no
-            layer counts for more by being longer. Ours: no, as ELMo and BERMo's text have it.
+        norm: whether every vector is brought to mean 0 and variance 1 over its dimensions before it is mixed, so that
+            no layer counts for more by being longer. Ours: no, as ELMo and BERMo's text have it.
         seed: of the wide starts that are drawn.
         device: where to compute.
     """
@@ -102,6 +102,7 @@ class ScalarMixProbe(Reader):
         self.lengths_ = vectors.lengths
         problem = MixProblem(vectors, torch.tensor(y, device=self.device), self.strengths, threads=threads)
         dev = torch.as_tensor(normalise(X_dev) if self.norm else X_dev, device=self.device)
+        # All classifiers of one comparison see the same mix, so that dev compares strengths and not minima.
         choice = _Choice(problem, dev, torch.tensor(y_dev, device=self.device), self)
         best, minima = choice.settle()
         self.dev_scores_ = choice.scores
@@ -110,6 +111,7 @@ class ScalarMixProbe(Reader):
 
     def _keep(self, best: int, problem: MixProblem, minima: Minima) -> None:
         _, weights, intercepts = problem.unpack(minima.points[:1], slice(best, best + 1))
+        # Weights are reported as logarithms too, and one that ended at exactly 0 would be minus infinity.
         mix = minima.mixes[:1].clamp_min(_LEAST_WEIGHT)
         mix /= mix.sum()
         means, deviations = problem.moments(mix)
@@ -120,6 +122,7 @@ class ScalarMixProbe(Reader):
         self.minima_, self.n_minima_ = minima.mixes.cpu().numpy(), len(minima.mixes)
         self.loss_spread_ = float(minima.losses.max()) - self.loss_
         self.weights_ = mix[0].cpu().numpy()
+        # The softmax does not mind a constant; without one, raw weights of two runs can be compared.
         logits = np.log(self.weights_)
         self.logits_ = logits - logits.mean()
         self.gamma_ = float((weights / deviations)[0].square().sum(dim=1).mean().sqrt())
@@ -162,6 +165,7 @@ class _Choice:
         wide = problem.start(torch.from_numpy(starts).to(problem.root))
         self._compare(wide.new_full((problem.n_layers,), 1 / problem.n_layers))
         number = self.best
+        # A strength that was best with even weights may not be with the learned ones: ask dev again with those.
         minima = self._search(number, wide)
         self._compare(minima.mixes[0])
         if self.best != number:
@@ -171,6 +175,7 @@ class _Choice:
             known = problem.pack(minima.mixes, weights, intercepts, number)
             minima = self._search(number, known if beside else torch.cat([known, wide]))
         minima = self._finish(minima, number)
+        # The score that is shown must be of the fit that is kept, not of the looser one that was compared.
         mix, weights, intercepts = (part[0] for part in problem.unpack(minima.points, slice(number, number + 1)))
         self.scores[number] = self._score(mix, weights, intercepts)
         return number, minima

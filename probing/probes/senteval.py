@@ -47,7 +47,7 @@ class SentEvalProbe(Reader):
         n_hidden: units of the hidden layer; 0 for logistic regression.
         mixes: whether the networks read the scalar mix, trained with them, instead of one layer each.
         faults: whether to do as the original does (see above).
-        norm: whether every vector is brought to mean 0 and variance 1 over its units first.
+        norm: whether every vector is brought to mean 0 and variance 1 over its dimensions first.
         dropout: probability of leaving a layer out of the mix in a step, never all of them (arXiv 1904.02099).
         strengths: weight decays that dev chooses among.
         batch_size: sentences in a minibatch.
@@ -63,7 +63,7 @@ class SentEvalProbe(Reader):
     order_free = False
     by_request = False
     reads = "each layer"
-    choices = ("strength_", "gamma_")
+    choices = ("strength_", "n_hidden_", "gamma_")
     tiny: ClassVar = {"epoch_size": 10, "batch_size": 24, "tenacity": 2}
 
     def __init__(
@@ -107,6 +107,7 @@ class SentEvalProbe(Reader):
         chosen = [self._choose(row) for row in self.dev_scores_]
         strengths = np.array([self.strengths[number] for number in chosen])
         self.strength_ = float(strengths[0]) if self.mixes else strengths
+        self.n_hidden_ = np.full(n_readouts, self.n_hidden)
         rows = torch.tensor(chosen) + torch.arange(n_readouts) * len(self.strengths)
         self.networks_ = {name: value[rows.to(value.device)] for name, value in best.items()}
         if self.mixes:

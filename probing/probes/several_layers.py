@@ -13,8 +13,8 @@ from probing.probes.scalar_mix import ScalarMixProbe
 class ConcatProbe(Reader):
     """A linear probe on the vectors of all layers in a row: one readout.
 
-    It can use every layer for itself, with as many weights as layers times units: the mix at its freest. Its memory is
-    not bounded: all vectors stand in it, more than once, and a square matrix of that many weights.
+    It can use every layer for itself, with as many weights as layers times dimensions: the mix at its freest. Its
+    memory is not bounded: all vectors stand in it, more than once, and a square matrix of that many weights.
     """
 
     takes_scores = True

@@ -39,6 +39,7 @@ class StackBlocks:
         self._mean = self._vectors.new_zeros(sums.shape)
         for _, block in self.read(SUMMED_ROWS):
             sums += block.sum(dim=1, keepdim=True, dtype=torch.float64)
+            # Measured on the vectors as they are, before the mean is known and taken off.
             lengths += torch.linalg.vector_norm(block, dim=2).sum(dim=1, dtype=torch.float64)
         self._mean, self._held = (sums / X.shape[1]).to(self._vectors), slice(0)
         self.lengths: Float[np.ndarray, " layers"] = (lengths / X.shape[1]).cpu().numpy()
@@ -82,6 +83,8 @@ class StackBlocks:
             rows = slice(start, min(start + size, n))
             block = self._fill(rows)
             touched += block.nbytes
+            # A mapped stack counts as resident once read: given back in time, a run's memory does not grow with the
+            # corpus.
             if touched > HELD_BYTES or rows.stop == n:
                 release(self._X)
                 touched = 0
@@ -112,5 +115,5 @@ class StackBlocks:
 
 
 def normalise(X: Float[np.ndarray, "layers sentences hidden"]) -> Float[np.ndarray, "layers sentences hidden"]:
-    """Every vector with mean 0 and variance 1 over its own units, with no parameters; one without variance is 0."""
+    """Every vector with mean 0 and variance 1 over its own dimensions, no parameters; one without variance is 0."""
     return F.layer_norm(torch.from_numpy(X), X.shape[-1:]).numpy()

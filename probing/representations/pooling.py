@@ -30,7 +30,7 @@ def pool_cls(
 def pool_max(
     states: Float[Tensor, "batch tokens hidden"], positions: Bool[Tensor, "batch tokens"]
 ) -> Float[Tensor, "batch hidden"]:
-    """The largest value of each hidden unit over the chosen positions, in float32."""
+    """The largest value of each dimension over the chosen positions, in float32."""
     return states.masked_fill(~positions.unsqueeze(-1), float("-inf")).amax(dim=1).float()
 
 

@@ -45,7 +45,7 @@ class RunSettings:
     """How probes are trained: modern (to the minimum, on standardised vectors), senteval (the published set-up: Adam,
     minibatches, early stopping), senteval_original (that with the original's faults, for comparison with papers)."""
     mix_norm: bool = False
-    """Whether every vector is brought to mean 0 and variance 1 over its units before it is mixed."""
+    """Whether every vector is brought to mean 0 and variance 1 over its dimensions before it is mixed."""
     mix_dropout: float = 0.0
     """Probability of leaving a layer out of the mix in a training step; above 0, the mix is trained by minibatches."""
     controls: tuple[str, ...] = DEFAULT_CONTROLS

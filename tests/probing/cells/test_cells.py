@@ -120,6 +120,12 @@ def test_predictions_are_those_of_the_test_sentences_with_their_true_labels():
     assert right.mean() == accuracies(result)[1]
 
 
+@pytest.mark.parametrize("changes", [{"probe": "mlp"}, {"probe": "mlp", "protocol": "senteval"}])
+def test_a_score_of_a_network_says_how_many_hidden_units_it_has(changes):
+    scores = compute("layer", 1, **changes).scores
+    assert {json.loads(score.hyperparameters)["n_hidden"] for score in scores} == {50.0}
+
+
 def test_a_score_says_what_was_chosen_and_whether_it_converged():
     scores = [*compute("layer", 1).scores, *compute("scalar_mix", 1).scores]
     assert all("strength" in json.loads(score.hyperparameters) for score in scores)
