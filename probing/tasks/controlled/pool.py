@@ -24,6 +24,8 @@ _PATIENCE = 200
 """Draws after which a sentence gives up a form that no task asks for."""
 _STRICT_SHARE = 0.9
 """How often an object's verb is one that makes others odd; the odd word needs many."""
+_AUXILIARIES = frozenset({"BE", "HAVE", "DO", "COP"})
+"""Symbols of function words whose form is that of their clause's tense."""
 _TOLD = {"subj_number": "tsubj", "obj_number": "tobj"}
 
 
@@ -55,6 +57,7 @@ class _PoolMaker:
         self._made: list[Sentence] = []
         told = [role for task, role in _TOLD.items() if tasks == {task} and "function_words" in source.confounds]
         self._told = told[0] if told else ""
+        self._tense_told = tasks == {"past_present"} and "function_words" in source.confounds
 
     def make(self) -> list[Sentence]:
         """All sentences: those that are planned, then what is still missing."""
@@ -121,9 +124,11 @@ class _PoolMaker:
 
     def _draw(self, wish: Wish, patient: bool) -> Node | None:
         symbol = f"{wish.form}_{self._source.pick(wish.variants)}"
-        return self._source.realise(
-            derive(self._source.random, symbol, wish.length, wish.depth), self._plan(wish, patient)
-        )
+        derived = derive(self._source.random, symbol, wish.length, wish.depth)
+        tree = self._source.realise(derived, self._plan(wish, patient))
+        if self._tense_told and patient and tree is not None and not _has_auxiliary(tree):
+            return None  # the main clause has no auxiliary: a dependent one has to tell the tense
+        return tree
 
     def _plan(self, wish: Wish, patient: bool) -> Plan:
         random = self._source.random
@@ -145,7 +150,7 @@ class _PoolMaker:
             banned=self._source.keep_out(wish.side),
             reserved=self._targets.reserved,
             spent=self._targets.spent if patient else (),
-            shift=0.0 if self._tasks == {"past_present"} and "function_words" in self._source.confounds else 0.5,
+            shift=0.0 if self._tense_told else 0.5,
             topic=topic,
             verb_at=verb_at,
             told=self._told,
@@ -168,6 +173,10 @@ class _PoolMaker:
             clauses=(start, start + parts[2], start + parts[2] + 1) if parts else (0, 0, 0),
             tree=tree if self._keep else None,
         )
+
+
+def _has_auxiliary(tree: Node) -> bool:
+    return any(leaf.role in _AUXILIARIES for leaf in tree.leaves())
 
 
 def _find_strict(leaves: list[Node]) -> tuple[int, int]:
