@@ -132,24 +132,27 @@ class MixProblem:
         mix: Float[Tensor, "chosen layers"],
         weights: Float[Tensor, "chosen classes hidden"],
         intercepts: Float[Tensor, "chosen classes"],
-        number: int,
+        numbers: Int[Tensor, " chosen"],
     ) -> Float[Tensor, "chosen parameters"]:
-        """Points of one problem that have these layer weights and classifiers: the inverse of `unpack`.
+        """Points of some problems that have these layer weights and classifiers: the inverse of `unpack`.
 
         Every layer gets some weight: the gradient by the root of 0 is 0, and nothing would move it.
         """
         points = self.start((1 - _REVIVED) * mix + _REVIVED / self.n_layers)
         into_slopes, into_intercepts, _ = self._split(points)
-        into_slopes.copy_(weights @ self.basis / self.root[number])
+        into_slopes.copy_(weights @ self.basis / self.root[numbers].unsqueeze(1))
         into_intercepts.copy_(intercepts / self.n_classes**0.5)
         return points
 
     def go_on(
-        self, points: Float[Tensor, "starts parameters"], number: int, tolerance: float, max_iterations: int
+        self,
+        points: Float[Tensor, "starts parameters"],
+        numbers: Int[Tensor, " starts"],
+        tolerance: float,
+        max_iterations: int,
     ) -> Solution:
-        """One problem from several points, side by side, to what would be `tolerance` in a solve from the start."""
+        """Some problems from points of their own, side by side, to what would be `tolerance` from the even guess."""
         self.loss.prepare(tolerance)
-        numbers = torch.full((len(points),), number, device=points.device)
         # A start that is near its minimum has small slopes already: measured by them, it would be taken further than
         # others.
         options = {"tolerance": tolerance, "max_iterations": max_iterations, "reference": self.steepness[numbers]}
@@ -164,7 +167,7 @@ class MixProblem:
         return square(roots), weights @ self.basis.T, intercepts * self.n_classes**0.5
 
     def _split(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        classifier = points[:, : -self.n_layers].view(len(points), self.n_classes, -1)
+        classifier = points[:, : -self.n_layers].view(len(points), self.n_classes, len(self.basis) + 1)
         return classifier[..., :-1], classifier[..., -1], points[:, -self.n_layers :]
 
     def __call__(

@@ -68,10 +68,11 @@ def find_minima(
         max_iterations: of the solver.
     """
     n_iterations, tried = 0, 0
+    numbers = torch.full((len(starts),), number, device=starts.device)
     while True:
         # The steps between get longer: those that go on have less and less to meet.
         most = min(_BETWEEN * 2 ** max(0, tried - 1), max_iterations - n_iterations)
-        found = keep_different(problem, problem.go_on(starts, number, tolerance, most))
+        found = keep_different(problem, problem.go_on(starts, numbers[: len(starts)], tolerance, most))
         n_iterations, tried, starts = n_iterations + found.n_iterations, tried + 1, found.points
         # Fewer than were allowed: all have converged, or no step lowers the loss of those that have not.
         if found.n_iterations < most or n_iterations >= max_iterations:

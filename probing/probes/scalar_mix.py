@@ -15,9 +15,10 @@ Behind a linear classifier, the scale of the mix and the length of the classifie
 as gamma, the classifier taken at unit length, logits = gamma * V . (sum_l s_l h_l) + b', mean_c ||V_c||^2 = 1.
 
 The loss is not convex in w, and has several minima on some tasks. For given w it is the linear probe's, and convex. So
-strengths are compared with one mix, which costs what a layer costs: first the even one. At the strength that dev
-chooses, wide starts look for the lowest minimum (`mix_search`); strengths are compared again with that mix, and if dev
-chooses another one then, its minima are looked for too. `n_minima_` and `loss_spread_` tell how many minima the starts
+all strengths are compared with one mix, which costs what a layer costs: first the even one. At the strength that dev
+chooses, wide starts look for the lowest minimum (`mix_search`). With that mix all are compared again; those that dev
+likes best then learn a mix of their own from it, dev chooses among these, and if it chooses another strength than the
+first time, its minima are looked for too. `n_minima_` and `loss_spread_` tell how many minima the starts
 end in, and by how much the highest lies above the lowest.
 """
 
@@ -40,6 +41,10 @@ from probing.scalar_mix import mix_layers
 
 _CHOOSING_TOLERANCE = 1e-3
 """What the fits that dev chooses among end with: scores settle long before weights do."""
+_CONTENDERS = 4
+"""Strengths that learn a mix of their own before dev chooses: those that it likes best with one mix in common."""
+_CONTENDING_ITERATIONS = 60
+"""Most steps of those: from a mix that a neighbour has learned, scores settle in a few tens."""
 _LEAST_WEIGHT = 1e-10
 """Given in place of a weight of 0, which has no logarithm."""
 
@@ -102,7 +107,6 @@ class ScalarMixProbe(Reader):
         self.lengths_ = vectors.lengths
         problem = MixProblem(vectors, torch.tensor(y, device=self.device), self.strengths, threads=threads)
         dev = torch.as_tensor(normalise(X_dev) if self.norm else X_dev, device=self.device)
-        # All classifiers of one comparison see the same mix, so that dev compares strengths and not minima.
         choice = _Choice(problem, dev, torch.tensor(y_dev, device=self.device), self)
         best, minima = choice.settle()
         self.dev_scores_ = choice.scores
@@ -154,38 +158,57 @@ class _Choice:
         self.loosely = max(probe.tolerance, _CHOOSING_TOLERANCE)
         self.scores = np.zeros(len(probe.strengths))
 
-    @property
-    def best(self) -> int:
-        """The strength that dev chooses."""
-        return choose_strength(self.scores, self.probe.strengths)
-
     def settle(self) -> tuple[int, Minima]:
         """The strength and its minima, the lowest taken to its end, the others loosely."""
         problem, starts = self.problem, draw_starts(self.probe.seed, self.problem.n_layers)
         wide = problem.start(torch.from_numpy(starts).to(problem.root))
-        self._compare(wide.new_full((problem.n_layers,), 1 / problem.n_layers))
-        number = self.best
-        # A strength that was best with even weights may not be with the learned ones: ask dev again with those.
+        even = wide.new_full((problem.n_layers,), 1 / problem.n_layers)
+        self._compare(even)
+        number = choose_strength(self.scores, self.probe.strengths)
         minima = self._search(number, wide)
-        self._compare(minima.mixes[0])
-        if self.best != number:
-            # Strengths beside one another have their minima in common.
-            _, weights, intercepts = problem.unpack(minima.points, torch.full((len(minima.points),), number))
-            beside, number = abs(self.best - number) == 1, self.best
-            known = problem.pack(minima.mixes, weights, intercepts, number)
-            minima = self._search(number, known if beside else torch.cat([known, wide]))
-        minima = self._finish(minima, number)
+        # A strength that was best with even weights may not be with the learned ones: ask dev again with those.
+        best, point = self._contend(minima.mixes[0])
+        if best != number:
+            # Strengths beside one another have their minima in common; the lowest has come to `point` by now.
+            far = [] if abs(best - number) == 1 else [wide]
+            minima = self._search(best, torch.cat([point, self._carry(minima, number, best), *far]))
+        minima = self._finish(minima, best)
         # The score that is shown must be of the fit that is kept, not of the looser one that was compared.
-        mix, weights, intercepts = (part[0] for part in problem.unpack(minima.points, slice(number, number + 1)))
-        self.scores[number] = self._score(mix, weights, intercepts)
-        return number, minima
+        self._score_at(minima.points[:1], self._repeat(best, minima.points[:1]))
+        return best, minima
+
+    def _carry(self, minima: Minima, number: int, to: int) -> Float[Tensor, "others parameters"]:
+        """All minima of a strength but the lowest, as points of another."""
+        points, mixes = minima.points[1:], minima.mixes[1:]
+        _, weights, intercepts = self.problem.unpack(points, self._repeat(number, points))
+        return self.problem.pack(mixes, weights, intercepts, self._repeat(to, points))
+
+    def _repeat(self, number: int, points: Tensor) -> Int[Tensor, " points"]:
+        return torch.full((len(points),), number, device=points.device)
+
+    def _contend(self, mix: Float[Tensor, " layers"]) -> tuple[int, Float[Tensor, "1 parameters"]]:
+        """The strength that dev chooses once the best have mixes of their own, and where its mix has come to."""
+        problem, (weights, intercepts) = self.problem, self._compare(mix)
+        liked = np.sort(np.argsort(-self.scores, kind="stable")[:_CONTENDERS])
+        numbers = torch.from_numpy(liked).to(mix.device)
+        mixes = mix.expand(len(numbers), -1)
+        points = problem.pack(mixes, weights[numbers], intercepts[numbers], numbers)
+        ends = problem.go_on(points, numbers, self.loosely, _CONTENDING_ITERATIONS).points
+        self._score_at(ends, numbers)
+        best = choose_strength(self.scores[liked], [self.probe.strengths[number] for number in liked])
+        return int(liked[best]), ends[best : best + 1]
 
     def _search(self, number: int, starts: Float[Tensor, "starts parameters"]) -> Minima:
         return find_minima(self.problem, number, starts, self.loosely, self.probe.max_iterations)
 
     def _finish(self, minima: Minima, number: int) -> Minima:
         """The lowest minimum to the probe's tolerance."""
-        end = self.problem.go_on(minima.points[:1], number, self.probe.tolerance, 2 * self.probe.max_iterations)
+        end = self.problem.go_on(
+            minima.points[:1],
+            self._repeat(number, minima.points[:1]),
+            self.probe.tolerance,
+            2 * self.probe.max_iterations,
+        )
         return Minima(
             torch.cat([end.points, minima.points[1:]]),
             torch.cat([square(end.points[:, -self.problem.n_layers :]), minima.mixes[1:]]),
@@ -194,11 +217,17 @@ class _Choice:
             minima.n_iterations + end.n_iterations,
         )
 
-    def _compare(self, mix: Float[Tensor, " layers"]) -> None:
+    def _compare(self, mix: Float[Tensor, " layers"]) -> tuple[Tensor, Tensor]:
         """Fit and score all strengths with one mix."""
         weights, intercepts = self.problem.fit_at(mix, self.loosely, self.probe.max_iterations)
         pairs = zip(weights, intercepts, strict=True)
         self.scores = np.array([self._score(mix, classifier, bias) for classifier, bias in pairs])
+        return weights, intercepts
+
+    def _score_at(self, points: Float[Tensor, "chosen parameters"], numbers: Int[Tensor, " chosen"]) -> None:
+        """Score some strengths at points of their own."""
+        for number, *fit in zip(numbers.tolist(), *self.problem.unpack(points, numbers), strict=True):
+            self.scores[number] = self._score(*fit)
 
     def _score(
         self, mix: Float[Tensor, " layers"], weights: Float[Tensor, "classes hidden"], intercepts: Tensor
