@@ -117,15 +117,18 @@ class MixProblem:
         slopes *= (self.root[before] / self.root[numbers]).unsqueeze(1)
         return carried
 
-    def fit_at(self, weights: Float[Tensor, " layers"], tolerance: float, max_iterations: int) -> tuple[Tensor, Tensor]:
-        """Classifiers of all strengths for one mix: weights on it once it is standardised, and intercepts."""
+    def fit_at(
+        self, weights: Float[Tensor, " layers"], tolerance: float, max_iterations: int
+    ) -> tuple[Float[Tensor, " problems"], Float[Tensor, "problems classes hidden"], Float[Tensor, "problems classes"]]:
+        """Losses of all strengths for one mix; weights on it once it is standardised; intercepts."""
         _, deviation = self.moments(weights.unsqueeze(0))
         # No longer a mix to learn: nine convex fits on vectors of one layer's size, each pass a seventh of a pass over
         # the stack.
         mixed = self.vectors.mix(weights, SUMMED_ROWS).div_(deviation)
         problem = LogisticProblem(mixed.unsqueeze(0), self.labels, self.strengths.tolist())
-        coef, intercept = problem.unpack(problem.solve(tolerance, max_iterations))
-        return coef[0], intercept[0]
+        solution = problem.solve(tolerance, max_iterations)
+        coef, intercept = problem.unpack(solution)
+        return solution.losses, coef[0], intercept[0]
 
     def pack(
         self,

@@ -14,12 +14,11 @@ are not penalised.
 Behind a linear classifier, the scale of the mix and the length of the classifier's weights are one number: it is given
 as gamma, the classifier taken at unit length, logits = gamma * V . (sum_l s_l h_l) + b', mean_c ||V_c||^2 = 1.
 
-The loss is not convex in w, and has several minima on some tasks. For given w it is the linear probe's, and convex. So
-all strengths are compared with one mix, which costs what a layer costs: first the even one. At the strength that dev
-chooses, wide starts look for the lowest minimum (`mix_search`). With that mix all are compared again; those that dev
-likes best then learn a mix of their own from it, dev chooses among these, and if it chooses another strength than the
-first time, its minima are looked for too. `n_minima_` and `loss_spread_` tell how many minima the starts
-end in, and by how much the highest lies above the lowest.
+The loss is not convex in w, and has several minima on some tasks. For given w it is the linear probe's, and convex; a
+fit then costs what a layer costs. So each strength begins where its own loss is lowest: at the even mix, or at one
+layer. At the strength that dev chooses there, wide starts look for the lowest minimum (`mix_search`), which is offered
+to all strengths; those that dev likes best then learn mixes of their own, and dev chooses among these. `n_minima_` and
+`loss_spread_` tell how many minima the starts end in, and by how much the highest lies above the lowest.
 """
 
 from collections.abc import Iterator, Sequence
@@ -41,10 +40,12 @@ from probing.scalar_mix import mix_layers
 
 _CHOOSING_TOLERANCE = 1e-3
 """What the fits that dev chooses among end with: scores settle long before weights do."""
-_CONTENDERS = 4
-"""Strengths that learn a mix of their own before dev chooses: those that it likes best with one mix in common."""
-_CONTENDING_ITERATIONS = 60
-"""Most steps of those: from a mix that a neighbour has learned, scores settle in a few tens."""
+_OFFERED_TOLERANCE = 5e-3
+"""Of fits with a mix that stands still, which say where to begin."""
+_CONTENDERS = 3
+"""Strengths that learn a mix of their own before dev chooses: those that it likes best where they begin."""
+_CONTENDING_ITERATIONS = 40
+"""Most steps of those: scores settle long before weights do."""
 _LEAST_WEIGHT = 1e-10
 """Given in place of a weight of 0, which has no logarithm."""
 
@@ -156,44 +157,54 @@ class _Choice:
     ):
         self.problem, self.vectors, self.labels, self.probe = problem, vectors, labels, probe
         self.loosely = max(probe.tolerance, _CHOOSING_TOLERANCE)
-        self.scores = np.zeros(len(probe.strengths))
+        n, n_layers, n_classes = len(probe.strengths), problem.n_layers, problem.n_classes
+        self.scores = np.full(n, -np.inf)
+        self.losses = problem.root.new_full((n,), torch.inf)
+        self.mixes = problem.root.new_zeros(n, n_layers)
+        self.weights = problem.root.new_zeros(n, n_classes, len(problem.basis))
+        self.intercepts = problem.root.new_zeros(n, n_classes)
 
     def settle(self) -> tuple[int, Minima]:
         """The strength and its minima, the lowest taken to its end, the others loosely."""
         problem, starts = self.problem, draw_starts(self.probe.seed, self.problem.n_layers)
         wide = problem.start(torch.from_numpy(starts).to(problem.root))
-        even = wide.new_full((problem.n_layers,), 1 / problem.n_layers)
-        self._compare(even)
+        # What is best at one strength need not be at another: each begins where its own loss is lowest.
+        for mix in (starts[0], *np.eye(problem.n_layers)):
+            self._offer(torch.from_numpy(mix).to(problem.root))
         number = choose_strength(self.scores, self.probe.strengths)
         minima = self._search(number, wide)
-        # A strength that was best with even weights may not be with the learned ones: ask dev again with those.
-        best, point = self._contend(minima.mixes[0])
+        for mix in minima.mixes:
+            self._offer(mix)
+        best, point = self._contend()
         if best != number:
-            # Strengths beside one another have their minima in common; the lowest has come to `point` by now.
-            far = [] if abs(best - number) == 1 else [wide]
-            minima = self._search(best, torch.cat([point, self._carry(minima, number, best), *far]))
+            minima = self._search(best, torch.cat([point, self._carry(minima, number, best)]))
         minima = self._finish(minima, best)
         # The score that is shown must be of the fit that is kept, not of the looser one that was compared.
         self._score_at(minima.points[:1], self._repeat(best, minima.points[:1]))
         return best, minima
 
-    def _carry(self, minima: Minima, number: int, to: int) -> Float[Tensor, "others parameters"]:
-        """All minima of a strength but the lowest, as points of another."""
-        points, mixes = minima.points[1:], minima.mixes[1:]
-        _, weights, intercepts = self.problem.unpack(points, self._repeat(number, points))
-        return self.problem.pack(mixes, weights, intercepts, self._repeat(to, points))
+    def _offer(self, mix: Float[Tensor, " layers"]) -> None:
+        """Fit all strengths with one mix; those whose loss it lowers take it, and are scored with it."""
+        losses, weights, intercepts = self.problem.fit_at(mix, _OFFERED_TOLERANCE, self.probe.max_iterations)
+        for number in (losses < self.losses).nonzero().flatten().tolist():
+            self.losses[number], self.mixes[number] = losses[number], mix
+            self.weights[number], self.intercepts[number] = weights[number], intercepts[number]
+            self.scores[number] = self._score(mix, weights[number], intercepts[number])
+
+    def _carry(self, minima: Minima, number: int, to: int) -> Float[Tensor, "minima parameters"]:
+        """The minima of a strength, as points of another."""
+        _, weights, intercepts = self.problem.unpack(minima.points, self._repeat(number, minima.points))
+        return self.problem.pack(minima.mixes, weights, intercepts, self._repeat(to, minima.points))
 
     def _repeat(self, number: int, points: Tensor) -> Int[Tensor, " points"]:
         return torch.full((len(points),), number, device=points.device)
 
-    def _contend(self, mix: Float[Tensor, " layers"]) -> tuple[int, Float[Tensor, "1 parameters"]]:
-        """The strength that dev chooses once the best have mixes of their own, and where its mix has come to."""
-        problem, (weights, intercepts) = self.problem, self._compare(mix)
+    def _contend(self) -> tuple[int, Float[Tensor, "1 parameters"]]:
+        """The strength that dev chooses once the best have learned mixes of their own, and where it has come to."""
         liked = np.sort(np.argsort(-self.scores, kind="stable")[:_CONTENDERS])
-        numbers = torch.from_numpy(liked).to(mix.device)
-        mixes = mix.expand(len(numbers), -1)
-        points = problem.pack(mixes, weights[numbers], intercepts[numbers], numbers)
-        ends = problem.go_on(points, numbers, self.loosely, _CONTENDING_ITERATIONS).points
+        numbers = torch.from_numpy(liked).to(self.mixes.device)
+        points = self.problem.pack(self.mixes[numbers], self.weights[numbers], self.intercepts[numbers], numbers)
+        ends = self.problem.go_on(points, numbers, self.loosely, _CONTENDING_ITERATIONS).points
         self._score_at(ends, numbers)
         best = choose_strength(self.scores[liked], [self.probe.strengths[number] for number in liked])
         return int(liked[best]), ends[best : best + 1]
@@ -216,13 +227,6 @@ class _Choice:
             torch.cat([end.converged, minima.converged[1:]]),
             minima.n_iterations + end.n_iterations,
         )
-
-    def _compare(self, mix: Float[Tensor, " layers"]) -> tuple[Tensor, Tensor]:
-        """Fit and score all strengths with one mix."""
-        weights, intercepts = self.problem.fit_at(mix, self.loosely, self.probe.max_iterations)
-        pairs = zip(weights, intercepts, strict=True)
-        self.scores = np.array([self._score(mix, classifier, bias) for classifier, bias in pairs])
-        return weights, intercepts
 
     def _score_at(self, points: Float[Tensor, "chosen parameters"], numbers: Int[Tensor, " chosen"]) -> None:
         """Score some strengths at points of their own."""

@@ -112,6 +112,26 @@ def test_one_layer_alone_is_a_mix_too():
     np.testing.assert_allclose(probe.predict_proba(stack), single.predict_proba(stack), atol=1e-3)  # float32 minima
 
 
+def draw_two_kinds_of_layers(n, seed):
+    """Layer 0 tells the class plainly, with noise; layer 1 almost without, but only to large weights."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, 2, n)
+    stack = generator.normal(size=(2, n, 6)).astype(np.float32)
+    stack[0, :, 0] += 1.2 * (2 * labels - 1)
+    stack[1, :, 1] = stack[1, :, 0] + 0.1 * (2 * labels - 1) + 0.03 * generator.normal(size=n)
+    return stack, labels
+
+
+def test_each_strength_has_a_mix_of_its_own_before_dev_chooses():
+    """With one mix for all, that of the strong penalties, the weak one would be misjudged by eleven points."""
+    (stack, labels), dev = draw_two_kinds_of_layers(400, 0), draw_two_kinds_of_layers(1000, 1)
+    strong, weak = fit(stack, labels, dev, strengths=(0.1,)), fit(stack, labels, dev, strengths=(1e-4,))
+    assert (strong.weights_.argmax(), weak.weights_.argmax()) == (0, 1)
+    together = fit(stack, labels, dev, strengths=(1.0, 0.1, 1e-3, 1e-4))
+    assert together.strength_ == 1e-4
+    assert together.dev_scores_.max() == pytest.approx(weak.dev_scores_[0], abs=0.002) == pytest.approx(1, abs=0.01)
+
+
 def test_the_strength_that_dev_chooses_has_the_mix_that_it_has_alone():
     stack, labels = draw_stack(n=100)
     dev = draw_stack(n=100, seed=4)
