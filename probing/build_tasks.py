@@ -139,10 +139,13 @@ def write_build(folder: Path, rows: Mapping[str, Any], report: Mapping[str, Any]
     Raises:
         InputError: the folder cannot be written, or holds a task that this build does not give.
     """
-    stale = [spec.name for spec in SENTEVAL_TASKS if spec.name not in rows and (folder / f"{spec.name}.txt").exists()]
-    if stale:
-        raise InputError(f"{folder}: holds {', '.join(stale)} of another build, unsupported now; use an empty folder")
+    names = [spec.name for spec in SENTEVAL_TASKS if spec.name not in rows]
     try:
+        stale = [name for name in names if (folder / f"{name}.txt").exists()]
+        if stale:
+            raise InputError(
+                f"{folder}: holds {', '.join(stale)} of another build, unsupported now; use an empty folder"
+            )
         write_tasks(folder, rows)
         write_atomically(folder / "tasks.json", (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:

@@ -179,8 +179,8 @@ def choose_tasks(data: str, wanted: Sequence[str], offered: Sequence[TaskSpec]) 
     return present, [name for name in missing if name in begun]
 
 
-def find_source(data: str) -> Path:
-    """The folder or file that `--data` names.
+def find_source(data: str, flag: str = "--data") -> Path:
+    """The folder or file that a flag names.
 
     Raises:
         InputError: there is none.
@@ -191,12 +191,12 @@ def find_source(data: str) -> Path:
             return path
     except (OSError, RuntimeError, ValueError) as error:
         # A name too long, a home that nobody has, a character that no path may hold.
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"--data {data[:80]!r}: is no path ({reason}); expected a folder of task files") from None
+        reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
+        raise InputError(f"{flag} {data[:80]!r}: is no path ({reason}); expected a folder of task files") from None
     builtin = ", ".join(TASKS.names())
     near = [name for name in TASKS.names() if fold_name(name) == fold_name(data)]
     hint = f"did you mean {near[0]}?" if near else f"expected {builtin}, or a folder of task files (see data/README.md)"
-    raise InputError(f"--data {data}: no such folder; {hint}")
+    raise InputError(f"{flag} {data}: no such folder; {hint}")
 
 
 def _limited(task: Task, limit: int) -> Task:

@@ -64,7 +64,7 @@ def check_source(data: str) -> tuple[list[TaskCheck], list[str]]:
     """
     if data == "controlled":
         return [check_rows(name, found, "controlled corpus") for name, found in make_rows().items()], []
-    source = find_source(data)
+    source = find_source(data, "--check")
     candidates = find_candidates(source)
     passed = list_passed(source, candidates)
     if not candidates and not passed:

@@ -79,6 +79,18 @@ def read_conllu(path: Path) -> Treebank:
     return found
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file or folder.
+
+    Raises:
+        InputError: it cannot be looked at, such as a name too long.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise InputError(f"{str(path)[:80]}: cannot be looked at ({error.strerror}); check the path") from None
+
+
 def read_text(path: Path) -> str:
     """A UTF-8 file's text, line ends made one.
 

@@ -13,7 +13,7 @@ from typing import Any
 from probing.catalogue.tasks import SENTEVAL_TASKS, TITLES
 from probing.records import SPLITS, InputError
 from probing.tasks.builds import HEAD, Build, count_rows
-from probing.tasks.treebank.conllu import read_conllu, split_of
+from probing.tasks.treebank.conllu import is_there, read_conllu, split_of
 from probing.tasks.treebank.coordination import build_coordination_inversion
 from probing.tasks.treebank.forms import build_obj_number, build_past_present, build_subj_number
 from probing.tasks.treebank.odd_man_out import build_odd_man_out
@@ -182,7 +182,7 @@ def _choose_usable(name: str, corpus: Sequence[Sentence]) -> Sequence[Sentence]:
 
 def _check_files(files: Sequence[Path]) -> None:
     for path in files:
-        if not path.is_file():
+        if not is_there(path):
             raise InputError(f"{path}: no such file; --conllu expects CoNLL-U files")
     missing = [split for split in SPLITS if split not in map(split_of, files)]
     if missing:

@@ -228,6 +228,7 @@ def test_dependencies_give_depth_and_order_around_the_root(german: Sentence) -> 
         ("(ROOT (S (NP Wir))", "de-1", "not one tree in brackets"),
         ("(ROOT (S (NP Ihr)))", "de-1", "none of 1 trees fits"),
         ("(ROOT (S (NP Wir)))", "other", "none of 1 trees fits"),
+        ("(S " * 5000 + "Wir" + ")" * 5000, "de-1", "5000 brackets inside one another"),
         (TREE, "de-1\nde-2", "1 trees for 2 ids"),
     ],
 )
