@@ -32,6 +32,8 @@ from probing.tasks.files.senteval import write_tasks
 
 _LEAST_WIDTH = 142
 """Columns that the widest table needs."""
+MOST_SENTENCES = 200_000
+"""Of a split of the controlled corpus: twice what SentEval has in all."""
 _SHORTCUTS = {
     **{"majority": "majority", "length": "length", "bag": "bag_of_words", "pairs": "word_pairs"},
     **{"chars": "characters", "first": "first_word", "comma": "after_comma"},
@@ -56,7 +58,7 @@ class BuildSettings:
     words stand in all splits), function_words (they tell tense and number), content_words (each label has adjectives
     and adverbs of its own), uneven_classes (every other sentence is of the first class)."""
     sizes: tuple[int, int, int] = (10_000, 1_000, 1_000)
-    """Sentences of train, dev and test of the controlled corpus."""
+    """Sentences of train, dev and test of the controlled corpus, 200,000 each at most."""
     seed: int = 0
     """Seed of all draws: the same input and seed give the same bytes."""
     check: str = ""
@@ -87,17 +89,25 @@ def build(settings: BuildSettings) -> int:
         )
     if settings.confounds and not settings.controlled:
         raise InputError("--confounds are switched on in the controlled corpus alone; add --controlled")
-    made = _make(settings, lambda line: Console(stderr=True).print(line, style="dim"))
+    made = _make(settings, _tell)
     write_build(settings.output, made.rows, made.report)
     show_report(made.report)
     return 0
 
 
+def _tell(line: str) -> None:
+    Console(stderr=True).print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
+
+
 def _make(settings: BuildSettings, tell: Callable[[str], None]) -> Any:
     from probing.tasks.controlled import corpus as grammar  # noqa: PLC0415 - lemminflect: not for --help
-    from probing.tasks.treebank import corpus as treebank  # noqa: PLC0415 - conllu and nltk: not for --help
+    from probing.tasks.treebank import corpus as treebank  # noqa: PLC0415 - nltk: not for --help
 
     if settings.controlled:
+        if max(settings.sizes) > MOST_SENTENCES:
+            raise InputError(
+                f"--sizes {' '.join(map(str, settings.sizes))}: expected at most {MOST_SENTENCES} sentences of a split"
+            )
         sizes: dict[str, int] = dict(zip(SPLITS, settings.sizes, strict=True))
         return grammar.build_corpus(settings.seed, sizes, settings.confounds, tell=tell)
     return treebank.build_corpus(settings.conllu, settings.trees, settings.seed, tell=tell)
@@ -116,8 +126,9 @@ def check(data: str, report: Path | None) -> int:
         findings = {"data": data, "faults": faults, "tasks": [check.as_json() for check in checks]}
         try:
             write_atomically(report, (json.dumps(findings, indent=1, ensure_ascii=False) + "\n").encode())
-        except OSError as error:
-            raise InputError(f"{report}: cannot be written ({error.strerror}); choose another --report") from None
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "no name of a file"
+            raise InputError(f"--report {report}: cannot be written ({reason}); choose another --report") from None
     show_checks(checks, faults)
     return 1 if faults or any(check.faults for check in checks) else 0
 
@@ -128,10 +139,13 @@ def write_build(folder: Path, rows: Mapping[str, Any], report: Mapping[str, Any]
     Raises:
         InputError: the folder cannot be written, or holds a task that this build does not give.
     """
-    stale = [spec.name for spec in SENTEVAL_TASKS if spec.name not in rows and (folder / f"{spec.name}.txt").exists()]
-    if stale:
-        raise InputError(f"{folder}: holds {', '.join(stale)} of another build, unsupported now; use an empty folder")
+    names = [spec.name for spec in SENTEVAL_TASKS if spec.name not in rows]
     try:
+        stale = [name for name in names if (folder / f"{name}.txt").exists()]
+        if stale:
+            raise InputError(
+                f"{folder}: holds {', '.join(stale)} of another build, unsupported now; use an empty folder"
+            )
         write_tasks(folder, rows)
         write_atomically(folder / "tasks.json", (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
     except OSError as error:
@@ -159,6 +173,10 @@ def show_report(report: Mapping[str, Any]) -> None:
     for name, task in report["tasks"].items():
         for line in task["relaxed"]:
             console.print(f"{titles[name]}: {line}", style="dim", markup=False, highlight=False)
+    n_faults = report["sentences"]["dropped"]["cannot be used"] if "dropped" in report.get("sentences", {}) else 0
+    if n_faults:
+        line = f"{n_faults} sentences cannot be used and were left out; tasks.json names them (sentences, faults)"
+        console.print(line, style="yellow", markup=False, highlight=False)
     for name, reason in report["unsupported"].items():
         console.print(f"{titles[name]} is not supported: {reason}", style="yellow", markup=False, highlight=False)
 

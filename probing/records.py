@@ -21,7 +21,13 @@ Text = tuple[str, ...]
 
 
 class InputError(ValueError):
-    """A mistake that the user can mend. Scripts print it as one line and exit with code 2."""
+    """A mistake that the user can mend. Scripts print it as one line and exit with code 2.
+
+    What no line can show, such as a line end or a control character quoted from a file, is written as an escape.
+    """
+
+    def __init__(self, message: str):
+        super().__init__("".join(one if one.isprintable() else ascii(one)[1:-1] for one in message))
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ class Task:
     """Number of parts of a cross-validation, where each split is the whole task; 0 where the splits are fixed."""
     division: str = ""
     """How the splits were made, where the source had none; empty where they are the source's own."""
+    notes: tuple[str, ...] = ()
+    """What its reader had to decide, a line each: said in every run, since the numbers rest on it."""
 
     @property
     def graded(self) -> bool:

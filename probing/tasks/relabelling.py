@@ -15,6 +15,7 @@ from jaxtyping import Int
 
 from probing.randomness import stream
 from probing.records import SPLITS, Split, Task, Text
+from probing.tasks.words import split_words
 
 _SMALLEST_SHARE = 50
 """The word that counts stands in at most one of so many training sentences, or of as many as there are classes."""
@@ -94,7 +95,7 @@ def _rank(count: int, cap: float) -> tuple[int, int]:
 
 
 def _words(text: Text) -> list[str]:
-    return [word for segment in text for word in segment.casefold().split()]
+    return [word for segment in text for word in split_words(segment.casefold())]
 
 
 def _relabel(task: Task, labels: Mapping[str, np.ndarray], classes: tuple[str, ...]) -> Task:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs, fold_name
 from probing.folds import N_FOLDS
 from probing.progress import Reporter
@@ -59,6 +61,7 @@ def load_tasks(
             a probe that knows classes alone, before any is read where that can be known.
     """
     reporter = reporter or Reporter(quiet=True)
+    check_wanted(wanted)
     if data == "senteval":
         fetch_files([spec.name for spec in find_specs(wanted)], OFFICIAL_FOLDER, url, reporter)
     readers = list_readers(data)
@@ -70,6 +73,9 @@ def load_tasks(
             tasks.append(_limited(readers[spec.name].read(), limit))
             advance(1)
     check_graded([task.spec.title for task in tasks if task.graded], classes_only)
+    for task in tasks:
+        for note in task.notes:
+            reporter.warn(f"task {task.name}: {note}")
     n_sentences = sum(len(split) for task in tasks for split in task.splits.values())
     reporter.note("tasks", tasks=len(tasks), **reporter.rate("tasks", n_sentences))
     return tasks, absent
@@ -88,12 +94,23 @@ def check_graded(titles: Sequence[str], flag: str) -> None:
         )
 
 
+def check_wanted(wanted: Sequence[str]) -> None:
+    """Refuse to look for nothing.
+
+    Raises:
+        InputError: no task is named.
+    """
+    if not wanted:
+        raise InputError("--tasks: names no task; expected all, or names of tasks or of groups of them")
+
+
 def check_tasks(data: str, wanted: Sequence[str]) -> None:
     """Refuse early what cannot be there, before anything is fetched, made or read.
 
     Raises:
         InputError: an unknown task, or a folder that is missing or lacks what was asked for by name.
     """
+    check_wanted(wanted)
     if data == "senteval":
         find_specs(wanted)
     elif data == "controlled" or (data not in TASKS.names() and not data.startswith(HUB)):
@@ -162,23 +179,33 @@ def choose_tasks(data: str, wanted: Sequence[str], offered: Sequence[TaskSpec]) 
     return present, [name for name in missing if name in begun]
 
 
-def find_source(data: str) -> Path:
-    """The folder or file that `--data` names.
+def find_source(data: str, flag: str = "--data") -> Path:
+    """The folder or file that a flag names.
 
     Raises:
         InputError: there is none.
     """
-    path = OFFICIAL_FOLDER if data == "senteval" else Path(data).expanduser()
-    if path.exists():
-        return path
+    try:
+        path = OFFICIAL_FOLDER if data == "senteval" else Path(data).expanduser()
+        if data and path.exists():
+            return path
+    except (OSError, RuntimeError, ValueError) as error:
+        # A name too long, a home that nobody has, a character that no path may hold.
+        reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
+        raise InputError(f"{flag} {data[:80]!r}: is no path ({reason}); expected a folder of task files") from None
     builtin = ", ".join(TASKS.names())
     near = [name for name in TASKS.names() if fold_name(name) == fold_name(data)]
     hint = f"did you mean {near[0]}?" if near else f"expected {builtin}, or a folder of task files (see data/README.md)"
-    raise InputError(f"--data {data}: no such folder; {hint}")
+    raise InputError(f"{flag} {data}: no such folder; {hint}")
 
 
 def _limited(task: Task, limit: int) -> Task:
     limited = limit_task(task, limit) if limit else task
     if limited.folds and len(set(limited.splits["test"].texts)) < N_FOLDS:
         raise InputError(f"task {task.name}: {task.folds}-fold cross-validation needs at least {N_FOLDS} sentences")
+    for name, split in limited.splits.items():
+        if len(split) < len(task.splits[name]) and len(np.unique(split.labels)) < 2 <= len(
+            np.unique(task.splits[name].labels)
+        ):
+            raise InputError(f"--limit {limit}: leaves one class of task {task.name} in {name}; expected two or more")
     return limited

@@ -79,6 +79,15 @@ def test_the_controlled_corpus_is_written_with_what_is_switched_on(tmp_path: Pat
             ("--controlled", "--output", "out", "--sizes", 9, 0, 9),
             "expected one sentence or more of each split, got 9 0 9",
         ),
+        (("--controlled", "--output", "out", "--sizes", 10**24, 1, 1), "expected at most 200000 sentences of a split"),
+        (("--check", "~nouser/x"), "--check '~nouser/x': is no path"),
+        (("--conllu", "x" * 300 + "/train.conllu", "--output", "out"), "cannot be looked at (File name too long)"),
+        (
+            ("--conllu", "train.conllu", "--trees", "x" * 300, "--output", "out"),
+            "cannot be looked at (File name too long)",
+        ),
+        (("--check", "."), "holds no task files"),
+        (("--check", "x" * 300), "is no path (File name too long)"),
         (("--conllu", "x-train.conllu", "--output", "out", "--confounds", "length_depth"), "add --controlled"),
     ],
 )
@@ -113,3 +122,22 @@ def test_a_mistake_ends_in_one_line_and_leaves_nothing(treebank: list[Path], tmp
     assert result.stderr.splitlines()[-1].startswith(f"{broken}:1: ")
     assert "Traceback" not in result.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_nothing_made_is_no_success_and_leaves_nothing(tmp_path: Path) -> None:
+    row = "{0}\t_\t_\tX\t_\t_\t{1}\t{2}\t_\t_\n"
+    block = "".join(row.format(n + 1, min(n, 1), "dep" if n else "root") for n in range(6)) + "\n"
+    for split in SPLITS:
+        (tmp_path / f"{split}.conllu").write_text(block * 30)
+    result = run("--conllu", *(tmp_path / f"{split}.conllu" for split in SPLITS), "--output", "out", cwd=tmp_path)
+    assert result.returncode == 2
+    assert result.stderr.splitlines()[-1].startswith("all 90 sentences have their words withheld")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_report_or_folder_that_has_no_name_to_be_written_under_is_one_line(built: Path, tmp_path: Path) -> None:
+    for flags in (("--check", built, "--report", ""), ("--check", built, "--report", tmp_path / ("x" * 300))):
+        result = run(*flags, cwd=tmp_path)
+        assert result.returncode == 2
+        assert "cannot be written" in result.stderr
+        assert len(result.stderr.splitlines()) == 1

@@ -17,6 +17,7 @@ from probing.tasks.files.entries import Contents, Entry
 from probing.tasks.files.folder import Candidate, find_candidates, find_twins
 from probing.tasks.sources import find_source
 
+_DOUBTFUL = {"none", "null", "na", "n/a"}
 _SHOWN = 3
 """How many examples are given of one kind of fault."""
 
@@ -63,7 +64,7 @@ def check_source(data: str) -> tuple[list[TaskCheck], list[str]]:
     """
     if data == "controlled":
         return [check_rows(name, found, "controlled corpus") for name, found in make_rows().items()], []
-    source = find_source(data)
+    source = find_source(data, "--check")
     candidates = find_candidates(source)
     passed = list_passed(source, candidates)
     if not candidates and not passed:
@@ -77,7 +78,7 @@ def check_source(data: str) -> tuple[list[TaskCheck], list[str]]:
 
 def list_passed(source: Path, candidates: Sequence[Candidate]) -> list[str]:
     """Text files that were taken for notes, unless they are called like one."""
-    read = {path for candidate in candidates for path in candidate.files.values()}
+    read = {path for candidate in candidates for _, path in candidate.files}
     notes = ("readme", "license", "licence", "notes")
     return [
         f"{path}: was not read: its first line has no split, label and sentence with tabs between"
@@ -102,9 +103,11 @@ def _check(candidate: Candidate, contents: Contents) -> TaskCheck:
     entries = contents.entries
     repeated, shared, contradicted = find_repetitions(entries)
     faults = [*_show_faults(contents), *_show_official(candidate)]
-    shortcuts = None
+    shortcuts, notes = None, _list_doubtful(entries)
     try:
-        shortcuts = measure_shortcuts(candidate.make(Contents(entries, [])))
+        task = candidate.make(Contents(entries, []))
+        notes += task.notes
+        shortcuts = measure_shortcuts(task)
     except InputError as error:
         # Nothing was read: that has been said.
         faults += [str(error)] if entries else []
@@ -123,7 +126,7 @@ def _check(candidate: Candidate, contents: Contents) -> TaskCheck:
         contradicted=len(contradicted),
         shortcuts=shortcuts,
         faults=faults,
-        notes=[*_show(repeated, "is repeated within its split"), *_show_telling(shortcuts)],
+        notes=[*notes, *_show(repeated, "is repeated within its split"), *_show_telling(shortcuts)],
     )
 
 
@@ -155,6 +158,12 @@ def _show(found: Sequence[Entry], what: str) -> list[str]:
     return [f"{len(found)} x a text {what} ({examples})"]
 
 
+def _list_doubtful(entries: Sequence[Entry]) -> list[str]:
+    """Labels that are words and may stand for a missing one."""
+    counts = Counter(entry.label for entry in entries if entry.label.casefold() in _DOUBTFUL)
+    return [f"{count} x label {label!r}: is it a class, or missing?" for label, count in sorted(counts.items())]
+
+
 def _show_faults(contents: Contents) -> Iterator[str]:
     """The first lines of each file that cannot be used, and how many more there are."""
     by_file: dict[Path, list[Any]] = defaultdict(list)
@@ -168,7 +177,7 @@ def _show_faults(contents: Contents) -> Iterator[str]:
 
 def _show_official(candidate: Candidate) -> Iterator[str]:
     """Whether an official file is what it should be."""
-    path, expected = candidate.files.get(""), BLOB_IDS.get(candidate.spec.name)
+    path, expected = dict(candidate.files).get(""), BLOB_IDS.get(candidate.spec.name)
     if path and expected and path.parent == OFFICIAL_FOLDER and blob_id(path.read_bytes()) != expected:
         yield f"{path}: is not SentEval's file: expected git blob {expected}"
 

@@ -3,8 +3,9 @@
 Readers stop at nothing: each line is an entry or a fault. A run stops at the first fault; the data doctor lists all.
 """
 
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +15,13 @@ import numpy as np
 from probing.folds import N_FOLDS, assign_folds
 from probing.records import SPLITS, InputError, Split, Task, TaskSpec, Text
 
+GRADED_METRICS = ("pearson", "spearman")
+"""Of tasks whose labels are scores."""
+TOP_SCORE = 100
+"""The highest score that is taken: a probe learns one probability for each whole number up to it."""
+MOST_OF_FEW = 20
+"""Above so many classes, they must be fewer than half of the rows: else what stands there is no class."""
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 MADE_HERE = "equal texts kept together, stratified by label, dealt by a hash of the text with seed 0"
 
 
@@ -37,7 +45,14 @@ class Fault:
     """0 where the file as a whole is meant."""
     message: str
     blank: bool = False
-    """Whether it is a row without a text, of which published corpora have a few: they are left out there."""
+    """Whether it is a row without a text."""
+    ragged: bool = False
+    """Whether it is a row with too few or too many fields."""
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether published corpora have a few such rows: they are left out there, and counted."""
+        return self.blank or self.ragged
 
     def __str__(self) -> str:
         where = f"{self.path}:{self.line}" if self.line else str(self.path)
@@ -55,68 +70,101 @@ class Contents:
 def make_task(spec: TaskSpec, contents: Contents, origin: str, *, folds: int = 0, graded: bool = False) -> Task:
     """The task that some entries make, its splits made here where the source has none.
 
+    Labels that are all numbers, some with a fraction, are scores: as classes they would have no order.
+
     Args:
         spec: what the task is.
         contents: of its files.
         origin: where they come from.
         folds: parts of a cross-validation of the whole; 0 for fixed splits.
-        graded: whether labels are scores, numbers from 0 on, to be told by their nearest whole numbers.
+        graded: whether labels are known to be scores, numbers from 0 on, to be told by their nearest whole numbers.
 
     Raises:
         InputError: a fault, an empty split, a label that train never saw, or labels that are no classes.
     """
+    entries = contents.entries
     if contents.faults:
         more = len(contents.faults) - 1
         raise InputError(f"{contents.faults[0]}{f' (and {more} more; --check lists them)' if more else ''}")
-    classes, labels, targets = (_grade if graded else _classify)(contents.entries, origin)
-    rows, division = divide_entries(contents.entries, labels, folds, origin)
-    if not graded:
-        _check_labels(contents.entries, labels, rows, classes, origin)
-    lines = np.array([entry.line for entry in contents.entries])
-    whole = Split(tuple(entry.text for entry in contents.entries), labels, lines, targets)
-    return Task(spec, classes, {split: whole.select(rows[split]) for split in SPLITS}, origin, folds, division)
+    found = not graded and has_fractions(entries)
+    classes, labels, targets = (_grade if graded or found else _classify)(entries, origin)
+    rows, division, notes = divide_entries(entries, labels, folds, origin)
+    if targets is None:
+        _check_labels(entries, labels, rows, classes, origin)
+    else:
+        _check_scores(targets, rows, origin)
+        spec = spec if "pearson" in spec.metrics else replace(spec, metrics=GRADED_METRICS)
+    notes += ["its labels are numbers with fractions: they are scores, told by correlation"] if found else []
+    lines = np.array([entry.line for entry in entries])
+    whole = Split(tuple(entry.text for entry in entries), labels, lines, targets)
+    splits = {split: whole.select(rows[split]) for split in SPLITS}
+    return Task(spec, classes, splits, origin, folds, division, tuple(notes))
+
+
+def has_fractions(entries: Sequence[Entry]) -> bool:
+    """Whether all labels are numbers and some are no whole ones."""
+    distinct = {entry.label for entry in entries}
+    return all(map(_NUMBER.fullmatch, distinct)) and any(not float(label).is_integer() for label in distinct)
 
 
 def divide_entries(
     entries: Sequence[Entry], labels: np.ndarray, folds: int, origin: str
-) -> tuple[dict[str, np.ndarray], str]:
-    """The rows of each split, and in words how they were found; no words where the source says it all.
+) -> tuple[dict[str, np.ndarray], str, list[str]]:
+    """The rows of each split; in words how they were made, no words where the source says it all; and what to tell.
 
     Raises:
         InputError: some rows have a split and others none, or a split has no rows.
     """
-    marks = np.array([entry.split for entry in entries], dtype="U8")
+    marks, notes = np.array([entry.split for entry in entries], dtype="U8"), []
     if folds:
-        return dict.fromkeys(SPLITS, np.arange(len(entries))), f"{folds}-fold cross-validation: {MADE_HERE}"
+        return dict.fromkeys(SPLITS, np.arange(len(entries))), f"{folds}-fold cross-validation: {MADE_HERE}", notes
+    if set(marks) == {"train"}:
+        marks[:] = ""
     if not marks.any():
-        parts = assign_folds([entry.text for entry in entries], labels)
-        marks = np.array(["test", "dev", *["train"] * (N_FOLDS - 2)])[parts]
-        return _split_rows(marks, origin), f"8/1/1 tenths for train, dev and test: {MADE_HERE}"
+        notes += _assign_splits(marks, np.arange(len(entries)), entries, labels, ("test", "dev"))
+        return _split_rows(marks, entries, origin), f"8/1/1 tenths for train, dev and test: {MADE_HERE}", notes
     if not marks.all():
         line = next(entry.line for entry in entries if not entry.split)
         raise InputError(f"{origin}:{line}: has no split, though other rows have one; give one to all or to none")
+    if set(marks) == {"train", "dev"}:
+        marks[marks == "dev"] = "test"
+        notes.append("has no labelled test: its dev is the test, and a tenth of its train is dev")
     if set(marks) == {"train", "test"}:
-        rows = np.flatnonzero(marks == "train")
-        parts = assign_folds([entries[row].text for row in rows.tolist()], labels[rows])
-        marks[rows[parts == 0]] = "dev"
-        return _split_rows(marks, origin), f"dev is a tenth of the source's train: {MADE_HERE}"
-    return _split_rows(marks, origin), ""
+        notes += _assign_splits(marks, np.flatnonzero(marks == "train"), entries, labels, ("dev",))
+        return _split_rows(marks, entries, origin), f"dev is a tenth of the source's train: {MADE_HERE}", notes
+    return _split_rows(marks, entries, origin), "", notes
 
 
-def _split_rows(marks: np.ndarray, origin: str) -> dict[str, np.ndarray]:
+def _assign_splits(
+    marks: np.ndarray, rows: np.ndarray, entries: Sequence[Entry], labels: np.ndarray, held_out: Sequence[str]
+) -> list[str]:
+    """Marks some rows, a tenth for each held-out split; classes that train would lack go there, which is told."""
+    parts = assign_folds([entries[row].text for row in rows.tolist()], labels[rows])
+    marks[rows] = np.array([*held_out, *["train"] * (N_FOLDS - len(held_out))])[parts]
+    lacking = set(labels[rows].tolist()) - set(labels[rows[marks[rows] == "train"]].tolist())
+    texts = {entries[row].text for row in rows.tolist() if labels[row] in lacking}
+    marks[[row for row in rows.tolist() if entries[row].text in texts]] = "train"
+    names = sorted({entries[row].label for row in rows.tolist() if labels[row] in lacking})
+    return [f"too few sentences to be split, all in train: class {_shorten(list(map(repr, names)))}"] if names else []
+
+
+def _split_rows(marks: np.ndarray, entries: Sequence[Entry], origin: str) -> dict[str, np.ndarray]:
     rows = {split: np.flatnonzero(marks == split) for split in SPLITS}
-    for split in SPLITS:
-        if not len(rows[split]):
-            raise InputError(
-                f"{origin}: split {split} is empty; expected rows of train, dev and test, of train and test, "
-                "or rows without splits (ten or more)"
-            )
+    empty = [split for split in SPLITS if not len(rows[split])]
+    if empty:
+        n_texts, n_labels = len({entry.text for entry in entries}), len({entry.label for entry in entries})
+        raise InputError(
+            f"{origin}: split {empty[0]} is empty: {len(entries)} rows of {n_texts} different texts and {n_labels} "
+            "labels; expected rows of train, dev and test, of train and test, or ten different texts or more without "
+            "splits, three or more of each label"
+        )
     return rows
 
 
 def _classify(entries: Sequence[Entry], origin: str) -> tuple[tuple[str, ...], np.ndarray, None]:
-    del origin
     classes = tuple(sorted({entry.label for entry in entries}))
+    if len(classes) > MOST_OF_FEW and len(classes) > len(entries) / 2:
+        raise InputError(f"{origin}: {len(classes)} labels on {len(entries)} rows; expected classes")
     index = {label: number for number, label in enumerate(classes)}
     return classes, np.array([index[entry.label] for entry in entries], dtype=np.int64), None
 
@@ -130,8 +178,17 @@ def _grade(entries: Sequence[Entry], origin: str) -> tuple[tuple[str, ...], np.n
             targets[row] = np.nan
         if not 0 <= targets[row] < np.inf:
             raise InputError(f"{origin}:{entry.line}: label {entry.label!r} is no score; expected a number from 0 on")
-    classes = tuple(map(str, range(ceil(targets.max(initial=1)) + 1)))
+    top = targets.max(initial=1)
+    if top > TOP_SCORE:
+        raise InputError(f"{origin}: a score is {top:g}; expected at most {TOP_SCORE}: divide all scores by one number")
+    classes = tuple(map(str, range(ceil(top) + 1)))
     return classes, np.floor(targets + 0.5).astype(np.int64), targets
+
+
+def _check_scores(targets: np.ndarray, rows: dict[str, np.ndarray], origin: str) -> None:
+    for split in SPLITS:
+        if len(np.unique(targets[rows[split]])) < 2:
+            raise InputError(f"{origin}: every score of {split} is {targets[rows[split]][0]:g}; expected two or more")
 
 
 def _check_labels(
@@ -141,8 +198,6 @@ def _check_labels(
     shown = _shorten([classes[label] for label in known])
     if len(known) < 2:
         raise InputError(f"{origin}: every label of train is {shown}; expected two classes or more")
-    if len(known) > 20 and len(known) > len(rows["train"]) / 2:
-        raise InputError(f"{origin}: {len(known)} labels on {len(rows['train'])} rows of train; expected classes")
     for split in ("dev", "test"):
         strange = rows[split][~np.isin(labels[rows[split]], known)]
         if len(strange):

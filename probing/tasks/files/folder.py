@@ -2,22 +2,25 @@
 
     NAME.txt                          SentEval's form
     NAME.csv .tsv .parquet .jsonl     a table of the user's own
-    NAME/train.csv, NAME/test.csv     the same in one file per split, with or without NAME/dev.csv
+    NAME/train.csv, NAME/test.csv     the same in one file per split, with or without NAME/dev.csv; validation, valid
+                                      and val are dev, and train-00000-of-00001.parquet is a part of train
+    train.csv, test.csv               the same in the folder itself, whose name is the task's then
     MR/all.tsv, SST-2/train.tsv, ...  transfer tasks
 
 A name of SentEval's stands for SentEval's task; any other is a task of the group `own`.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from probing.catalogue.tasks import SENTEVAL_TASKS
-from probing.records import SPLITS, InputError, Task, TaskSpec
+from probing.records import InputError, Task, TaskSpec
 from probing.tasks.files import senteval, tables
 from probing.tasks.files.entries import Contents, Fault, make_task
-from probing.tasks.files.transfer import find_transfer
+from probing.tasks.files.split_files import SplitFiles, drop_unlabelled, find_split_files
+from probing.tasks.files.transfer import find_layout, name_transfer
 
 _SNIFFED_BYTES = 4096
 
@@ -29,18 +32,19 @@ class Candidate:
     spec: TaskSpec
     origin: Path
     """The file, or the folder of the files."""
-    files: Mapping[str, Path] = field(default_factory=dict)
-    """Split -> its file; the empty split stands for one file that says the splits itself, or has none."""
+    files: SplitFiles = ()
     folds: int = 0
     graded: bool = False
     published: bool = False
-    """Whether the files are others', whose rows without a text are left out."""
+    """Whether the files are others', whose rows without a text, or with too few fields, are left out."""
+    header: tuple[str, ...] = ()
+    """Columns of files that may have no header row."""
 
     def scan(self) -> Contents:
         """Everything in the files, sound or not."""
         entries, faults = [], []
-        for split, path in self.files.items():
-            found = read_contents(path)
+        for split, path in drop_unlabelled(self.files):
+            found = read_contents(path, self.header)
             faults += found.faults
             strange = [entry for entry in found.entries if split and entry.split not in ("", split)]
             faults += [Fault(path, entry.line, f"is marked {entry.split} in a file of {split}") for entry in strange]
@@ -55,13 +59,13 @@ class Candidate:
         Raises:
             InputError: as `make_task`.
         """
-        left = [fault for fault in contents.faults if not (self.published and fault.blank)]
+        left = [fault for fault in contents.faults if not (self.published and fault.is_usual)]
         sound = Contents(contents.entries, left)
         task = make_task(self.spec, sound, str(self.origin), folds=self.folds, graded=self.graded)
-        n_blank = len(contents.faults)
-        if not n_blank:
+        n_lost = len(contents.faults)
+        if not n_lost:
             return task
-        words = f"{n_blank} rows without a text left out"
+        words = f"{n_lost} rows without a text or of another number of fields left out"
         return replace(task, division=f"{task.division}; {words}" if task.division else words)
 
     def read(self) -> Task:
@@ -73,9 +77,11 @@ class Candidate:
         return self.make(self.scan())
 
 
-def read_contents(path: Path) -> Contents:
-    """Everything in one file, by its suffix: a table, or SentEval's form."""
-    return (tables if path.suffix.lower() in tables.FORMATS else senteval).read_contents(path)
+def read_contents(path: Path, header: Sequence[str] = ()) -> Contents:
+    """Everything in one file, by its suffix: a table, or SentEval's form; with a header to fall back on, a table."""
+    if header or path.suffix.lower() in tables.FORMATS:
+        return tables.read_contents(path, header)
+    return senteval.read_contents(path)
 
 
 def list_candidates(source: Path) -> list[Candidate]:
@@ -100,11 +106,17 @@ def find_candidates(source: Path) -> list[Candidate]:
         paths = sorted(source.iterdir()) if source.is_dir() else [source]
     except OSError as error:
         raise InputError(f"{source}: cannot be listed ({error.strerror})") from None
-    return [
+    whole = _candidate_of_folder(source.resolve()) if source.is_dir() else None
+    if whole and whole.published:
+        return [whole]
+    taken = {path.name for _, path in whole.files} if whole else set()
+    found = [
         candidate
         for path in paths
+        if path.name not in taken
         if (candidate := _candidate_of_folder(path) if path.is_dir() else _candidate_of_file(path))
     ]
+    return [*found, *([whole] if whole else [])]
 
 
 def find_twins(candidates: Sequence[Candidate]) -> list[str]:
@@ -127,12 +139,18 @@ def name_custom(path: Path) -> TaskSpec:
     return known.get(name) or TaskSpec(name, path.stem, "own")
 
 
+def _make_candidate(named: Path, origin: Path, files: SplitFiles) -> Candidate:
+    alike = name_transfer(named.stem)
+    return Candidate(name_custom(named), origin, files, graded=bool(alike and alike.graded))
+
+
 def _candidate_of_file(path: Path) -> Candidate | None:
     suffix = path.suffix.lower()
-    if path.name.startswith("."):
+    # What is neither a file nor a link to nowhere is a pipe or a device: reading it might never end.
+    if path.name.startswith(".") or not (path.is_file() or path.is_symlink()):
         return None
     if suffix in tables.FORMATS or (suffix == ".txt" and (name_custom(path).group != "own" or _has_columns(path))):
-        return Candidate(name_custom(path), path, {"": path})
+        return _make_candidate(path, path, (("", path),))
     return None
 
 
@@ -146,10 +164,16 @@ def _has_columns(path: Path) -> bool:
 
 
 def _candidate_of_folder(path: Path) -> Candidate | None:
-    task = find_transfer(path)
-    if task:
-        files = {split: path / name for split, name in task.files.items()}
-        return Candidate(task.spec, path, files, task.folds, task.graded, published=True)
-    found = {split: [path / f"{split}{suffix}" for suffix in tables.FORMATS] for split in SPLITS}
-    files = {split: file for split, files in found.items() for file in files if file.is_file()}
-    return Candidate(name_custom(path), path, files) if {"train", "test"} <= files.keys() else None
+    task = name_transfer(path.name)
+    layout = find_layout(task, path) if task else None
+    if task and layout:
+        files = tuple((split, path / name) for split, name in layout.items())
+        return Candidate(task.spec, path, files, task.folds, task.graded, published=True, header=task.header)
+    try:
+        files = find_split_files(path.iterdir())
+    except OSError:
+        # A folder beside the tasks that others may not see into.
+        return None
+    # A clone from the Hugging Face hub keeps its tables in `data`.
+    named = path.resolve().parent if path.name == "data" else path
+    return _make_candidate(named, path, files) if files else None

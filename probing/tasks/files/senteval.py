@@ -6,6 +6,7 @@ from pathlib import Path
 from probing.atomic_files import write_atomically
 from probing.records import Task, TaskSpec
 from probing.tasks.files.entries import Contents, Entry, Fault, make_task
+from probing.tasks.files.fields import find_label_fault, find_text_fault
 from probing.tasks.files.lines import read_lines
 
 SPLIT_MARKS = {"tr": "train", "va": "dev", "te": "test"}
@@ -52,8 +53,7 @@ def _parse_line(path: Path, number: int, line: str) -> Entry | Fault:
     mark, label, sentence = parts[0], parts[1], parts[-1]
     if mark not in SPLIT_MARKS:
         return Fault(path, number, f"unknown split {mark!r}; expected one of {', '.join(SPLIT_MARKS)}")
-    if not label.strip():
-        return Fault(path, number, "the label is empty")
-    if not sentence.strip():
-        return Fault(path, number, "the sentence is empty")
+    for name, fault in (("label", find_label_fault(label)), ("sentence", find_text_fault(sentence))):
+        if fault:
+            return Fault(path, number, f"the {name} {fault}")
     return Entry(number, SPLIT_MARKS[mark], label, (sentence,))

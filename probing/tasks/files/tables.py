@@ -1,12 +1,12 @@
 """Tables of the user's own: CSV, TSV, Parquet or JSON lines with the columns `text label [split]`.
 
-A pair of sentences has `text_a` and `text_b` in place of `text`; `sentence`, `sentence1` and `sentence2` are
-understood too. CSV is quoted as spreadsheets do; TSV is not quoted at all, as the published corpora are not.
+A pair of sentences has `text_a` and `text_b` in place of `text`; `fields.TEXT_COLUMNS` has the other names that are
+understood. CSV is quoted as spreadsheets do; TSV is not quoted at all, as the published corpora are not.
 """
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -15,25 +15,39 @@ import pyarrow
 from pyarrow import parquet
 
 from probing.tasks.files.entries import Contents, Entry, Fault
+from probing.tasks.files.fields import LABEL_COLUMNS, TEXT_COLUMNS, Columns, find_columns, find_repeated, parse_record
 from probing.tasks.files.lines import read_lines
-
-TEXT_COLUMNS = (("text",), ("text_a", "text_b"), ("sentence",), ("sentence1", "sentence2"))
-SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training", "tr"), "train"),
-    **dict.fromkeys(("dev", "development", "valid", "validation", "val", "va"), "dev"),
-    **dict.fromkeys(("test", "te"), "test"),
-}
-"""What a column `split` may say, in any case."""
 
 Record = tuple[int, Mapping[str, Any]]
 """Line or row, and the values by column."""
 
 
-def read_contents(path: Path) -> Contents:
-    """All rows of a table, those that are no labelled texts as faults."""
-    found = list(_parse_records(path, FORMATS[path.suffix.lower()](path)))
+def read_contents(path: Path, header: Sequence[str] = ()) -> Contents:
+    """All rows of a table, those that are no labelled texts as faults.
+
+    Args:
+        path: of the table.
+        header: the columns of a TSV file whose first line may be no header, as CoLA's is none.
+    """
+    found = list(_parse_records(path, _read_records(path, header)))
     entries = [one for one in found if isinstance(one, Entry)]
     return Contents(entries, [one for one in found if isinstance(one, Fault)])
+
+
+def has_labels(path: Path) -> bool:
+    """Whether a table has labels, as the published test sets of GLUE have none; true where it cannot be read."""
+    first = next(_read_records(path, ()), None)
+    if first is None or isinstance(first, Fault):
+        return True
+    try:
+        return bool(find_columns(first[1]).label)
+    except ValueError:
+        return True
+
+
+def _read_records(path: Path, header: Sequence[str]) -> Iterator[Record | Fault]:
+    read = FORMATS.get(path.suffix.lower(), _read_tsv)
+    return _read_tsv(path, header) if read is _read_tsv else read(path)
 
 
 def _parse_records(path: Path, records: Iterable[Record | Fault]) -> Iterator[Entry | Fault]:
@@ -47,34 +61,22 @@ def _parse_records(path: Path, records: Iterable[Record | Fault]) -> Iterator[En
         if isinstance(record, Fault):
             yield record
             continue
-        columns = columns or find_columns(record[1])
-        if not columns:
-            names = ", ".join(map(repr, record[1])) or "none"
-            yield Fault(path, 0, f"expected the columns text (or text_a and text_b) and label, got {names}")
+        columns = columns or _choose_columns(path, record[1])
+        if isinstance(columns, Fault):
+            yield columns
             return
-        yield _parse_record(path, *record, columns)
+        yield parse_record(path, *record, columns)
 
 
-def find_columns(record: Mapping[str, Any]) -> tuple[str, ...]:
-    """The columns that hold the text; none where they or the label are missing."""
-    fitting = [columns for columns in TEXT_COLUMNS if all(name in record for name in columns)]
-    return fitting[0] if fitting and "label" in record else ()
-
-
-def _parse_record(path: Path, line: int, record: Mapping[str, Any], columns: tuple[str, ...]) -> Entry | Fault:
-    text = tuple(record.get(name) for name in columns)
-    label, split = record.get("label"), record.get("split")
-    for name, segment in zip(columns, text, strict=True):
-        if not isinstance(segment, str) or not segment.strip():
-            blank = segment is None or not str(segment).strip()
-            return Fault(path, line, f"column {name} is {'empty' if blank else repr(segment)[:40]}", blank)
-    # NaN, which parquet has for a missing number, is the one value that differs from itself.
-    if label is None or label != label or not str(label).strip() or isinstance(label, (list, dict)):  # noqa: PLR0124
-        return Fault(path, line, f"column label is {label!r}; expected a word or a number")
-    mark = SPLIT_WORDS.get(str(split).strip().lower()) if split not in (None, "") else ""
-    if mark is None:
-        return Fault(path, line, f"unknown split {split!r}; expected train, dev or test")
-    return Entry(line, mark, str(label).strip(), tuple(map(str, text)))
+def _choose_columns(path: Path, record: Mapping[str, Any]) -> Columns | Fault:
+    try:
+        columns = find_columns(record)
+    except ValueError as error:
+        return Fault(path, 0, str(error))
+    if not columns.label:
+        shown = ", ".join(map(repr, record))
+        return Fault(path, 0, f"expected the columns {' and '.join(columns.texts)} and label, got {shown}")
+    return columns
 
 
 def _read_csv(path: Path) -> Iterator[Record | Fault]:
@@ -82,30 +84,41 @@ def _read_csv(path: Path) -> Iterator[Record | Fault]:
     for line in read_lines(path):
         (faults if isinstance(line, Fault) else lines).append(line)
     yield from faults
-    reader = csv.DictReader((f"{text}\n" for _, text in lines), strict=True, restkey=_EXTRA)
+    reader = csv.reader((f"{text}\n" for _, text in lines), strict=True)
+    header: list[str] = []
     while True:
         try:
-            record = next(reader, None)
+            fields = next(reader, None)
         except csv.Error as error:
-            yield Fault(path, lines[reader.reader.line_num - 1][0], f"is no CSV ({error})")
+            yield Fault(path, lines[reader.line_num - 1][0], f"is no CSV ({error})")
             return
-        if record is None:
+        if fields is None:
             return
-        yield _shape(path, lines[reader.line_num - 1][0], record)
+        if header:
+            yield _shape(path, lines[reader.line_num - 1][0], header, fields)
+            continue
+        header, repeated = fields, find_repeated(fields)
+        if repeated:
+            yield Fault(path, lines[0][0], f"the column {repeated}")
+            return
 
 
-def _read_tsv(path: Path) -> Iterator[Record | Fault]:
+def _read_tsv(path: Path, names: Sequence[str] = ()) -> Iterator[Record | Fault]:
     header: list[str] = []
     for line in read_lines(path):
         if isinstance(line, Fault):
             yield line
-        elif not header:
-            header = line[1].split("\t")
-        else:
-            fields = line[1].split("\t")
-            padded = dict.fromkeys(header) | dict(zip(header, fields, strict=False))
-            extra = {_EXTRA: fields[len(header) :]} if len(fields) > len(header) else {}
-            yield _shape(path, line[0], padded | extra)
+            continue
+        fields = line[1].split("\t")
+        if not header:
+            is_header = len(fields) != len(names) or not set(fields).isdisjoint((*names, "index"))
+            header, repeated = (fields, find_repeated(fields)) if is_header else (list(names), "")
+            if repeated:
+                yield Fault(path, line[0], f"the column {repeated}")
+                return
+            if is_header:
+                continue
+        yield _shape(path, line[0], header, fields)
 
 
 def _read_jsonl(path: Path) -> Iterator[Record | Fault]:
@@ -114,8 +127,8 @@ def _read_jsonl(path: Path) -> Iterator[Record | Fault]:
             yield line
             continue
         try:
-            record = json.loads(line[1])
-        except ValueError as error:
+            record = json.loads(line[1], object_pairs_hook=_make_object)
+        except (ValueError, RecursionError) as error:
             yield Fault(path, line[0], f"is no JSON ({error})")
             continue
         if isinstance(record, dict):
@@ -124,31 +137,43 @@ def _read_jsonl(path: Path) -> Iterator[Record | Fault]:
             yield Fault(path, line[0], f"expected a JSON object, got {type(record).__name__}")
 
 
+def _make_object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    repeated = find_repeated(key for key, _ in pairs)
+    if repeated:
+        raise ValueError(f"the key {repeated}")
+    return dict(pairs)
+
+
 def _read_parquet(path: Path) -> Iterator[Record | Fault]:
     try:
-        table = parquet.read_table(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        yield Fault(path, 0, f"is no parquet file ({str(error).splitlines()[0]})")
+        # As one file: `read_table` would add columns that it sees in the names of folders, such as `label=a`.
+        with parquet.ParquetFile(path) as file:
+            names, n_rows = file.schema_arrow.names, file.metadata.num_rows
+            repeated = find_repeated(names)
+            wanted = [] if repeated else [name for name in names if name in _COLUMNS]
+            rows = file.read(wanted).to_pylist() if wanted else []
+    except (OSError, ValueError, OverflowError, pyarrow.ArrowException) as error:
+        yield Fault(path, 0, f"is no parquet file that can be read ({(str(error).splitlines() or [''])[0]})")
         return
-    if not table.num_rows:
-        yield Fault(path, 0, "holds no rows")
+    if repeated or not n_rows:
+        yield Fault(path, 0, f"the column {repeated}" if repeated else "holds no rows")
         return
-    wanted = [name for name in table.column_names if name in _COLUMNS]
-    yield from enumerate(table.select(wanted).to_pylist() if wanted else [{}], start=1)
+    yield from enumerate(rows or [dict.fromkeys(names)], start=1)
 
 
-def _shape(path: Path, line: int, record: dict[str, Any]) -> Record | Fault:
+def _shape(path: Path, line: int, header: Sequence[str], fields: Sequence[str]) -> Record | Fault:
     """A record of as many fields as the header has."""
-    n_extra = len(record.pop(_EXTRA, []))
-    missing = sum(value is None for value in record.values())
-    if n_extra or missing:
-        got = len(record) + n_extra - missing
-        return Fault(path, line, f"expected {len(record)} fields, as in the header, got {got}")
-    return line, record
+    if len(fields) != len(header):
+        return Fault(path, line, f"expected {len(header)} fields, as in the header, got {len(fields)}", ragged=True)
+    return line, dict(zip(header, fields, strict=True))
 
 
-_EXTRA = "\0extra"
-_COLUMNS = {"label", "split", *chain.from_iterable(TEXT_COLUMNS)}
+_COLUMNS = {"split", *LABEL_COLUMNS, *chain.from_iterable(TEXT_COLUMNS)}
 
-FORMATS = {".csv": _read_csv, ".tsv": _read_tsv, ".parquet": _read_parquet, ".jsonl": _read_jsonl}
+FORMATS: Mapping[str, Callable[[Path], Iterator[Record | Fault]]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_tsv,
+    ".parquet": _read_parquet,
+    ".jsonl": _read_jsonl,
+}
 """Reader of each kind of table, by suffix."""

@@ -1,13 +1,13 @@
 """CoordInv from treebanks (arXiv 1805.01070, section 2): two coordinated main clauses, in order or inverted."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from probing.records import SPLITS
 from probing.tasks.files.senteval import Row
+from probing.tasks.treebank.letter_case import Casing, learn_casing
 from probing.tasks.treebank.sampling import Draft, Floor, balance, draw
-from probing.tasks.treebank.sentences import Sentence
+from probing.tasks.treebank.sentences import Sentence, print_tokens
 
 _SUBJECTS = ("nsubj", "csubj", "expl")
 _OPENING, _CLOSING = "([{\uff08\u3010", ")]}\uff09\u3011"
@@ -32,15 +32,17 @@ def build_coordination_inversion(corpus: Sequence[Sentence], seed: int, floor: F
     equally many whose second one is.
 
     The conjunction, the punctuation before it and that at the end stay in place; the capital letter of the beginning
-    goes to the new first word, and the old one gets the case it has inside sentences.
+    goes to the new first word, and the old one gets the case it has inside sentences. Sentences in which that is not
+    sure are in neither class: spelling would tell them.
     """
-    case = count_cases(corpus)
+    casing = learn_casing(corpus)
     rows: list[Row] = []
     for split in SPLITS:
-        found = [find_coordination(sentence) for sentence in corpus if sentence.split == split]
-        order = draw([cut for cut in found if cut], len(found), seed, "coordination_inversion", "halves", split)
+        cuts = [find_coordination(sentence) for sentence in corpus if sentence.split == split]
+        found = [cut for cut in cuts if cut and invert(cut, casing)]
+        order = draw(found, len(found), seed, "coordination_inversion", "halves", split)
         for half, label in zip(_halve(order), "OI", strict=True):
-            rows += [(split, label, invert(cut, case) if label == "I" else cut.sentence.text) for cut in half]
+            rows += [(split, label, invert(cut, casing) if label == "I" else cut.sentence.text) for cut in half]
     return Draft(balance(rows, seed, "coordination_inversion", floor), "dependencies")
 
 
@@ -116,22 +118,16 @@ def _is_clause(sentence: Sentence, part: range) -> bool:
     return len(part) >= 2 and closed and not sentence.punctuation[part[0]]
 
 
-def invert(cut: Coordination, case: dict[str, str]) -> str:
-    """The sentence with its clauses exchanged."""
-    tokens = list(cut.sentence.tokens)
-    first, second = tokens[cut.first.start : cut.first.stop], tokens[cut.second.start : cut.second.stop]
-    if first[0][:1].isupper():
-        is_name = any(word.upos == "PROPN" for word in cut.sentence.words if word.token == 0)
-        first[0] = first[0] if is_name else case.get(first[0].casefold(), first[0].lower())
-        second[0] = second[0][:1].upper() + second[0][1:]
-    joint, end = tokens[cut.joint.start : cut.joint.stop], tokens[cut.end.start :]
-    return " ".join([*second, *joint, *first, *end])
-
-
-def count_cases(corpus: Sequence[Sentence]) -> dict[str, str]:
-    """How each token is mostly written inside sentences, by its caseless form: `i` is `I`, `the` is `the`."""
-    counts: Counter[str] = Counter()
-    for sentence in corpus:
-        counts.update(sentence.tokens[1:])
-    ordered = sorted(counts, key=lambda token: (counts[token], token))
-    return {token.casefold(): token for token in ordered}
+def invert(cut: Coordination, casing: Casing) -> str:
+    """The sentence with its clauses exchanged; empty where the case of a first letter is not sure."""
+    sentence, tokens, glued = cut.sentence, list(cut.sentence.tokens), list(cut.sentence.glued)
+    upos = next(word.upos for word in sentence.words if word.token == 0)
+    case = casing.exchange(tokens[0], upos, tokens[cut.second.start])
+    if case is None:
+        return ""
+    tokens[0], tokens[cut.second.start] = case
+    # What follows a clause follows it wherever it stands: the space after it stays in its place.
+    last, end = cut.first.stop - 1, cut.second.stop - 1
+    glued[last], glued[end] = glued[end], glued[last]
+    order = [*cut.second, *cut.joint, *cut.first, *cut.end]
+    return print_tokens([tokens[place] for place in order], [glued[place] for place in order])

@@ -1,7 +1,7 @@
 """SentEval's ten tasks from treebanks of any language: read, clean, define, report.
 
-Definitions: Conneau et al. 2018 (arXiv 1805.01070) and the notes beside their data. What is written is the surface
-tokens (contractions whole) with one space between, in their own case. A sentence counts once, in one split.
+Definitions: Conneau et al. 2018 (arXiv 1805.01070) and the notes beside their data. What is written is the text as the
+treebank prints it: encoders are trained on nothing else. A sentence counts once, in one split.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,10 +10,10 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from probing.catalogue.tasks import SENTEVAL_TASKS
+from probing.catalogue.tasks import SENTEVAL_TASKS, TITLES
 from probing.records import SPLITS, InputError
 from probing.tasks.builds import HEAD, Build, count_rows
-from probing.tasks.treebank.conllu import read_conllu, split_of
+from probing.tasks.treebank.conllu import is_there, read_conllu, split_of
 from probing.tasks.treebank.coordination import build_coordination_inversion
 from probing.tasks.treebank.forms import build_obj_number, build_past_present, build_subj_number
 from probing.tasks.treebank.odd_man_out import build_odd_man_out
@@ -26,7 +26,15 @@ from probing.tasks.treebank.trees import attach_trees, find_tree_files, read_bra
 LENGTHS = (5, 28)
 """Fewest and most tokens of a sentence, as in SentEval."""
 WITHHELD = "_"
-"""The form of tokens whose text a treebank may not give away."""
+"""The form of tokens whose text a treebank may not give away; a single one may be an underscore that was written."""
+NEED_DEPENDENCIES = frozenset(
+    ("tree_depth", "top_constituents", "past_present", "subj_number", "obj_number", "coordination_inversion")
+)
+"""Tasks whose labels are read from the tree."""
+_FROM_CONSTITUENTS = frozenset(("tree_depth", "top_constituents"))
+"""Those for which brackets do too."""
+_SHOWN, _SHOWN_ON_SCREEN = 100, 5
+"""How many sentences that cannot be used the report and the screen name."""
 
 BUILDERS: Mapping[str, Callable[[Sequence[Sentence], int, Floor], Draft]] = {
     "sentence_length": build_sentence_length,
@@ -66,20 +74,33 @@ def build_corpus(
     _check_files(files)
     tell(f"reading {len(files)} treebank files")
     read = {path: read_conllu(path) for path in files}
-    corpus, dropped = clean([sentence for sentences in read.values() for sentence in sentences])
+    faults = [f"{path.name}:{line}: {reason}" for path in files for line, reason in read[path].faults]
+    corpus, dropped = clean([sentence for treebank in read.values() for sentence in treebank.sentences])
+    dropped = {"cannot be used": len(faults)} | dropped
+    if not corpus:
+        raise InputError(_explain_nothing(dropped))
+    for fault in faults[:_SHOWN_ON_SCREEN]:
+        tell(f"left out: the sentence at {fault}")
+    if faults:
+        tell(f"{len(faults)} sentences cannot be used and are left out")
     corpus, dropped["tree does not fit its words"] = attach_trees(corpus, read_brackets(tree_files))
     drafts, unsupported = _make_drafts(corpus, seed, floor, tell)
+    if not drafts:
+        name, reason = next(iter(unsupported.items()))
+        raise InputError(f"no task can be made of {len(corpus)} sentences, for {TITLES[name]}, to name one, {reason}")
     report = {
         **HEAD,
-        "tokens": "surface tokens in their own case, contractions whole, one space between",
+        "format": "split TAB label TAB sentence (SentEval)",
+        "tokens": "the text as the treebank prints it; counted are its surface tokens, contractions whole",
         "seed": seed,
         "floor": asdict(floor),
-        "sources": [_describe(path, sentences=len(read[path])) for path in files],
+        "sources": [_describe(path, sentences=len(read[path].sentences)) for path in files],
         "trees": [_describe(path) for path in tree_files],
         "sentences": {
             "kept": _count_splits(corpus),
             "with_tree": sum(sentence.tree is not None for sentence in corpus),
             "dropped": dropped,
+            "faults": faults[:_SHOWN],
         },
         "tasks": {name: _report_task(draft) for name, draft in drafts.items()},
         "unsupported": unsupported,
@@ -111,11 +132,25 @@ def clean(sentences: Sequence[Sentence]) -> tuple[list[Sentence], dict[str, int]
 def _find_fault(sentence: Sentence, home: str, seen: set[str]) -> str:
     if not LENGTHS[0] <= sentence.length <= LENGTHS[1]:
         return "length"
-    if WITHHELD in sentence.tokens:
+    if _is_withheld(sentence):
         return "text withheld"
     if sentence.split != home:
         return "also in another split"
     return "repeated in its split" if sentence.text in seen else ""
+
+
+def _is_withheld(sentence: Sentence) -> bool:
+    """Whether half of its words or more are underscores: one alone may be an underscore that was written."""
+    words = [token for token, mark in zip(sentence.tokens, sentence.punctuation, strict=True) if not mark]
+    return 2 * words.count(WITHHELD) >= max(1, len(words))
+
+
+def _explain_nothing(dropped: Mapping[str, int]) -> str:
+    total = sum(dropped.values())
+    if dropped["text withheld"] == total:
+        return f"all {total} sentences have their words withheld; see the treebank's README for how to get them"
+    counts = ", ".join(f"{count} {reason}" for reason, count in dropped.items() if count)
+    return f"none of {total} sentences can be used ({counts}); expected {LENGTHS[0]} to {LENGTHS[1]} tokens"
 
 
 def _make_drafts(
@@ -125,15 +160,29 @@ def _make_drafts(
     for spec in SENTEVAL_TASKS:
         tell(f"building {spec.title}")
         try:
-            drafts[spec.name] = BUILDERS[spec.name](corpus, seed, floor)
+            drafts[spec.name] = BUILDERS[spec.name](_choose_usable(spec.name, corpus), seed, floor)
         except UnsupportedTaskError as reason:
             unsupported[spec.name] = str(reason)
     return drafts, unsupported
 
 
+def _choose_usable(name: str, corpus: Sequence[Sentence]) -> Sequence[Sentence]:
+    """The sentences that a task can be made of: with a tree, where its labels are read from one.
+
+    Raises:
+        UnsupportedTaskError: there is none.
+    """
+    if name not in NEED_DEPENDENCIES:
+        return corpus
+    usable = [sentence for sentence in corpus if sentence.is_parsed or sentence.tree is not None]
+    if not any(sentence.is_parsed for sentence in usable) and not (usable and name in _FROM_CONSTITUENTS):
+        raise UnsupportedTaskError(f"none of {len(corpus)} sentences has dependencies (column HEAD)")
+    return usable if name in _FROM_CONSTITUENTS else [sentence for sentence in usable if sentence.is_parsed]
+
+
 def _check_files(files: Sequence[Path]) -> None:
     for path in files:
-        if not path.is_file():
+        if not is_there(path):
             raise InputError(f"{path}: no such file; --conllu expects CoNLL-U files")
     missing = [split for split in SPLITS if split not in map(split_of, files)]
     if missing:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from probing.records import SPLITS
 from probing.tasks.files.senteval import Row
 from probing.tasks.treebank.sampling import Candidate, Draft, Floor, balance, draw, separate_forms
-from probing.tasks.treebank.sentences import Sentence
+from probing.tasks.treebank.sentences import Sentence, print_tokens
 
 TOLERANCE = math.log(2)
 """Largest difference of two log bigram counts, natural logarithm: a factor of two; ours."""
@@ -164,4 +164,4 @@ def _match(slots: Sequence[Slot], words: set[str]) -> list[tuple[Slot, Slot, str
 def _replace(sentence: Sentence, slot: Slot, word: str) -> str:
     tokens = list(sentence.tokens)
     tokens[slot.position] = word
-    return " ".join(tokens)
+    return print_tokens(tokens, sentence.glued)

@@ -10,7 +10,7 @@ from probing.randomness import stream
 from probing.records import SPLITS
 from probing.tasks.files.senteval import Row
 from probing.tasks.treebank.sampling import Draft, Floor, UnsupportedTaskError, balance, draw
-from probing.tasks.treebank.sentences import Sentence
+from probing.tasks.treebank.sentences import Sentence, print_tokens
 from probing.tasks.treebank.trees import constituency_depth, dependency_depth, top_constituents, top_dependents
 
 N_TOP_CLASSES = 19
@@ -143,8 +143,10 @@ def _choose_sequences(labels: Sequence[tuple[str, str]], floor: Floor) -> list[s
 def build_bigram_shift(corpus: Sequence[Sentence], seed: int, floor: Floor) -> Draft:
     """BShift: whether two neighbouring tokens have changed places; half of the sentences have.
 
-    Neither token is the first of the sentence or punctuation, and the two differ. Both classes are drawn from the
-    sentences where such a pair exists, each sentence stands in one class, and both classes hold the same words.
+    Neither token is the first of the sentence or punctuation, the two differ, and neither is written together with
+    another word (a clitic in another's place would be told by its spelling). Spaces stay where they are. Both classes
+    are drawn from the sentences where such a pair exists, each sentence stands in one class, and both classes hold the
+    same words.
     """
     rows: list[Row] = []
     for split in SPLITS:
@@ -165,11 +167,12 @@ def _pairs(sentence: Sentence) -> list[int]:
         left
         for left, right in pairwise(range(1, len(tokens)))
         if not marks[left] and not marks[right] and tokens[left] != tokens[right]
+        if not any(sentence.joins[left - 1 : right + 1])
     ]
 
 
 def _shift(sentence: Sentence, seed: int) -> str:
-    left = int(stream(seed, "treebank", "bigram_shift", "place", sentence.text).choice(_pairs(sentence)))
+    left = int(stream(seed, "treebank", "bigram_shift", "place", " ".join(sentence.tokens)).choice(_pairs(sentence)))
     tokens = list(sentence.tokens)
     tokens[left], tokens[left + 1] = tokens[left + 1], tokens[left]
-    return " ".join(tokens)
+    return print_tokens(tokens, sentence.glued)

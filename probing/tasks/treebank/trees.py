@@ -5,14 +5,17 @@ A folder of trees holds pairs `NAME.ptb`, one tree a line, and `NAME.ids`, the s
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 
 from nltk.tree import Tree
 
 from probing.records import InputError
-from probing.tasks.treebank.conllu import read_text
+from probing.tasks.treebank.conllu import is_there, read_text
 from probing.tasks.treebank.sentences import Sentence, head_depths
 
+_DEEPEST = 200
+"""Levels of a tree; those of real sentences have some thirty."""
 _OUTER = {"", "ROOT", "TOP"}
 _BRACKETS = {"-LRB-": "(", "-RRB-": ")", "-LSB-": "[", "-RSB-": "]", "-LCB-": "{", "-RCB-": "}"}
 
@@ -23,7 +26,7 @@ def find_tree_files(folder: Path) -> list[Path]:
     Raises:
         InputError: no such folder, no `.ptb` file in it, or one without its `.ids`.
     """
-    files = sorted(folder.glob("*.ptb"))
+    files = sorted(folder.glob("*.ptb")) if is_there(folder) else []
     if not files:
         raise InputError(f"{folder}: no .ptb file there; --trees expects folders of NAME.ptb with NAME.ids beside")
     for file in files:
@@ -93,6 +96,9 @@ def top_dependents(sentence: Sentence) -> str:
 
 
 def _parse(place: str, brackets: str) -> Tree:
+    depth = max(accumulate((one == "(") - (one == ")") for one in brackets), default=0)
+    if depth > _DEEPEST:
+        raise InputError(f"{place}: {depth} brackets inside one another; expected a tree of a sentence")
     try:
         return Tree.fromstring(brackets)
     except ValueError as error:

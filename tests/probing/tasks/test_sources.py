@@ -163,8 +163,11 @@ FAULTY = {
     "quote": ('text,label\n"x,1\n', "mine.csv:2: is no CSV (unexpected end of data)"),
     "nothing": ("", "mine.csv: holds no rows"),
     "one class": ("text,label\n" + "".join(f"s{n},x\n" for n in range(30)), "mine.csv: every label of train is x;"),
-    "no classes": ("text,label\n" + "".join(f"s{n},{n / 7}\n" for n in range(60)), "labels on 48 rows of train"),
-    "too few": ("text,label\nx,1\ny,2\n", "split train is empty"),
+    "no classes": (
+        "text,label\n" + "".join(f"s{n},w{n}\n" for n in range(60)),
+        "60 labels on 60 rows; expected classes",
+    ),
+    "too few": ("text,label\nx,1\ny,2\n", "split dev is empty: 2 rows of 2 different texts and 2 labels"),
     "unseen": (
         "text,label,split\n" + "x,1,train\ny,2,train\nz,1,dev\nw,3,test\n",
         "mine.csv:5: label '3' of split test never occurs in train (known there: 1, 2)",

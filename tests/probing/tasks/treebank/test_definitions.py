@@ -2,14 +2,16 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from probing.tasks.files.senteval import Row
-from probing.tasks.treebank.coordination import count_cases, find_coordination, invert
-from probing.tasks.treebank.forms import read_number, read_tense
+from probing.tasks.treebank.coordination import Coordination, find_coordination, invert
+from probing.tasks.treebank.forms import build_past_present, fold_form, read_number, read_tense
+from probing.tasks.treebank.letter_case import Casing, learn_casing
 from probing.tasks.treebank.odd_man_out import TOLERANCE, build_odd_man_out
 from probing.tasks.treebank.sampling import (
     FORM_SHARE,
@@ -66,12 +68,71 @@ def plain(text: str, split: str = "train", upos: str = "X") -> Sentence:
         ),
         (["würde AUX 2 aux Mood=Sub VerbForm=Fin Tense=Past", "gehen VERB 0 root VerbForm=Inf"], None),
         (["Go VERB 0 root Mood=Imp VerbForm=Fin"], None),
+        (
+            [
+                "We PRON 3 nsubj",
+                "should AUX 3 aux VerbForm=Fin Tense=Past VerbType=Mod",
+                "wait VERB 0 root VerbForm=Inf",
+            ],
+            None,
+        ),
+        (["we PRON 3 nsubj", "shall AUX 3 aux VerbForm=Fin Tense=Pres", "check VERB 0 root VerbForm=Inf"], None),
+        (
+            ["must AUX 3 aux VerbForm=Fin", "have AUX 3 aux VerbForm=Inf", f"asked VERB 0 root {FIN}Tense=Past"],
+            None,
+        ),
+        (
+            ["man NOUN 3 nsubj", f"had AUX 3 aux {FIN}Tense=Past", f"become VERB 0 root {FIN}Tense=Pres"],
+            ("PAST", "had"),
+        ),
+        ([f"Do AUX 2 aux {FIN}Tense=Pres", "go VERB 0 root Mood=Imp VerbForm=Fin"], None),
+        (
+            [f"was AUX 3 cop {FIN}Tense=Past", "would AUX 3 aux VerbForm=Fin", "see VERB 0 root VerbForm=Inf"],
+            ("PAST", "was"),  # The hope was that he would see: the clause is the predicate
+        ),
+        (["It PRON 2 nsubj", f"is VERB 0 root {FIN}Tense=Pres", f"was AUX 2 cop {FIN}Tense=Past"], ("PRES", "is")),
+        (
+            [
+                "er PRON 3 nsubj",
+                f"konnte AUX 3 aux {FIN}Tense=Past Person=3 VerbType=Mod",
+                "gehen VERB 0 root VerbForm=Inf",
+            ],
+            ("PAST", "konnte"),
+        ),
+        (["\u0643\u062a\u0628 VERB 0 root Tense=Past"], ("PAST", "\u0643\u062a\u0628")),  # VerbForm is not annotated
         (["Given VERB 0 root Tense=Past VerbForm=Part"], None),
         (["What PRON 0 root", f"said VERB 1 acl:relcl {FIN}Tense=Past"], None),
     ],
 )
 def test_tense_is_that_of_the_finite_verb_of_the_main_clause(rows: list[str], expected: tuple[str, str] | None) -> None:
     assert read_tense(sentence(*rows)) == expected
+
+
+def corpus_of_verbs(feats: str) -> list[Sentence]:
+    """Thirty sentences of each tense and split, with a verb of its own each."""
+    return [
+        sentence(f"verb{letter}{number} VERB 0 root Tense={tense} {feats}", f"{split} X 1 dep", split=split)
+        for split in ("train", "dev", "test")
+        for letter, tense in (("a", "Past"), ("b", "Pres"))
+        for number in range(30)
+    ]
+
+
+@pytest.mark.parametrize("feats", ["", "VerbForm=Fin"])
+def test_verb_form_is_asked_for_where_a_treebank_annotates_it(feats: str) -> None:
+    draft = build_past_present(corpus_of_verbs(feats), 0, TINY)
+    assert {label for _, label, _ in draft.rows} == {"PAST", "PRES"}
+    with pytest.raises(UnsupportedTaskError, match=r"of their roots 180 have Tense, 180 have VerbForm, 0 have Mood"):
+        build_past_present(corpus_of_verbs("VerbForm=Part"), 0, TINY)
+    # Where nearly all say so, one that does not is no finite verb.
+    corpus = [*corpus_of_verbs("VerbForm=Fin"), sentence("given VERB 0 root Tense=Past", "all X 1 dep")]
+    assert not any("given" in text for _, _, text in build_past_present(corpus, 0, TINY).rows)
+
+
+@pytest.mark.parametrize(("one", "other"), [("Maße", "Masse"), ("ﬁel", "fiel"), ("Buße", "Busse")])
+def test_two_spellings_are_two_forms(one: str, other: str) -> None:
+    assert fold_form(one) != fold_form(other)
+    assert fold_form(one) == fold_form(one[0].lower() + one[1:])
 
 
 # SubjNum and ObjNum --------------------------------------------------------------------------------------------------
@@ -229,20 +290,79 @@ TWO_CLAUSES = [
 def test_clauses_change_places_and_nothing_else_does() -> None:
     cut = find_coordination(sentence(*TWO_CLAUSES))
     assert cut
-    assert invert(cut, {"the": "the"}) == "I slept , but the dog barked ."
+    assert invert(cut, Casing()) == "I slept , but the dog barked ."
 
 
-def test_the_first_word_keeps_its_capital_where_it_has_one_of_its_own() -> None:
-    cut = find_coordination(
-        sentence("Rex PROPN 2 nsubj", *["barked VERB 0 root", "and CCONJ 5 cc", "he PRON 5 nsubj", "slept VERB 2 conj"])
-    )
+def test_spaces_stay_where_they_are_though_clauses_move() -> None:
+    original = sentence(*TWO_CLAUSES)
+    glued = tuple(token in {"barked", "slept"} for token in original.tokens)
+    cut = find_coordination(replace(original, glued=glued))
     assert cut
-    assert invert(cut, {}) == "He slept and Rex barked"
+    assert cut.sentence.text == "The dog barked, but I slept."
+    assert invert(cut, Casing()) == "I slept, but the dog barked."
+
+
+def coordinate(first: str, second: str, upos: str = "NOUN") -> Coordination:
+    """`FIRST gelten und SECOND zählen .`."""
+    rows = [f"{first} {upos} 2 nsubj", "gelten VERB 0 root", "und CCONJ 5 cc", f"{second} NOUN 5 nsubj"]
+    cut = find_coordination(sentence(*rows, "zählen VERB 2 conj", ". PUNCT 2 punct"))
+    assert cut
+    return cut
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("Maße", "Regeln", "Regeln zählen und Maße gelten ."),  # ß is no ss, and nouns keep their capital
+        ("Rex", "sie", "Sie zählen und Rex gelten ."),
+        ("NASA", "sie", "Sie zählen und NASA gelten ."),
+        ("3", "sie", "sie zählen und 3 gelten ."),
+        ("\u10d0\u10d1", "\u10d2", "\u10d2 zählen und \u10d0\u10d1 gelten ."),  # Georgian has no capitals
+        ("Sie", "ijs", ""),  # Dutch IJs
+        ("Sie", "iPhones", ""),
+        ("Sie", "\u02bcn", ""),
+        ("'s", "Regeln", ""),
+        ("Sie", "\u00dfe", ""),  # ß is no beginning
+    ],
+)
+def test_inversion_changes_first_letters_alone_and_passes_over_what_is_not_sure(
+    first: str, second: str, expected: str
+) -> None:
+    inside = [sentence("x X 0 root", *(f"{form} NOUN 1 dep" for form in ("Regeln", "Masse", "Masse", "Maße")))]
+    upos = "PROPN" if first in {"Rex", "NASA"} else "PRON" if first == "Sie" else "NOUN"
+    assert invert(coordinate(first, second, upos), learn_casing(inside)) == expected
+
+
+DOTLESS = "\u0131"
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "turkish", "other"),
+    [
+        (f"I\u015f{DOTLESS}k", "iyi", (f"{DOTLESS}\u015f{DOTLESS}k", "\u0130yi"), (f"i\u015f{DOTLESS}k", "Iyi")),
+        ("\u0130yi", f"{DOTLESS}lk", ("iyi", "Ilk"), None),
+    ],
+)
+def test_turkish_has_two_kinds_of_i(first, second, turkish, other) -> None:
+    casing = learn_casing([plain(f"Bir kap{DOTLESS} ve iyi oldu", upos="VERB")])
+    assert casing.exchange(first, "ADJ", second) == turkish
+    assert Casing().exchange(first, "ADJ", second) == other
 
 
 def test_words_are_cased_as_they_mostly_are_inside_sentences() -> None:
-    case = count_cases([plain("X I think I do i The the the")])
-    assert (case["i"], case["the"]) == ("I", "the")
+    casing = learn_casing([plain("X I think I do i The the the", upos="PRON")])
+    inside = [casing.write_inside(word, "VERB") for word in ("I", "The", "I've", "Dogs", "McAdam")]
+    assert inside == ["I", "the", "I've", "dogs", "McAdam"]
+
+
+def test_no_word_of_an_inverted_sentence_is_spelt_otherwise_than_before() -> None:
+    corpus = [coordinate(first, second, "PRON").sentence for first in ("Daß", "Was") for second in ("dass", "Maße")]
+    for item in corpus:
+        cut = find_coordination(item)
+        assert cut
+        text = invert(cut, learn_casing(corpus))
+        # The control: casefold would take ß for ss.
+        assert sorted(text.lower().split()) == sorted(item.text.lower().split())
 
 
 @pytest.mark.parametrize(
