@@ -1,20 +1,74 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent, and what killed programs leave of those that were being written."""
 
 import os
+import re
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
+
+_PART = re.compile(r"\..+\.[0-9a-f]{32}")
+"""What the name of a half-written file or folder looks like: see `name_part`."""
+
+
+def name_part(path: Path) -> Path:
+    """Where a file or folder stands while it is being written: beside its place, under a name of its own."""
+    return path.with_name(f".{path.name}.{uuid4().hex}")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that no reader, and no killed run, ever sees half of it; its folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid4().hex}")
+    """Write a file so that no reader, and no killed run, ever sees half of it; its folder is made if need be.
+
+    Raises:
+        OSError: with the path as its `filename`; nothing has been changed then.
+    """
+    part = name_part(path)
     try:
-        with part.open("xb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _begin(part) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
+            # Before the lock ends: without it, the part counts as left over.
+            part.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(part)):
+            # A full disk does not say which file it has no room for, and a part's name tells nobody anything.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def _begin(part: Path) -> BinaryIO:
+    """A new file with a lock that says somebody is writing it; on a file system without locks, without one."""
+    while True:
+        file = part.open("xb")
+        with suppress(OSError):
+            flock(file, LOCK_EX)
+        # It may have been taken for a leftover in the moment before it was locked.
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()
+
+
+def is_part(path: Path) -> bool:
+    """Whether a name is that of something half written."""
+    return _PART.fullmatch(path.name) is not None
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove those of some paths that killed programs have left half written: files that nobody writes, and folders.
+
+    Folders have no lock: give none that another program may be writing.
+    """
+    for path in filter(is_part, paths):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        with suppress(OSError), path.open("rb") as file:
+            flock(file, LOCK_EX | LOCK_NB)
+            path.unlink(missing_ok=True)

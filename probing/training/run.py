@@ -1,7 +1,6 @@
 """The story of a training run: what a recipe plans is made, one model after the other, and written into tables."""
 
 import re
-import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -34,9 +33,6 @@ from probing.training.plan import Origin, Source
 
 RESULTS = Path("data/results")
 """Where run folders stand by default."""
-_WRITTEN = ("cells", "models", "stages")
-_LEFTOVER = re.compile(r"^\..*\.[0-9a-f]{32}$")
-"""Folders in which a killed run may leave half of something, and the names that this has."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +56,20 @@ def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
     planned = recipe.plan(settings, origin, reporter)
     accelerator = make_accelerator(settings)
     path = name_folder(settings, planned.source)
-    # One of several processes holds the folder for all of them; --overwrite makes another folder of the same name.
+    # One of several processes holds the folder for all of them.
     main = accelerator.is_main_process
     with hold_folder(path) if main else nullcontext():
-        folder = RunFolder(path, effective_settings(settings), overwrite=settings.overwrite)
-        with hold_folder(path) if main and settings.overwrite else nullcontext():
-            if main:
-                remove_leftovers(path)
-            folder.write_splits(planned.source.tasks)
-            bench = Bench(settings, origin, planned.source, accelerator, path, reporter)
-            finished = [stage for model in planned.models for stage in make_model(bench, model)]
-            write_tables(path, finished)
-            told = {"stages": reporter.stages, "warnings": reporter.warnings}
-            folder.write_manifest(describe_environment() | bench.facts() | told)
+        if not main:
+            accelerator.wait_for_everyone()
+        folder = RunFolder(path, effective_settings(settings), overwrite=settings.overwrite and main)
+        if main:
+            accelerator.wait_for_everyone()
+        folder.write_splits(planned.source.tasks)
+        bench = Bench(settings, origin, planned.source, accelerator, path, reporter)
+        finished = [stage for model in planned.models for stage in make_model(bench, model)]
+        write_tables(path, finished)
+        told = {"stages": reporter.stages, "warnings": reporter.warnings}
+        folder.write_manifest(describe_environment() | bench.facts() | told)
     return Outcome(path, len(planned.models))
 
 
@@ -122,12 +119,6 @@ def name_folder(settings: TrainSettings, source: Source) -> Path:
     parts = (settings.recipe, settings.model, Path(settings.checkpoint).name, source.name)
     slug = "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
     return RESULTS / f"{slug}-{digest_json([effective_settings(settings), source.digest])[:8]}"
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs have left half written; nobody else is working in the folder."""
-    for path in (path for name in _WRITTEN for path in (folder / name).rglob(".*") if _LEFTOVER.search(path.name)):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_tables(folder: Path, stages: Sequence[Finished]) -> None:
