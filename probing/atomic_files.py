@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import BinaryIO
 from uuid import uuid4
 
+from probing.records import InputError
+
 _PART = re.compile(r"\..+\.[0-9a-f]{32}")
 """What the name of a half-written file or folder looks like: see `name_part`."""
 
@@ -41,6 +43,25 @@ def write_atomically(path: Path, content: bytes) -> None:
             # A full disk does not say which file it has no room for, and a part's name tells nobody anything.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def find_obstacle(folder: Path) -> str:
+    """Why no file can be written in a folder that is there or would be made, in words; empty where one can."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists() or path.is_symlink())
+    if not there.is_dir():
+        return f"{there}: {'a link to nothing' if there.is_symlink() and not there.exists() else 'a file'}"
+    return "" if os.access(there, os.W_OK | os.X_OK) else f"{there}: no permission"
+
+
+def check_writable(folder: Path, flag: str = "--output") -> None:
+    """Refuse a folder that cannot be written, before anything is computed for it.
+
+    Raises:
+        InputError: naming it.
+    """
+    obstacle = find_obstacle(folder)
+    if obstacle:
+        raise InputError(f"{folder}: cannot be written ({obstacle}); choose another {flag}")
 
 
 def _begin(part: Path) -> BinaryIO:

@@ -15,6 +15,7 @@ from probing.cells.plan import find_classes_only, plan_cells, plan_control, plan
 from probing.cells.runner import CellRunner
 from probing.cells.scoreboard import Scoreboard
 from probing.cells.selectivity import subtract_controls
+from probing.command_line import expand_paths
 from probing.contracts.checking import find_breach
 from probing.contracts.encoder import Encoder
 from probing.digests import digest_json
@@ -54,6 +55,7 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
     Raises:
         InputError: settings or data that cannot be used; nothing has been written then.
     """
+    settings = expand_paths(settings)
     check_settings(settings)
     check_output(settings)
     if settings.threads:

@@ -1,7 +1,6 @@
 """The folder that a run leaves: cells as they finish, then tables, settings and manifest."""
 
 import json
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing.atomic_files import write_atomically
+from probing.atomic_files import check_writable, write_atomically
 from probing.digests import digest_file
 from probing.folds import describe_division
 from probing.records import InputError, Task, readout_key
@@ -113,10 +112,7 @@ def check_folder(
         known = {name: value for name, value in defaults.items() if name in wanted}
         _compare(path, json.loads(_json(known)) | found, wanted)
     check_places(path)
-    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists() or parent.is_symlink())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        reason = "no permission" if there.is_dir() else "a file, or a link to nothing"
-        raise InputError(f"{path}: cannot be written ({there}: {reason}); choose another --output")
+    check_writable(path)
     return bool(found)
 
 

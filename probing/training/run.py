@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from probing.atomic_files import write_atomically
+from probing.command_line import expand_paths
 from probing.contracts.recipe import Recipe
 from probing.digests import digest_json
 from probing.encoders.blocks import find_backbone, find_blocks
@@ -49,6 +50,7 @@ def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
     Raises:
         InputError: settings or data that cannot be used, before anything is written; or a run folder in use.
     """
+    settings = expand_paths(settings)
     recipe = check_training(settings)
     if settings.threads:
         torch.set_num_threads(settings.threads)
@@ -115,7 +117,7 @@ def find_origin(settings: TrainSettings) -> Origin:
 def name_folder(settings: TrainSettings, source: Source) -> Path:
     """The run folder: the one asked for, or one named after the settings."""
     if settings.output is not None:
-        return settings.output.expanduser()
+        return settings.output
     parts = (settings.recipe, settings.model, Path(settings.checkpoint).name, source.name)
     slug = "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
     return RESULTS / f"{slug}-{digest_json([effective_settings(settings), source.digest])[:8]}"
