@@ -18,7 +18,8 @@ _PART = re.compile(r"\..+\.[0-9a-f]{32}")
 
 def name_part(path: Path) -> Path:
     """Where a file or folder stands while it is being written: beside its place, under a name of its own."""
-    return path.with_name(f".{path.name}.{uuid4().hex}")
+    # A name may be as long as the system allows already.
+    return path.with_name(f".{path.name[:40]}.{uuid4().hex}")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -62,6 +63,17 @@ def check_writable(folder: Path, flag: str = "--output") -> None:
     obstacle = find_obstacle(folder)
     if obstacle:
         raise InputError(f"{folder}: cannot be written ({obstacle}); choose another {flag}")
+
+
+def check_new_file(path: Path, flag: str = "--output") -> None:
+    """Refuse a file that cannot be written, before anything is computed for it.
+
+    Raises:
+        InputError: naming it.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; expected {flag} to be the name of the file to write")
+    check_writable(path.parent, flag)
 
 
 def _begin(part: Path) -> BinaryIO:

@@ -28,7 +28,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from probing.atomic_files import write_atomically
+from probing.atomic_files import check_new_file, check_writable, write_atomically
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.command_line import read_settings
 from probing.exit_codes import end_in_one_line
@@ -92,6 +92,7 @@ def build(settings: BuildSettings) -> int:
         )
     if settings.confounds and not settings.controlled:
         raise InputError("--confounds are switched on in the controlled corpus alone; add --controlled")
+    check_writable(settings.output)
     made = _make(settings, lambda line: Console(stderr=True).print(line, style="dim"))
     write_build(settings.output, made.rows, made.report)
     show_report(made.report)
@@ -116,6 +117,8 @@ def check(data: str, report: Path | None) -> int:
     """
     from probing.tasks.checks.task_check import check_source  # noqa: PLC0415 - scikit-learn: not for --help
 
+    if report:
+        check_new_file(report, "--report")
     checks, faults = check_source(data)
     if report:
         findings = {"data": data, "faults": faults, "tasks": [check.as_json() for check in checks]}

@@ -24,7 +24,7 @@ def read_settings(kind: type[Settings], **options: Any) -> Settings:
         options: for tyro, such as a description.
 
     Raises:
-        InputError: a path that is empty, or begins with the home of a user who is not there; a negative seed.
+        InputError: a path that is empty, no text, or in the home of a user who is not there; a negative seed.
     """
     _check_empty(kind, sys.argv[1:])
     settings = expand_paths(tyro.cli(kind, **options))
@@ -38,7 +38,7 @@ def expand_paths(settings: Settings) -> Settings:
     """The same settings with `~` written out in each path: no shell does that behind a `=`.
 
     Raises:
-        InputError: there is no such user.
+        InputError: there is no such user, or a path is no text.
     """
     names = [column.name for column in fields(settings)]  # pyright: ignore
     found = {name: getattr(settings, name) for name in names}
@@ -53,12 +53,15 @@ def _expand(name: str, value: Any) -> Any:
         return tuple(_expand(name, part) for part in value)
     if not isinstance(value, Path):
         return value
+    flag = f"--{name.replace('_', '-')} {value}"
     try:
+        # Neither tables nor pages nor weights can bear a name that is no text.
+        str(value).encode()
         return value.expanduser()
+    except UnicodeEncodeError:
+        raise InputError(f"{flag}: this name is not in UTF-8; rename it") from None
     except RuntimeError:
-        raise InputError(
-            f"--{name.replace('_', '-')} {value}: no such user has a home here; write the path out"
-        ) from None
+        raise InputError(f"{flag}: no such user has a home here; write the path out") from None
 
 
 def _check_empty(kind: type, arguments: Sequence[str]) -> None:

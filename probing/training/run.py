@@ -23,8 +23,8 @@ from probing.registry import CLASSIFIERS, RECIPES
 from probing.settings.checks import check_ranges, check_seeds
 from probing.settings.training import TrainSettings, effective_settings
 from probing.store.environment import describe_environment
-from probing.store.folder_lock import hold_folder
-from probing.store.run_folder import RunFolder
+from probing.store.folder_lock import check_free, hold_folder
+from probing.store.run_folder import RunFolder, check_folder
 from probing.tables import TrainedModel, TrainingRow, column_names
 from probing.training.accelerator import check_training_device, make_accelerator
 from probing.training.artifacts import Finished
@@ -52,6 +52,9 @@ def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
     """
     settings = expand_paths(settings)
     recipe = check_training(settings)
+    if settings.output is not None:
+        check_free(settings.output)
+        check_folder(settings.output, effective_settings(settings), {}, overwrite=settings.overwrite)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     origin = find_origin(settings)

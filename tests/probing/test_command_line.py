@@ -1,3 +1,4 @@
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,12 @@ def test_the_home_is_written_out_in_every_path_and_in_no_name(read, tmp_path):
 def test_the_home_of_nobody_is_refused(arguments, read):
     with pytest.raises(InputError, match="no such user"):
         read(*arguments)
+
+
+@pytest.mark.parametrize("flag", ["--output", "--data", "--many-paths"])
+def test_a_name_that_is_no_text_is_refused(flag, read):
+    with pytest.raises(InputError, match=f"{flag} .*not in UTF-8"):
+        read(flag, os.fsdecode(b"caf\xe9"))
 
 
 @pytest.mark.parametrize(
