@@ -3,7 +3,15 @@
 python -m analysis.compare OLD_RUN NEW_RUN
 """
 
+import os
+import signal
 import sys
+
+if __name__ == "__main__":
+    # Ctrl-C while the imports below are read; later `end_in_one_line` answers it.
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +19,8 @@ from typing import Annotated
 import tyro
 
 from analysis.terminal.differences import show_differences
-from probing.records import InputError
+from probing.command_line import read_settings
+from probing.exit_codes import end_in_one_line
 
 FELL = 3
 """Exit code where a score fell significantly."""
@@ -39,12 +48,12 @@ def main() -> int:
     Returns:
         0; 2 after a mistake that the user can mend; 3 where a score fell significantly.
     """
-    settings = tyro.cli(CompareSettings, description=__doc__, prog="python -m analysis.compare")
-    try:
-        fell = show_differences(settings.first, settings.second, settings.tasks, settings.output, settings.seed)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return end_in_one_line(_compare)
+
+
+def _compare() -> int:
+    settings = read_settings(CompareSettings, description=__doc__, prog="python -m analysis.compare")
+    fell = show_differences(settings.first, settings.second, settings.tasks, settings.output, settings.seed)
     return FELL if fell else 0
 
 

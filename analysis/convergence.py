@@ -19,7 +19,15 @@ everything is computed anew, the target too; a draw that never reaches it counts
 such an interval is too narrow, with one there is none.
 """
 
+import os
+import signal
 import sys
+
+if __name__ == "__main__":
+    # Ctrl-C while the imports below are read; later `end_in_one_line` answers it.
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -31,8 +39,9 @@ from analysis.figures.training import plot_training
 from analysis.runs.training_run import label_runs, load_trainings, stack_logs
 from analysis.stats.convergence import compare_convergence
 from analysis.terminal.training import print_convergence
-from probing.atomic_files import write_atomically
-from probing.records import InputError
+from probing.atomic_files import check_writable, write_atomically
+from probing.command_line import read_settings
+from probing.exit_codes import end_in_one_line
 
 
 @dataclass(frozen=True)
@@ -55,14 +64,16 @@ def show_convergence(settings: ConvergenceSettings) -> None:
     Raises:
         InputError: as `compare_convergence` and `analysis.runs.training_run.load_training`.
     """
+    if settings.output is not None:
+        check_writable(settings.output)
     runs = load_trainings([settings.baseline, settings.other])
     table = compare_convergence(runs[0], runs[1], seed=settings.seed)
     labels = label_runs(runs)
-    print_convergence(table, labels[0], labels[1], runs[0])
     if settings.output is not None:
         figures = {"convergence": plot_training(stack_logs(runs), metric=runs[0].metric)}
         write_figures(figures, settings.output)
         write_atomically(settings.output / "convergence.csv", table.to_csv(index=False, lineterminator="\n").encode())
+    print_convergence(table, labels[0], labels[1], runs[0])
 
 
 def main() -> int:
@@ -71,12 +82,11 @@ def main() -> int:
     Returns:
         0, or 2 after a mistake that the user can mend.
     """
-    settings = tyro.cli(ConvergenceSettings, description=__doc__, prog="python -m analysis.convergence")
-    try:
-        show_convergence(settings)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
+    return end_in_one_line(_show)
+
+
+def _show() -> int:
+    show_convergence(read_settings(ConvergenceSettings, description=__doc__, prog="python -m analysis.convergence"))
     return 0
 
 

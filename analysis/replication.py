@@ -85,7 +85,7 @@ def claims_table(claims: pd.DataFrame) -> pd.DataFrame:
 
 
 def show_replication(folder: Path) -> None:
-    """Print the verdicts on a folder of pairs, and save table and figures there.
+    """Save table and figures of a folder of pairs there, then print the verdicts.
 
     Raises:
         InputError: as `load_pairs` and `compare_convergence`.
@@ -93,11 +93,11 @@ def show_replication(folder: Path) -> None:
     pairs = load_pairs(folder)
     claims = judge_claims(pairs.values())
     table = claims_table(claims)
-    console = Console()
-    console.print(draw_rows(table, "BERMo's claims about training, here", _NOTE))
     write_figures(_draw_figures(pairs), folder / "figures")
     write_atomically(folder / "claims.csv", claims.to_csv(index=False, lineterminator="\n").encode())
     write_atomically(folder / "claims.md", to_markdown(table, _NOTE).encode())
+    console = Console()
+    console.print(draw_rows(table, "BERMo's claims about training, here", _NOTE))
     console.print(f"table and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -15,7 +15,8 @@ The flow, and the room of each stage:
     folds            which sentence trains, chooses, tests   digests          short names of content
     bootstrap        resampling, and the intervals of it     randomness       a stream of its own for each draw
     kernels          C++ for encoding and probes             scalar_mix       the mix as a torch module
-    progress         what the user sees while it works       exit_codes       how a script ends
+    progress         what the user sees while it works       terminals        a screen never costs a result
+    command_line     how a command begins                    exit_codes       how it ends
 
 The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`.
 Importing this package loads neither torch nor transformers.

@@ -1,20 +1,107 @@
-"""Files that are whole or absent."""
+"""Files that are whole or absent, and what killed programs leave of those that were being written."""
 
 import os
+import re
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
+from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
+from typing import BinaryIO
 from uuid import uuid4
+
+from probing.records import InputError
+
+_PART = re.compile(r"\..+\.[0-9a-f]{32}")
+"""What the name of a half-written file or folder looks like: see `name_part`."""
+
+
+def name_part(path: Path) -> Path:
+    """Where a file or folder stands while it is being written: beside its place, under a name of its own."""
+    # A name may be as long as the system allows already.
+    return path.with_name(f".{path.name[:40]}.{uuid4().hex}")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that no reader, and no killed run, ever sees half of it; its folder is made if need be."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{uuid4().hex}")
+    """Write a file so that no reader, and no killed run, ever sees half of it; its folder is made if need be.
+
+    Raises:
+        OSError: with the path as its `filename`; nothing has been changed then.
+    """
+    part = name_part(path)
     try:
-        with part.open("xb") as file:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _begin(part) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
+            # Before the lock ends: without it, the part counts as left over.
+            part.replace(path)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno and error.filename in (None, str(part)):
+            # A full disk does not say which file it has no room for, and a part's name tells nobody anything.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def find_obstacle(folder: Path) -> str:
+    """Why no file can be written in a folder that is there or would be made, in words; empty where one can."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists() or path.is_symlink())
+    if not there.is_dir():
+        return f"{there}: {'a link to nothing' if there.is_symlink() and not there.exists() else 'a file'}"
+    return "" if os.access(there, os.W_OK | os.X_OK) else f"{there}: no permission"
+
+
+def check_writable(folder: Path, flag: str = "--output") -> None:
+    """Refuse a folder that cannot be written, before anything is computed for it.
+
+    Raises:
+        InputError: naming it.
+    """
+    obstacle = find_obstacle(folder)
+    if obstacle:
+        raise InputError(f"{folder}: cannot be written ({obstacle}); choose another {flag}")
+
+
+def check_new_file(path: Path, flag: str = "--output") -> None:
+    """Refuse a file that cannot be written, before anything is computed for it.
+
+    Raises:
+        InputError: naming it.
+    """
+    if path.is_dir():
+        raise InputError(f"{path}: a folder; expected {flag} to be the name of the file to write")
+    check_writable(path.parent, flag)
+
+
+def _begin(part: Path) -> BinaryIO:
+    """A new file with a lock that says somebody is writing it; on a file system without locks, without one."""
+    while True:
+        file = part.open("xb")
+        with suppress(OSError):
+            flock(file, LOCK_EX)
+        # It may have been taken for a leftover in the moment before it was locked.
+        if os.fstat(file.fileno()).st_nlink:
+            return file
+        file.close()
+
+
+def is_part(path: Path) -> bool:
+    """Whether a name is that of something half written."""
+    return _PART.fullmatch(path.name) is not None
+
+
+def remove_leftovers(paths: Iterable[Path]) -> None:
+    """Remove those of some paths that killed programs have left half written: files that nobody writes, and folders.
+
+    Folders have no lock: give none that another program may be writing.
+    """
+    for path in filter(is_part, paths):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+            continue
+        with suppress(OSError), path.open("rb") as file:
+            flock(file, LOCK_EX | LOCK_NB)
+            path.unlink(missing_ok=True)

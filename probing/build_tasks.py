@@ -6,12 +6,17 @@ python probing/build_tasks.py --check data/corpora/german
 """
 
 import os
+import signal
 import sys
 
 if __name__ == "__main__":
+    # Ctrl-C while the imports below are read; later `end_in_one_line` answers it.
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))
     # Run as a file, Python puts probing/ first on the path, where its modules would hide others of the same name.
     _here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
-    sys.path[:] = [os.path.dirname(_here), *(p for p in sys.path if os.path.abspath(p or ".") != _here)]  # noqa: PTH100, PTH120
+    _named = [p for p in sys.path if not (os.path.isdir(p or ".") and os.path.samefile(p or ".", _here))]  # noqa: PTH112, PTH121
+    sys.path[:] = [os.path.dirname(_here), *_named]  # noqa: PTH120
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +24,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tyro
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from probing.atomic_files import write_atomically
+from probing.atomic_files import check_new_file, check_writable, write_atomically
 from probing.catalogue.tasks import SENTEVAL_TASKS
+from probing.command_line import read_settings
 from probing.exit_codes import end_in_one_line
 from probing.records import SPLITS, InputError
 from probing.tasks.files.senteval import write_tasks
@@ -73,7 +78,7 @@ def main() -> int:
     Returns:
         0; 1 where a check found faults; 2 after a mistake that the user can mend.
     """
-    settings = tyro.cli(BuildSettings, description=__doc__)
+    settings = read_settings(BuildSettings, description=__doc__)
     return check(settings.check, settings.report) if settings.check else build(settings)
 
 
@@ -89,6 +94,7 @@ def build(settings: BuildSettings) -> int:
         )
     if settings.confounds and not settings.controlled:
         raise InputError("--confounds are switched on in the controlled corpus alone; add --controlled")
+    check_writable(settings.output)
     made = _make(settings, _tell)
     write_build(settings.output, made.rows, made.report)
     show_report(made.report)
@@ -121,6 +127,8 @@ def check(data: str, report: Path | None) -> int:
     """
     from probing.tasks.checks.task_check import check_source  # noqa: PLC0415 - scikit-learn: not for --help
 
+    if report:
+        check_new_file(report, "--report")
     checks, faults = check_source(data)
     if report:
         findings = {"data": data, "faults": faults, "tasks": [check.as_json() for check in checks]}

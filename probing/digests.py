@@ -1,7 +1,8 @@
 """Names made of content: equal content has equal names, on every machine."""
 
 import json
-from hashlib import sha256
+from hashlib import file_digest, sha256
+from pathlib import Path
 from typing import Any
 
 KEY_BYTES = 16
@@ -15,3 +16,9 @@ def text_key(text: tuple[str, ...]) -> bytes:
 def digest_json(value: Any) -> str:
     """A short name for a JSON value: equal values have equal names."""
     return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def digest_file(path: Path) -> str:
+    """What a file is filed under: a hash of its content."""
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()

@@ -15,6 +15,7 @@ from probing.cells.plan import find_classes_only, plan_cells, plan_control, plan
 from probing.cells.runner import CellRunner
 from probing.cells.scoreboard import Scoreboard
 from probing.cells.selectivity import subtract_controls
+from probing.command_line import expand_paths
 from probing.contracts.checking import find_breach
 from probing.contracts.encoder import Encoder
 from probing.digests import digest_json
@@ -24,9 +25,10 @@ from probing.records import SPLITS, InputError, Task
 from probing.registry import ENCODERS
 from probing.representations.extraction import Extractor, Pooling
 from probing.settings.checks import check_settings
-from probing.settings.run import WITHOUT_EFFECT, RunSettings
+from probing.settings.run import RunSettings, effective_settings
 from probing.store.cache import StackCache
 from probing.store.environment import describe_environment
+from probing.store.folder_lock import check_free, hold_folder
 from probing.store.run_folder import RunFolder, check_folder
 from probing.tables import CellResult, Failure
 from probing.tasks.sources import check_tasks, load_tasks
@@ -53,6 +55,7 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
     Raises:
         InputError: settings or data that cannot be used; nothing has been written then.
     """
+    settings = expand_paths(settings)
     check_settings(settings)
     check_output(settings)
     if settings.threads:
@@ -65,25 +68,28 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
     tasks, absent = load_tasks(
         settings.data, settings.tasks, settings.limit, reporter, settings.senteval_url, find_classes_only(settings)
     )
-    folder = open_folder(settings, tasks)
     reporter.say("kernels: " + "; ".join(f"{what} by {how}" for what, how in kernels.items()))
     if absent:
         reporter.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
-    folder.write_splits(tasks)
-    board = Scoreboard(tasks)
-    runner = CellRunner(settings, folder, reporter, board)
-    with reporter.display(board):
-        probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
-        probe_other_encoders(tasks, encoder, layers, runner)
-    # What this run needed is spared no longer.
-    open_cache(settings).trim()
-    if any(result.scores for result in runner.results):
-        folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
-    failures = [asdict(failure) for failure in runner.failures]
-    outcome = {"stages": reporter.stages, "warnings": reporter.warnings, "failures": failures}
-    described = describe_run(settings, tasks, encoder) | {"kernels": kernels}
-    folder.write_manifest(described | outcome | runner.first_score)
-    return Outcome(folder.path, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
+    path = name_folder(settings, tasks)
+    with hold_folder(path):
+        folder = RunFolder(
+            path, effective_settings(settings), defaults=asdict(RunSettings()), overwrite=settings.overwrite
+        )
+        folder.write_splits(tasks)
+        runner = CellRunner(settings, folder, reporter, Scoreboard(tasks))
+        with reporter.display(runner.board):
+            probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
+            probe_other_encoders(tasks, encoder, layers, runner)
+        # What this run needed is spared no longer.
+        open_cache(settings).trim()
+        if any(result.scores for result in runner.results):
+            folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
+        failures = [asdict(failure) for failure in runner.failures]
+        outcome = {"stages": reporter.stages, "warnings": reporter.warnings, "failures": failures}
+        described = describe_run(settings, tasks, encoder) | {"kernels": kernels}
+        folder.write_manifest(described | outcome | runner.first_score)
+    return Outcome(path, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
 
 
 def probe_tasks(tasks: Sequence[Task], sentences: TaskEncoder, runner: CellRunner) -> None:
@@ -158,23 +164,18 @@ def check_output(settings: RunSettings) -> None:
         InputError: naming it.
     """
     path = settings.output or RESULTS / "any"
-    check_folder(path, choose_effective(settings), asdict(RunSettings()), overwrite=settings.overwrite)
+    check_free(path)
+    check_folder(path, effective_settings(settings), asdict(RunSettings()), overwrite=settings.overwrite)
 
 
-def choose_effective(settings: RunSettings) -> dict[str, Any]:
-    """The settings that numbers depend on."""
-    return {name: value for name, value in asdict(settings).items() if name not in WITHOUT_EFFECT}
-
-
-def open_folder(settings: RunSettings, tasks: Sequence[Task]) -> RunFolder:
+def name_folder(settings: RunSettings, tasks: Sequence[Task]) -> Path:
     """The run folder: the one asked for, or one named after the settings."""
-    effective, path = choose_effective(settings), settings.output
-    if path is None:
-        parts = (settings.model, Path(settings.checkpoint).name, Path(settings.data).name)
-        slug = "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
-        content = {task.name: task.digest for task in tasks}
-        path = RESULTS / f"{slug}-{digest_json([effective, content])[:8]}"
-    return RunFolder(path, effective, defaults=asdict(RunSettings()), overwrite=settings.overwrite)
+    if settings.output is not None:
+        return settings.output
+    parts = (settings.model, Path(settings.checkpoint).name, Path(settings.data).name)
+    slug = "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
+    content = {task.name: task.digest for task in tasks}
+    return RESULTS / f"{slug}-{digest_json([effective_settings(settings), content])[:8]}"
 
 
 def open_cache(settings: RunSettings) -> StackCache:

@@ -4,17 +4,21 @@ python probing/run_senteval.py --model bermo --data data/corpora/english
 """
 
 import os
+import signal
 import sys
 
 if __name__ == "__main__":
+    # Ctrl-C while the imports below are read; later `end_in_one_line` answers it.
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))
     # Run as a file, Python puts probing/ first on the path, where its modules would hide others of the same name.
     _here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
-    sys.path[:] = [os.path.dirname(_here), *(p for p in sys.path if os.path.abspath(p or ".") != _here)]  # noqa: PTH100, PTH120
+    _named = [p for p in sys.path if not (os.path.isdir(p or ".") and os.path.samefile(p or ".", _here))]  # noqa: PTH112, PTH121
+    sys.path[:] = [os.path.dirname(_here), *_named]  # noqa: PTH120
 
 from pathlib import Path
 
-import tyro
-
+from probing.command_line import read_settings
 from probing.exit_codes import end_in_one_line
 from probing.progress import Reporter
 from probing.settings.run import RunSettings
@@ -26,7 +30,7 @@ def main() -> int:
     Returns:
         0; 2 after a mistake that the user can mend; 1 where some of the numbers could not be computed.
     """
-    settings = tyro.cli(RunSettings, description=__doc__)
+    settings = read_settings(RunSettings, description=__doc__)
     from probing.pipeline import run  # noqa: PLC0415 - torch: not for --help
 
     outcome = run(settings, Reporter(quiet=settings.quiet))
@@ -36,14 +40,14 @@ def main() -> int:
 
 
 def show_outcome(folder: Path, *, report: bool) -> None:
-    """A table on the screen and figures and, if asked for, the report, both in the run folder."""
+    """Write figures and, if asked for, the report into the run folder; then print a table."""
     from analysis.terminal.run import show_run  # noqa: PLC0415 - pandas and matplotlib: not for --help
 
-    show_run(folder)
     if report:
         from analysis.report.build import save_report  # noqa: PLC0415 - altair: only for a report
 
         save_report(folder)
+    show_run(folder)
 
 
 if __name__ == "__main__":

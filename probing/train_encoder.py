@@ -4,17 +4,21 @@ python probing/train_encoder.py --recipe finetune --model bermo --task SST-2 --d
 """
 
 import os
+import signal
 import sys
 
 if __name__ == "__main__":
+    # Ctrl-C while the imports below are read; later `end_in_one_line` answers it.
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))
     # Run as a file, Python puts probing/ first on the path, where its modules would hide others of the same name.
     _here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
-    sys.path[:] = [os.path.dirname(_here), *(p for p in sys.path if os.path.abspath(p or ".") != _here)]  # noqa: PTH100, PTH120
+    _named = [p for p in sys.path if not (os.path.isdir(p or ".") and os.path.samefile(p or ".", _here))]  # noqa: PTH112, PTH121
+    sys.path[:] = [os.path.dirname(_here), *_named]  # noqa: PTH120
 
 import argparse
 
-import tyro
-
+from probing.command_line import read_settings
 from probing.exit_codes import end_in_one_line
 from probing.progress import Reporter
 from probing.registry import RECIPES
@@ -27,7 +31,7 @@ def main() -> int:
     Returns:
         0; 2 after a mistake that the user can mend.
     """
-    settings = tyro.cli(choose_settings(sys.argv[1:]), description=__doc__)
+    settings = read_settings(choose_settings(sys.argv[1:]), description=__doc__)
     from analysis.terminal.training import show_training  # noqa: PLC0415 - pandas: not for --help
     from probing.training.run import train  # noqa: PLC0415 - torch: not for --help
 

@@ -3,7 +3,15 @@
 python -m analysis.report data/results/RUN
 """
 
+import os
+import signal
 import sys
+
+if __name__ == "__main__":
+    # Ctrl-C while the imports below are read; later `end_in_one_line` answers it.
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +19,8 @@ from typing import Annotated
 import tyro
 
 from analysis.report.build import write_report
-from probing.records import InputError
+from probing.command_line import read_settings
+from probing.exit_codes import end_in_one_line
 
 
 @dataclass(frozen=True)
@@ -30,13 +39,12 @@ def main() -> int:
     Returns:
         0, or 2 after a mistake that the user can mend.
     """
-    settings = tyro.cli(ReportSettings, description=__doc__, prog="python -m analysis.report")
-    try:
-        path = write_report(settings.runs, settings.output)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(path)
+    return end_in_one_line(_report)
+
+
+def _report() -> int:
+    settings = read_settings(ReportSettings, description=__doc__, prog="python -m analysis.report")
+    print(write_report(settings.runs, settings.output))
     return 0
 
 

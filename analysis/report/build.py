@@ -19,7 +19,7 @@ from analysis.stats.published import ORIGIN
 from analysis.tables.of_a_run import RunTables, tabulate_run
 from analysis.tables.scores import tabulate_pairs
 from analysis.tables.table import Table
-from probing.atomic_files import write_atomically
+from probing.atomic_files import check_new_file, write_atomically
 from probing.catalogue.controls import CONTROLS
 from probing.records import InputError
 
@@ -59,8 +59,9 @@ def write_report(folders: Sequence[Path], output: Path | None = None, seed: int 
     """
     if output is None and len(folders) != 1:
         raise InputError(f"expected --output for the report of {len(folders)} runs, got none")
-    page = _build_page(folders, seed)
     path = output or folders[0] / NAME
+    check_new_file(path)
+    page = _build_page(folders, seed)
     write_atomically(path, page.encode("utf-8"))
     return path
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from hashlib import file_digest
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -51,7 +52,8 @@ def load_run(folder: Path | str) -> Run:
     folder = Path(folder)
     check_folder(folder)
     gradients = folder / "gradient_norms.parquet"
-    measured = {"gradients": read_table(gradients, types_of(GradientNorm))} if gradients.is_file() else {}
+    known = gradients.is_file() or gradients.name in _read_digests(gradients)
+    measured = {"gradients": read_table(gradients, types_of(GradientNorm))} if known else {}
     return Run(
         folder,
         scores=_read_scores(folder / "scores.parquet"),
@@ -123,9 +125,11 @@ def read_table(
         InputError: the file is missing or no such table.
     """
     _check_file(path)
+    _check_whole(path)
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError) as error:
+    # What pandas and pyarrow make of a damaged table that no manifest tells of.
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, NotImplementedError) as error:
         raise InputError(f"{path}: not a parquet table ({_first_line(error)})") from None
     table = table.assign(**{name: value for name, value in (defaults or {}).items() if name not in table.columns})
     missing = [name for name in types if name not in table.columns]
@@ -146,7 +150,7 @@ def read_json(path: Path) -> Mapping[str, Any]:
     _check_file(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({_first_line(error)})") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object, got {type(content).__name__}")
@@ -156,6 +160,27 @@ def read_json(path: Path) -> Mapping[str, Any]:
 def _check_file(path: Path) -> None:
     if not path.is_file():
         raise InputError(f"{path.parent}: {path.name} is missing; the run did not finish: start it again to resume it")
+
+
+def _check_whole(path: Path) -> None:
+    """Refuse a table that is not the one whose digest the manifest beside it has; older manifests have none."""
+    known = _read_digests(path).get(path.name)
+    if known is None:
+        return
+    with path.open("rb") as file:
+        found = file_digest(file, "sha256").hexdigest()
+    if found != known:
+        raise InputError(
+            f"{path}: damaged, or changed since it was written: its digest is not the one in manifest.json; "
+            "start the run again to write both anew"
+        )
+
+
+def _read_digests(table: Path) -> Mapping[str, str]:
+    """The digests of a run's tables, by the names of their files, as the manifest beside a table has them."""
+    manifest = table.with_name("manifest.json")
+    digests = read_json(manifest).get("files", {}) if manifest.is_file() else {}
+    return digests if isinstance(digests, dict) else {}
 
 
 def types_of(record: type) -> dict[str, object]:

@@ -3,7 +3,15 @@
 python -m analysis.tables data/results/RUN
 """
 
+import os
+import signal
 import sys
+
+if __name__ == "__main__":
+    # Ctrl-C while the imports below are read; later `end_in_one_line` answers it.
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,8 +24,9 @@ from analysis.stats.of_a_run import RunNumbers
 from analysis.tables.formats import to_csv, to_latex, to_markdown
 from analysis.tables.of_a_run import tabulate_run
 from analysis.tables.training import tabulate_training
-from probing.atomic_files import write_atomically
-from probing.records import InputError
+from probing.atomic_files import check_writable, write_atomically
+from probing.command_line import read_settings
+from probing.exit_codes import end_in_one_line
 
 _ENDINGS = {"latex": "tex", "markdown": "md", "csv": "csv"}
 
@@ -45,12 +54,13 @@ def write_tables(settings: TablesSettings) -> list[Path]:
     Raises:
         InputError: as `analysis.runs.probing_run.load_run` and `analysis.runs.training_run.load_training`.
     """
+    folder = settings.output or settings.run / "tables"
+    check_writable(folder)
     if is_training(settings.run):
         tables = tabulate_training(load_training(settings.run))
     else:
         tables = tabulate_run(RunNumbers(load_run(settings.run), settings.seed)).printed()
     write = {"latex": to_latex, "markdown": to_markdown, "csv": lambda frame, _: to_csv(frame)}[settings.form]
-    folder = settings.output or settings.run / "tables"
     contents = {
         folder / f"{name}.{_ENDINGS[settings.form]}": write(frame, caption) for name, (frame, caption) in tables.items()
     }
@@ -65,13 +75,12 @@ def main() -> int:
     Returns:
         0, or 2 after a mistake that the user can mend.
     """
-    settings = tyro.cli(TablesSettings, description=__doc__, prog="python -m analysis.tables")
-    try:
-        paths = write_tables(settings)
-    except InputError as error:
-        print(error, file=sys.stderr)
-        return 2
-    print(*paths, sep="\n")
+    return end_in_one_line(_write)
+
+
+def _write() -> int:
+    settings = read_settings(TablesSettings, description=__doc__, prog="python -m analysis.tables")
+    print(*write_tables(settings), sep="\n")
     return 0
 
 

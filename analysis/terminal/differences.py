@@ -12,7 +12,7 @@ from analysis.runs.probing_run import load_run
 from analysis.stats.between_runs import compare_runs
 from analysis.tables.scores import narrow_pairs
 from analysis.terminal.tables import draw
-from probing.atomic_files import write_atomically
+from probing.atomic_files import check_writable, write_atomically
 
 
 def show_differences(first: Path, second: Path, tasks: Sequence[str], output: Path | None, seed: int = 0) -> int:
@@ -24,12 +24,14 @@ def show_differences(first: Path, second: Path, tasks: Sequence[str], output: Pa
     Raises:
         InputError: as `analysis.runs.probing_run.load_run` and `analysis.stats.between_runs.compare_runs`.
     """
+    if output is not None:
+        check_writable(output)
     runs = [load_run(folder) for folder in (first, second)]
     pairs = compare_runs(*runs, tasks=tasks, seed=seed)
     names = [run.name if runs[0].name != runs[1].name else str(run.folder) for run in runs]
-    Console().print(draw(narrow_pairs(pairs, names[0], names[1])))
     if output is not None:
         save_differences(pairs, names[0], names[1], output)
+    Console().print(draw(narrow_pairs(pairs, names[0], names[1])))
     return int((pairs["significant"] & (pairs["difference"] < 0)).sum())
 
 

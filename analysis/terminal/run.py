@@ -27,18 +27,18 @@ _SCORES = ("Last", "Best", "Mix")
 
 
 def show_run(folder: Path) -> None:
-    """Print the main table of a run folder, and save its figures there.
+    """Save the figures of a run in its folder, then print its main table.
 
     Raises:
         InputError: as `analysis.runs.probing_run.load_run`.
     """
     run = load_run(folder)
+    save_figures(run, folder / "figures")
     numbers = RunNumbers(run)
     console = open_console()
     table = main_table(numbers.summary, numbers.comparisons)
     console.print(draw_table(table, numbers.comparisons, run, narrow=_is_narrow(console)))
     show_details(numbers, console)
-    save_figures(run, folder / "figures")
     console.print(f"scores, layer weights and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -33,17 +33,17 @@ _MOST_LETTERS = 10
 
 
 def show_training(folder: Path) -> None:
-    """Print the table of a finished training run, and save its figures there.
+    """Save the figures of a finished training run in its folder, then print its table.
 
     Raises:
         InputError: as `analysis.runs.training_run.load_training`.
     """
     run = load_training(folder)
+    write_figures(draw_training_figures(run), folder / "figures")
     console = Console()
     pruned = run.pruned
     rows = pruning_table(summarise_pruning(run.scores))[_SHOWN] if pruned else seeds_table(run)
     console.print(draw_rows(rows, describe(run), _NOTES[pruned]))
-    write_figures(draw_training_figures(run), folder / "figures")
     console.print(f"log, models and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 

@@ -12,7 +12,7 @@ from probing.digests import digest_json
 from probing.progress import Reporter, Stage
 from probing.records import Task
 from probing.registry import MEASURES
-from probing.settings.run import RunSettings
+from probing.settings.run import RunSettings, effective_settings
 from probing.store.run_folder import RunFolder
 from probing.tables import CellResult, Failure
 from probing.tasks.subset import limit_task
@@ -83,8 +83,10 @@ class CellRunner:
     def _advance(self, stage: Stage, cell: Cell, encoded: Encoded) -> bool:
         """One cell of a stage; whether it was there already."""
         stage.doing = f"{cell.task.spec.title}, {cell.representation.replace('_', ' ')}"
-        key = identify_inputs(cell, encoded)
+        key = identify_inputs(cell, encoded, self.settings)
         result = self.folder.find_cell(cell.name, key)
+        while self.folder.damaged:
+            self.reporter.warn(f"{self.folder.damaged.pop()}: damaged; this cell is computed again")
         resumed = result is not None
         if result is None:
             result = self._compute(cell, encoded, key)
@@ -131,8 +133,13 @@ def warn_unconverged(results: Sequence[CellResult], reporter: Reporter) -> None:
         reporter.warn(f"probes did not converge: {where}")
 
 
-def identify_inputs(cell: Cell, encoded: Encoded) -> str:
-    """What the numbers of a cell depend on beside the settings."""
+def identify_inputs(cell: Cell, encoded: Encoded, settings: RunSettings) -> str:
+    """What the numbers of a cell depend on: encoder, sentences, labels, layers and the settings.
+
+    Settings at their defaults are left out, so that one which is new to the program loses no cell.
+    """
     encoder = encoded.encoder
     identity = [encoder.digest, encoder.dtype, encoder.backend, encoder.max_length, __version__]
-    return digest_json([identity, cell.task.digest, encoded.layers])
+    defaults = effective_settings(RunSettings())
+    changed = {name: value for name, value in effective_settings(settings).items() if value != defaults[name]}
+    return digest_json([identity, cell.task.digest, encoded.layers, changed])

@@ -6,6 +6,9 @@ from jaxtyping import Float, Int
 from probing.bootstrap import N_ROW, draw_counts, percentile_interval, resample_counts
 from probing.registry import METRICS
 
+_COUNTS = 2**24
+"""Most counts of a bootstrap that are in memory at a time (128 MiB): all, up to some 16,000 sentences."""
+
 
 def score_with_interval(
     metric: str,
@@ -19,7 +22,8 @@ def score_with_interval(
     """
     rule = METRICS.load(metric)
     pairs, counts = np.unique(np.stack([labels, predicted]), axis=1, return_counts=True)
-    low, high = percentile_interval(rule(pairs[0], pairs[1], draw_counts(counts, rng, N_ROW)))
+    parts = [rule(pairs[0], pairs[1], draw_counts(counts, rng, n)) for n in _split_resamples(len(counts))]
+    low, high = percentile_interval(np.concatenate(parts))
     return np.array([rule(pairs[0], pairs[1], counts[None])[0], low, high])
 
 
@@ -30,6 +34,15 @@ def means_with_intervals(
 
     All rows are resampled alike.
     """
-    counts = resample_counts(values.shape[1], rng)
-    means = values @ counts.T / values.shape[1]
-    return np.column_stack([values.mean(axis=1), *percentile_interval(means)])
+    n = values.shape[1]
+    parts = [values @ resample_counts(n, rng, n_resamples).T / n for n_resamples in _split_resamples(n)]
+    return np.column_stack([values.mean(axis=1), *percentile_interval(np.concatenate(parts, axis=1))])
+
+
+def _split_resamples(n: int) -> list[int]:
+    """How many resamples of n things are drawn at a time, so that their counts fit in memory; all of them in the end.
+
+    One after the other they are the same draws as all at once.
+    """
+    most = min(N_ROW, max(1, _COUNTS // n))
+    return [min(most, N_ROW - begun) for begun in range(0, N_ROW, most)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from probing.atomic_files import check_writable
 from probing.catalogue.controls import check_controls
 from probing.contracts.measure import find_measure, list_on_request
 from probing.records import InputError
@@ -37,9 +38,11 @@ FROM_0 = Range("0 or more", 0)
 ABOVE_0 = Range("more than 0", 0, above_low=True)
 SHARE = Range("0 or more and below 1", 0, 1)
 
-_RANGES: dict[str, Range] = dict.fromkeys(
-    ("limit", "max_length", "threads", "cache_limit", "gradients", "gradient_steps"), FROM_0
-)
+THREADS = Range("0 or more, and at most 4096", 0, 4097)
+_SEED = Range("one or more different numbers, 0 or more and below 2^63 each", 0, 2**63)
+_COUNT = Range("a number from 0 to 2^31 - 1", 0, 2**31)
+_RANGES: dict[str, Range] = dict.fromkeys(("limit", "max_length", "gradients", "gradient_steps"), _COUNT)
+_RANGES |= {"threads": THREADS, "cache_limit": Range("0 or more, and below a million (GB)", 0, 1e6)}
 _RANGES |= {"mix_dropout": Range("a probability, 0 or more and below 1", 0, 1)}
 
 
@@ -57,9 +60,10 @@ def check_settings(settings: RunSettings) -> None:
     check_measures(settings)
     check_seeds(settings.seeds)
     check_device(settings.device)
-    for path in (settings.cache_dir, *settings.cache_dir.parents):
-        if path.is_file():
-            raise InputError(f"--cache-dir {settings.cache_dir}: {path} is a file; expected a folder")
+    if not settings.tasks:
+        raise InputError("--tasks: expected one or more names or groups, or all")
+    check_repeats(settings, ("controls", "measures"))
+    check_writable(settings.cache_dir / "stacks", "--cache-dir")
 
 
 def check_ranges(settings: Any, ranges: Mapping[str, Range]) -> None:
@@ -85,9 +89,22 @@ def check_seeds(seeds: Sequence[int]) -> None:
     Raises:
         InputError: naming them.
     """
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+    if not seeds or not all(seed in _SEED for seed in seeds) or len(set(seeds)) < len(seeds):
         given = "".join(f" {seed}" for seed in seeds)
-        raise InputError(f"--seeds{given}: expected one or more different numbers, 0 or more each")
+        raise InputError(f"--seeds{given}: expected {_SEED.words}")
+
+
+def check_repeats(settings: Any, names: Sequence[str]) -> None:
+    """Refuse settings that give a name twice: its numbers would stand twice in the tables.
+
+    Raises:
+        InputError: naming the flag and the name.
+    """
+    for name in names:
+        given = getattr(settings, name)
+        for value in given:
+            if given.count(value) > 1:
+                raise InputError(f"{flag_of(name)} {' '.join(given)}: {value} is there twice; name it once")
 
 
 def check_probe(settings: RunSettings) -> None:
@@ -113,8 +130,13 @@ def check_device(device: str) -> None:
         kind = "cpu" if device == "auto" else torch.device(device).type
     except RuntimeError:
         raise InputError(f"--device {device}: expected auto, cpu, cuda, or cuda:NUMBER") from None
-    if kind == "cuda" and not torch.cuda.is_available():
-        raise InputError(f"--device {device}: torch finds no GPU here; use --device cpu")
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    there["xpu"] = torch.xpu.is_available()
+    if not there.get(kind, False):
+        missing = "torch finds no such device here" if kind in there else "not a device that is computed on"
+        raise InputError(f"--device {device}: {missing}; use --device cpu, or auto")
+    if kind == "cuda" and (torch.device(device).index or 0) >= torch.cuda.device_count():
+        raise InputError(f"--device {device}: torch finds {torch.cuda.device_count()} such devices, from 0 on")
 
 
 def check_measures(settings: RunSettings) -> None:

@@ -1,8 +1,8 @@
 """The settings of a run: one field is one flag, and its docstring is the flag's help."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from probing.catalogue.controls import DEFAULT_CONTROLS
 
@@ -99,3 +99,8 @@ class RunSettings:
 
 WITHOUT_EFFECT = ("output", "senteval_url", "cache_dir", "cache_limit", "overwrite", "report", "quiet", "threads")
 """Settings that move no number: a run may be resumed with others."""
+
+
+def effective_settings(settings: RunSettings) -> dict[str, Any]:
+    """Those that numbers depend on."""
+    return {name: value for name, value in asdict(settings).items() if name not in WITHOUT_EFFECT}

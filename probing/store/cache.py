@@ -13,7 +13,7 @@ from weakref import finalize
 import numpy as np
 from jaxtyping import Bool, Float
 
-from probing.atomic_files import write_atomically
+from probing.atomic_files import remove_leftovers, write_atomically
 from probing.digests import KEY_BYTES, digest_json
 from probing.store.shards import Shard, StoredStack, open_shard, pack_shard
 
@@ -35,6 +35,7 @@ class StackCache:
     def space(self, **description: Any) -> "StackSpace":
         """The vectors that were made in one way: by one encoder, pooling, number format and length limit."""
         folder = self.folder / digest_json(description)
+        remove_leftovers(self.folder.glob("*/.*"))
         if not (folder / "space.json").is_file():
             write_atomically(folder / "space.json", json.dumps(description, indent=2).encode())
         return StackSpace(folder)

@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 
 from probing.records import InputError
+
+_PID = ".pid"
+"""File in a folder that is held: the number of the process that holds it. The lock counts, not this file."""
 
 
 @contextmanager
@@ -24,13 +27,52 @@ def hold_folder(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise InputError(f"{folder}: cannot be a run folder ({error.strerror}); choose another --output") from None
     try:
-        flock(held, LOCK_EX | LOCK_NB)
-    except BlockingIOError:
+        _lock(held, folder)
+        with _name_itself(folder / _PID):
+            yield
+    finally:
         os.close(held)
-        raise InputError(f"{folder}: a run is working in it; wait for it to end, or choose another --output") from None
-    except OSError:
-        pass
+
+
+def check_free(folder: Path) -> None:
+    """Refuse a folder that another program works in; makes and holds nothing.
+
+    Raises:
+        InputError: naming the folder and the program.
+    """
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        asked = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            _lock(asked, folder)
+        finally:
+            os.close(asked)
+
+
+@contextmanager
+def _name_itself(path: Path) -> Iterator[None]:
+    # A folder that cannot be written says so when something matters.
+    with suppress(OSError):
+        path.write_text(str(os.getpid()))
     try:
         yield
     finally:
-        os.close(held)
+        with suppress(OSError):
+            path.unlink()
+
+
+def _lock(file: int, folder: Path) -> None:
+    try:
+        flock(file, LOCK_EX | LOCK_NB)
+    except BlockingIOError:
+        raise InputError(
+            f"{folder}: a run is working in it{_name_holder(folder)}; wait for it to end, or choose another --output"
+        ) from None
+    except OSError:
+        pass
+
+
+def _name_holder(folder: Path) -> str:
+    try:
+        return f" (pid {int((folder / _PID).read_text())})"
+    except (OSError, ValueError):
+        return ""

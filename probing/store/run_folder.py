@@ -1,8 +1,6 @@
 """The folder that a run leaves: cells as they finish, then tables, settings and manifest."""
 
 import json
-import os
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,28 +8,31 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
-from probing.atomic_files import write_atomically
+from probing.atomic_files import check_writable, write_atomically
+from probing.digests import digest_file
 from probing.folds import describe_division
-from probing.records import InputError, Predictions, Task, readout_key
+from probing.records import InputError, Task, readout_key
+from probing.store.cell_files import DamageError, pack_cell, unpack_cell
+from probing.store.own_files import TABLES, check_places, clear_leftovers, replace_run
 from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
 
-TABLES = ("scores", "layer_weights", "predictions")
+_OWN_FROM = 0.5
+"""A folder is a run's where its settings.json has more than this share of our settings: an older run may lack some."""
 
 
 class RunFolder:
-    """A run folder that is being written.
+    """A run folder that is being written, by whoever holds it (`store.folder_lock`).
 
     Args:
         path: the folder; made if it is not there.
         settings: what the run's numbers depend on, as JSON values.
         defaults: what a run is taken to have had where it was begun by a version that did not know a setting yet.
-        overwrite: whether to throw away what stands there.
+        overwrite: whether to throw away the run that stands there; what is not a run's own stays.
 
     Raises:
         InputError: the folder holds a run with other settings, or something else.
+        OSError: it cannot be written.
     """
 
     def __init__(
@@ -43,43 +44,28 @@ class RunFolder:
         overwrite: bool = False,
     ):
         self.path = path
+        self.damaged: list[Path] = []
+        """Cells that were asked for and are not as they were written; they count as not computed."""
         if check_folder(path, settings, defaults or {}, overwrite=overwrite) and overwrite:
-            shutil.rmtree(path)
-        try:
+            replace_run(path, _json(settings))
+        else:
             write_atomically(path / "settings.json", _json(settings))
-        except OSError as error:
-            raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --output") from None
+        clear_leftovers(path)
 
     def find_cell(self, name: str, key: str) -> CellResult | None:
-        """A finished cell, if it was computed from the same data, model and settings (`key`)."""
+        """A finished cell, if it was computed from the same data, model and settings (`key`) and is whole."""
         path = self._cell(name)
         try:
-            with safe_open(path, framework="numpy") as file:
-                facts = file.metadata() or {}
-                if facts.get("key") != key:
-                    return None
-                arrays = {tensor: file.get_tensor(tensor) for tensor in file.keys()}  # noqa: SIM118 (no mapping)
-        except (FileNotFoundError, SafetensorError):
+            return unpack_cell(path.read_bytes(), key)
+        except FileNotFoundError:
             return None
-        scores = [Score(**row) for row in json.loads(facts["scores"])]
-        weights = [LayerWeight(**row) for row in json.loads(facts["weights"])]
-        gradients = [GradientNorm(**row) for row in json.loads(facts.get("gradients", "[]"))]
-        return CellResult(scores, weights, _unpack_predictions(arrays), gradients)
+        except DamageError:
+            self.damaged.append(path)
+            return None
 
     def keep_cell(self, name: str, key: str, result: CellResult) -> None:
         """Write a finished cell, whole or not at all."""
-        arrays = {
-            f"{readout}/{field}": np.ascontiguousarray(values)
-            for readout, predictions in result.predictions.items()
-            for field, values in vars(predictions).items()
-        }
-        facts = {
-            "key": key,
-            "scores": json.dumps([asdict(score) for score in result.scores]),
-            "weights": json.dumps([asdict(weight) for weight in result.weights]),
-            "gradients": json.dumps([asdict(norm) for norm in result.gradients]),
-        }
-        write_atomically(self._cell(name), save(arrays, metadata=facts))
+        write_atomically(self._cell(name), pack_cell(key, result))
 
     def write_splits(self, tasks: Sequence[Task]) -> None:
         """Write down which sentence is in which split, for the tasks whose splits were made here."""
@@ -94,7 +80,8 @@ class RunFolder:
         predictions = pd.concat(
             [_frame_predictions(result) for result in results if result.predictions], ignore_index=True
         )
-        for name, frame in zip(TABLES, (scores, weights, predictions), strict=True):
+        frames = {"scores": scores, "layer_weights": weights, "predictions": predictions}
+        for name, frame in frames.items():
             write_atomically(self.path / f"{name}.parquet", frame.to_parquet(index=False))
         write_atomically(self.path / "scores.csv", scores.to_csv(index=False).encode())
         gradients = _frame(GradientNorm, (norm for result in results for norm in result.gradients))
@@ -102,8 +89,10 @@ class RunFolder:
             write_atomically(self.path / "gradient_norms.parquet", gradients.to_parquet(index=False))
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        """Write what the run was: versions, hashes, costs, warnings, failures."""
-        write_atomically(self.path / "manifest.json", _json(manifest))
+        """Write what the run was: versions, hashes, costs, warnings, failures; and the digests of its tables."""
+        tables = [path for name in TABLES if (path := self.path / f"{name}.parquet").is_file()]
+        digests = {path.name: digest_file(path) for path in tables}
+        write_atomically(self.path / "manifest.json", _json({**manifest, "files": digests}))
 
     def _cell(self, name: str) -> Path:
         return self.path / "cells" / f"{name}.safetensors"
@@ -122,29 +111,28 @@ def check_folder(
     if found and not overwrite:
         known = {name: value for name, value in defaults.items() if name in wanted}
         _compare(path, json.loads(_json(known)) | found, wanted)
-    there = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if not there.is_dir() or not os.access(there, os.W_OK):
-        reason = "no permission" if there.is_dir() else "a file"
-        raise InputError(f"{path}: cannot be written ({there}: {reason}); choose another --output")
+    check_places(path)
+    check_writable(path)
     return bool(found)
 
 
 def _find_settings(path: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The settings of the run that stands in a folder; empty where nothing stands there."""
+    """The settings of the run that stands in a folder; empty where nothing stands there, hidden files left aside."""
     if path.is_file():
         raise InputError(f"{path}: a file stands where the run folder should be; choose another --output")
-    if not path.is_dir() or not any(path.iterdir()):
+    # A kill at the very first write leaves a hidden file.
+    if not path.is_dir() or all(entry.name.startswith(".") for entry in path.iterdir()):
         return {}
     file = path / "settings.json"
     if not file.is_file():
         raise InputError(f"{path}: not empty and no run folder; choose another --output")
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         found = None
-    # Other programs leave a settings.json too: what bears no field of ours is not ours to throw away.
-    if not isinstance(found, dict) or not found.keys() & wanted.keys():
-        raise InputError(f"{file}: not the settings of a run; choose another --output, or remove the folder")
+    # Other programs leave a settings.json too: what bears few of our settings is not ours to throw away.
+    if not isinstance(found, dict) or len(found.keys() & wanted.keys()) <= _OWN_FROM * len(wanted):
+        raise InputError(f"{file}: not the settings of such a run; choose another --output, or move the folder away")
     return found
 
 
@@ -161,17 +149,12 @@ def _compare(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) ->
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
-    return (json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n").encode()
+    # Names of files need not be text: what is none is written as an escape, which JSON reads back.
+    return (json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 def _frame(record: type, rows: Iterable[Any]) -> pd.DataFrame:
     return pd.DataFrame([asdict(row) for row in rows], columns=column_names(record))
-
-
-def _unpack_predictions(arrays: Mapping[str, np.ndarray]) -> dict[str, Predictions]:
-    readouts = dict.fromkeys(name.rpartition("/")[0] for name in arrays)
-    fields = column_names(Predictions)
-    return {name: Predictions(**{field: arrays[f"{name}/{field}"] for field in fields}) for name in readouts}
 
 
 def _frame_predictions(result: CellResult) -> pd.DataFrame:

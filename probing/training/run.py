@@ -1,7 +1,6 @@
 """The story of a training run: what a recipe plans is made, one model after the other, and written into tables."""
 
 import re
-import shutil
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -12,6 +11,7 @@ import pandas as pd
 import torch
 
 from probing.atomic_files import write_atomically
+from probing.command_line import expand_paths
 from probing.contracts.recipe import Recipe
 from probing.digests import digest_json
 from probing.encoders.blocks import find_backbone, find_blocks
@@ -23,8 +23,8 @@ from probing.registry import CLASSIFIERS, RECIPES
 from probing.settings.checks import check_ranges, check_seeds
 from probing.settings.training import TrainSettings, effective_settings
 from probing.store.environment import describe_environment
-from probing.store.folder_lock import hold_folder
-from probing.store.run_folder import RunFolder
+from probing.store.folder_lock import check_free, hold_folder
+from probing.store.run_folder import RunFolder, check_folder
 from probing.tables import TrainedModel, TrainingRow, column_names
 from probing.training.accelerator import check_training_device, make_accelerator
 from probing.training.artifacts import Finished
@@ -34,9 +34,6 @@ from probing.training.plan import Origin, Source
 
 RESULTS = Path("data/results")
 """Where run folders stand by default."""
-_WRITTEN = ("cells", "models", "stages")
-_LEFTOVER = re.compile(r"^\..*\.[0-9a-f]{32}$")
-"""Folders in which a killed run may leave half of something, and the names that this has."""
 
 
 @dataclass(frozen=True)
@@ -53,26 +50,31 @@ def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
     Raises:
         InputError: settings or data that cannot be used, before anything is written; or a run folder in use.
     """
+    settings = expand_paths(settings)
     recipe = check_training(settings)
+    if settings.output is not None:
+        check_free(settings.output)
+        check_folder(settings.output, effective_settings(settings), {}, overwrite=settings.overwrite)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     origin = find_origin(settings)
     planned = recipe.plan(settings, origin, reporter)
     accelerator = make_accelerator(settings)
     path = name_folder(settings, planned.source)
-    # One of several processes holds the folder for all of them; --overwrite makes another folder of the same name.
+    # One of several processes holds the folder for all of them.
     main = accelerator.is_main_process
     with hold_folder(path) if main else nullcontext():
-        folder = RunFolder(path, effective_settings(settings), overwrite=settings.overwrite)
-        with hold_folder(path) if main and settings.overwrite else nullcontext():
-            if main:
-                remove_leftovers(path)
-            folder.write_splits(planned.source.tasks)
-            bench = Bench(settings, origin, planned.source, accelerator, path, reporter)
-            finished = [stage for model in planned.models for stage in make_model(bench, model)]
-            write_tables(path, finished)
-            told = {"stages": reporter.stages, "warnings": reporter.warnings}
-            folder.write_manifest(describe_environment() | bench.facts() | told)
+        if not main:
+            accelerator.wait_for_everyone()
+        folder = RunFolder(path, effective_settings(settings), overwrite=settings.overwrite and main)
+        if main:
+            accelerator.wait_for_everyone()
+        folder.write_splits(planned.source.tasks)
+        bench = Bench(settings, origin, planned.source, accelerator, path, reporter)
+        finished = [stage for model in planned.models for stage in make_model(bench, model)]
+        write_tables(path, finished)
+        told = {"stages": reporter.stages, "warnings": reporter.warnings}
+        folder.write_manifest(describe_environment() | bench.facts() | told)
     return Outcome(path, len(planned.models))
 
 
@@ -118,16 +120,10 @@ def find_origin(settings: TrainSettings) -> Origin:
 def name_folder(settings: TrainSettings, source: Source) -> Path:
     """The run folder: the one asked for, or one named after the settings."""
     if settings.output is not None:
-        return settings.output.expanduser()
+        return settings.output
     parts = (settings.recipe, settings.model, Path(settings.checkpoint).name, source.name)
     slug = "-".join(re.sub(r"[^\w.@-]+", "_", part) for part in parts)
     return RESULTS / f"{slug}-{digest_json([effective_settings(settings), source.digest])[:8]}"
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs have left half written; nobody else is working in the folder."""
-    for path in (path for name in _WRITTEN for path in (folder / name).rglob(".*") if _LEFTOVER.search(path.name)):
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_tables(folder: Path, stages: Sequence[Finished]) -> None:

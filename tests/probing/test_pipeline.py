@@ -22,6 +22,7 @@ from probing.records import InputError
 from probing.representations.extraction import Pooling, extract_stack
 from probing.settings.run import RunSettings
 from probing.store.cache import StackCache
+from probing.store.folder_lock import check_free, hold_folder
 from probing.tables import Score, column_names
 from tests.helpers import build_task, write_task
 
@@ -70,6 +71,53 @@ def read(settings, name="scores"):
 def numbers(table):
     """What must come out again: all but the seconds."""
     return table.drop(columns=["seconds"])
+
+
+def test_a_damaged_cell_is_computed_again_to_the_same_numbers_and_named(settings, fits):
+    tell(settings)
+    whole, path = read(settings), settings.output / "cells" / "obj_number.layer.none.0.safetensors"
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 4]))
+    fits.clear()
+    _, reporter = tell(settings)
+    assert [line for line in reporter.warnings if str(path) in line and "damaged" in line]
+    assert fits == {"LinearProbe": 1}
+    pd.testing.assert_frame_equal(numbers(read(settings)), numbers(whole))
+
+
+def test_a_cell_made_with_other_settings_is_not_taken_though_the_folder_says_it_is(settings, fits):
+    """As if a second run had written into the folder of the first."""
+    tell(replace(settings, mix_embeddings=True, output=settings.output.with_name("other")))
+    tell(settings)
+    whole, name = read(settings), "cells/past_present.scalar_mix.none.0.safetensors"
+    (settings.output / name).write_bytes((settings.output.with_name("other") / name).read_bytes())
+    tell(settings)
+    pd.testing.assert_frame_equal(numbers(read(settings)), numbers(whole))
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_second_run_in_the_folder_is_refused_while_the_first_works(overwrite, settings):
+    tell(settings)
+    before = read(settings)
+    with hold_folder(settings.output), pytest.raises(InputError, match=r"a run is working in it \(pid \d+\)"):
+        tell(replace(settings, overwrite=overwrite, pooling="cls" if overwrite else "mean"))
+    pd.testing.assert_frame_equal(read(settings), before)
+
+
+def test_the_folder_is_held_while_a_run_works_in_it(settings, monkeypatch):
+    seen = []
+
+    def try_it(*arguments):
+        with pytest.raises(InputError, match="a run is working"):
+            check_free(settings.output)
+        seen.append(arguments)
+        return usual(*arguments)
+
+    usual = pipeline.probe_tasks
+    monkeypatch.setattr(pipeline, "probe_tasks", try_it)
+    tell(settings)
+    tell(replace(settings, overwrite=True))
+    assert len(seen) == 2
 
 
 def test_leaves_a_score_for_every_task_layer_mix_and_baseline(settings):

@@ -73,6 +73,10 @@ RANGES: Mapping[str, Range] = {
 }
 
 
+_PRINTED = {"method": "{}", "sparsity": "{:.4g}", "penalty": "{:g}"}
+"""How amounts stand in tables and figures, at most: two that look alike there could not be told apart."""
+
+
 def check(settings: PruneSettings) -> None:
     """Refuse settings that do not go together.
 
@@ -81,9 +85,10 @@ def check(settings: PruneSettings) -> None:
     """
     for name in ("method", "sparsity", "penalty"):
         values = getattr(settings, name)
-        if not values or len(set(values)) < len(values):
+        printed = {_PRINTED[name].format(value) for value in values}
+        if not values or len(printed) < len(values):
             given = "".join(f" {value}" for value in values)
-            raise InputError(f"{flag_of(name)}{given}: expected one or more different ones")
+            raise InputError(f"{flag_of(name)}{given}: expected one or more different ones, also as they are printed")
     both = settings.prune_warmup_share + settings.prune_cooldown_share
     if both > 1:
         raise InputError(f"--prune-warmup-share and --prune-cooldown-share: expected at most 1 together, got {both:g}")
@@ -152,9 +157,7 @@ def _describe(aim: Aim) -> dict[str, Any]:
 def _name(aim: Aim) -> str:
     soft = aim.method == "soft_movement"
     amount = aim.penalty if soft else aim.sparsity
-    # Six digits, unless another amount would bear the same name.
-    short = f"{amount:g}" if float(f"{amount:g}") == amount else repr(amount)
-    return f"{aim.method}-{'penalty-' if soft else ''}{short}"
+    return f"{aim.method}-{'penalty-' if soft else ''}{amount:g}"
 
 
 RECIPE = Recipe(PruneSettings, plan, RANGES, check, gentle={"method": ("magnitude",), "sparsity": (0.0,)})

@@ -2,6 +2,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,6 +13,8 @@ from analysis.stats.within_run import compare_all
 from analysis.tables.main import main_table
 from probing.catalogue.tasks import SENTEVAL_TASKS, TITLES
 from probing.records import InputError
+from probing.store.run_folder import RunFolder
+from probing.tables import GradientNorm
 from probing.tasks.files.transfer import TRANSFER_TASKS
 
 
@@ -48,6 +51,34 @@ def test_more_columns_than_known_are_no_fault(folder):
     scores = pd.read_parquet(folder / "scores.parquet")
     scores.assign(later=1).to_parquet(folder / "scores.parquet")
     assert "later" in load_run(folder).scores
+
+
+@pytest.fixture
+def sealed(folder):
+    """A run whose manifest has the digests of its tables, as the writer of runs leaves it."""
+    settings = {"model": "bermo"}
+    (folder / "settings.json").write_text(json.dumps(settings))
+    norm = GradientNorm("bermo", "made-up", "past_present", "last_layer", 0, 1, "1", "hidden", 0.3, 0.1, 0.5, 32)
+    pd.DataFrame([vars(norm)]).to_parquet(folder / "gradient_norms.parquet")
+    RunFolder(folder, settings).write_manifest(json.loads((folder / "manifest.json").read_text()))
+    return folder
+
+
+@pytest.mark.parametrize("name", ["scores", "layer_weights", "predictions", "gradient_norms"])
+def test_a_flipped_bit_in_a_table_is_named_wherever_it_is(name, sealed):
+    path = sealed / f"{name}.parquet"
+    content = path.read_bytes()
+    for place in np.linspace(0, len(content) - 1, 40).astype(int):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with pytest.raises(InputError, match=f"{name}.parquet: damaged"):
+            load_run(sealed)
+    path.unlink()
+    with pytest.raises(InputError, match=f"{name}.parquet is missing"):
+        load_run(sealed)
+    path.write_bytes(content)
+    load_run(sealed)
 
 
 def break_run(folder, how):

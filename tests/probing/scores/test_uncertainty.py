@@ -1,8 +1,11 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.stats import binom
 
-from probing.scores.uncertainty import score_with_interval
+from probing.scores import uncertainty
+from probing.scores.uncertainty import means_with_intervals, score_with_interval
 
 
 def draw(n, share, seed=0):
@@ -58,3 +61,28 @@ def test_the_same_generator_gives_the_same_interval_in_any_order_of_sentences():
     one = score_with_interval("accuracy", labels, predicted, np.random.default_rng(2))
     other = score_with_interval("accuracy", labels[order], predicted[order], np.random.default_rng(2))
     assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "spearman"])
+@pytest.mark.parametrize("counts", [1, 700, 300 * 999])
+def test_drawn_in_parts_the_intervals_are_the_same(metric, counts, monkeypatch):
+    labels, predicted = draw(300, 0.6)
+    values = np.random.default_rng(3).normal(size=(4, 300))
+    whole = score_with_interval(metric, labels, predicted, np.random.default_rng(2))
+    means = means_with_intervals(values, np.random.default_rng(2))
+    monkeypatch.setattr(uncertainty, "_COUNTS", counts)
+    assert score_with_interval(metric, labels, predicted, np.random.default_rng(2)) == pytest.approx(whole, abs=1e-12)
+    # Products of other shapes add up in another order.
+    assert means_with_intervals(values, np.random.default_rng(2)) == pytest.approx(means, abs=1e-12)
+
+
+def test_memory_is_bounded_for_many_sentences():
+    """1,000 counts of each of 200,000 sentences would take 1.6 GB."""
+    values = np.zeros((3, 200_000))
+    tracemalloc.start()
+    try:
+        means_with_intervals(values, np.random.default_rng(0))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 3 * 2**27

@@ -76,3 +76,35 @@ def test_a_measure_is_refused_where_a_setting_that_it_needs_is_another(name):
 def test_a_probe_of_no_single_layer_is_refused(probe):
     with pytest.raises(InputError, match=f"--probe {probe}: comes with a representation or a protocol"):
         check_settings(RunSettings(probe=probe))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"controls": ("bag_of_embeddings", "bag_of_embeddings")}, "--controls .*twice"),
+        ({"measures": ("code_length", "code_length")}, "--measures .*twice"),
+        ({"tasks": ()}, "--tasks: expected one or more"),
+        ({"seeds": (10**40,)}, "--seeds 1000.*below 2\\^63"),
+        ({"seeds": (0, 1, 0)}, "--seeds 0 1 0"),
+        ({"threads": 10**20}, "--threads 1000.*at most 4096"),
+        ({"limit": 10**20}, "--limit 1000.*"),
+        ({"cache_limit": math.nan}, "--cache-limit nan"),
+        ({"cache_limit": math.inf}, "--cache-limit inf"),
+        ({"cache_limit": 1e300}, "--cache-limit 1e.300"),
+        ({"device": "meta"}, "--device meta.*not a device"),
+        ({"device": "cuda:99"}, "--device cuda:99"),
+    ],
+)
+def test_what_would_fail_late_is_refused_at_once(changes, words):
+    with pytest.raises(InputError, match=words):
+        check_settings(replace(RunSettings(), **changes))
+
+
+def test_a_cache_that_cannot_be_is_refused_at_once(tmp_path):
+    (tmp_path / "link").symlink_to("nothing")
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "stacks").write_text("mine")
+    for name in ("link", "file", "file/cache", "cache"):
+        with pytest.raises(InputError, match="choose another --cache-dir"):
+            check_settings(replace(RunSettings(), cache_dir=tmp_path / name))

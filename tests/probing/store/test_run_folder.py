@@ -1,13 +1,23 @@
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from probing.records import InputError, Predictions
+from probing.store.cell_files import DamageError, pack_cell, unpack_cell
+from probing.store.folder_lock import check_free, hold_folder
+from probing.store.own_files import list_own
 from probing.store.run_folder import RunFolder
 from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
 
+ROOT = Path(__file__).parents[3]
 SETTINGS = {"model": "bermo", "layers": (), "limit": 0, "tasks": ("all",)}
 
 
@@ -71,12 +81,53 @@ def test_a_cell_of_other_data_or_another_name_is_not_found(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"rubbish", None])
-def test_a_damaged_cell_counts_as_not_finished(content, tmp_path):
+def test_a_damaged_cell_counts_as_not_finished_and_is_named(content, tmp_path):
     folder = RunFolder(tmp_path / "run", SETTINGS)
     folder.keep_cell("a.layer.none.0", "key", make_result())
     (path,) = (tmp_path / "run" / "cells").iterdir()
     path.write_bytes(path.read_bytes()[:-20] if content is None else content)
     assert folder.find_cell("a.layer.none.0", "key") is None
+    assert folder.damaged == [path]
+
+
+def test_no_flipped_bit_of_a_cell_goes_unseen():
+    """Every byte of the file, header and padding included; a CRC-32 finds all single flips."""
+    content = pack_cell("key", make_result())
+    assert equal(unpack_cell(content, "key"), make_result())
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        with pytest.raises(DamageError):
+            unpack_cell(bytes(flipped), "key")
+
+
+@given(st.binary(max_size=300) | st.text(max_size=99).map(lambda text: b'"crc32":"' + text.encode()))
+def test_any_bytes_in_place_of_a_cell_are_damage(content):
+    with pytest.raises(DamageError):
+        unpack_cell(content, "key")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from([*SETTINGS, "other"]), inner),
+    max_leaves=8,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(content=st.binary(max_size=60) | _JSON.map(lambda value: json.dumps(value).encode()))
+@example(content=b"[" * 100_000)
+def test_any_settings_are_those_of_this_run_or_refused_and_kept(content, tmp_path):
+    (tmp_path / "settings.json").write_bytes(content)
+    for overwrite in (False, True):
+        try:
+            RunFolder(tmp_path, SETTINGS, overwrite=overwrite)
+        except InputError:
+            assert (tmp_path / "settings.json").read_bytes() == content
+        else:
+            assert json.loads((tmp_path / "settings.json").read_text())["model"] == "bermo"
+            assert overwrite or set(SETTINGS) <= set(json.loads(content))
+            return
 
 
 def test_a_failure_while_keeping_a_cell_leaves_nothing(tmp_path, monkeypatch):
@@ -114,6 +165,108 @@ def test_overwrite_throws_a_run_away(tmp_path):
     assert folder.find_cell("a", "key") is None
 
 
+def fill(folder):
+    """A run's files, and beside them some that are nobody's but the user's."""
+    RunFolder(folder, SETTINGS).keep_cell("a.layer.none.0", "key", make_result())
+    RunFolder(folder, SETTINGS).write_tables([make_result()])
+    RunFolder(folder, SETTINGS).write_manifest({})
+    own = ["figures/depth.png", "models/seed-0/config.json", "stages/seed-0/one/README.md", "report.html"]
+    mine = ["thesis.tex", "figures/mine.png", "models/seed-0/notes.txt", "data/scores.parquet", ".git/config"]
+    for name in (*own, *mine):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text("mine")
+    return {folder / name for name in mine}, {folder / name for name in own}
+
+
+def files(folder):
+    return {path for path in folder.rglob("*") if path.is_file()}
+
+
+def test_overwriting_removes_what_runs_write_and_nothing_else(tmp_path):
+    mine, own = fill(tmp_path / "run")
+    assert own < set(list_own(tmp_path / "run"))
+    RunFolder(tmp_path / "run", SETTINGS | {"limit": 5}, overwrite=True)
+    assert files(tmp_path / "run") == mine | {tmp_path / "run" / "settings.json"}
+    assert not (tmp_path / "run" / "cells").exists()
+
+
+def test_a_link_to_a_run_folder_is_overwritten_as_the_folder_is(tmp_path):
+    mine, _ = fill(tmp_path / "run")
+    (tmp_path / "link").symlink_to("run")
+    RunFolder(tmp_path / "link", SETTINGS | {"limit": 5}, overwrite=True)
+    assert (tmp_path / "link").is_symlink()
+    assert files(tmp_path / "run") == mine | {tmp_path / "run" / "settings.json"}
+
+
+@pytest.mark.parametrize("stuck", ["report.html", "scores.csv", "settings.json"])
+def test_what_cannot_be_overwritten_whole_is_left_whole(stuck, tmp_path, monkeypatch):
+    fill(tmp_path / "run")
+    before = {path: path.read_bytes() for path in files(tmp_path / "run")}
+    usual = {name: getattr(Path, name) for name in ("rename", "replace")}
+
+    def refuse(name):
+        def move(self, target):
+            if stuck in (self.name, Path(target).name):
+                raise PermissionError(1, "Operation not permitted", str(self))
+            return usual[name](self, target)
+
+        monkeypatch.setattr(Path, name, move)
+
+    refuse("rename"), refuse("replace")
+    assert stuck in (message := refused(tmp_path / "run", SETTINGS | {"limit": 5}, overwrite=True))
+    assert "nothing was" in message
+    assert {path: path.read_bytes() for path in files(tmp_path / "run")} == before
+
+
+@pytest.mark.parametrize("name", ["cells", "figures"])
+def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_computed(name, tmp_path):
+    RunFolder(tmp_path, SETTINGS)
+    (tmp_path / name).write_text("mine")
+    assert name in refused(tmp_path, SETTINGS)
+
+
+def test_a_folder_in_the_place_of_a_table_is_refused_before_anything_is_computed(tmp_path):
+    RunFolder(tmp_path, SETTINGS)
+    (tmp_path / "scores.parquet").mkdir()
+    assert "scores.parquet" in refused(tmp_path, SETTINGS)
+
+
+def test_hidden_files_alone_are_no_content(tmp_path):
+    (tmp_path / ".DS_Store").write_text("")
+    (tmp_path / f".settings.json.{'a' * 32}").write_text("{")
+    RunFolder(tmp_path, SETTINGS)
+    assert {path.name for path in tmp_path.iterdir()} == {".DS_Store", "settings.json"}
+
+
+def test_leftovers_are_removed_and_other_hidden_files_stay(tmp_path):
+    fill(tmp_path)
+    rest = [tmp_path / "cells" / f".a.safetensors.{'a' * 32}", tmp_path / f".scores.csv.{'b' * 32}"]
+    for path in rest:
+        path.write_text("half")
+    RunFolder(tmp_path, SETTINGS)
+    assert not any(path.exists() for path in rest)
+    assert (tmp_path / ".git" / "config").exists()
+
+
+def test_a_held_folder_is_refused_by_the_number_of_the_process_that_holds_it(tmp_path):
+    hold = "import sys; from pathlib import Path; from probing.store.folder_lock import hold_folder\n"
+    hold += "with hold_folder(Path(sys.argv[1])):\n    print('held', flush=True)\n    input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(tmp_path)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as first:
+        assert first.stdout.readline() == "held\n"
+        with pytest.raises(InputError, match=f"pid {first.pid}"):
+            check_free(tmp_path)
+        with pytest.raises(InputError, match=f"pid {first.pid}"), hold_folder(tmp_path):
+            pass
+        first.kill()
+    # A kill leaves no lock; nobody is named who is gone.
+    check_free(tmp_path)
+    with hold_folder(tmp_path), pytest.raises(InputError, match=f"pid {os.getpid()}"), hold_folder(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_folder_of_something_else_is_never_touched(tmp_path):
     (tmp_path / "thesis.tex").write_text("mine")
     for overwrite in (False, True):
@@ -122,8 +275,8 @@ def test_a_folder_of_something_else_is_never_touched(tmp_path):
 
 
 def test_a_folder_of_something_else_that_has_settings_is_not_thrown_away(tmp_path):
-    """An editor's folder has a settings.json too."""
-    (tmp_path / "settings.json").write_text('{"editor.fontSize": 12}')
+    """An editor's folder has a settings.json too, and every second program has a setting named model."""
+    (tmp_path / "settings.json").write_text('{"editor.fontSize": 12, "model": "gpt-4", "limit": 1}')
     (tmp_path / "thesis.tex").write_text("mine")
     refused(tmp_path, SETTINGS, overwrite=True)
     assert (tmp_path / "thesis.tex").read_text() == "mine"

@@ -15,7 +15,7 @@ from tests.helpers import build_task, write_task
 
 def test_there_is_a_model_per_aim_and_seed_under_a_name_of_its_own(settings):
     settings = replace(
-        settings, method=("magnitude", "soft_movement"), sparsity=(0.5, 0.9), penalty=(50.0, 50.0000001), seeds=(0, 1)
+        settings, method=("magnitude", "soft_movement"), sparsity=(0.5, 0.9), penalty=(50.0, 50.5), seeds=(0, 1)
     )
     planned = plan(settings, find_origin(settings), Reporter(quiet=True)).models
     assert [model.name for model in planned] == [
@@ -25,8 +25,8 @@ def test_there_is_a_model_per_aim_and_seed_under_a_name_of_its_own(settings):
         "magnitude-0.9-seed-1",
         "soft_movement-penalty-50-seed-0",
         "soft_movement-penalty-50-seed-1",
-        "soft_movement-penalty-50.0000001-seed-0",
-        "soft_movement-penalty-50.0000001-seed-1",
+        "soft_movement-penalty-50.5-seed-0",
+        "soft_movement-penalty-50.5-seed-1",
     ]
     assert planned[0].variant == {"method": "magnitude", "sparsity": 0.5}
     assert planned[4].variant == {"method": "soft_movement", "penalty": 50.0}
@@ -49,6 +49,8 @@ def test_there_is_one_model_per_method_and_sparsity_and_for_soft_movement_per_pe
     [
         ({"sparsity": (0.5, 1.0)}, r"--sparsity 1\.0: expected 0 or more and below 1"),
         ({"sparsity": (0.5, 0.5)}, r"--sparsity 0\.5 0\.5: expected one or more different ones"),
+        ({"penalty": (50.0, 50.0000001)}, r"--penalty 50\.0 50\.0000001: .*also as they are printed"),
+        ({"sparsity": (0.12341, 0.12342)}, r"--sparsity .*also as they are printed"),
         ({"method": ()}, "--method: expected one or more different ones"),
         ({"threshold": 0.5}, r"--threshold 0\.5: expected more than 0 and below 0\.5"),
         ({"penalty": (-1.0,)}, r"--penalty -1\.0: expected 0 or more"),

@@ -1,0 +1,77 @@
+"""What was typed -> settings: flags are read, paths are written out in full."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import tyro
+
+from probing.records import InputError
+
+Settings = TypeVar("Settings")
+
+_NAMES_OR_PATHS = ("data", "checkpoint", "check", "distill_from")
+"""Settings that name either a folder or something else; whoever opens the folder expands its `~`."""
+
+
+def read_settings(kind: type[Settings], **options: Any) -> Settings:
+    """The settings that the command line gives.
+
+    Args:
+        kind: their class, one field for each flag.
+        options: for tyro, such as a description.
+
+    Raises:
+        InputError: a path that is empty, no text, or in the home of a user who is not there; a negative seed.
+    """
+    _check_empty(kind, sys.argv[1:])
+    settings = expand_paths(tyro.cli(kind, **options))
+    seed = getattr(settings, "seed", 0)
+    if seed < 0:
+        raise InputError(f"--seed {seed}: expected 0 or more")
+    return settings
+
+
+def expand_paths(settings: Settings) -> Settings:
+    """The same settings with `~` written out in each path: no shell does that behind a `=`.
+
+    Raises:
+        InputError: there is no such user, or a path is no text.
+    """
+    names = [column.name for column in fields(settings)]  # pyright: ignore
+    found = {name: getattr(settings, name) for name in names}
+    changed = {name: _expand(name, value) for name, value in found.items()}
+    for name in _NAMES_OR_PATHS:
+        _expand(name, Path(str(found.get(name, ""))))
+    return replace(settings, **changed)  # pyright: ignore
+
+
+def _expand(name: str, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_expand(name, part) for part in value)
+    if not isinstance(value, Path):
+        return value
+    flag = f"--{name.replace('_', '-')} {value}"
+    try:
+        # Neither tables nor pages nor weights can bear a name that is no text.
+        str(value).encode()
+        return value.expanduser()
+    except UnicodeEncodeError:
+        raise InputError(f"{flag}: this name is not in UTF-8; rename it") from None
+    except RuntimeError:
+        raise InputError(f"{flag}: no such user has a home here; write the path out") from None
+
+
+def _check_empty(kind: type, arguments: Sequence[str]) -> None:
+    """Refuse an empty path, which Python takes for the working directory."""
+    flags = {f"--{column.name}" for column in fields(kind) if "Path" in str(column.type)}
+    flag = ""
+    for argument in arguments:
+        name, sign, value = argument.partition("=")
+        if argument.startswith("--"):
+            flag = name.replace("-", "_").replace("__", "--", 1)
+        empty = value == "" if sign and argument.startswith("--") else argument == ""
+        if empty and flag in flags:
+            raise InputError(f"{flag.replace('_', '-')} '': expected a path, got an empty one; write . for this folder")

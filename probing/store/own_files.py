@@ -1,0 +1,95 @@
+"""Which files of a run folder are a run's own, and how they are thrown away: whole, and nothing beside them."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from probing.atomic_files import name_part, remove_leftovers, write_atomically
+from probing.records import InputError
+
+TABLES = ("scores", "layer_weights", "predictions", "gradient_norms", "splits", "trained_models", "training_log")
+"""Parquet tables that runs write."""
+FOLDERS = ("cells", "figures", "models", "stages", "events")
+"""Folders that runs write."""
+_SINGLE = ("manifest.json", "report.html", "scores.csv", "trained_models.csv", *(f"{name}.parquet" for name in TABLES))
+_FIGURES = ("scores_by_layer", "curves_by_layer", "last_best_mix", "mix_weights", "depth", "above_controls")
+_FIGURES += ("code_length", "gradients_*", "training", "training_*", "*_by_step", "*_by_step_*", "pruning")
+_MODEL = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "README.md")
+_MODEL += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.*")
+_MODEL += ("merges.txt", "*.model", "chat_template.jinja")
+_PATTERNS = (
+    *_SINGLE,
+    *(f"cells/*.{form}" for form in ("safetensors", "json", "pt")),
+    *(f"figures/{stem}.{form}" for stem in _FIGURES for form in ("png", "pdf")),
+    *(f"models/*/{name}" for name in _MODEL),
+    *(f"stages/*/*/{name}" for name in _MODEL),
+    "events/**/events.out.tfevents.*",
+)
+"""All but settings.json, which the next run replaces."""
+
+
+def list_own(folder: Path) -> list[Path]:
+    """The files of a run folder that a run has written, settings.json left out."""
+    found = {path for pattern in _PATTERNS for path in folder.glob(pattern) if path.is_file() or path.is_symlink()}
+    return sorted(found)
+
+
+def check_places(folder: Path) -> None:
+    """Refuse a folder in which something stands where a run will write.
+
+    Raises:
+        InputError: naming it.
+    """
+    for path in (folder / name for name in FOLDERS):
+        if (path.exists() or path.is_symlink()) and not path.is_dir():
+            raise InputError(f"{path}: a file stands where a folder of the run should be; move it away")
+    for path in (folder / name for name in ("settings.json", *_SINGLE)):
+        if path.is_dir():
+            raise InputError(f"{path}: a folder stands where a file of the run should be; move it away")
+
+
+def replace_run(folder: Path, settings: bytes) -> None:
+    """Throw a run's files away and write the settings of the next one: both, or nothing of it.
+
+    Raises:
+        InputError: a file cannot be removed or written; all are where they were.
+    """
+    away = name_part(folder / "overwritten")
+    moved: list[tuple[Path, Path]] = []
+    own = list_own(folder)
+    try:
+        away.mkdir()
+        for number, path in enumerate(own):
+            path.rename(away / str(number))
+            moved.append((path, away / str(number)))
+        write_atomically(folder / "settings.json", settings)
+    except BaseException as error:
+        for path, there in moved:
+            there.rename(path)
+        with suppress(OSError):
+            away.rmdir()
+        if isinstance(error, OSError):
+            raise InputError(
+                f"{error.filename}: cannot be removed or replaced ({error.strerror}), so nothing was; free it, or "
+                "choose another --output"
+            ) from None
+        raise
+    shutil.rmtree(away, ignore_errors=True)
+    for parent in sorted({parent for path in own for parent in _between(path, folder)}, reverse=True):
+        with suppress(OSError):
+            parent.rmdir()
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed runs have left half written; the folder must be held."""
+    within = [path for name in FOLDERS for path in (folder / name).rglob(".*")]
+    remove_leftovers([*folder.glob(".*"), *within])
+
+
+def _between(path: Path, folder: Path) -> Iterator[Path]:
+    """The folders above a file, up to the run's and without it."""
+    for parent in path.parents:
+        if parent == folder:
+            return
+        yield parent

@@ -1,0 +1,94 @@
+import errno
+import os
+from fcntl import LOCK_EX, flock
+from uuid import uuid4
+
+import pytest
+
+from probing.atomic_files import (
+    check_new_file,
+    check_writable,
+    find_obstacle,
+    is_part,
+    name_part,
+    remove_leftovers,
+    write_atomically,
+)
+from probing.records import InputError
+from probing.store.cache import StackCache
+
+
+def test_a_full_disk_is_told_with_the_name_of_the_file_and_leaves_what_was_there(tmp_path, monkeypatch):
+    write_atomically(tmp_path / "a", b"before")
+
+    def fail(file):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="No space") as caught:
+        write_atomically(tmp_path / "a", b"after")
+    assert caught.value.filename == str(tmp_path / "a")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("a", b"before")]
+
+
+def test_a_name_as_long_as_the_system_allows_can_be_written(tmp_path):
+    path = tmp_path / ("x" * os.pathconf(tmp_path, "PC_NAME_MAX"))
+    write_atomically(path, b"whole")
+    assert path.read_bytes() == b"whole"
+
+
+def test_what_is_being_written_is_no_leftover(tmp_path):
+    part, rest = name_part(tmp_path / "a"), name_part(tmp_path / "b")
+    rest.write_bytes(b"half")
+    with part.open("xb") as file:
+        flock(file, LOCK_EX)
+        remove_leftovers(tmp_path.iterdir())
+        assert list(tmp_path.iterdir()) == [part]
+    remove_leftovers(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_part_that_was_taken_for_a_leftover_is_begun_again(tmp_path, monkeypatch):
+    """Another program clears up in the moment between the making of a file and its lock."""
+    taken = []
+
+    def lock(file, how):
+        if not taken:
+            taken.extend(tmp_path.iterdir())
+            taken[0].unlink()
+
+    monkeypatch.setattr("probing.atomic_files.flock", lock)
+    write_atomically(tmp_path / "a", b"whole")
+    assert len(taken) == 1
+    assert (tmp_path / "a").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("name", [".DS_Store", "a.safetensors", ".a.txt", f"a.{uuid4().hex}", f".{uuid4().hex}"])
+def test_names_of_others_are_no_parts(name, tmp_path):
+    (tmp_path / name).write_text("mine")
+    assert not is_part(tmp_path / name)
+    remove_leftovers(tmp_path.iterdir())
+    assert (tmp_path / name).exists()
+
+
+def test_the_cache_is_cleared_of_what_kills_left(tmp_path):
+    cache = StackCache(tmp_path)
+    space = cache.space(encoder="one")
+    rest = name_part(space.folder / "abc.safetensors")
+    rest.write_bytes(b"half")
+    cache.space(encoder="another")
+    assert not rest.exists()
+    assert (space.folder / "space.json").exists()
+
+
+def test_an_obstacle_is_found_before_anything_is_made(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "link").symlink_to("nothing")
+    assert find_obstacle(tmp_path / "new" / "run") == ""
+    assert find_obstacle(tmp_path / "file" / "run").endswith("file: a file")
+    assert find_obstacle(tmp_path / "link").endswith("link: a link to nothing")
+    with pytest.raises(InputError, match="choose another --report"):
+        check_writable(tmp_path / "file", "--report")
+    with pytest.raises(InputError, match="a folder; expected --output to be the name"):
+        check_new_file(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
