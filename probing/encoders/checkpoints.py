@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from hashlib import file_digest
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from httpx import HTTPError
@@ -21,6 +22,7 @@ from transformers import (
     CONFIG_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
@@ -109,6 +111,33 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
     encoder = take_encoder(model, name)
     check_tensors(model, encoder, report, name)
     return encoder
+
+
+def load_classifier(
+    checkpoint: Checkpoint, config: PretrainedConfig | None = None
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The encoder with the head of its own architecture, in float32, and transformers' report on its tensors.
+
+    Args:
+        checkpoint: of an encoder or of a classifier.
+        config: with another number of labels than is stored, whose head is then drawn anew.
+
+    Raises:
+        InputError: the architecture has no such head, or it cannot be read.
+    """
+    silence_transformers()
+    config = config or load_config(checkpoint)
+    _refuse_changed_weights(checkpoint)
+    check_weights(checkpoint.folder, checkpoint.name)
+    with reading(checkpoint.name, "a classifier", "take an encoder that transformers has a classifier for"):
+        return AutoModelForSequenceClassification.from_pretrained(
+            checkpoint.folder,
+            config=config,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            trust_remote_code=False,
+        )
 
 
 def list_passed_over(checkpoint: Checkpoint) -> list[str]:

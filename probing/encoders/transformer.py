@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,9 @@ class TransformerEncoder:
         self.hidden_sizes = (self.hidden_size,) * len(self.layer_names)
         self.max_length = choose_limit(max_length, model, tokenizer)
         self.model = model.eval().requires_grad_(False)
+        self._flags = {"output_hidden_states": True}
+        if "use_cache" in signature(model.forward).parameters:
+            self._flags["use_cache"] = False  # of keys and values, which generation alone needs
         self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
         check_rows(model, tokenizer, checkpoint.name)
         self.notes = list_passed_over(checkpoint)
@@ -128,16 +132,16 @@ class TransformerEncoder:
     def _compute_group(
         self, tokens: Tokens, rows: Int[np.ndarray, " group"], tensors: Mapping[str, Tensor]
     ) -> tuple[Tensor, ...]:
-        inputs = self._inputs.collate(tokens, rows, self.device) | {"output_hidden_states": True}
+        inputs = self._inputs.collate(tokens, rows, self.device) | self._flags
         return tuple(functional_call(self.model, dict(tensors), (), inputs).hidden_states)
 
     def _choose_dtype(self, dtype: str) -> str:
         """The number format asked for; with `auto`, float32 where the architecture cannot compute in bfloat16."""
         chosen = choose_dtype(dtype, self.device)
         inputs = self._inputs.collate(self._inputs.tokenize([("a", "b")]), np.arange(1), self.device)
-        if chosen == "float32" or can_compute(self.model, inputs, torch.bfloat16):
+        if chosen == "float32" or can_compute(self.model, inputs | self._flags, torch.bfloat16):
             return chosen
-        if not can_compute(self.model, inputs, torch.float32):
+        if not can_compute(self.model, inputs | self._flags, torch.float32):
             return chosen  # it is not for the number format: the check of the encoder says what it is for
         kind = type(self.model).__name__
         if dtype != "auto":
@@ -147,7 +151,7 @@ class TransformerEncoder:
 
 
 @torch.inference_mode()
-def can_compute(model: PreTrainedModel, inputs: Mapping[str, Tensor], dtype: torch.dtype) -> bool:
+def can_compute(model: PreTrainedModel, inputs: Mapping[str, Any], dtype: torch.dtype) -> bool:
     """Whether the operations of a model exist in a number format, on the device of its inputs.
 
     Every tensor is a single zero, repeated: this takes no memory, and the model need not be converted.
@@ -238,8 +242,10 @@ def check_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, name:
     Raises:
         InputError: one has not.
     """
-    table: Any = model.get_input_embeddings()
-    n_rows = getattr(table, "num_embeddings", None)
+    try:
+        n_rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    except NotImplementedError:  # no table of words, as in models of sounds and images
+        n_rows = None
     marks = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     words = {word: number for word, number in tokenizer.get_vocab().items() if number not in marks}
     last = max(words, key=lambda word: words[word], default="")
