@@ -36,6 +36,8 @@ _SENTENCES = (
     "कुत्ता बिल्ली को देखता है",
 )
 """In several scripts: a tokenizer shall know some of the words."""
+_LONGEST = 512
+"""Tokens of the longest text that is tried, where the encoder takes as many."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class Samples:
     words: Int[np.ndarray, " words"]
     """Places of the first text that are no special token."""
 
-    TEXT, FIRST_REPLACED, LAST_REPLACED, TURNED, LONGER, PAIR = range(6)
+    TEXT, FIRST_REPLACED, LAST_REPLACED, TURNED, LONGER, PAIR, WORD, LONGEST = range(8)
 
 
 class _RefusedError(Exception):
@@ -98,16 +100,17 @@ def draw_samples(encoder: Encoder) -> Samples:
     words = np.flatnonzero(~special)
     texts = [ids, _replace(ids, words[:1], known), _replace(ids, words[-1:], known), ids.copy()]
     texts[Samples.TURNED][words] = ids[words][::-1]
-    mixed = encoder.tokenize([(" ".join(_SENTENCES[:3]),), _SENTENCES[:2]])
-    return Samples(
-        Tokens(
-            (*texts, *mixed.ids),
-            (*[parts.types[row]] * len(texts), *mixed.types),
-            (*[special] * len(texts), *mixed.special),
-            np.zeros(len(texts) + len(mixed.ids), dtype=bool),
-        ),
-        words,
+    many = (" ".join(_SENTENCES * (_LONGEST // 32)),)
+    mixed = encoder.tokenize([(" ".join(_SENTENCES[:3]),), _SENTENCES[:2], ("a",), many])
+    ids, types, marks = (
+        tuple(array[:_LONGEST] for array in (*made, *found))
+        for made, found in (
+            (texts, mixed.ids),
+            ([parts.types[row]] * len(texts), mixed.types),
+            ([special] * len(texts), mixed.special),
+        )
     )
+    return Samples(Tokens(ids, types, marks, np.zeros(len(ids), dtype=bool)), words)
 
 
 def _replace(
@@ -123,7 +126,7 @@ def _replace(
 
 def _encode(
     encoder: Encoder, samples: Samples, rows: Sequence[int], tensors: Mapping[str, Tensor] | None = None
-) -> list[Float[Tensor, "layers tokens hidden"]]:
+) -> list[Float[Tensor, "layers _tokens hidden"]]:
     """States of each of some samples that are computed together, in float32 and on the processor.
 
     Raises:
@@ -142,7 +145,9 @@ def _encode(
             return [torch.stack([layer[i, :n] for layer in layers]) for i, n in enumerate(lengths)]
     except Exception as error:  # whatever the architecture throws: reading the user's checkpoint is what fails here
         reason = " ".join(str(error).split())[:300]
-        raise _RefusedError(f"{_kind(encoder)} cannot encode a sentence ({type(error).__name__}: {reason})") from error
+        raise _RefusedError(
+            f"{_kind(encoder)} cannot encode a text of {max(lengths)} tokens ({type(error).__name__}: {reason})"
+        ) from error
     raise _RefusedError(
         f"{_kind(encoder)} gives states of other lengths ({', '.join(str(shape[1]) for shape in sorted(shapes))}) than "
         f"its {max(lengths)} tokens; they cannot be pooled"
@@ -162,8 +167,8 @@ def _open_float32(encoder: Encoder) -> dict[str, Tensor]:
 
 def _check_form(encoder: Encoder, samples: Samples, alone: Sequence[Tensor]) -> None:
     """As many states as names, as many tokens as went in, of the declared width, all finite."""
-    pair = _encode(encoder, samples, [Samples.PAIR])
-    for row, states in ((Samples.TEXT, alone[0]), (Samples.PAIR, pair[0])):
+    others = {row: _encode(encoder, samples, [row])[0] for row in (Samples.PAIR, Samples.WORD, Samples.LONGEST)}
+    for row, states in {Samples.TEXT: alone[0], **others}.items():
         found = tuple(states.shape)
         wanted = (len(encoder.layer_names), len(samples.tokens.ids[row]), encoder.hidden_size)
         if found != wanted:
@@ -239,11 +244,12 @@ def _compare_fused(encoder: Encoder, samples: Samples, tensors: Mapping[str, Ten
     """
     if encoder.backend != "fused" or not isinstance(encoder, PoolingEncoder):
         return 0.0
-    rows, lengths = np.arange(len(samples.tokens.ids)), samples.tokens.lengths
+    rows = np.array([Samples.TEXT, Samples.LONGER, Samples.PAIR, Samples.WORD])
+    lengths = samples.tokens.lengths[rows]
     shares = np.repeat(1 / lengths, lengths).astype(np.float32)
     found = torch.from_numpy(encoder.pool(samples.tokens, rows, shares, False))
-    means = [_encode(encoder, samples, [row], tensors)[0].mean(dim=1) for row in rows]
-    difference = max(_compare(mean, found[:, row]) for row, mean in enumerate(means))
+    means = [_encode(encoder, samples, [row], tensors)[0].mean(dim=1) for row in rows.tolist()]
+    difference = max(_compare(mean, found[:, number]) for number, mean in enumerate(means))
     if difference > _TOLERANCES[encoder.dtype]:
         raise _RefusedError(f"the kernels' vectors lie {difference:.2g} from those of torch; use --backend torch")
     return difference
