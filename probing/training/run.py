@@ -131,8 +131,7 @@ def check_reader_of_first_token(model: PreTrainedModel, checkpoint: Checkpoint, 
         InputError: it cannot be believed, is a part of another model, or reads from left to right.
     """
     check_trainable(model, checkpoint)
-    options = {"dtype": "float32", "device": "cpu", "backend": "torch"}
-    found = check_encoder(TransformerEncoder(model, checkpoint, **options))
+    found = check_encoder(TransformerEncoder(model, checkpoint, dtype="float32", device="cpu", backend="torch"))
     if found.facts["reads"] == "left to right":
         raise InputError(
             f"checkpoint {checkpoint.name}: {type(model).__name__} reads from left to right, so that its first token, "

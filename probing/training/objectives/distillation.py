@@ -72,7 +72,7 @@ def load_teacher(name: str, task: Task, origin: Origin) -> PreTrainedModel:
         raise InputError(f"{where}: no classifier ({error})") from error
     if report["missing_keys"]:
         raise InputError(f"{where}: its weights lack {min(report['missing_keys'])}; expected a fine-tuned classifier")
-    classes = tuple(name for _, name in sorted(teacher.config.id2label.items()))
+    classes = tuple(name for _, name in sorted((teacher.config.id2label or {}).items()))
     if classes != task.classes:
         known, wanted = (", ".join(names[:_SHOWN]) for names in (classes, task.classes))
         raise InputError(f"{where}: knows the classes {known}; expected those of {task.name}: {wanted}")
