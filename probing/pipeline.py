@@ -19,6 +19,7 @@ from probing.command_line import expand_paths
 from probing.contracts.checking import find_breach
 from probing.contracts.encoder import Encoder
 from probing.digests import digest_json
+from probing.encoders.checkpoint_check import check_encoder
 from probing.probes.fused import explain_engine
 from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
@@ -61,7 +62,7 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
     if settings.threads:
         torch.set_num_threads(settings.threads)
     check_tasks(settings.data, settings.tasks)
-    encoder = build_encoder(settings.model, settings)
+    encoder, findings = build_checked(settings.model, settings, reporter)
     kernels = describe_kernels(encoder)
     layers = choose_layers(settings.layers, encoder.layer_names)
     choose_layers((settings.baseline_layer,), encoder.layer_names, "--baseline-layer")
@@ -87,7 +88,7 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
             folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
         failures = [asdict(failure) for failure in runner.failures]
         outcome = {"stages": reporter.stages, "warnings": reporter.warnings, "failures": failures}
-        described = describe_run(settings, tasks, encoder) | {"kernels": kernels}
+        described = describe_run(settings, tasks, encoder) | {"kernels": kernels, "check": findings}
         folder.write_manifest(described | outcome | runner.first_score)
     return Outcome(path, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
 
@@ -116,7 +117,7 @@ def probe_other_encoders(tasks: Sequence[Task], encoder: Encoder, layers: Sequen
     settings = runner.settings
     for name in sorted(name for name in settings.controls if CONTROLS[name].encoder not in ("", settings.model)):
         try:
-            control = build_encoder(CONTROLS[name].encoder, settings)
+            control, _ = build_checked(CONTROLS[name].encoder, settings, runner.reporter)
         except InputError as error:  # such as an architecture that transformers does not know
             runner.reporter.warn(f"control {name} is left out: {error}")
             continue
@@ -132,6 +133,19 @@ def plan_encoding(
     settings = runner.settings
     pooling = Pooling(settings.pooling, settings.special_tokens)
     return TaskEncoder(tasks, Extractor(encoder, pooling, open_cache(settings)), layers, runner.reporter, name)
+
+
+def build_checked(name: str, settings: RunSettings, reporter: Reporter) -> tuple[Encoder, dict[str, Any]]:
+    """The frozen encoder of that name, and what the check of it found, whose warnings have been told.
+
+    Raises:
+        InputError: it cannot be built, or not be believed.
+    """
+    encoder = build_encoder(name, settings)
+    findings = check_encoder(encoder, settings.pooling)
+    for line in findings.warnings:
+        reporter.warn(line)
+    return encoder, findings.facts
 
 
 def build_encoder(name: str, settings: RunSettings) -> Encoder:

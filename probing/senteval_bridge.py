@@ -18,6 +18,7 @@ from jaxtyping import Float
 
 from probing.catalogue.tasks import find_specs
 from probing.contracts.encoder import Encoder
+from probing.encoders.checkpoint_check import check_encoder
 from probing.records import InputError, Text
 from probing.representations.extraction import Pooling, extract_stack
 from probing.store.cache import StackCache
@@ -46,6 +47,7 @@ class SentEvalBridge:
         cache_dir: Path = Path("data/cache"),
     ):
         self.encoder, self.layer, self.weights = encoder, layer, weights
+        check_encoder(encoder, pooling.name if pooling else "mean")
         self.pooling, self.cache = pooling or Pooling(), StackCache(cache_dir)
         self._rows: dict[Text, int] = {}
         self._vectors: Float[np.ndarray, "sentences hidden"] = np.empty((0, encoder.hidden_size), np.float32)

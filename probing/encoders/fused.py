@@ -33,10 +33,11 @@ class FusedModel:
     Args:
         model: in float32, of a kind that `find_obstacle` has nothing against.
         engine: as `probing.kernels` lists them.
+        takes_types: whether it reads segments; else all tokens are of segment 0.
     """
 
-    def __init__(self, model: PreTrainedModel, engine: str):
-        config, parts = model.config, cast(Any, model)
+    def __init__(self, model: PreTrainedModel, engine: str, *, takes_types: bool = True):
+        config, parts, self._takes_types = model.config, cast(Any, model), takes_types
         in_bf16 = dict(load_kernels().list_engines())[engine] == "bfloat16"
         pack, number_bytes = (pack_pairs, 2) if in_bf16 else (pack_blocks, 4)
         # BERT alone comes here (`find_obstacle`), whose states are those of the embeddings and of each block.
@@ -76,6 +77,8 @@ class FusedModel:
         starts = np.cumsum([0, *map(len, ids)], dtype=np.int64)
         pooled = np.empty((self._shape[0], len(rows), self._shape[1]), dtype=np.float32)
         numbers = [np.concatenate(part).astype(np.int32) for part in (ids, types)]
+        if not self._takes_types:
+            numbers[1] = np.zeros_like(numbers[0])
         self._encoder.encode(*numbers, starts, shares, largest, pooled, self._rows, threads)
         return pooled
 

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Int
 from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedTokenizerFast
 
-from probing.contracts.encoder import Tokens
+from probing.contracts.encoder import Batching, Tokens
 from probing.records import Text
 
 
@@ -25,10 +25,13 @@ class ModelInputs:
         self._tokenizer = tokenizer.backend_tokenizer
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
-        self._pad_id = int(config.pad_token_id or 0)
+        # "[SEP]" in a text is text: as a mark it would split the sentence, and no mask would know of it.
+        self._tokenizer.encode_special_tokens = True
+        self._pad_id = max(0, int(config.pad_token_id or 0))  # Llama's is -1, of which there is no row
         # DistilBERT's tokenizer gives segments that the model does not take; DeBERTa's has no table for them.
         knows_types = getattr(config, "type_vocab_size", 0) > 1
-        self._takes_types = knows_types and "token_type_ids" in tokenizer.model_input_names
+        self.takes_types = knows_types and "token_type_ids" in tokenizer.model_input_names
+        """Whether the model is given segments; else all of its tokens are of segment 0."""
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
         """Tokens of each text, cut to the limit; an empty text keeps its special tokens only."""
@@ -50,9 +53,18 @@ class ModelInputs:
         inputs = {"input_ids": pad_rows(ids, self._pad_id).to(device)}
         if not bool(mask.all()):
             inputs["attention_mask"] = mask.long().to(device)
-        if self._takes_types:
+        if self.takes_types:
             inputs["token_type_ids"] = pad_rows([tokens.types[row] for row in rows], 0).to(device)
         return inputs
+
+
+def group_rows(lengths: Int[np.ndarray, " batch"], batching: Batching) -> list[Int[np.ndarray, " group"]]:
+    """Which of some texts may be computed together."""
+    if batching == "padded":
+        return [np.arange(len(lengths))]
+    if batching == "single":
+        return [np.array([row]) for row in range(len(lengths))]
+    return [np.flatnonzero(lengths == length) for length in np.unique(lengths)]
 
 
 def pad_rows(

@@ -3,6 +3,8 @@
 import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from inspect import signature
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,10 +13,11 @@ from torch import Tensor
 from torch.func import functional_call
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from probing.contracts.encoder import HiddenStates, Tokens
-from probing.encoders.checkpoints import Checkpoint, is_pooler, load_tokenizer
+from probing.contracts.encoder import Batching, HiddenStates, Tokens
+from probing.encoders.checkpoint_tensors import is_pooler
+from probing.encoders.checkpoints import Checkpoint, list_passed_over, load_tokenizer
 from probing.encoders.fused import FusedModel, find_obstacle
-from probing.encoders.inputs import ModelInputs, pad_rows
+from probing.encoders.inputs import ModelInputs, group_rows, pad_rows
 from probing.kernels import find_engine, why_not
 from probing.records import InputError, Text
 
@@ -59,17 +62,25 @@ class TransformerEncoder:
         tokenizer = load_tokenizer(checkpoint)
         self.digest = compute_digest(model, tokenizer)
         self.device = choose_device(device)
-        self.dtype = choose_dtype(dtype, self.device)
         self.hidden_size = int(model.config.hidden_size)
         self.layer_names = name_layers(model)
         self.hidden_sizes = (self.hidden_size,) * len(self.layer_names)
         self.max_length = choose_limit(max_length, model, tokenizer)
         self.model = model.eval().requires_grad_(False)
+        self._flags = {"output_hidden_states": True}
+        if "use_cache" in signature(model.forward).parameters:
+            self._flags["use_cache"] = False  # of keys and values, which generation alone needs
+        self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
+        check_rows(model, tokenizer, checkpoint.name)
+        self.notes = list_passed_over(checkpoint)
+        """Warnings about the checkpoint."""
+        self.dtype = self._choose_dtype(dtype)
         engine, self.backend_reason = choose_engine(backend, model, self.dtype, self.device)
         self.backend = "fused" if engine else "torch"
-        self._fused = FusedModel(self.model, engine) if engine else None
+        self._fused = FusedModel(self.model, engine, takes_types=self._inputs.takes_types) if engine else None
         self.model.to(torch.device(self.device), getattr(torch, self.dtype))  # pyright: ignore
-        self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
+        self.batching: Batching = "padded"
+        self.pads_to = find_window(model)
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
         """Tokens of each text, cut to `max_length`; an empty text keeps its special tokens only."""
@@ -105,11 +116,59 @@ class TransformerEncoder:
             rows: which of them.
             tensors: by their names in `model`; those that require a gradient get one. The model itself stays frozen.
         """
-        inputs = self._inputs.collate(tokens, rows, self.device) | {"output_hidden_states": True}
-        output = functional_call(self.model, dict(tensors), (), inputs)
-        special = pad_rows([tokens.special[row] for row in rows], False)
-        mask = pad_rows([np.ones(len(tokens.ids[row]), dtype=bool) for row in rows], False)
-        return HiddenStates(tuple(output.hidden_states), mask.to(self.device), special.to(self.device))
+        lengths = np.array([len(tokens.ids[row]) for row in rows])
+        special = pad_rows([tokens.special[row] for row in rows], False).to(self.device)
+        mask = pad_rows([np.ones(length, dtype=bool) for length in lengths], False).to(self.device)
+        groups = group_rows(lengths, self.batching)
+        parts = [self._compute_group(tokens, rows[group], tensors) for group in groups]
+        if len(parts) == 1:
+            return HiddenStates(parts[0], mask, special)
+        layers = [states[0].new_zeros((*mask.shape, states[0].shape[-1])) for states in zip(*parts, strict=True)]
+        for group, part in zip(groups, parts, strict=True):
+            for layer, states in zip(layers, part, strict=True):
+                layer[torch.from_numpy(group).to(self.device), : states.shape[1]] = states
+        return HiddenStates(tuple(layers), mask, special)
+
+    def _compute_group(
+        self, tokens: Tokens, rows: Int[np.ndarray, " group"], tensors: Mapping[str, Tensor]
+    ) -> tuple[Tensor, ...]:
+        inputs = self._inputs.collate(tokens, rows, self.device) | self._flags
+        return tuple(functional_call(self.model, dict(tensors), (), inputs).hidden_states)
+
+    def _choose_dtype(self, dtype: str) -> str:
+        """The number format asked for; with `auto`, float32 where the architecture cannot compute in bfloat16."""
+        chosen = choose_dtype(dtype, self.device)
+        inputs = self._inputs.collate(self._inputs.tokenize([("a", "b")]), np.arange(1), self.device)
+        if chosen == "float32" or can_compute(self.model, inputs | self._flags, torch.bfloat16):
+            return chosen
+        if not can_compute(self.model, inputs | self._flags, torch.float32):
+            return chosen  # it is not for the number format: the check of the encoder says what it is for
+        kind = type(self.model).__name__
+        if dtype != "auto":
+            raise InputError(f"--dtype {dtype}: {kind} cannot compute in it on {self.device}; use --dtype float32")
+        self.notes.append(f"{kind} cannot compute in bfloat16 on {self.device}: it is encoded in float32")
+        return "float32"
+
+
+@torch.inference_mode()
+def can_compute(model: PreTrainedModel, inputs: Mapping[str, Any], dtype: torch.dtype) -> bool:
+    """Whether the operations of a model exist in a number format, on the device of its inputs.
+
+    Every tensor is a single zero, repeated: this takes no memory, and the model need not be converted.
+    """
+    device = inputs["input_ids"].device
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    zeros = {
+        name: torch.zeros((), dtype=dtype, device=device).expand(tensor.shape)
+        if tensor.is_floating_point()
+        else tensor.to(device)
+        for name, tensor in tensors.items()
+    }
+    try:
+        functional_call(model, zeros, (), dict(inputs))
+    except Exception:  # noqa: BLE001 - whatever a library has against it
+        return False
+    return True
 
 
 def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> str:
@@ -169,9 +228,39 @@ def name_layers(model: PreTrainedModel) -> tuple[str, ...]:
     return ("embeddings", *(str(block + 1) for block in range(model.config.num_hidden_layers)))
 
 
+def find_window(model: PreTrainedModel) -> int:
+    """The window of local attention that a model fills up every text to (Longformer); 1 where it has none."""
+    window = getattr(model.config, "attention_window", None) or 1
+    return max(window) if isinstance(window, Sequence) else int(window)
+
+
+def check_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, name: str) -> None:
+    """See that every token that a text can have has a row in the table of embeddings.
+
+    Marks that were added and that no text becomes (a padding token beyond the table) need none.
+
+    Raises:
+        InputError: one has not.
+    """
+    try:
+        n_rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
+    except NotImplementedError:  # no table of words, as in models of sounds and images
+        n_rows = None
+    marks = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
+    words = {word: number for word, number in tokenizer.get_vocab().items() if number not in marks}
+    last = max(words, key=lambda word: words[word], default="")
+    if n_rows is not None and last and words[last] >= n_rows:
+        raise InputError(
+            f"checkpoint {name}: its tokenizer has token {last!r} with number {words[last]}, and the model has "
+            f"{n_rows} embeddings; take the tokenizer that belongs to it"
+        )
+
+
 def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
     """The longest input in tokens, special tokens included."""
-    positions = getattr(model.config, "max_position_embeddings", None) or _UNBOUNDED
+    positions = getattr(model.config, "max_position_embeddings", None) or -1
+    if positions < 0:  # XLNet says so
+        return min(tokenizer.model_max_length, _UNBOUNDED)
     # RoBERTa counts positions from padding_idx + 1 on, so that its table holds two rows that no token can use.
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     padding = getattr(table, "padding_idx", None)

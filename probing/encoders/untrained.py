@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from transformers import AutoModel
 
+from probing.encoders.checkpoint_tensors import take_encoder
 from probing.encoders.checkpoints import find_checkpoint, load_config
 from probing.encoders.tiny_checkpoints import write_bert
 from probing.encoders.transformer import TransformerEncoder
@@ -26,6 +27,6 @@ def build(checkpoint: str, *, seed: int = 0, **options: Any) -> TransformerEncod
     # transformers initialises from the global generator: fork it, so that nothing else moves.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derived_seed("untrained", seed))
-        model = AutoModel.from_config(config, dtype=torch.float32)
+        model = AutoModel.from_config(config, dtype=torch.float32, trust_remote_code=False)
     stored = replace(found, revision=f"untrained-{seed}")
-    return TransformerEncoder(model, stored, **options)
+    return TransformerEncoder(take_encoder(model, found.name), stored, **options)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from probing.contracts.encoder import Encoder, PoolingEncoder, Tokens
+from probing.contracts.encoder import BatchingEncoder, Encoder, PoolingEncoder, Tokens
 from probing.digests import text_key
 from probing.records import Text
 from probing.registry import POOLINGS
@@ -30,6 +30,9 @@ _CLOSE_AT = 8
 """A batch that holds an eighth of the budget takes no shorter sentence in, and so no padding."""
 _SHARD_BYTES = 64 * 2**20
 """Size of a cached file: what a killed run loses at most."""
+_MADE = 2
+"""Way of making vectors, counted up where the same encoder gives others than before: 2 pads no text where padding moves
+its states, and takes "[SEP]" in a text for text."""
 _TOKENISED = 8192
 """Texts that are tokenised at once."""
 
@@ -88,6 +91,7 @@ class Extractor:
             max_length=encoder.max_length,
             pooling=pooling.name,
             special_tokens=pooling.special_tokens,
+            made=_MADE,
         )
 
     def encode(self, texts: Sequence[Text], progress: Progress = lambda done: None) -> Extraction:
@@ -144,10 +148,11 @@ def encode_in_shards(
     size = max(1, _SHARD_BYTES // sentence_bytes)
     order = np.argsort(-tokens.lengths, kind="stable")
     encode, plan = choose_way(encoder, pooling)
+    window = encoder.pads_to if isinstance(encoder, BatchingEncoder) else 1
     for start in range(0, len(order), size):
         rows = order[start : start + size]
         values = np.empty((len(encoder.layer_names), len(rows), encoder.hidden_size), dtype=np.float32)
-        for batch in plan(tokens.lengths[rows]):
+        for batch in plan(-(-tokens.lengths[rows] // window) * window):
             values[:, batch] = encode(tokens, rows[batch])
             progress(len(batch))
         yield rows, values

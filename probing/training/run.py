@@ -1,7 +1,7 @@
 """The story of a training run: what a recipe plans is made, one model after the other, and written into tables."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pandas as pd
 import torch
+from transformers import PreTrainedModel
 
 from probing.atomic_files import write_atomically
 from probing.command_line import expand_paths
 from probing.contracts.recipe import Recipe
 from probing.digests import digest_json
 from probing.encoders.blocks import find_backbone, find_blocks
-from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
-from probing.encoders.transformer import choose_limit, compute_digest, name_layers
+from probing.encoders.checkpoint_check import check_encoder
+from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_model, load_tokenizer
+from probing.encoders.classifiers import check_trainable
+from probing.encoders.transformer import TransformerEncoder, choose_limit, compute_digest, name_layers
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.registry import CLASSIFIERS, RECIPES
@@ -57,7 +60,7 @@ def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
         check_folder(settings.output, effective_settings(settings), {}, overwrite=settings.overwrite)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    origin = find_origin(settings)
+    origin = find_origin(settings, reporter.warn)
     planned = recipe.plan(settings, origin, reporter)
     accelerator = make_accelerator(settings)
     path = name_folder(settings, planned.source)
@@ -95,8 +98,12 @@ def check_training(settings: TrainSettings) -> Recipe:
     return recipe
 
 
-def find_origin(settings: TrainSettings) -> Origin:
+def find_origin(settings: TrainSettings, warn: Callable[[str], None] = lambda line: None) -> Origin:
     """The encoder that the settings name.
+
+    Args:
+        settings: of the run.
+        warn: called with each warning about it.
 
     Raises:
         InputError: a checkpoint that cannot be used, or layers that it does not have.
@@ -107,7 +114,7 @@ def find_origin(settings: TrainSettings) -> Origin:
     n_blocks = len(find_blocks(encoder)) - 1
     if settings.freeze_up_to > n_blocks:
         raise InputError(f"--freeze-up-to {settings.freeze_up_to}: the encoder has blocks 1 to {n_blocks}")
-    return Origin(
+    origin = Origin(
         checkpoint,
         compute_digest(model, tokenizer),
         tokenizer,
@@ -115,6 +122,28 @@ def find_origin(settings: TrainSettings) -> Origin:
         choose_limit(settings.max_length, encoder, tokenizer),
         name_layers(encoder),
     )
+    check_reader_of_first_token(encoder, checkpoint, warn)
+    return origin
+
+
+def check_reader_of_first_token(model: PreTrainedModel, checkpoint: Checkpoint, warn: Callable[[str], None]) -> None:
+    """Refuse an encoder that no head on its first token can be trained on; `model` is used up by it.
+
+    Raises:
+        InputError: it cannot be believed, is a part of another model, or reads from left to right.
+    """
+    check_trainable(model, checkpoint)
+    found = check_encoder(TransformerEncoder(model, checkpoint, dtype="float32", device="cpu", backend="torch"))
+    if found.facts["reads"] == "left to right":
+        raise InputError(
+            f"checkpoint {checkpoint.name}: {type(model).__name__} reads from left to right, so that its first token, "
+            "which classifiers read here, knows nothing of the sentence; use an encoder"
+        )
+    if found.facts["batching"] != "padded":
+        warn(
+            f"states of {type(model).__name__} depend on the other sentences of a batch, in training too: by "
+            f"{found.facts['padded_difference']:.2g} of their length on the sentences of the check"
+        )
 
 
 def name_folder(settings: TrainSettings, source: Source) -> Path:

@@ -7,12 +7,11 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
-from probing.encoders.checkpoints import find_checkpoint, load_tokenizer, silence_transformers
+from probing.encoders.checkpoints import find_checkpoint, load_classifier, load_tokenizer
 from probing.records import InputError, Task
 from probing.training.contracts import Examples, Objective
 from probing.training.objectives.supervised import compute_loss
@@ -67,16 +66,13 @@ def load_teacher(name: str, task: Task, origin: Origin) -> PreTrainedModel:
     found, where = find_checkpoint(name), f"--distill-from {name}"
     if task.graded:
         raise InputError(f"{where}: {task.name} has scores and no classes; expected a task with classes")
-    silence_transformers()
     try:
-        teacher, report = AutoModelForSequenceClassification.from_pretrained(
-            found.folder, dtype=torch.float32, output_loading_info=True
-        )
-    except (ValueError, KeyError, OSError, RuntimeError, SafetensorError) as error:
-        raise InputError(f"{where}: no classifier ({str(error).strip().splitlines()[0]})") from None
+        teacher, report = load_classifier(found)
+    except InputError as error:
+        raise InputError(f"{where}: no classifier ({error})") from error
     if report["missing_keys"]:
         raise InputError(f"{where}: its weights lack {min(report['missing_keys'])}; expected a fine-tuned classifier")
-    classes = tuple(name for _, name in sorted(teacher.config.id2label.items()))
+    classes = tuple(name for _, name in sorted((teacher.config.id2label or {}).items()))
     if classes != task.classes:
         known, wanted = (", ".join(names[:_SHOWN]) for names in (classes, task.classes))
         raise InputError(f"{where}: knows the classes {known}; expected those of {task.name}: {wanted}")

@@ -7,6 +7,7 @@ from probing.encoders import fused, transformer
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model
 from probing.encoders.fused import FusedModel, find_obstacle
+from probing.encoders.transformer import TransformerEncoder
 from probing.kernels import load_kernels
 from probing.records import InputError
 from probing.registry import ENCODERS
@@ -123,9 +124,9 @@ def test_a_text_that_is_not_finite_spoils_no_neighbour(tmp_path, dtype):
     spoilt = encoder.tokenize([("ada",)]).ids[0][1]
     with torch.no_grad():
         model.embeddings.word_embeddings.weight[spoilt] = float("nan")
-    model.save_pretrained(folder)
+    damaged = TransformerEncoder(model, find_checkpoint(folder), device="cpu", dtype=dtype, backend="fused")
     texts = [("ben saw the dog",), ("ada",), ("cleo",), ("dan knows ada today",), ("eva sees cats",)]
-    found = encode(build(folder, device="cpu", dtype=dtype, backend="fused"), texts)
+    found = encode(damaged, texts)
     assert np.isfinite(found).all(axis=(0, 2)).tolist() == [True, False, True, False, True]
     np.testing.assert_array_equal(found[:, [0, 2, 4]], encode(encoder, texts)[:, [0, 2, 4]])
 

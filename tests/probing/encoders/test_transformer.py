@@ -5,7 +5,8 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from probing.encoders.checkpoints import find_checkpoint, is_pooler, load_tokenizer
+from probing.encoders.checkpoint_tensors import is_pooler
+from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
 from probing.encoders.transformer import compute_digest
 from probing.records import InputError
 from probing.registry import ENCODERS
