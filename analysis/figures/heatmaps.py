@@ -19,7 +19,7 @@ from probing.records import InputError
 
 WEIGHT_PANELS = {
     "weight": "weight\n(after softmax)",
-    "contribution": "contribution\n(weight x mean norm)",
+    "contribution": "contribution (weight x\nnorm about the mean)",
 }
 """Column of the layer weights -> what its panel is headed with."""
 

@@ -144,7 +144,7 @@ def _chart_weights(numbers: RunNumbers, tables: RunTables, number: int) -> list[
         return []
     captions = {
         "weight": "Weight of each layer in the mix (after softmax), in percent.",
-        "contribution": "Contribution of each layer to the mix (weight x mean norm), in percent.",
+        "contribution": "Contribution of each layer to the mix (weight x mean norm about the mean), in percent.",
     }
     below = {"weight": [], "contribution": list(tables.weights.values())}
     return [

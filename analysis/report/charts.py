@@ -100,7 +100,7 @@ def chart_mix(weights: pd.DataFrame) -> Spec:
     Args:
         weights: from `analysis.runs.frames.mean_weights`.
     """
-    shown = {"weight": "weight", "contribution": "contribution (weight x mean norm)"}
+    shown = {"weight": "weight", "contribution": "contribution (weight x mean norm about the mean)"}
     keys = ["task", "title", "layer", "layer_name"]
     rows = weights.melt(keys, list(shown), var_name="kind", value_name="share")
     rows = rows.assign(share=100 * rows["share"], kind=rows["kind"].map(shown))

@@ -92,8 +92,8 @@ def conclude_claims(table: pd.DataFrame) -> list[str]:
         table: from `analysis.replication.claims_table`.
     """
     return [
-        f"{row['Claim'].capitalize()} on {row['Task']}: {row['Verdict']} (effect and 95 % interval {row['Effect']}, "
-        f"{row['Seeds']} seeds)."
+        f"{row['Claim'].capitalize()} on {row['Task']}: {row['Verdict']} (effect and 95 % interval "
+        f"{row['Effect']}, {row['Seeds']} seeds)."
         for row in table.to_dict("records")
     ]
 

@@ -80,7 +80,7 @@ def _compare(runs: Sequence[TrainingRun], names: Sequence[str], seed: int) -> tu
     if len(runs) != 2 or any(run.pruned for run in runs):
         return [], []
     try:
-        found = compare_convergence(runs[0], runs[1], seed=seed)
+        found = compare_convergence(runs[0], runs[1])
     except InputError as error:
         return [], [f"Not compared: {error}."]
     told = [

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ttest_ind
 
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun
 from analysis.stats.pruning import summarise_pruning
+from analysis.stats.trained_scores import compare_scores
 
 
 def answer_run(run: TrainingRun, label: str) -> str:
@@ -27,17 +27,18 @@ def answer_run(run: TrainingRun, label: str) -> str:
 
 
 def answer_difference(baseline: TrainingRun, other: TrainingRun, names: Sequence[str]) -> str:
-    """Whose dev score is the higher one at the end, with Welch's 95 % interval over seeds."""
-    one, two = (100 * run.scores.query("split == 'dev'")["value"].to_numpy() for run in (baseline, other))
-    points = two.mean() - one.mean()
+    """Whose dev score is the higher one at the end, with a 95 % interval over seeds and dev sentences."""
+    one, two = (run.scores[run.scores["split"] == "dev"] for run in (baseline, other))
+    points, low, high, _ = (100 * number for number in compare_scores(one, two))
+    if np.isnan(points):
+        return f"On dev, {names[0]} and {names[1]} were trained from no seed in common, so their scores do not compare."
     said = f"On dev, {names[1]} ends {abs(points):.1f} points {'above' if points >= 0 else 'below'} {names[0]}"
-    if min(len(one), len(two)) < 2 or np.ptp(one) + np.ptp(two) == 0:
+    if np.isnan(low):
         return f"{said}; how much of this is the seeds' noise cannot be said of so few."
-    interval = ttest_ind(two, one, equal_var=False).confidence_interval(0.95)
-    beyond = interval.low > 0 or interval.high < 0
+    beyond = low > 0 or high < 0
     return (
-        f"{said} (95 % interval over seeds {interval.low:+.1f} to {interval.high:+.1f}), which is "
-        f"{'more than the noise of the seeds' if beyond else 'inconclusive'}."
+        f"{said} (95 % interval over seeds and sentences {low:+.1f} to {high:+.1f}), which is "
+        f"{'more than the noise of both' if beyond else 'inconclusive'}."
     )
 
 
@@ -45,7 +46,7 @@ def answer_convergence(table: pd.DataFrame, names: Sequence[str]) -> str:
     """How much sooner the other model reaches the baseline's final dev score.
 
     Args:
-        table: from `analysis.convergence.compare_convergence`.
+        table: from `analysis.stats.convergence.compare_convergence`.
         names: of baseline and other.
     """
     row = table.sort_values("share").iloc[-1]

@@ -22,9 +22,9 @@ _NARROW_HEADS = {
 }
 _NARROW_NOTE = (
     "As good: layers not significantly worse than the best (McNemar, Holm over layers, p < 0.05). CG: centre of "
-    "gravity of the mix's weights, of weights times vector lengths, of compressions. Bits: entropy of the weights. "
-    "Expected: layer by cumulative mixes (arXiv 1905.05950). In brackets: 95 % intervals over training sentences; of "
-    "the expected layer, over test sentences."
+    "gravity of the mix's weights, of weights times lengths about the mean, of compressions. Bits: entropy of the "
+    "weights. Expected: layer by cumulative mixes (arXiv 1905.05950). In brackets: 95 % intervals over training "
+    "sentences; of the expected layer, over test sentences."
 )
 _RANKS = {
     "rank_weight_contribution": "Weight and contribution",
