@@ -1,17 +1,35 @@
-"""The answer of a run in three sentences: where in the depth, what the mix adds to the last layer, what to the best."""
+"""The answer of a run in sentences: what the controls leave, where in the depth, what the mix adds."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.stats.controls import Standing
 
-def answer(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
-    """Three sentences with numbers; a difference that is not significant is called so.
+
+def answer(summary: pd.DataFrame, comparisons: pd.DataFrame, standings: Sequence[Standing] = ()) -> list[str]:
+    """Sentences with numbers, those on controls first; a difference that is not significant is called so.
 
     Args:
         summary: from `analysis.stats.summary.summarise`.
         comparisons: from `analysis.stats.within_run.compare_all`.
+        standings: from `analysis.stats.controls.judge_controls`.
     """
+    return [*map(answer_control, standings), *_answer_mixing(summary, comparisons)]
+
+
+def answer_control(standing: Standing) -> str:
+    """On which tasks the best layer is significantly above a control, and on which below."""
+    above = f" ({', '.join(standing.above)})" if standing.above else ""
+    below = f"significantly below on {', '.join(standing.below)}" if standing.below else "significantly below on none"
+    left = standing.n_tasks - len(standing.above) - len(standing.below)
+    return (
+        f"Best layers are significantly above {standing.title} on {len(standing.above)} of "
+        f"{_count(standing.n_tasks, 'task')}{above}, {below}; {left or 'none'} inconclusive."
+    )
+
+
+def _answer_mixing(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
     tasks = summary[summary["level"] == "task"]
     if tasks["mix"].notna().any():
         last = _answer_pair(comparisons, "mix", "last", "the scalar mix", "the last layer")

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.runs.training_run import TrainingRun
+from analysis.stats.depth import AGREE, UNTOLD, judge_agreement
 from analysis.tables.depth import list_layers
 
 _HEADS = {"last_layer": "a head on the last layer", "scalar_mix": "a head on the mix"}
@@ -118,11 +119,11 @@ def _conclude_depth(row: Mapping[Any, Any], weights: pd.DataFrame | None, n_laye
 def _judge_depth(row: Mapping[Any, Any], n_layers: int) -> str:
     if row["disagreement"]:
         return f"they disagree ({row['disagreement']})"
-    if len(row["indistinct"]) == n_layers:
-        return "no layer is significantly worse than the best one, so the depth of this task is inconclusive"
-    low, high = min(row["indistinct"]), max(row["indistinct"])
-    inside = low <= row["gravity_contribution"] <= high
-    return "inside the range of those layers" if inside else "outside the range of those layers"
+    told = judge_agreement(row, n_layers)
+    if told == UNTOLD:
+        alike = f"{len(row['indistinct'])} of {n_layers} layers are not told apart from the best"
+        return f"{alike}, so the depth of this task is inconclusive"
+    return "inside the range of those layers" if told == AGREE else "outside the range of those layers"
 
 
 def _points(rows: pd.DataFrame) -> str:

@@ -75,12 +75,16 @@ def narrow_depth(depth: pd.DataFrame) -> Table:
 def tabulate_agreement(depth: pd.DataFrame) -> Table:
     """Rank correlations over layers of what should point to the same depth, and where it does not; maybe no rows."""
     found = depth[depth[list(_RANKS)].notna().any(axis=1)]
-    rows = [
-        [str(row["title"]), *(_format(row, name) for name in _RANKS), str(row["disagreement"]) or "none"]
-        for _, row in found.iterrows()
-    ]
-    caption = "Spearman's rank correlations over the mixed layers, and where weights, contributions and layers disagree"
-    return Table(caption, ["Task", *_RANKS.values(), "Disagreement"], rows)
+    rows = [[str(row["title"]), *(_format(row, name) for name in _RANKS), _judge(row)] for _, row in found.iterrows()]
+    caption = (
+        "Spearman's rank correlations over the mixed layers, and whether mix and single layers point to the same "
+        "depth: it cannot be told where more than half of the layers are not told apart from the best"
+    )
+    return Table(caption, ["Task", *_RANKS.values(), "Mix and layers"], rows)
+
+
+def _judge(row: pd.Series) -> str:
+    return f"{row['agreement']}: {row['disagreement']}" if row["disagreement"] else str(row["agreement"])
 
 
 def _format(row: pd.Series, name: str, digits: int = 2) -> str:

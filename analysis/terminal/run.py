@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.figures.files import save_figures
+from analysis.report.answer import answer_control
 from analysis.runs.frames import mean_scores, unit_of
 from analysis.runs.probing_run import Run, load_run
 from analysis.stats.depth import warn_of_disagreement
@@ -36,6 +37,8 @@ def show_run(folder: Path) -> None:
     numbers = RunNumbers(run)
     console = open_console()
     table = main_table(numbers.summary, numbers.comparisons)
+    for standing in numbers.standings:
+        console.print(answer_control(standing), markup=False, highlight=False)
     console.print(draw_table(table, numbers.comparisons, run, narrow=_is_narrow(console)))
     show_details(numbers, console)
     save_figures(run, folder / "figures")

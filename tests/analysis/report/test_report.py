@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,9 @@ from analysis.report.training import build_training_report
 from analysis.runs.frames import mean_scores
 from analysis.runs.probing_run import load_run
 from analysis.runs.training_run import is_training, load_training
+from analysis.stats.controls import judge_controls
 from analysis.stats.depth import summarise_depth
+from analysis.stats.of_a_run import RunNumbers
 from analysis.stats.published import match_published, read_published
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
@@ -252,6 +255,35 @@ def test_without_a_mix_the_answer_says_so(plain_run):
     assert len(sentences) == 3
     assert "learns no mix" in sentences[2]
     assert "the best layer" in sentences[1]
+
+
+def test_the_first_sentences_say_what_the_controls_leave(stored):
+    numbers = RunNumbers(stored)
+    first = answer(numbers.summary, numbers.comparisons, numbers.standings)
+    assert "above the majority on 3 of 5 tasks (SentLen, Tense, SubjNum)" in first[0]
+    assert "above the untrained encoder on 1 of 5 tasks (Tense), significantly below on SentLen" in first[2]
+    # By hand: p of a normal law from the interval that the run wrote down, times the number of tests, is small enough.
+    gain = stored.scores.query("metric == 'gain' and control == 'untrained' and task == 'sentence_length'")
+    row = gain[(gain["representation"] == "layer") & (gain["layer"] == 0)].iloc[0]
+    z = row["value"] / ((row["ci_high"] - row["ci_low"]) / 3.92)
+    assert z < 0
+    assert 20 * 2 * NormalDist().cdf(z) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("difference", "half", "above", "below"),
+    [(0.2, 0.05, ("A", "B"), ()), (-0.2, 0.05, (), ("A", "B")), (0.05, 0.06, (), ()), (0.045, 0.04, (), ())],
+)
+def test_a_control_is_beaten_only_beyond_the_noise_of_all_tasks_and_controls(difference, half, above, below):
+    rows = [
+        {"contender": "best", "title": title, "value": 0.5, "low": 0.4, "high": 0.6, "majority": 0.5}
+        | {"untrained_difference": difference, "untrained_low": difference - half}
+        | {"untrained_high": difference + half}
+        for title in ("A", "B")
+    ]
+    majority, untrained = judge_controls(pd.DataFrame(rows))
+    assert (majority.above, majority.below) == ((), ())
+    assert (untrained.above, untrained.below) == (above, below)
 
 
 def test_a_run_without_controls_is_warned_of(plain_run, stored):

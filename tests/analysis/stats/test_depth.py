@@ -15,6 +15,7 @@ from analysis.stats.depth import (
     expect_layer,
     explain_disagreement,
     find_indistinct,
+    judge_agreement,
     summarise_depth,
     warn_of_disagreement,
 )
@@ -114,6 +115,21 @@ def test_measured_intervals_of_the_weights_stand_beside_their_summaries(run):
     # The divergence from even weights is what the entropy lacks.
     assert depth["kl_uniform_bits_low"] == pytest.approx(np.log2(7) - depth["entropy_bits_high"])
     assert depth["kl_uniform_bits"] == pytest.approx(np.log2(7) - depth["entropy_bits"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, "agree"),
+        ({"gravity_contribution": 4.0}, "do not agree"),
+        ({"disagreement": "weight points to layer 1"}, "do not agree"),
+        ({"indistinct": (1, 2, 3, 4)}, "cannot be told"),
+        ({"indistinct": tuple(range(7)), "gravity_contribution": 4.2}, "cannot be told"),
+    ],
+)
+def test_summaries_agree_only_where_few_layers_are_as_good_as_the_best(changed, told):
+    row = {"indistinct": (1, 2, 3), "gravity_contribution": 2.2, "disagreement": ""}
+    assert judge_agreement(row | changed, 7) == told
 
 
 def test_the_rule_of_disagreement():
