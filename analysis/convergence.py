@@ -34,7 +34,7 @@ from analysis.figures.training import plot_training
 from analysis.runs.training_run import label_runs, load_trainings, stack_logs
 from analysis.stats.convergence import compare_convergence
 from analysis.terminal.training import print_convergence
-from probing.atomic_files import write_atomically
+from probing.atomic_files import to_csv, write_atomically
 from probing.records import InputError
 
 
@@ -63,7 +63,7 @@ def show_convergence(settings: ConvergenceSettings) -> None:
     if settings.output is not None:
         figures = {"convergence": plot_training(stack_logs(runs), metric=runs[0].metric)}
         write_figures(figures, settings.output)
-        write_atomically(settings.output / "convergence.csv", table.to_csv(index=False, lineterminator="\n").encode())
+        write_atomically(settings.output / "convergence.csv", to_csv(table))
 
 
 def main() -> int:

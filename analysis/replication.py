@@ -26,7 +26,6 @@ from typing import TypeVar
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
 from scipy.stats import binomtest, fisher_exact
 
 from analysis.figures.files import write_figures
@@ -39,8 +38,9 @@ from analysis.stats.trained_scores import compare_over_seeds, compare_scores
 from analysis.stats.within_run import ALPHA
 from analysis.tables.formats import to_markdown
 from analysis.tables.table import format_p
+from analysis.terminal.tables import open_console, print_table
 from analysis.terminal.training import draw_rows
-from probing.atomic_files import write_atomically
+from probing.atomic_files import to_csv, write_atomically
 from probing.records import InputError
 
 COLUMNS = ["claim", "task", "aim", "bert", "bermo", "effect", "ci_low", "ci_high", "p", "neutral", "n_seeds"]
@@ -114,10 +114,10 @@ def show_replication(folder: Path) -> None:
     pairs = load_pairs(folder)
     claims = judge_claims(pairs.values())
     table = claims_table(claims)
-    console = Console()
-    console.print(draw_rows(table, "BERMo's claims about training, here (exploratory)", _NOTE))
+    console = open_console()
+    print_table(console, draw_rows(table, "BERMo's claims about training, here (exploratory)", _NOTE))
     write_figures(_draw_figures(pairs), folder / "figures")
-    write_atomically(folder / "claims.csv", claims.to_csv(index=False, lineterminator="\n").encode())
+    write_atomically(folder / "claims.csv", to_csv(claims))
     write_atomically(folder / "claims.md", to_markdown(table, _NOTE).encode())
     console.print(f"table and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
@@ -228,8 +228,8 @@ def _draw_figures(pairs: Mapping[str, tuple[TrainingRun, TrainingRun]]) -> dict:
 
 
 def _format(row: Mapping) -> dict[str, str]:
-    digits = ".2f" if row["neutral"] == 1 else ".1f"
-    own = {"faster convergence": ".0f", "better gradient flow": ".2f"}.get(row["claim"], ".1f")
+    digits = "z.2f" if row["neutral"] == 1 else "z.1f"
+    own = {"faster convergence": "z.0f", "better gradient flow": "z.2f"}.get(row["claim"], "z.1f")
     bound = "<" if math.isinf(row["bermo"]) else ""
     return {
         "Claim": row["claim"],

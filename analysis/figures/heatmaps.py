@@ -108,7 +108,7 @@ def plot_weights(weights: pd.DataFrame, title: str = "") -> Figure:
     top = float(weights[list(WEIGHT_PANELS)].to_numpy().max())
     for axes, (column, heading) in zip(panels, WEIGHT_PANELS.items(), strict=True):
         frame = by_layer(weights, tasks, column)
-        draw_cells(axes, frame, _percent(frame, "{:.0f}") if width > 0.2 else None, top)
+        draw_cells(axes, frame, _percent(frame, "{:z.0f}") if width > 0.2 else None, top)
         _mark_gravity(axes, centre_of_gravity(weights, column).reindex(tasks), list(names), width)
         draw_separators(axes, group_spans(weights, tasks))
         axes.set_title(heading)
@@ -141,12 +141,12 @@ def _between(frame: pd.DataFrame, low: pd.Series, high: pd.Series) -> pd.DataFra
 
 def _fit_percent(frame: pd.DataFrame, width: float) -> np.ndarray | None:
     """Values times 100 with as many digits as a cell so many inches wide has room for."""
-    forms = (form for room, form in ((0.24, "{:.1f}"), (0.14, "{:.0f}")) if width > room)
+    forms = (form for room, form in ((0.24, "{:z.1f}"), (0.14, "{:z.0f}")) if width > room)
     form = next(forms, "")
     return _percent(frame, form) if form else None
 
 
-def _percent(frame: pd.DataFrame, form: str = "{:.1f}") -> np.ndarray:
+def _percent(frame: pd.DataFrame, form: str = "{:z.1f}") -> np.ndarray:
     return frame.map(lambda value: "" if np.isnan(value) else form.format(100 * value)).to_numpy()
 
 

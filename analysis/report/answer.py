@@ -48,7 +48,7 @@ def answer_depth(tasks: pd.DataFrame) -> str:
         return f"The best single layer, chosen on dev, is {_layer(low)} on {_count(len(found), 'task')}."
     return (
         f"The best single layer, chosen on dev, lies between {_layer(low)} for {low['title']} "
-        f"({100 * low['best']:.1f} on test) and {_layer(high)} for {high['title']} ({100 * high['best']:.1f}), "
+        f"({100 * low['best']:z.1f} on test) and {_layer(high)} for {high['title']} ({100 * high['best']:z.1f}), "
         f"over {_count(len(found), 'task')}."
     )
 
@@ -73,11 +73,11 @@ def _answer_pair(comparisons: pd.DataFrame, first: str, second: str, one: str, o
 
 def _answer_mean(row: pd.Series, one: str, other: str) -> str:
     points = 100 * row["difference"]
-    interval = f"95 % interval {100 * row['ci_low']:+.1f} to {100 * row['ci_high']:+.1f}"
+    interval = f"95 % interval {100 * row['ci_low']:+z.1f} to {100 * row['ci_high']:+z.1f}"
     if not row["significant"]:
-        text = "On the mean over tasks, the difference of {} and {} is inconclusive ({:+.1f} points, {})"
+        text = "On the mean over tasks, the difference of {} and {} is inconclusive ({:+z.1f} points, {})"
         return text.format(one, other, points, interval)
-    text = "On the mean over tasks, {} scores {:.1f} points {} {} ({}), which is significant"
+    text = "On the mean over tasks, {} scores {:z.1f} points {} {} ({}), which is significant"
     return text.format(one, abs(points), "above" if points > 0 else "below", other, interval)
 
 

@@ -44,13 +44,13 @@ def conclude_gradients(gradients: pd.DataFrame) -> list[str]:
     low, high = (_layer(names[layer]) for layer in (table.index[0], table.index[-1]))
     shares = np.exp((table.iloc[0] - table.iloc[-1]).groupby(level="head", sort=False).mean())
     sentences = [
-        f"With {_HEADS.get(str(head), str(head))}, the gradient at {low} is {share:.2f} times that at {high} ({over})."
+        f"With {_HEADS.get(str(head), str(head))}, the gradient at {low} is {share:z.2f} times that at {high} ({over})."
         for head, share in shares.items()
     ]
     if set(_HEADS) <= set(shares.index):
         ratios = np.exp((table["scalar_mix"] - table["last_layer"]).mean(axis=1))
         sentences.append(
-            f"Layer by layer, the gradient of the head on the mix is {ratios.min():.2f} to {ratios.max():.2f} times "
+            f"Layer by layer, the gradient of the head on the mix is {ratios.min():z.2f} to {ratios.max():z.2f} times "
             "that of the head on the last layer. Shares over depth compare; sizes depend on how far a head is trained."
         )
     return sentences
@@ -110,8 +110,8 @@ def _conclude_depth(row: Mapping[Any, Any], weights: pd.DataFrame | None, n_laye
         return f"{alone}. This run learned no mix for it."
     top = weights.iloc[int(weights["contribution"].to_numpy().argmax())]
     mixed = (
-        f"{alone}. The mix takes {100 * top['contribution']:.0f} % from {_layer(top['layer_name'])}, its centre of "
-        f"gravity is {row['gravity_contribution']:.1f}"
+        f"{alone}. The mix takes {100 * top['contribution']:z.0f} % from {_layer(top['layer_name'])}, its centre of "
+        f"gravity is {row['gravity_contribution']:z.1f}"
     )
     return f"{mixed}: {_judge_depth(row, n_layers)}."
 
@@ -127,7 +127,7 @@ def _judge_depth(row: Mapping[Any, Any], n_layers: int) -> str:
 
 
 def _points(rows: pd.DataFrame) -> str:
-    cells = [f"{row['title']} {100 * row['difference']:+.1f}" for row in rows.to_dict("records")]
+    cells = [f"{row['title']} {100 * row['difference']:+z.1f}" for row in rows.to_dict("records")]
     return f"{len(cells)} ({', '.join(cells)})" if cells else "none"
 
 

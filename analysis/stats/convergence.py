@@ -38,7 +38,7 @@ def compare_convergence(baseline: TrainingRun, other: TrainingRun, shares: Seque
     check_same_data([baseline, other])
     one, two = read_curves(baseline), read_curves(other)
     if one.mean[0, -1] <= 0:
-        raise InputError(f"{baseline.folder}: expected a final dev score above 0, got {one.mean[0, -1]:.3f}")
+        raise InputError(f"{baseline.folder}: expected a final dev score above 0, got {one.mean[0, -1]:z.3f}")
     rows = [_compare_at(share, one, two) for share in shares]
     return pd.DataFrame(rows)
 

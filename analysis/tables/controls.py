@@ -21,10 +21,13 @@ from probing.catalogue.controls import CONTROLS
 from probing.catalogue.measures import QUANTITIES
 
 _BOUNDED = ["value", "ci_low", "ci_high"]
-_NARROW_NOTE = (
-    "Points with the 95 % interval, paired by test sentence. Selectivity: score minus that of a control task, whose "
-    "classes are drawn per word (arXiv 1909.03368). Compression: bits of the uniform code per bit of the online code."
-)
+_NOTE = "Points with the 95 % interval, paired by test sentence."
+_NOTES = {
+    "control_task": "Selectivity: score minus that of a control task, its classes drawn per word (arXiv 1909.03368).",
+    "compression": "Compression: bits of the uniform code per bit of the online code.",
+    "usable_information_bits": "Usable bits: information per test sentence that the probe can use (arXiv 2002.10689).",
+}
+"""By control or quantity; those of columns that are shown stand below the narrow table."""
 
 
 def tabulate_controls(summary: pd.DataFrame) -> Table:
@@ -62,7 +65,8 @@ def narrow_controls(summary: pd.DataFrame, *, narrow: bool = False) -> Table:
             cells = [_format_gain(row, control, digits=0) for control in shown]
             cells += [_format_bits(row, quantity) for quantity in bits]
             rows.append(["" if number else str(row["title"]), name, *cells])
-    return Table(_NARROW_NOTE, heads, rows, title="Against controls")
+    note = " ".join([_NOTE, *(text for name, text in _NOTES.items() if name in {**shown, **bits})])
+    return Table(note, heads, rows, title="Against controls")
 
 
 def tabulate_control_layers(run: Run, gains: pd.DataFrame) -> dict[str, Table]:
@@ -98,9 +102,9 @@ def tabulate_cost(run: Run) -> Table:
     rows = [
         [
             name,
-            f"{stage['seconds']:.1f}",
-            f"{stage['seconds'] / plain:.2f}" if plain else "-",
-            f"{stage.get('peak_rss_bytes', 0) / 2**30:.2f}",
+            f"{stage['seconds']:z.1f}",
+            f"{stage['seconds'] / plain:z.2f}" if plain else "-",
+            f"{stage.get('peak_rss_bytes', 0) / 2**30:z.2f}",
         ]
         for name, stage in stages.items()
     ]
@@ -119,10 +123,10 @@ def _format_gain(row: Mapping[Any, Any], control: str, digits: int = 1) -> str:
     if np.isnan(value):
         return "-"
     low, high = 100 * row[f"{control}_low"], 100 * row[f"{control}_high"]
-    return f"{format_points(value)} [{low:+.{digits}f},{' ' if digits else ''}{high:+.{digits}f}]"
+    return f"{format_points(value)} [{low:+z.{digits}f},{' ' if digits else ''}{high:+z.{digits}f}]"
 
 
 def _format_bits(row: Mapping[Any, Any], name: str) -> str:
     if np.isnan(row[name]):
         return "-"
-    return f"{row[name]:.2f} ± {(row[f'{name}_high'] - row[f'{name}_low']) / 2:.2f}"
+    return f"{row[name]:z.2f} ± {(row[f'{name}_high'] - row[f'{name}_low']) / 2:z.2f}"

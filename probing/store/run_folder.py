@@ -13,7 +13,7 @@ import pandas as pd
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from probing.atomic_files import write_atomically
+from probing.atomic_files import to_csv, write_atomically
 from probing.folds import describe_division
 from probing.records import InputError, Predictions, Task, readout_key
 from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
@@ -96,7 +96,7 @@ class RunFolder:
         )
         for name, frame in zip(TABLES, (scores, weights, predictions), strict=True):
             write_atomically(self.path / f"{name}.parquet", frame.to_parquet(index=False))
-        write_atomically(self.path / "scores.csv", scores.to_csv(index=False).encode())
+        write_atomically(self.path / "scores.csv", to_csv(scores))
         gradients = _frame(GradientNorm, (norm for result in results for norm in result.gradients))
         if len(gradients):
             write_atomically(self.path / "gradient_norms.parquet", gradients.to_parquet(index=False))

@@ -1,11 +1,13 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from statistics import NormalDist
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ import pytest
 from analysis.report import __main__ as command
 from analysis.report.answer import answer
 from analysis.report.build import build_report, write_report
-from analysis.report.facts import list_warnings, rebuild_command
+from analysis.report.facts import explain_warning, list_warnings, rebuild_command
 from analysis.report.shell import embed_json
 from analysis.report.training import build_training_report
 from analysis.runs.frames import mean_scores
@@ -26,6 +28,7 @@ from analysis.stats.of_a_run import RunNumbers
 from analysis.stats.published import match_published, read_published
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
+from probing.catalogue.tasks import explain_tasks
 from probing.records import InputError
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -107,6 +110,51 @@ def test_charts_hold_the_scores_with_interval_and_number_of_sentences(page, stor
     assert cell["value"] == pytest.approx(100 * expected["value"])
     assert cell["interval"] == f"{100 * expected['ci_low']:.1f} to {100 * expected['ci_high']:.1f}"
     assert cell["n"] == expected["n"]
+
+
+def test_the_page_is_named_after_checkpoint_corpus_and_day(stored):
+    dated = replace(stored, manifest={**stored.manifest, "finished": "2026-11-26T10:00:00+00:00"})
+    title = re.search("<title>(.*?)</title>", build_report([dated]))[1]
+    assert title == "Probing bermo on all-MiniLM-L6-v2, english, 2026-11-26"
+    assert "Finished" in "".join(Page(build_report([dated])).shown)
+
+
+def test_files_of_the_run_can_be_downloaded_from_where_the_page_stands(tmp_path):
+    folder = tmp_path / "a run"
+    shutil.copytree(RUNS / "before_controls", folder)
+    (folder / "figures").mkdir()
+    for name in ("scores.csv", "figures/depth.pdf", "figures/depth.png"):
+        (folder / name).write_text("x")
+    for output in (None, tmp_path / "elsewhere" / "page.html"):
+        page = write_report([folder], output)
+        links = [attrs["href"] for attrs in Page(page.read_text()).all("a") if "download" in attrs]
+        assert len(links) == 2
+        assert all((page.parent / unquote(link)).read_text() == "x" for link in links)
+
+
+def test_each_task_is_explained_once(page):
+    shown = "".join(Page(page).shown)
+    for title, question in explain_tasks(["bigram_shift", "past_present"]):
+        assert shown.count(question) == 1
+        assert title in shown
+    assert "coordinate clauses" not in shown
+
+
+def test_warnings_name_tasks_by_title_and_say_what_to_do():
+    told = explain_warning("probes did not converge: bigram_shift (scalar mix), odd_man_out (3, control_task)")
+    assert told.startswith("probes did not converge: BShift (scalar mix), SOMO (3, control_task): ")
+    assert "--limit" in told
+    assert explain_warning("another thing") == "another thing"
+
+
+def test_the_heatmap_has_no_colour_where_the_interval_holds_the_majority(page, stored):
+    rows = values(Page(page).specs["chart-scores-0"])
+    expected = stored.scores.query("split == 'test' and metric == 'accuracy' and control == 'none'")
+    expected = expected[expected["representation"] != "none"]
+    noise = expected["ci_low"] <= expected["majority"]
+    assert 0 < noise.sum() < len(expected)
+    assert sum(row["noise"] for row in rows) == noise.sum()
+    assert "grey: interval holds the majority" in json.dumps(Page(page).specs["chart-scores-0"])
 
 
 def test_tables_hold_every_number_of_the_heatmap(page, stored):
