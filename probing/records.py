@@ -82,6 +82,8 @@ class Task:
     """Number of parts of a cross-validation, where each split is the whole task; 0 where the splits are fixed."""
     division: str = ""
     """How the splits were made, where the source had none; empty where they are the source's own."""
+    ceiling: float = float("nan")
+    """Of a control task: the share of test that knowing the class of every word of train finds; NaN for others."""
 
     @property
     def graded(self) -> bool:

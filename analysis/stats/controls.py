@@ -12,7 +12,7 @@ from analysis.runs.probing_run import Run
 from analysis.stats.significance import holm
 from analysis.stats.summary import readout_of, summarise_tasks
 from analysis.stats.within_run import ALPHA
-from probing.catalogue.controls import CONTROLS, DIFFERENCES
+from probing.catalogue.controls import CEILING, CONTROLS, DIFFERENCES
 from probing.catalogue.measures import name_quantities
 from probing.records import InputError
 
@@ -22,7 +22,8 @@ def summarise_controls(run: Run, contenders: tuple[str, ...] = ("best", "mix")) 
 
     Returns:
         Columns `task title group contender layer_name value low high majority`; for each control in the run `CONTROL`
-        (its score), `CONTROL_difference CONTROL_low CONTROL_high`, paired by test sentence; for each quantity of kind
+        (its score), `CONTROL_majority CONTROL_ceiling` (that of its labels; NaN where it has none),
+        `CONTROL_difference CONTROL_low CONTROL_high`, paired by test sentence; for each quantity of kind
         `information` in the run `QUANTITY QUANTITY_low QUANTITY_high`.
 
     Raises:
@@ -113,6 +114,9 @@ def _find_controls(run: Run, task: str, readout: tuple[str, int]) -> dict[str, f
             continue
         exact = own[(own["representation"] == readout[0]) & (own["layer"] == readout[1])]
         found[control] = float((exact if len(exact) else own).iloc[0]["value"])
+        found[f"{control}_majority"] = float(own.iloc[0]["majority"])
+        ceiling = scores.loc[scores["metric"] == CEILING, "value"]
+        found[f"{control}_ceiling"] = float(ceiling.iloc[0]) if len(ceiling) else np.nan
         found |= {f"{control}_{name}": value for name, value in difference.items()}
     return found
 

@@ -11,6 +11,7 @@ from analysis.runs.probing_run import Run
 from analysis.tables.table import (
     Table,
     format_gain,
+    format_percent,
     format_points,
     format_score,
     pick_columns,
@@ -21,6 +22,11 @@ from probing.catalogue.controls import CONTROLS
 from probing.catalogue.measures import QUANTITIES
 
 _BOUNDED = ["value", "ci_low", "ci_high"]
+_WIDE_NOTE = (
+    "Points above each control, paired by test sentence [95 % interval]. Ceiling: what knowing all words of train by "
+    "heart reaches on the control task; where that is near the majority, selectivity is little more than the score less "
+    "the majority"
+)
 _NOTE = "Points with the 95 % interval, paired by test sentence."
 _NOTES = {
     "control_task": "Selectivity: score minus that of a control task, its classes drawn per word (arXiv 1909.03368).",
@@ -43,9 +49,12 @@ def tabulate_controls(summary: pd.DataFrame) -> Table:
         for control in CONTROLS:
             cells = [_format_gain(row, control) for row in (best, mix)]
             if cells != ["-", "-"]:
-                rows.append([of_task[0]["title"], control, str(best.get("layer_name", "")), *cells])
+                known = best or mix
+                own = [format_percent(known.get(f"{control}{end}", np.nan)) for end in ("", "_majority", "_ceiling")]
+                rows.append([of_task[0]["title"], control, str(best.get("layer_name", "")), *cells, *own])
     heads = ["Task", "Control", "Best layer", "Best layer above it", "Mix above it"]
-    return Table("Points above each control, paired by test sentence [95 % interval]", heads, rows)
+    heads += ["Control's score", "Control's majority", "Control's ceiling"]
+    return Table(_WIDE_NOTE, heads, rows)
 
 
 def narrow_controls(summary: pd.DataFrame, *, narrow: bool = False) -> Table:

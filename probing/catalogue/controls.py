@@ -71,6 +71,9 @@ CONTROLS = {
 }
 """Ours: the names. `control_task` is that of Hewitt & Liang 2019 (arXiv 1909.03368), for sentences."""
 
+CEILING = "ceiling"
+"""Metric of a score of no readout: what knowing all words of train by heart reaches on a control task."""
+
 DEFAULT_CONTROLS = ("bag_of_embeddings", "control_task")
 """By what they cost: these two take about as long as the single layers of the run. Not `untrained`, which encodes every
 sentence again: without a matrix unit that is the dearest part of a run. Not `shuffled_labels`: a check of the

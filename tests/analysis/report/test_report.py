@@ -191,6 +191,20 @@ def test_selectivity_stands_there_for_every_task_and_layer(page, stored):
     assert cells_of(page, "Score x 100 under control_task")
 
 
+def test_a_control_stands_with_its_own_score_majority_and_ceiling(stored):
+    rows = stored.scores.query("control == 'control_task' and split == 'test' and metric == 'accuracy'")
+    own = rows[(rows["task"] == "past_present") & (rows["layer"] == 3)].iloc[0]
+    facts = {"metric": "ceiling", "representation": "none", "layer": -1, "layer_name": "", "value": 0.875}
+    more = pd.DataFrame([{**own.to_dict(), **facts}])
+    page = build_report([replace(stored, scores=pd.concat([stored.scores, more], ignore_index=True))])
+    table = cells_of(page, "Points above each control")
+    assert table[0][-3:] == ["Control&#39;s score", "Control&#39;s majority", "Control&#39;s ceiling"]
+    [row] = [row for row in table if row[:2] == ["Tense", "control_task"]]
+    assert row[-3:] == [f"{100 * own['value']:.1f}", f"{100 * own['majority']:.1f}", "87.5"]
+    [row] = [row for row in table if row[:2] == ["SentLen", "control_task"]]
+    assert row[-1] == "-"
+
+
 def test_the_cost_of_the_controls_is_told_beside_that_of_the_probes(page, stored):
     stages = stored.manifest["stages"]
     rows = {row[0]: row[1:] for row in cells_of(page, "Cost of each stage")[1:]}
