@@ -101,7 +101,7 @@ def explain_warning(text: str) -> str:
         return text
     named = re.sub(r"(\w+)(?= \()", lambda match: title_of(match[1]), text)
     meaning = "their scores and weights are where the solver stopped, some tenths of a point from the end"
-    return f"{named}: {meaning}. More training sentences (a higher --limit) or --protocol senteval mend it"
+    return f"{named}: {meaning}. It is rarer with more training sentences: try a higher --limit"
 
 
 def list_limits(run: Run, comparisons: pd.DataFrame) -> list[str]:

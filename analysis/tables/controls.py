@@ -24,8 +24,8 @@ from probing.catalogue.measures import QUANTITIES
 _BOUNDED = ["value", "ci_low", "ci_high"]
 _WIDE_NOTE = (
     "Points above each control, paired by test sentence [95 % interval]. Ceiling: what knowing all words of train by "
-    "heart reaches on the control task; where that is near the majority, selectivity is little more than the score less "
-    "the majority"
+    "heart reaches on the control task; where that is near the majority, selectivity is little more than the score "
+    "less the majority"
 )
 _NOTE = "Points with the 95 % interval, paired by test sentence."
 _NOTES = {
