@@ -52,7 +52,7 @@ results: setup  ## the README's table and figure, on DATA (default: the controll
 	$(BIN)/python probing/run_senteval.py --model bermo --data $(DATA) --output data/results/readme
 	cp data/results/readme/figures/scores_by_layer.png data/figures/
 
-bermo: setup  ## BERMo's claims about training, tried on the tasks of CLASSIFICATION: about an hour and a half
+bermo: setup  ## BERMo's claims about training, tried on the tasks of CLASSIFICATION: about two hours on two cores
 	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION) --models bert --threads 1 --no-show & \
 	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION) --models bermo --threads 1 --no-show && wait
 	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION)

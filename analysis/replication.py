@@ -4,45 +4,61 @@
                             `analysis.convergence`
     better scores           final dev score of BERMo less that of BERT, in points
     better gradient flow    (g_1 / g_L of BERMo) / (g_1 / g_L of BERT), g_l the norm of dL/dtheta of block l: how much
-                            more the first block gets, held against the last; geometric mean over training
+                            more the first block gets, held against the last; geometric mean over training. True by
+                            construction: the mix gives the last block only its own weight's share of the gradient,
+                            with shuffled labels and an untrained encoder as well. No verdict
     stable pruning          share of diverged runs of BERT less that of BERMo, in points
     pruning, score          final dev score of pruned BERMo less that of pruned BERT, in points; under soft movement
                             the two may have other shares of zeros, which the next row tells
     pruning, zeros          share of zeros that BERMo reaches less that of BERT, in points, where a penalty decides it
 
-A claim holds where the interval is on its side, and is reversed where it is on the other; else it is inconclusive.
-Score and gradient intervals are Student's 95 % over seeds, each seed's two models paired; a diverged share has
-Newcombe's interval for the difference of two shares.
+A claim holds where p, corrected by Holm over the table, is below 0.05 and the effect on its side, and is reversed where
+it is on the other; else it is inconclusive. Intervals are 95 %, not corrected: of scores over other seeds and other
+dev sentences (`analysis.stats.trained_scores`), of zeros and gradients Student's over seeds, each seed's two models
+paired, of steps as in `analysis.convergence`, of a diverged share Newcombe's for the difference of two shares (its p is
+Fisher's).
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-from rich.console import Console
-from scipy.stats import binomtest, t
+from scipy.stats import binomtest, fisher_exact
 
 from analysis.figures.files import write_figures
 from analysis.figures.training import plot_gradients_by_depth, plot_pruning, plot_training
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun, load_training, name_aims, stack_logs, stack_models
 from analysis.stats.convergence import compare_convergence
+from analysis.stats.significance import holm
+from analysis.stats.trained_scores import compare_over_seeds, compare_scores
+from analysis.stats.within_run import ALPHA
 from analysis.tables.formats import to_markdown
+from analysis.tables.table import format_p
+from analysis.terminal.tables import open_console, print_table
 from analysis.terminal.training import draw_rows
-from probing.atomic_files import write_atomically
+from probing.atomic_files import to_csv, write_atomically
 from probing.records import InputError
 
-COLUMNS = ["claim", "task", "aim", "bert", "bermo", "effect", "ci_low", "ci_high", "neutral", "n_seeds"]
-"""`neutral` is the effect of no difference: 1 for a ratio, 0 for points."""
+COLUMNS = ["claim", "task", "aim", "bert", "bermo", "effect", "ci_low", "ci_high", "p", "neutral", "n_seeds"]
+"""`neutral` is the effect of no difference: 1 for a ratio, 0 for points; `p` is not corrected, NaN where nothing was
+tested. `judge_claims` adds `p_holm`."""
+
+BY_CONSTRUCTION = ("better gradient flow",)
+"""Claims that no training could refute."""
+
+Rows = TypeVar("Rows", pd.Series, pd.DataFrame)
 
 _SHARES = (0.95, 1.0)
 """Of BERT's final dev score."""
 
 _NOTE = (
-    "Each interval is a 95 % one over seeds. It holds: the interval is on the claim's side; reversed: on the other "
-    "side; inconclusive: it holds the value of no difference."
+    "[ ]: 95 % interval, of scores over seeds and dev sentences, else over seeds; none where no method covers. Holds, "
+    "reversed: p, corrected by Holm over the table, is below 0.05; inconclusive: not, or nothing was tested. "
+    "By construction: the mix alone makes it so, whatever is learned."
 )
 
 
@@ -66,17 +82,22 @@ def judge_claims(pairs: Iterable[tuple[TrainingRun, TrainingRun]]) -> pd.DataFra
         pairs: a run of BERT and one of BERMo, on the same data.
 
     Returns:
-        Columns `COLUMNS`; `bert` and `bermo` are steps, scores, ratios or shares, as the claim says.
+        Columns `COLUMNS` and `p_holm`; `bert` and `bermo` are steps, scores, ratios or shares, as the claim says.
     """
     rows = [row for bert, bermo in pairs for row in _judge_pair(bert, bermo)]
-    return pd.DataFrame(rows, columns=COLUMNS).sort_values("claim", kind="stable", ignore_index=True)
+    claims = pd.DataFrame(rows, columns=COLUMNS).sort_values("claim", kind="stable", ignore_index=True)
+    tested = claims["p"].notna()
+    corrected = pd.Series(holm(claims.loc[tested, "p"].tolist()), index=claims.index[tested], dtype=float)
+    return claims.assign(p_holm=corrected)
 
 
 def verdict_of(row: Mapping | pd.Series) -> str:
-    """`holds`, `reversed` or `inconclusive`, by the side that the interval is on."""
-    if row["ci_low"] > row["neutral"]:
-        return "holds"
-    return "reversed" if row["ci_high"] < row["neutral"] else "inconclusive"
+    """`holds` or `reversed` by the corrected p and the side of the effect, `inconclusive`, or `by construction`."""
+    if row["claim"] in BY_CONSTRUCTION:
+        return "by construction"
+    if not row["p_holm"] < ALPHA:
+        return "inconclusive"
+    return "holds" if row["effect"] > row["neutral"] else "reversed"
 
 
 def claims_table(claims: pd.DataFrame) -> pd.DataFrame:
@@ -94,10 +115,10 @@ def show_replication(folder: Path) -> None:
     claims = judge_claims(pairs.values())
     table = claims_table(claims)
     write_figures(_draw_figures(pairs), folder / "figures")
-    write_atomically(folder / "claims.csv", claims.to_csv(index=False, lineterminator="\n").encode())
+    write_atomically(folder / "claims.csv", to_csv(claims))
     write_atomically(folder / "claims.md", to_markdown(table, _NOTE).encode())
-    console = Console()
-    console.print(draw_rows(table, "BERMo's claims about training, here", _NOTE))
+    console = open_console()
+    print_table(console, draw_rows(table, "BERMo's claims about training, here (exploratory)", _NOTE))
     console.print(f"table and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -109,36 +130,43 @@ def _judge_pair(bert: TrainingRun, bermo: TrainingRun) -> list[dict]:
 
 def _judge_convergence(bert: TrainingRun, bermo: TrainingRun) -> list[dict]:
     table = compare_convergence(bert, bermo, _SHARES)
-    numbers = table[["baseline_steps", "other_steps", "ratio", "ci_low", "ci_high"]].to_numpy().tolist()
+    numbers = table[["baseline_steps", "other_steps", "ratio", "ci_low", "ci_high", "p"]].to_numpy().tolist()
     aims = [f"to {share:.0%}" for share in _SHARES]
     return [_row("faster convergence", bert, row, neutral=1.0, aim=aim) for aim, row in zip(aims, numbers, strict=True)]
 
 
-def _judge_scores(
-    bert: TrainingRun, bermo: TrainingRun, claim: str = "better scores", aim: str = "", column: str = "value"
-) -> dict:
-    one, two = _pair_seeds(*(_select(run, aim).set_index("seed")[column] for run in (bert, bermo)))
-    return _row(claim, bert, [100 * one.mean(), 100 * two.mean(), *_student(100 * (two - one))], neutral=0.0, aim=aim)
+def _judge_scores(bert: TrainingRun, bermo: TrainingRun, claim: str = "better scores", aim: str = "") -> dict:
+    one, two = _pair_seeds(*(_select(run, aim).set_index("seed", drop=False) for run in (bert, bermo)))
+    *numbers, p = compare_scores(one, two)
+    numbers = [100 * number for number in (one["value"].mean(), two["value"].mean(), *numbers)]
+    return _row(claim, bert, [*numbers, p], neutral=0.0, aim=aim)
+
+
+def _judge_zeros(bert: TrainingRun, bermo: TrainingRun, aim: str) -> dict:
+    one, two = _pair_seeds(*(100 * _select(run, aim).set_index("seed")["achieved_sparsity"] for run in (bert, bermo)))
+    return _row("pruning, zeros", bert, [one.mean(), two.mean(), *compare_over_seeds(two - one)], neutral=0.0, aim=aim)
 
 
 def _judge_gradients(bert: TrainingRun, bermo: TrainingRun) -> dict:
     one, two = _pair_seeds(_log_reach(bert), _log_reach(bermo))
-    logarithms = [one.mean(), two.mean(), *_student(two - one)]
-    return _row("better gradient flow", bert, np.exp(logarithms).tolist(), neutral=1.0)
+    logarithms = [one.mean(), two.mean(), *compare_over_seeds(two - one)[:3]]
+    return _row("better gradient flow", bert, [*np.exp(logarithms).tolist(), math.nan], neutral=1.0)
 
 
 def _judge_pruning(bert: TrainingRun, bermo: TrainingRun, aim: str) -> list[dict]:
     failed = [_select(run, aim)["diverged"].to_numpy(bool) for run in (bert, bermo)]
-    numbers = [100 * value for value in (*(one.mean() for one in failed), *_newcombe(*failed))]
-    stable = _row("stable pruning", bert, numbers, neutral=0.0, aim=aim)
+    numbers = [100 * value for value in (*(one.mean() for one in failed), *newcombe(*failed))]
+    table = [[int(one.sum()), int(len(one) - one.sum())] for one in failed]
+    p: Any = fisher_exact(table)[1]
+    stable = _row("stable pruning", bert, [*numbers, float(p)], neutral=0.0, aim=aim)
     rows = [stable, _judge_scores(bert, bermo, "pruning, score", aim)]
     if (_select(bert, aim)["penalty"] > 0).any():
-        rows.append(_judge_scores(bert, bermo, "pruning, zeros", aim, "achieved_sparsity"))
+        rows.append(_judge_zeros(bert, bermo, aim))
     return rows
 
 
 def _row(claim: str, run: TrainingRun, numbers: list[float], *, neutral: float, aim: str = "") -> dict:
-    """`numbers`: BERT, BERMo, effect, lower and upper bound."""
+    """`numbers`: BERT, BERMo, effect, lower and upper bound, p."""
     values = (claim, run.task, aim, *numbers, neutral, run.models["seed"].nunique())
     return dict(zip(COLUMNS, values, strict=True))
 
@@ -170,19 +198,12 @@ def _log_reach(run: TrainingRun) -> pd.Series:
     return (table.iloc[:, 0] - table.iloc[:, -1]).groupby("seed").mean()
 
 
-def _pair_seeds(one: pd.Series, two: pd.Series) -> tuple[pd.Series, pd.Series]:
+def _pair_seeds(one: Rows, two: Rows) -> tuple[Rows, Rows]:
     both = one.index.intersection(two.index)
-    return one[both], two[both]
+    return one.loc[both], two.loc[both]
 
 
-def _student(values: pd.Series) -> tuple[float, float, float]:
-    """The mean and its 95 % interval; no bounds where there is one value, or one that is no number."""
-    mean, n = float(values.mean(skipna=False)), len(values)
-    half = float(t.ppf(0.975, n - 1) * values.std(skipna=False) / math.sqrt(n)) if n > 1 else math.nan
-    return mean, mean - half, mean + half
-
-
-def _newcombe(one: np.ndarray, two: np.ndarray) -> tuple[float, float, float]:
+def newcombe(one: np.ndarray, two: np.ndarray) -> tuple[float, float, float]:
     """The difference of two shares and its 95 % interval (Newcombe 1998, method 10), from Wilson's of either share."""
     (p, below_p, above_p), (q, below_q, above_q) = (_wilson(flags) for flags in (one, two))
     low, high = math.hypot(p - below_p, above_q - q), math.hypot(above_p - p, q - below_q)
@@ -208,19 +229,24 @@ def _draw_figures(pairs: Mapping[str, tuple[TrainingRun, TrainingRun]]) -> dict:
 
 
 def _format(row: Mapping) -> dict[str, str]:
-    digits = ".2f" if row["neutral"] == 1 else ".1f"
-    own = {"faster convergence": ".0f", "better gradient flow": ".2f"}.get(row["claim"], ".1f")
+    digits = "z.2f" if row["neutral"] == 1 else "z.1f"
+    own = {"faster convergence": "z.0f", "better gradient flow": "z.2f"}.get(row["claim"], "z.1f")
     bound = "<" if math.isinf(row["bermo"]) else ""
     return {
         "Claim": row["claim"],
         "Task": title_of(row["task"]) + (f", {row['aim']}" if row["aim"] else ""),
         "BERT": _number(row["bert"], own),
         "BERMo": _number(row["bermo"], own),
-        "Effect": bound
-        + "{} [{}, {}]".format(*(_number(row[name], digits) for name in ("effect", "ci_low", "ci_high"))),
+        "Effect": bound + _number(row["effect"], digits) + _bounds(row, digits),
+        "p (Holm)": "-" if math.isnan(row["p_holm"]) else format_p(row["p_holm"]),
         "Seeds": str(row["n_seeds"]),
         "Verdict": verdict_of(row),
     }
+
+
+def _bounds(row: Mapping, digits: str) -> str:
+    low, high = (_number(row[name], digits) for name in ("ci_low", "ci_high"))
+    return "" if math.isnan(row["ci_low"]) else f" [{low}, {high}]"
 
 
 def _number(value: float, digits: str) -> str:

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and what killed programs leave of those that were being written."""
+"""Files that are whole or absent, what killed programs leave of those, and text that a spreadsheet may open."""
 
 import os
 import re
@@ -7,19 +7,36 @@ from collections.abc import Iterable
 from contextlib import suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
 from probing.records import InputError
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _PART = re.compile(r"\..+\.[0-9a-f]{32}")
 """What the name of a half-written file or folder looks like: see `name_part`."""
+_FORMULA = re.compile(r"[=@\t\r]|[+-](?![-+\d., \[\]±*%e]*$)")
+"""What a spreadsheet runs: cells that begin so, unless they are a number with a sign, or a dash."""
 
 
 def name_part(path: Path) -> Path:
     """Where a file or folder stands while it is being written: beside its place, under a name of its own."""
     # A name may be as long as the system allows already.
     return path.with_name(f".{path.name[:40]}.{uuid4().hex}")
+
+
+def to_csv(frame: "pd.DataFrame") -> bytes:
+    """A frame as CSV, in which no text is a formula for a spreadsheet: such texts begin with an apostrophe."""
+    texts = frame.select_dtypes(exclude=["number", "bool"]).columns
+    safe = frame.assign(**{name: frame[name].map(disarm) for name in texts}) if len(texts) else frame
+    return safe.to_csv(index=False, lineterminator="\n").encode()
+
+
+def disarm(cell: object) -> object:
+    """A text that would be a formula, with an apostrophe before it; anything else as it is."""
+    return f"'{cell}" if isinstance(cell, str) and _FORMULA.match(cell) else cell
 
 
 def write_atomically(path: Path, content: bytes) -> None:

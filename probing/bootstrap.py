@@ -67,9 +67,13 @@ def resample_rows(
 def percentile_interval(resamples: Num[np.ndarray, "*rows resamples"], level: float = LEVEL) -> tuple[Any, Any]:
     """The percentile interval of a bootstrap distribution (Efron and Tibshirani 1993, chapter 13).
 
+    The bound of tail p is the resample of rank (R + 1) p of R, read between two where that is no whole number (Weibull
+    1939): the truth, were it of their law, falls into each of the R + 1 gaps between resamples equally often, so that
+    the interval of forty holds 95 % as that of thousands does. By numpy's default, (R - 1) p + 1, it would hold 90.
+
     Returns:
         Lower and upper bound: two numbers, or two arrays with the axes `*rows`.
     """
     tail = (1 - level) / 2
-    low, high = np.quantile(resamples, [tail, 1 - tail], axis=-1)
+    low, high = np.quantile(resamples, [tail, 1 - tail], axis=-1, method="weibull")
     return low, high

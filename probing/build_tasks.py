@@ -27,6 +27,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from probing.atomic_files import check_new_file, check_writable, write_atomically
 from probing.catalogue.tasks import SENTEVAL_TASKS
@@ -202,7 +203,7 @@ def show_checks(checks: Sequence[Any], faults: Sequence[str]) -> None:
         row += [str(one.repeated), str(one.shared)]
         given = one.shortcuts
         row += [f"{100 * getattr(given, each):.1f}" if given else "-" for each in _SHORTCUTS.values()]
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # names of files are no markup
     table.caption = (
         "rarest: share of the rarest class. words: least, median, most. repeated: within a split; shared: with an "
         "earlier split. The rest is accuracy on test, in percent: of the most frequent class; of the number of words; "

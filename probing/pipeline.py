@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,8 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
         failures = [asdict(failure) for failure in runner.failures]
         outcome = {"stages": reporter.stages, "warnings": reporter.warnings, "failures": failures}
         described = describe_run(settings, tasks, encoder) | {"kernels": kernels, "check": findings}
-        folder.write_manifest(described | outcome | runner.first_score)
+        finished = {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
+        folder.write_manifest(described | outcome | runner.first_score | finished)
     return Outcome(path, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
 
 

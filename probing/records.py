@@ -90,6 +90,8 @@ class Task:
     """How the splits were made, where the source had none; empty where they are the source's own."""
     notes: tuple[str, ...] = ()
     """What its reader had to decide, a line each: said in every run, since the numbers rest on it."""
+    ceiling: float = float("nan")
+    """Of a control task: the share of test that knowing the class of every word of train finds; NaN for others."""
 
     @property
     def graded(self) -> bool:

@@ -67,7 +67,8 @@ class LayerWeight:
     """After softmax; sums to 1 over the mixed layers."""
     gamma: float
     contribution: float
-    """`gamma * weight_l * mean ||h_l||`, normalised to sum 1: weights mislead where norms differ (arXiv 2109.05958)."""
+    """`gamma * weight_l * mean ||h_l - m_l||`, m_l the mean vector, normalised to sum 1: weights mislead where norms
+    differ (arXiv 2109.05958). Runs of before 2026-11-26 have ||h_l||, in which m_l counts too."""
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,23 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import LINE_STYLES, LineStyle, few_layers, small_panels, styled
+from analysis.figures.style import (
+    LINE_STYLES,
+    LineStyle,
+    few_layers,
+    label_bottom,
+    mark_powers,
+    set_title,
+    small_panels,
+    styled,
+)
 from analysis.runs.frames import layer_names, mean_scores, order_tasks, title_of
-from probing.catalogue.controls import DIFFERENCES
+from probing.catalogue.controls import CONTROLS, DIFFERENCES
 from probing.records import InputError
+
+HEADS = {"last_layer": "head on the last layer", "scalar_mix": "head on the mix"}
+QUANTITIES = {"hidden": "gradient norm of hidden states", "parameters": "gradient norm of a block's parameters"}
+"""What the columns `head` and `quantity` say, in words."""
 
 
 @styled
@@ -28,7 +41,7 @@ def plot_selectivity(scores: pd.DataFrame, title: str = "") -> Figure:
     if found.empty:
         raise InputError("what is left above the controls needs rows of metric selectivity or gain, got none")
     frames = {
-        f"above {control}": mean_scores(scores, control=control, metric=metric)
+        f"above {name_control(control)}": mean_scores(scores, control=control, metric=metric)
         for control, metric in zip(found["control"].tolist(), found["metric"].tolist(), strict=True)
     }
     lines = {name: _times_100(frame[frame["representation"] == "layer"]) for name, frame in frames.items()}
@@ -52,7 +65,7 @@ def plot_code_length(scores: pd.DataFrame, title: str = "") -> Figure:
     controls = dict.fromkeys(rows["control"])
     splits = rows.groupby("control")["split"].first()
     frames = {
-        "the task" if name == "none" else name: mean_scores(rows, splits[name], name, "compression")
+        "the task" if name == "none" else name_control(name): mean_scores(rows, splits[name], name, "compression")
         for name in controls
     }
     return _draw_panels(frames, "compression (uniform code = 1)", title)
@@ -71,7 +84,7 @@ def plot_gradients(gradients: pd.DataFrame, quantity: str = "hidden", title: str
         InputError: no such rows, or a task lacks a layer that others have.
     """
     lines = gradient_lines(gradients, quantity)
-    return _draw_panels(lines, f"gradient norm ({quantity})", title, logarithmic=True)
+    return _draw_panels(lines, QUANTITIES.get(quantity, quantity), title, logarithmic=True)
 
 
 def gradient_lines(gradients: pd.DataFrame, quantity: str) -> dict[str, pd.DataFrame]:
@@ -83,13 +96,23 @@ def gradient_lines(gradients: pd.DataFrame, quantity: str) -> dict[str, pd.DataF
     rows = gradients[gradients["quantity"] == quantity]
     if rows.empty:
         raise InputError(f"gradients by depth need rows of quantity {quantity}, got none: --gradients 16 measures them")
-    steps = sorted({rows["step"].min(), rows["step"].max()})
+    steps = sorted({int(rows["step"].min()), int(rows["step"].max())})
     lines = {
-        f"{head}, step {step}" if len(steps) > 1 else str(head): own[own["step"] == step]
+        _name_line(str(head), step, len(steps) > 1): own[own["step"] == step]
         for head, own in rows.groupby("head", sort=False)
         for step in steps
     }
     return {name: own.assign(group="") for name, own in lines.items()}
+
+
+def name_control(name: str) -> str:
+    """What a sentence calls a control."""
+    return CONTROLS[name].title if name in CONTROLS else name
+
+
+def _name_line(head: str, step: int, several: bool) -> str:
+    when = "before training" if step == 0 else f"after {step} steps"
+    return f"{HEADS.get(head, head)}, {when}" if several else HEADS.get(head, head)
 
 
 def _draw_panels(
@@ -99,16 +122,17 @@ def _draw_panels(
     together = pd.concat(lines.values(), ignore_index=True)
     names = layer_names(together)
     tasks = order_tasks(together)
-    figure, panels = small_panels(len(tasks), sharey=logarithmic)
+    figure, panels = small_panels(len(tasks))
     for axes, task in zip(panels.flat, tasks, strict=False):
         for (name, frame), style in zip(lines.items(), cycle(LINE_STYLES), strict=False):
             draw_line(axes, frame[frame["task"] == task], name, style)
-        axes.set_title(title_of(task), fontsize=9)
+        axes.set_title(title_of(task))
         _finish_panel(axes, list(names), zero, logarithmic)
     figure.supylabel(label)
-    figure.supxlabel("layer (0: embeddings)" if names.get(0) == "embeddings" else "layer")
+    label_bottom(panels, len(tasks), "layer (0: embeddings)" if names.get(0) == "embeddings" else "layer")
     handles = panels[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc="outside upper center", ncols=2, title=title)
+    figure.legend(*handles, loc="outside lower center", ncols=1 if max(map(len, lines)) > 20 else 2)
+    set_title(figure, title)
     return figure
 
 
@@ -125,6 +149,7 @@ def _finish_panel(axes: Axes, layers: list[int], zero: bool, logarithmic: bool) 
         axes.axhline(0, color="black", linewidth=0.8)
     if logarithmic:
         axes.set_yscale("log")
+        mark_powers(axes.yaxis)
     axes.set_xticks(few_layers(layers))
     axes.grid(axis="y")
 

@@ -4,14 +4,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.style import COLOURS, few_layers, small_panels, styled
+from analysis.figures.style import COLOURS, few_layers, label_bottom, set_title, small_panels, styled
 from analysis.runs.frames import ACCURACY, layer_names, unit_of
 from probing.records import InputError
 
 
 @styled
 def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
-    """Score by layer with its 95 % interval, chance and majority, and the mix as a dotted level.
+    """Score by layer with its 95 % interval, chance and majority, and the mix as a dotted level; all on one scale.
 
     Args:
         scores: from `analysis.runs.frames.mean_scores`.
@@ -28,12 +28,11 @@ def plot_curves(scores: pd.DataFrame, title: str = "") -> Figure:
     for axes, task in zip(panels.flat, tasks, strict=False):
         draw_task(axes, scores[scores["task"] == task])
         label_depth(axes, list(names), list(names.values()))
-    for axes in panels.flat[max(0, len(tasks) - panels.shape[1]) : len(tasks)]:
-        axes.tick_params(labelbottom=True)
+    label_bottom(panels, len(tasks), "layer (emb: embeddings)" if _starts_with_embeddings(names) else "layer")
     figure.supylabel(f"{unit_of(scores)} x 100 on test")
-    figure.supxlabel("layer (emb: embeddings)" if _starts_with_embeddings(names) else "layer")
     handles = {name: line for axes in panels.flat for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4, title=title)
+    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
+    set_title(figure, title)
     return figure
 
 
@@ -50,7 +49,7 @@ def draw_task(axes: Axes, rows: pd.DataFrame) -> None:
     for _, row in mix.iterrows():
         axes.axhspan(100 * row["ci_low"], 100 * row["ci_high"], color=COLOURS["mix"], alpha=0.12, lw=0)
         axes.axhline(100 * row["value"], color=COLOURS["mix"], linestyle=(0, (1, 1)), linewidth=1.8, label="scalar mix")
-    axes.set_title(f"{first['title']} ({first['group']})", fontsize=9)
+    axes.set_title(f"{first['title']} ({first['group']})")
     axes.grid(axis="y")
 
 

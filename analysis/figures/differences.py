@@ -1,5 +1,6 @@
 """Figures of two runs side by side, and of their paired differences."""
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,8 +9,8 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.heatmaps import by_layer, draw_cells
-from analysis.figures.style import COLOURS, MARKERS, OFFSETS, fit_width, styled
+from analysis.figures.heatmaps import CELL_POINTS, NOISE_PATCH, by_layer, draw_cells, is_noise
+from analysis.figures.style import COLOURS, COLUMN_INCHES, MARKERS, OFFSETS, PAGE_INCHES, set_title, styled
 from analysis.runs.frames import layer_names
 from probing.records import InputError
 
@@ -27,7 +28,7 @@ def plot_differences(pairs: pd.DataFrame, first: str, second: str) -> Figure:
         second: name of the run in question.
     """
     titles = list(dict.fromkeys(pairs["title"]))
-    figure = Figure(figsize=(7, min(8.0, 1.6 + 0.45 * len(titles))))
+    figure = Figure(figsize=(COLUMN_INCHES, min(9.0, 1.2 + 0.33 * len(titles))))
     axes = figure.subplots()
     for contender, rows in pairs.groupby("contender", sort=False):
         _draw_contender(axes, str(contender), rows, titles)
@@ -37,7 +38,7 @@ def plot_differences(pairs: pd.DataFrame, first: str, second: str) -> Figure:
     axes.set_xlabel("difference in points, paired 95 % interval\n(filled: significant, McNemar with Holm)")
     axes.grid(axis="x")
     figure.legend(loc="outside lower center", ncols=3)
-    figure.suptitle(f"{second} minus {first}".replace("$", r"\$"))
+    set_title(figure, f"{second} minus {first}")
     return figure
 
 
@@ -62,17 +63,18 @@ def plot_models(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str
         )
     one, other = (by_layer(frame[frame["representation"] == "layer"], tasks, "value") for frame in (first, second))
     difference = other - one
-    figure = Figure(figsize=(fit_width(3 * len(tasks), 0.34, 1.6), 0.9 + max(2.4, 0.36 * len(one))))
+    figure = Figure(figsize=(PAGE_INCHES, 1.1 + 0.19 * max(6, len(one))))
     # Half as much again as the largest difference, so that black ink stands out on every colour.
     top, most = max(one.to_numpy().max(), other.to_numpy().max()), 1.5 * float(np.abs(difference.to_numpy()).max())
     panels = figure.subplots(1, 3, sharey=True)
     titles = dict(zip(first["task"], first["title"], strict=True))
-    for axes, frame, name in zip(panels[:2], (one, other), names, strict=True):
-        draw_cells(axes, frame, _texts(frame, "{:.0f}"), top)
-        axes.set_title(name.replace("$", r"\$"))
+    shown_as_noise = [_pivot_noise(frame, tasks) for frame in (first, second)]
+    for axes, frame, name, noise in zip(panels[:2], (one, other), names, shown_as_noise, strict=True):
+        draw_cells(axes, frame, _texts(frame, "{:z.0f}"), top, noise)
+        axes.set_title(textwrap.fill(name, 34))
     sns.heatmap(
-        difference, vmin=-most, vmax=most, cmap=DIVERGING, annot=_texts(difference, "{:+.0f}"), fmt="", cbar=False,
-        annot_kws={"size": 8, "color": "black"}, linewidths=0.5, xticklabels=False, ax=panels[2],
+        difference, vmin=-most, vmax=most, cmap=DIVERGING, annot=_texts(difference, "{:+z.0f}"), fmt="", cbar=False,
+        annot_kws={"size": CELL_POINTS, "color": "black"}, linewidths=0.5, xticklabels=False, ax=panels[2],
     )  # fmt: skip
     panels[2].set(title="second minus first", ylabel="")
     for axes in panels:
@@ -80,7 +82,9 @@ def plot_models(first: pd.DataFrame, second: pd.DataFrame, names: tuple[str, str
         axes.set_xlabel("")
     shown = list(reversed(list(layer_names(first).values())))
     panels[0].set_yticks(np.arange(len(shown)) + 0.5, shown, rotation=0)
-    figure.suptitle("Score x 100 on test, by layer")
+    if any(noise.any(axis=None) for noise in shown_as_noise):
+        figure.legend(handles=[NOISE_PATCH], loc="outside lower center")
+    set_title(figure, "Score x 100 on test, by layer")
     return figure
 
 
@@ -88,9 +92,14 @@ def _draw_contender(axes: Axes, contender: str, rows: pd.DataFrame, titles: Sequ
     colour = COLOURS[contender]
     for number, row in enumerate(rows.to_dict("records")):
         place = titles.index(row["title"]) + OFFSETS[contender]
-        axes.plot([100 * row["ci_low"], 100 * row["ci_high"]], [place, place], color=colour, linewidth=1.5)
+        axes.plot([100 * row["ci_low"], 100 * row["ci_high"]], [place, place], color=colour, linewidth=1)
         face, label = colour if row["significant"] else "white", contender if not number else None
-        axes.plot([100 * row["difference"]], [place], MARKERS[contender], color=colour, mfc=face, ms=5, label=label)
+        axes.plot([100 * row["difference"]], [place], MARKERS[contender], color=colour, mfc=face, ms=3.5, label=label)
+
+
+def _pivot_noise(frame: pd.DataFrame, tasks: Sequence[str]) -> pd.DataFrame:
+    layers = frame[frame["representation"] == "layer"]
+    return by_layer(layers.assign(noise=is_noise(layers).astype(float)), tasks, "noise") == 1
 
 
 def _texts(frame: pd.DataFrame, form: str) -> np.ndarray:

@@ -8,11 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from analysis.figures.style import COLOURS, MARKERS, OFFSETS, styled
+from analysis.figures.style import COLOURS, COLUMN_INCHES, MARKERS, OFFSETS, set_title, styled
 from analysis.runs.frames import group_spans, unit_of
 from analysis.stats.summary import CONTENDERS
 
-_MOST_TALL_ROWS = 12
 _LABELS = {"last": "last layer", "best": "best layer (chosen on dev)", "mix": "scalar mix"}
 
 
@@ -31,15 +30,13 @@ def plot_dumbbell(summary: pd.DataFrame, comparisons: pd.DataFrame, title: str =
     tasks = summary[summary["level"] == "task"].reset_index(drop=True)
     spans = group_spans(tasks, tasks["task"])
     heights = _heights(spans)
-    height = min(6.0, 1.9 + 0.42 * len(tasks)) if len(tasks) <= _MOST_TALL_ROWS else 8.0
-    figure = Figure(figsize=(10, height))
+    figure = Figure(figsize=(COLUMN_INCHES, min(9.0, 1.3 + 0.3 * len(tasks))))
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[3, 2])
     _draw_scores(left, tasks, heights)
     _draw_gains(right, tasks, comparisons, heights)
     _label_rows(left, tasks, heights)
-    figure.legend(handles=_legend(tasks), loc="outside lower center", ncols=4)
-    if title:
-        figure.suptitle(title)
+    figure.legend(handles=_legend(tasks), loc="outside lower center", ncols=2)
+    set_title(figure, title)
     return figure
 
 
@@ -54,8 +51,8 @@ def _draw_scores(axes: Axes, tasks: pd.DataFrame, heights: Sequence[float]) -> N
         axes.plot([100 * row[name] for name in names], places, color="#bbbbbb", linewidth=1)
         for name, place in zip(names, places, strict=True):
             _draw_point(axes, name, place, (row[name], row[f"{name}_low"], row[f"{name}_high"]), filled=True)
-    axes.scatter(100 * tasks["majority"], heights, marker="|", color="black", s=60)
-    axes.set_xlabel(f"{unit_of(tasks)} x 100 on test, 95 % interval")
+    axes.scatter(100 * tasks["majority"], heights, marker="|", color="black", s=30)
+    axes.set_xlabel(f"{unit_of(tasks)} x 100 on test,\n95 % interval")
     axes.grid(axis="x")
 
 
@@ -67,19 +64,25 @@ def _draw_gains(axes: Axes, tasks: pd.DataFrame, comparisons: pd.DataFrame, heig
         values = (row["difference"], row["ci_low"], row["ci_high"])
         _draw_point(axes, row["first"], place, values, filled=bool(row["significant"]))
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_xlabel("points above the last layer, paired 95 % interval\n(filled: significant, McNemar with Holm)")
+    axes.set_xlabel("points above last,\npaired 95 % interval\n(filled: significant)")
     axes.grid(axis="x")
 
 
 def _draw_point(axes: Axes, name: str, height: float, values: tuple[float, float, float], filled: bool) -> None:
     value, low, high = (100 * number for number in values)
-    axes.plot([low, high], [height, height], color=COLOURS[name], linewidth=1.5)
+    axes.plot([low, high], [height, height], color=COLOURS[name], linewidth=1)
     axes.plot([value], [height], **_mark(name, filled))
 
 
 def _mark(name: str, filled: bool = True) -> dict[str, Any]:
     face = COLOURS[name] if filled else "white"
-    return {"marker": MARKERS[name], "color": COLOURS[name], "markerfacecolor": face, "markersize": 5, "linestyle": ""}
+    return {
+        "marker": MARKERS[name],
+        "color": COLOURS[name],
+        "markerfacecolor": face,
+        "markersize": 3.5,
+        "linestyle": "",
+    }
 
 
 def _legend(tasks: pd.DataFrame) -> list[Line2D]:
@@ -89,6 +92,5 @@ def _legend(tasks: pd.DataFrame) -> list[Line2D]:
 
 
 def _label_rows(axes: Axes, tasks: pd.DataFrame, heights: Sequence[float]) -> None:
-    between = "\n" if len(tasks) <= _MOST_TALL_ROWS else ", "
-    axes.set_yticks(heights, list(tasks["title"] + between + tasks["group"]))
+    axes.set_yticks(heights, tasks["title"].tolist())
     axes.set_ylim(max(heights) + 0.6, min(heights) - 0.6)

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from analysis.figures.of_a_run import draw_figures
-from analysis.figures.style import STYLE
+from analysis.figures.style import use_style
 from analysis.runs.probing_run import Run
 from probing.atomic_files import write_atomically
 
@@ -17,7 +16,7 @@ _METADATA = {"png": {"Software": None}, "pdf": {"CreationDate": None, "Producer"
 
 
 def save_figures(run: Run, folder: Path | str, seed: int = 0) -> list[Path]:
-    """Draw all figures first, then write each as PNG (150 dpi) and PDF: a figure that fails leaves no half set.
+    """Draw all figures first, then write each as PNG (300 dpi) and PDF: a figure that fails leaves no half set.
 
     Args:
         run: from `analysis.runs.probing_run.load_run`.
@@ -50,6 +49,6 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
 def render(figure: Figure, form: str) -> bytes:
     """The content of a `png` or `pdf` file, the same for the same figure."""
     buffer = BytesIO()
-    with mpl.rc_context(fname=STYLE):
+    with use_style():
         figure.savefig(buffer, format=form, metadata=_METADATA[form])
     return buffer.getvalue()

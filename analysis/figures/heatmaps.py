@@ -1,6 +1,7 @@
 """Layer x task heatmaps: scores, and the weights of the mix."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,19 +10,38 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
 from matplotlib.ticker import PercentFormatter
 
-from analysis.figures.style import MAP, draw_separators, fit_width, label_groups, label_layers, label_tasks, styled
+from analysis.figures.style import (
+    MAP,
+    NOISE,
+    NOISE_HATCH,
+    draw_separators,
+    fit_width,
+    label_groups,
+    label_layers,
+    label_tasks,
+    set_title,
+    styled,
+)
 from analysis.runs.frames import group_spans, layer_names, title_of, unit_of
 from analysis.stats.summary import centre_of_gravity
 from probing.catalogue.readouts import REPRESENTATIONS
 from probing.records import InputError
 
 WEIGHT_PANELS = {
-    "weight": "weight\n(after softmax)",
-    "contribution": "contribution\n(weight x mean norm)",
+    "weight": "weight (after softmax)",
+    "contribution": "contribution (weight x norm about the mean)",
 }
 """Column of the layer weights -> what its panel is headed with."""
+
+CELL_POINTS = 7
+"""Type in cells."""
+
+_HATCHED: Any = {"facecolor": NOISE, "edgecolor": "white", "hatch": NOISE_HATCH, "linewidth": 0.5}
+NOISE_PATCH = Patch(**_HATCHED, label="95 % interval holds the majority, or lies below it")
+"""What the legend shows of it."""
 
 
 @styled
@@ -29,7 +49,8 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
     """Accuracy of every layer on every task, the mix as a row of its own.
 
     The colour runs, per task, from the majority baseline to the task's best value, so that columns of unlike tasks
-    compare over depth; the cells hold accuracy times 100. A task without a mix has an empty cell.
+    compare over depth; the cells hold accuracy times 100. A cell whose 95 % interval holds the majority, or lies below
+    it, has no colour: it is hatched. A task without a mix has an empty cell.
 
     Args:
         scores: from `analysis.runs.frames.mean_scores`.
@@ -41,18 +62,17 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
     names = _checked_layers(scores)
     tasks = list(dict.fromkeys(scores["task"]))
     spans = group_spans(scores, tasks)
-    layers = by_layer(scores[scores["representation"] == "layer"], tasks, "value")
-    mix = scores[scores["representation"] == "scalar_mix"].set_index("task")["value"].reindex(tasks).to_frame().T
-    majority = scores.groupby("task")["majority"].first().reindex(tasks)
-    best = pd.concat([layers, mix]).max()
-    rows = [layers, mix] if mix.notna().any(axis=None) else [layers]
+    scores = scores.assign(noise=is_noise(scores).astype(float))
+    parts = [scores[scores["representation"] == name] for name in ("layer", "scalar_mix")]
+    rows = [part for part in parts if len(part)]
+    majority, best = (scores.groupby("task")[name].max().reindex(tasks) for name in ("majority", "value"))
 
-    figure = Figure(figsize=(fit_width(len(tasks), 0.72, 2.8), 6))
-    width = _inches_per_task(figure, len(tasks), margin=2.4)
-    panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=[1, len(layers)][-len(rows) :])
-    for axes, frame in zip(panels[::-1, 0], rows, strict=True):
-        shown = _between(frame, majority, best)
-        draw_cells(axes, shown, _percent(frame), 1.0)
+    figure = Figure(figsize=(fit_width(len(tasks)), min(9.0, 1.7 + 0.19 * len(names))))
+    width = _inches_per_task(figure, len(tasks), margin=0.75)
+    panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=[1, len(names)][-len(rows) :])
+    for axes, part in zip(panels[::-1, 0], rows, strict=True):
+        frame, noise = (by_layer(part, tasks, name) for name in ("value", "noise"))
+        draw_cells(axes, _between(frame, majority, best), _fit_percent(frame, width), 1.0, noise == 1)
         draw_separators(axes, spans)
     label_layers(panels[-1, 0], list(names.values()))
     if len(rows) > 1:
@@ -60,8 +80,10 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
         panels[0, 0].tick_params(length=0, labelbottom=False)
     label_groups(panels[0, 0], spans, width)
     label_tasks(panels[-1, 0], [title_of(task) for task in tasks], width)
-    _draw_bar(figure, panels[-1, 0], panels[:, 0].tolist(), "colour, per task: majority = 0, the task's best = 1")
-    figure.suptitle(_join(title, f"{unit_of(scores)} x 100 on test, by layer"))
+    _draw_bar(figure, panels[-1, 0], panels[:, 0].tolist(), "0: the task's majority, 1: its best score")
+    if (scores["noise"] == 1).any():
+        figure.legend(handles=[NOISE_PATCH], loc="outside lower center")
+    set_title(figure, _join(title, f"{unit_of(scores)} x 100 on test, by layer"))
     return figure
 
 
@@ -80,22 +102,22 @@ def plot_weights(weights: pd.DataFrame, title: str = "") -> Figure:
         raise InputError("a figure of the mix needs its weights, got none: run_senteval.py --model bermo learns one")
     names = _checked_layers(weights)
     tasks = list(dict.fromkeys(weights["task"]))
-    figure = Figure(figsize=(fit_width(2 * len(tasks), 0.4, 2.6), 6))
-    width = _inches_per_task(figure, 2 * len(tasks), margin=2.4)
-    panels = figure.subplots(1, 2, sharey=True)
+    figure = Figure(figsize=(fit_width(len(tasks)), min(9.0, 2.3 + 0.38 * len(names))))
+    width = _inches_per_task(figure, len(tasks), margin=0.75)
+    panels = figure.subplots(2, 1, sharex=True)
     top = float(weights[list(WEIGHT_PANELS)].to_numpy().max())
     for axes, (column, heading) in zip(panels, WEIGHT_PANELS.items(), strict=True):
         frame = by_layer(weights, tasks, column)
-        draw_cells(axes, frame, _percent(frame, "{:.0f}") if width > 0.22 else None, top)
+        draw_cells(axes, frame, _percent(frame, "{:z.0f}") if width > 0.2 else None, top)
         _mark_gravity(axes, centre_of_gravity(weights, column).reindex(tasks), list(names), width)
-        label_groups(axes, group_spans(weights, tasks), width)
-        label_tasks(axes, [title_of(task) for task in tasks], width)
+        draw_separators(axes, group_spans(weights, tasks))
         axes.set_title(heading)
-    label_layers(panels[0], list(names.values()))
-    panels[1].tick_params(left=False)
+        label_layers(axes, list(names.values()))
+    label_tasks(panels[-1], [title_of(task) for task in tasks], width)
+    panels[0].tick_params(length=0, labelbottom=False)
     _draw_bar(figure, panels[0], panels.tolist(), "share of the task's sum", percent=True)
     figure.legend(handles=[_gravity_mark()], loc="outside lower center")
-    figure.suptitle(_join(title, "scalar mix by layer, in percent"))
+    set_title(figure, _join(title, "scalar mix by layer, in percent"))
     return figure
 
 
@@ -108,7 +130,8 @@ def _checked_layers(frame: pd.DataFrame) -> dict[int, str]:
 
 def by_layer(frame: pd.DataFrame, tasks: Sequence[str], column: str) -> pd.DataFrame:
     """Layers as rows, the top one first, and tasks as columns."""
-    return frame.pivot_table(index="layer", columns="task", values=column)[list(tasks)].sort_index(ascending=False)
+    table = frame.pivot_table(index="layer", columns="task", values=column)
+    return table.reindex(columns=list(tasks)).sort_index(ascending=False)
 
 
 def _between(frame: pd.DataFrame, low: pd.Series, high: pd.Series) -> pd.DataFrame:
@@ -116,30 +139,38 @@ def _between(frame: pd.DataFrame, low: pd.Series, high: pd.Series) -> pd.DataFra
     return ((frame - low) / width).clip(0, 1).where(frame.isna() | width.notna(), 0.0)
 
 
-def _percent(frame: pd.DataFrame, form: str = "{:.1f}") -> np.ndarray:
+def _fit_percent(frame: pd.DataFrame, width: float) -> np.ndarray | None:
+    """Values times 100 with as many digits as a cell so many inches wide has room for."""
+    forms = (form for room, form in ((0.24, "{:z.1f}"), (0.14, "{:z.0f}")) if width > room)
+    form = next(forms, "")
+    return _percent(frame, form) if form else None
+
+
+def _percent(frame: pd.DataFrame, form: str = "{:z.1f}") -> np.ndarray:
     return frame.map(lambda value: "" if np.isnan(value) else form.format(100 * value)).to_numpy()
 
 
-def draw_cells(axes: Axes, colours: pd.DataFrame, texts: np.ndarray | None, top: float) -> None:
-    """Coloured cells, 0 to `top`, with their texts in the ink that stands out."""
+def is_noise(scores: pd.DataFrame) -> pd.Series:
+    """Whether the 95 % interval of each row of `mean_scores` holds the majority, or lies below it."""
+    return scores["ci_low"] <= scores["majority"]
+
+
+def draw_cells(
+    axes: Axes, colours: pd.DataFrame, texts: np.ndarray | None, top: float, noise: pd.DataFrame | None = None
+) -> None:
+    """Coloured cells, 0 to `top`, with their texts in the ink that stands out; those of noise are hatched instead."""
     sns.heatmap(
-        colours,
-        vmin=0,
-        vmax=top,
-        cmap=MAP,
-        annot=False if texts is None else texts,
-        fmt="",
-        annot_kws={"size": 8},
-        cbar=False,
-        linewidths=0.5,
-        xticklabels=False,
-        yticklabels=False,
-        ax=axes,
-    )
+        colours, vmin=0, vmax=top, cmap=MAP, annot=False if texts is None else texts, fmt="",
+        annot_kws={"size": CELL_POINTS}, cbar=False, linewidths=0.5, xticklabels=False, yticklabels=False, ax=axes,
+    )  # fmt: skip
     axes.set(xlabel="", ylabel="")
+    hatched = np.zeros(colours.shape, bool) if noise is None else noise.to_numpy()
+    for row, column in zip(*np.nonzero(hatched), strict=True):
+        axes.add_patch(Rectangle((column, row), 1, 1, **_HATCHED, zorder=1.5))
     for text in axes.texts:
         column, row = (int(place) for place in text.get_position())
-        text.set_color(_ink(colormaps[MAP](float(colours.to_numpy()[row, column]) / top)))
+        paper = colormaps[MAP](float(colours.to_numpy()[row, column]) / top)
+        text.set_color("black" if hatched[row, column] else _ink(paper))
 
 
 def _ink(paper: tuple[float, ...]) -> str:
@@ -150,19 +181,19 @@ def _ink(paper: tuple[float, ...]) -> str:
 
 
 def _draw_bar(figure: Figure, drawn: Axes, beside: list[Axes], label: str, percent: bool = False) -> None:
-    bar = figure.colorbar(drawn.collections[0], ax=beside, fraction=0.04, pad=0.02, aspect=35)
+    bar = figure.colorbar(drawn.collections[0], ax=beside, location="bottom", fraction=0.04, pad=0.02, aspect=40)
     bar.set_label(label)
     bar.outline.set_visible(False)
     if percent:
-        bar.ax.yaxis.set_major_formatter(PercentFormatter(xmax=1))
+        bar.ax.xaxis.set_major_formatter(PercentFormatter(xmax=1, decimals=0))
 
 
 def _mark_gravity(axes: Axes, gravity: pd.Series, layers: Sequence[int], width: float) -> None:
     rows = np.interp(gravity, layers, np.arange(len(layers))[::-1] + 0.5)
     columns = np.arange(len(gravity)) + 0.87
     # Points squared: a quarter of the column's width, beside the number in its middle.
-    size = float(np.clip((0.25 * 72 * width) ** 2, 14, 42))
-    axes.scatter(columns, rows, s=size, marker="<", facecolor="white", edgecolor="black", zorder=3)
+    size = float(np.clip((0.25 * 72 * width) ** 2, 8, 30))
+    axes.scatter(columns, rows, s=size, marker="<", facecolor="white", edgecolor="black", linewidth=0.6, zorder=3)
 
 
 def _gravity_mark() -> Line2D:

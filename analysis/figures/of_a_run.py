@@ -57,5 +57,4 @@ def draw_figures(run: Run, seed: int = 0) -> Mapping[str, Figure]:
 
 def describe(run: Run) -> str:
     """Model and checkpoint in a few words, for a figure's title."""
-    # A dollar sign would start a formula.
-    return name_model(run).replace("$", r"\$")
+    return name_model(run)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.by_layer import draw_line, gradient_lines
 from analysis.figures.curves import draw_task, label_depth
-from analysis.figures.style import LINE_STYLES, styled
+from analysis.figures.style import LINE_STYLES, PAGE_INCHES, mark_powers, set_title, styled
 from analysis.runs.choosing import name_model, pooling_of
 from analysis.runs.frames import layer_names, mean_scores, mean_weights, title_of, unit_of
 from analysis.runs.probing_run import Run
@@ -37,7 +37,7 @@ def plot_task(run: Run, task: str) -> Figure:
     names = layer_names(scores)
     if not names:
         raise InputError(f"{run.folder}: {title_of(task)} has no scores of single layers")
-    figure = Figure(figsize=(10, 3.8))
+    figure = Figure(figsize=(PAGE_INCHES, 2.6))
     panels = figure.subplots(1, 3, sharex=True)
     draw_task(panels[0], scores)
     panels[0].set(title="scores", ylabel=f"{unit_of(scores)} x 100 on test")
@@ -47,7 +47,7 @@ def plot_task(run: Run, task: str) -> Figure:
         _finish_panel(axes, list(names), list(names.values()))
     figure.supxlabel("layer (emb: embeddings)" if "embeddings" in names.values() else "layer")
     title = f"{scores['title'].iloc[0]}, {name_model(run)}, {pooling_of(run)} pooling, n = {scores['n'].iloc[0]}"
-    figure.suptitle(title.replace("$", r"\$"))
+    set_title(figure, title)
     return figure
 
 
@@ -68,8 +68,9 @@ def _draw_gradients(axes: Axes, gradients: pd.DataFrame) -> None:
         _leave_out(axes, "No gradients in this run:\n--gradients 16 measures them.")
         return
     for (name, rows), style in zip(gradient_lines(gradients, "hidden").items(), cycle(LINE_STYLES), strict=False):
-        draw_line(axes, rows, name.replace("_", " "), style)
+        draw_line(axes, rows, name, style)
     axes.set_yscale("log")
+    mark_powers(axes.yaxis)
 
 
 def _leave_out(axes: Axes, why: str) -> None:
@@ -83,4 +84,4 @@ def _finish_panel(axes: Axes, layers: Sequence[int], names: Sequence[str]) -> No
     axes.grid(axis="y")
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+        axes.legend(handles, labels, loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=1)

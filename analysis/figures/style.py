@@ -1,17 +1,37 @@
 """What all figures share: the style, the colours, the group labels and the layer axis."""
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import wraps
+import textwrap
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font_names
+from matplotlib.ticker import LogLocator, NullFormatter
 
 STYLE = Path(__file__).with_name("style.mplstyle")
-"""Every figure is drawn, and should be saved, under `matplotlib.rc_context(fname=STYLE)`."""
+
+COLUMN_INCHES = 3.3
+"""Width of a column of a two-column paper, and of every figure that has room in it."""
+PAGE_INCHES = 6.9
+"""Width of both columns: of figures with more tasks than a column holds."""
+
+_MOST_IN_COLUMN = 10
+"""Tasks side by side in a column."""
+
+_FALLBACKS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Noto Sans SC", "Noto Sans JP", "Source Han Sans SC", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "Droid Sans Fallback", "IPAGothic", "Microsoft YaHei", "Hiragino Sans", "Arial Unicode MS",
+    "Noto Sans Devanagari", "Noto Sans Thai", "Noto Emoji",
+)  # fmt: skip
+"""Fonts for letters that DejaVu Sans lacks; those that are installed are asked in this order."""
 
 MAP = "viridis"
 """Perceptually uniform, and readable with any colour vision."""
@@ -36,7 +56,11 @@ LINE_STYLES: tuple[LineStyle, ...] = (
 )
 """Colour (Okabe and Ito), mark and dashes of each line: told apart without colour."""
 
-_INCHES_PER_LETTER = 0.078
+NOISE = "#e4e4e4"
+"""Paper of a cell that is not told apart from chance, whatever its number."""
+NOISE_HATCH = "////"
+
+_INCHES_PER_LETTER = 0.066
 
 Span = tuple[str, int, int]
 P = ParamSpec("P")
@@ -47,31 +71,71 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
     @wraps(draw)
     def draw_styled(*args: P.args, **kwargs: P.kwargs) -> Figure:
-        with mpl.rc_context(fname=STYLE):
+        with use_style():
             return draw(*args, **kwargs)
 
     return draw_styled
 
 
-def fit_width(n_columns: int, per_column: float, margin: float, most: float = 10.0) -> float:
-    """Width in inches of a figure with so many columns: no more than a page, no less than its title."""
-    return float(np.clip(margin + per_column * n_columns, 5.5, most))
+@contextmanager
+def use_style() -> Iterator[None]:
+    """What every figure is drawn and saved under: the style file, and fonts for letters that its own font lacks.
+
+    Where no font has a letter its box is drawn without a word: nobody who runs the program could mend that there.
+    """
+    with warnings.catch_warnings(), mpl.rc_context(rc={"font.sans-serif": list(_find_fonts())}, fname=STYLE):
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
+@cache
+def _find_fonts() -> tuple[str, ...]:
+    known = set(get_font_names())
+    return ("DejaVu Sans", *(name for name in _FALLBACKS if name in known))
+
+
+def fit_width(n_tasks: int) -> float:
+    """Width in inches of a figure with so many tasks side by side: one column of a paper, or both."""
+    return COLUMN_INCHES if n_tasks <= _MOST_IN_COLUMN else PAGE_INCHES
+
+
+def set_title(figure: Figure, title: str) -> None:
+    """A title that is broken where the figure ends."""
+    if title:
+        figure.suptitle(textwrap.fill(title, int(figure.get_figwidth() / 0.061)))
+
+
+def mark_powers(axis: Axis) -> None:
+    """Few and plain numbers on a logarithmic axis."""
+    axis.set_major_locator(LogLocator(subs=(1, 3)))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def small_panels(n_tasks: int, **options: Any) -> tuple[Figure, np.ndarray]:
-    """A figure with a small panel for each task, at most five in a row; the panels left over are not seen.
+    """A figure with a small panel for each task, all on the same axes; the panels left over are not seen.
 
     Args:
         n_tasks: how many.
         options: of `Figure.subplots`.
     """
-    n_columns = min(5, n_tasks)
+    width = fit_width(n_tasks)
+    n_columns = min(2 if width == COLUMN_INCHES else 5, n_tasks)
     n_rows = -(-n_tasks // n_columns)
-    figure = Figure(figsize=(max(5.5, 2 * n_columns), min(8.0, max(3.4, 0.7 + 2.5 * n_rows))))
-    panels = figure.subplots(n_rows, n_columns, sharex=True, squeeze=False, **options)
+    figure = Figure(figsize=(width, min(9.0, 1.2 + 1.1 * n_rows)))
+    panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False, **options)
     for axes in panels.flat[n_tasks:]:
         axes.set_visible(False)
     return figure, panels
+
+
+def label_bottom(panels: np.ndarray, n_tasks: int, label: str) -> None:
+    """A label and numbers below the lowest panel of each column; narrow ones leave out what is in brackets."""
+    if panels.shape[1] > 2:
+        label = label.split(" (", maxsplit=1)[0]
+    for axes in panels.flat[max(0, n_tasks - panels.shape[1]) : n_tasks]:
+        axes.tick_params(labelbottom=True)
+        axes.set_xlabel(label)
 
 
 def few_layers(layers: Iterable[int]) -> list[int]:
@@ -89,7 +153,7 @@ def label_groups(axes: Axes, spans: Sequence[Span], inches_per_task: float) -> N
         for group, start, end in spans
     ]
     top.set_xticks([(start + end) / 2 for _, start, end in spans], names, style="italic")
-    top.tick_params(length=0, pad=2)
+    top.tick_params(length=0, pad=1)
     top.spines[:].set_visible(False)
     draw_separators(axes, spans)
 
@@ -97,7 +161,7 @@ def label_groups(axes: Axes, spans: Sequence[Span], inches_per_task: float) -> N
 def draw_separators(axes: Axes, spans: Sequence[Span]) -> None:
     """White lines between the groups of columns."""
     for _, start, _ in spans[1:]:
-        axes.axvline(start, color="white", linewidth=5)
+        axes.axvline(start, color="white", linewidth=3)
 
 
 def label_tasks(axes: Axes, titles: Sequence[str], inches_per_task: float) -> None:

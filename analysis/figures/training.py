@@ -6,13 +6,20 @@ from itertools import cycle
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
 
-from analysis.figures.style import LINE_STYLES, MAP, LineStyle, few_layers, styled
+from analysis.figures.style import (
+    COLUMN_INCHES,
+    LINE_STYLES,
+    MAP,
+    LineStyle,
+    few_layers,
+    mark_powers,
+    set_title,
+    styled,
+)
 from analysis.runs.frames import title_of
 from analysis.stats.dev_curves import by_step
 from analysis.stats.pruning import summarise_pruning
@@ -20,8 +27,6 @@ from probing.records import InputError
 
 LABELS = {"gradient_norm": "gradient norm of a block, before clipping", "weight": "weight in the mix, percent"}
 """Quantity that the log has for each layer -> what its colour bar says."""
-
-COLUMN_INCHES = 3.5
 
 _PHASE = 0.2
 """Share of the steps that the beginning and the end of training are, where depth is drawn by phase."""
@@ -73,11 +78,11 @@ def plot_layers_by_step(logs: pd.DataFrame, quantity: str) -> Figure:
         axes.pcolormesh(table.columns, table.index, table, norm=norm, cmap=MAP, shading="nearest")
         axes.set_ylabel("layer (0: embeddings)" if 0 in table.index else "layer")
         axes.set_yticks(few_layers(table.index.tolist()))
-        axes.set_title(_plain(name), fontsize=9)
+        axes.set_title(name, fontsize=7.5)
     panels[-1].set_xlabel("optimiser steps")
     bar = figure.colorbar(ScalarMappable(norm, MAP), ax=list(panels), label=LABELS[quantity])
     if quantity == "gradient_norm":
-        _mark_powers(bar.ax.yaxis)
+        mark_powers(bar.ax.yaxis)
     _set_title(figure, logs)
     return figure
 
@@ -106,8 +111,8 @@ def plot_gradients_by_depth(logs: pd.DataFrame) -> Figure:
             by_seed = _logarithms(of_line).groupby([of_line["layer"], of_line["seed"]]).mean().unstack()
             _draw_band(axes, by_seed.map(np.exp), name, style, marked=True)
         axes.set(yscale="log", title=phase, ylabel="gradient norm")
-        _mark_powers(axes.yaxis)
-        axes.title.set_fontsize(9)
+        mark_powers(axes.yaxis)
+        axes.title.set_fontsize(7.5)
         axes.set_xticks(few_layers(sorted(own["layer"].unique().tolist())))
         axes.grid(axis="y")
     panels[-1].set_xlabel("layer (0: embeddings)" if (rows["layer"] == 0).any() else "layer")
@@ -118,7 +123,7 @@ def plot_gradients_by_depth(logs: pd.DataFrame) -> Figure:
 
 @styled
 def plot_pruning(models: pd.DataFrame, split: str = "dev") -> Figure:
-    """Score by the share of zeros reached, a panel per method and a line per model; diverged models are crossed.
+    """Score by the share of zeros reached, a panel per method, and a line per model; diverged models are crossed.
 
     The line is the mean over seeds, the band goes from the lowest to the highest seed, the dotted level is the
     majority baseline.
@@ -134,15 +139,15 @@ def plot_pruning(models: pd.DataFrame, split: str = "dev") -> Figure:
     if rows.empty:
         raise InputError(f"curves of pruning need pruned models with scores on {split}, got none")
     methods = list(dict.fromkeys(rows["method"]))
-    figure = Figure(figsize=(max(COLUMN_INCHES, 2.5 * len(methods)), 3.2))
-    panels = figure.subplots(1, len(methods), sharey=True, squeeze=False)[0]
+    figure = Figure(figsize=(COLUMN_INCHES, 0.7 + 1.8 * len(methods)))
+    panels = figure.subplots(len(methods), 1, sharex=True, sharey=True, squeeze=False)[:, 0]
     for axes, method in zip(panels, methods, strict=True):
         for (name, own), style in _with_styles(rows, rows["method"] == method):
             _draw_sparsities(axes, own, split, name, style)
         axes.axhline(100 * rows["majority"].mean(), color="#777777", linestyle=":", linewidth=1, label="majority")
-        axes.set(xlabel="zeros reached, percent", title=_plain(method.replace("_", " ")))
+        axes.set(ylabel=f"{rows['metric'].iloc[0]} x 100 on {split}", title=method.replace("_", " "))
         axes.grid(axis="y")
-    panels[0].set_ylabel(f"{rows['metric'].iloc[0]} x 100 on {split}")
+    panels[-1].set_xlabel("zeros reached, percent")
     _add_legend(figure, *panels)
     _set_title(figure, models)
     return figure
@@ -163,9 +168,7 @@ def _draw_band(axes: Axes, table: pd.DataFrame, name: str, style: LineStyle, *, 
     every = 1 if marked else max(1, len(table) // 8)
     if table.shape[1] > 1:
         axes.fill_between(table.index, table.min(axis=1), table.max(axis=1), color=colour, alpha=0.2, lw=0)
-    axes.plot(
-        table.index, mean, color=colour, linestyle=dashes, marker=mark, markevery=every, ms=3.5, label=_plain(name)
-    )
+    axes.plot(table.index, mean, color=colour, linestyle=dashes, marker=mark, markevery=every, ms=3.5, label=name)
 
 
 def _draw_sparsities(axes: Axes, rows: pd.DataFrame, split: str, name: str, style: LineStyle) -> None:
@@ -173,7 +176,7 @@ def _draw_sparsities(axes: Axes, rows: pd.DataFrame, split: str, name: str, styl
     means = 100 * summarise_pruning(rows, split).sort_values("achieved")[["achieved", "value", "lowest", "highest"]]
     zeros = means["achieved"]
     axes.fill_between(zeros, means["lowest"], means["highest"], color=colour, alpha=0.2, lw=0)
-    axes.plot(zeros, means["value"], color=colour, marker=mark, linestyle=dashes, ms=4, label=_plain(name))
+    axes.plot(zeros, means["value"], color=colour, marker=mark, linestyle=dashes, ms=4, label=name)
     diverged = rows[rows["diverged"].astype(bool)]
     axes.scatter(100 * diverged["achieved_sparsity"], 100 * diverged["value"], marker="x", s=36, color=colour, zorder=3)
     axes.scatter([], [], marker="x", s=36, color="black", label="diverged (one seed)")
@@ -211,13 +214,6 @@ def _span(values: np.ndarray) -> tuple[float, float]:
     return float(known.min()), float(max(known.max(), known.min() * 1.001))
 
 
-def _mark_powers(axis: Axis) -> None:
-    """Few and plain numbers on a logarithmic axis."""
-    axis.set_major_locator(LogLocator(subs=(1, 3)))
-    axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
-
-
 def _add_legend(figure: Figure, *panels: Axes) -> None:
     handles = {name: line for axes in panels for line, name in zip(*axes.get_legend_handles_labels(), strict=True)}
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2)
@@ -226,9 +222,4 @@ def _add_legend(figure: Figure, *panels: Axes) -> None:
 def _set_title(figure: Figure, frame: pd.DataFrame) -> None:
     tasks = ", ".join(title_of(task) for task in dict.fromkeys(frame["task"]))
     seeds = frame["seed"].nunique()
-    figure.suptitle(_plain(f"{tasks}, {seeds} seed{'s' if seeds > 1 else ''}"), fontsize=9.5)
-
-
-def _plain(text: str) -> str:
-    """A text in which a dollar sign starts no formula."""
-    return text.replace("$", r"\$")
+    set_title(figure, f"{tasks}, {seeds} seed{'s' if seeds > 1 else ''}")

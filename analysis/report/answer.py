@@ -1,17 +1,35 @@
-"""The answer of a run in three sentences: where in the depth, what the mix adds to the last layer, what to the best."""
+"""The answer of a run in sentences: what the controls leave, where in the depth, what the mix adds."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.stats.controls import Standing
 
-def answer(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
-    """Three sentences with numbers; a difference that is not significant is called so.
+
+def answer(summary: pd.DataFrame, comparisons: pd.DataFrame, standings: Sequence[Standing] = ()) -> list[str]:
+    """Sentences with numbers, those on controls first; a difference that is not significant is called so.
 
     Args:
         summary: from `analysis.stats.summary.summarise`.
         comparisons: from `analysis.stats.within_run.compare_all`.
+        standings: from `analysis.stats.controls.judge_controls`.
     """
+    return [*map(answer_control, standings), *_answer_mixing(summary, comparisons)]
+
+
+def answer_control(standing: Standing) -> str:
+    """On which tasks the best layer is significantly above a control, and on which below."""
+    above = f" ({', '.join(standing.above)})" if standing.above else ""
+    below = f"significantly below on {', '.join(standing.below)}" if standing.below else "significantly below on none"
+    left = standing.n_tasks - len(standing.above) - len(standing.below)
+    return (
+        f"Best layers are significantly above {standing.title} on {len(standing.above)} of "
+        f"{_count(standing.n_tasks, 'task')}{above}, {below}; {left or 'none'} inconclusive."
+    )
+
+
+def _answer_mixing(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[str]:
     tasks = summary[summary["level"] == "task"]
     if tasks["mix"].notna().any():
         last = _answer_pair(comparisons, "mix", "last", "the scalar mix", "the last layer")
@@ -30,7 +48,7 @@ def answer_depth(tasks: pd.DataFrame) -> str:
         return f"The best single layer, chosen on dev, is {_layer(low)} on {_count(len(found), 'task')}."
     return (
         f"The best single layer, chosen on dev, lies between {_layer(low)} for {low['title']} "
-        f"({100 * low['best']:.1f} on test) and {_layer(high)} for {high['title']} ({100 * high['best']:.1f}), "
+        f"({100 * low['best']:z.1f} on test) and {_layer(high)} for {high['title']} ({100 * high['best']:z.1f}), "
         f"over {_count(len(found), 'task')}."
     )
 
@@ -55,11 +73,11 @@ def _answer_pair(comparisons: pd.DataFrame, first: str, second: str, one: str, o
 
 def _answer_mean(row: pd.Series, one: str, other: str) -> str:
     points = 100 * row["difference"]
-    interval = f"95 % interval {100 * row['ci_low']:+.1f} to {100 * row['ci_high']:+.1f}"
+    interval = f"95 % interval {100 * row['ci_low']:+z.1f} to {100 * row['ci_high']:+z.1f}"
     if not row["significant"]:
-        text = "On the mean over tasks, the difference of {} and {} is inconclusive ({:+.1f} points, {})"
+        text = "On the mean over tasks, the difference of {} and {} is inconclusive ({:+z.1f} points, {})"
         return text.format(one, other, points, interval)
-    text = "On the mean over tasks, {} scores {:.1f} points {} {} ({}), which is significant"
+    text = "On the mean over tasks, {} scores {:z.1f} points {} {} ({}), which is significant"
     return text.format(one, abs(points), "above" if points > 0 else "below", other, interval)
 
 

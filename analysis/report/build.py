@@ -1,7 +1,7 @@
 """Runs -> one self-contained HTML page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -21,6 +21,7 @@ from analysis.tables.scores import tabulate_pairs
 from analysis.tables.table import Table
 from probing.atomic_files import check_new_file, write_atomically
 from probing.catalogue.controls import CONTROLS
+from probing.catalogue.tasks import explain_tasks
 from probing.records import InputError
 
 NAME = "report.html"
@@ -43,6 +44,8 @@ class Section:
     command: str
     by_task: Sequence[Chart] = field(default_factory=tuple)
     """Charts of the chosen task."""
+    files: Sequence[tuple[str, str]] = ()
+    """Name and relative address of what can be downloaded."""
 
 
 def write_report(folders: Sequence[Path], output: Path | None = None, seed: int = 0) -> Path:
@@ -61,15 +64,15 @@ def write_report(folders: Sequence[Path], output: Path | None = None, seed: int 
         raise InputError(f"expected --output for the report of {len(folders)} runs, got none")
     path = output or folders[0] / NAME
     check_new_file(path)
-    page = _build_page(folders, seed)
+    page = _build_page(folders, seed, path.parent)
     write_atomically(path, page.encode("utf-8"))
     return path
 
 
-def _build_page(folders: Sequence[Path], seed: int) -> str:
+def _build_page(folders: Sequence[Path], seed: int, beside: Path) -> str:
     trained = [folder for folder in folders if is_training(folder)]
     if not trained:
-        return build_report(load_runs(folders), seed)
+        return build_report(load_runs(folders), seed, beside)
     if len(trained) < len(folders):
         raise InputError(f"{trained[0]} holds a training run and others hold probing runs: write a report of each kind")
     return build_training_report(load_trainings(folders), seed)
@@ -80,8 +83,13 @@ def save_report(folder: Path) -> Path:
     return write_report([folder])
 
 
-def build_report(runs: Sequence[Run], seed: int = 0) -> str:
+def build_report(runs: Sequence[Run], seed: int = 0, beside: Path | None = None) -> str:
     """The page of one or several runs.
+
+    Args:
+        runs: the runs.
+        seed: of the bootstrap.
+        beside: the folder that the page will stand in, which its links to files of the runs start from; none: no links.
 
     Raises:
         InputError: a run has no scores, or a task lacks a layer that others have.
@@ -89,14 +97,16 @@ def build_report(runs: Sequence[Run], seed: int = 0) -> str:
     names = name_runs([run.folder for run in runs])
     scores = [mean_scores(run.scores).assign(run=name) for run, name in zip(runs, names, strict=True)]
     sections = [
-        _describe_run(run, name, number, seed) for number, (run, name) in enumerate(zip(runs, names, strict=True))
+        replace(_describe_run(run, name, number, seed), files=facts.list_files(run.folder, beside))
+        for number, (run, name) in enumerate(zip(runs, names, strict=True))
     ]
     together = pd.concat(scores, ignore_index=True)
     tasks = order_tasks(together)
     curves = Chart("curves", _CURVES, charts.chart_curves(together))
     return render_page(
         "report.html.j2",
-        title=f"Probing {', '.join(names)}",
+        title=facts.name_runs_of(runs),
+        asked=explain_tasks(tasks),
         sections=sections,
         tasks=[(task, title_of(task)) for task in tasks],
         curves=curves,
@@ -119,7 +129,7 @@ def _describe_run(run: Run, name: str, number: int, seed: int) -> Section:
     return Section(
         name=name,
         facts=facts.list_facts(run),
-        answer=answer.answer(numbers.summary, numbers.comparisons),
+        answer=answer.answer(numbers.summary, numbers.comparisons, numbers.standings),
         tables=tables,
         whole=[_chart_scores(numbers, tables, number), *_chart_weights(numbers, tables, number)],
         by_task=[
@@ -145,7 +155,7 @@ def _chart_weights(numbers: RunNumbers, tables: RunTables, number: int) -> list[
         return []
     captions = {
         "weight": "Weight of each layer in the mix (after softmax), in percent.",
-        "contribution": "Contribution of each layer to the mix (weight x mean norm), in percent.",
+        "contribution": "Contribution of each layer to the mix (weight x mean norm about the mean), in percent.",
     }
     below = {"weight": [], "contribution": list(tables.weights.values())}
     return [

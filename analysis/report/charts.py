@@ -19,6 +19,8 @@ _PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 """Okabe and Ito's colours that stand out on white and on black."""
 _DASHES = [[1, 0], [7, 3], [2, 2], [8, 3, 2, 3], [4, 2], [12, 3]]
 _MARKS = ["circle", "diamond", "square", "triangle-up", "triangle-down", "cross"]
+_NOISE = "#cccccc"
+"""Of cells that are not told apart from chance."""
 _DARK = 0.45
 """Below this place on viridis white ink stands out more, above it black."""
 
@@ -28,6 +30,8 @@ Spec = dict[str, Any]
 def chart_scores(scores: pd.DataFrame) -> Spec:
     """A heatmap of layers and tasks, the mix above the layers; coloured, per task, from the majority to its best.
 
+    Cells whose 95 % interval holds the majority, or lies below it, are grey.
+
     Args:
         scores: from `analysis.runs.frames.mean_scores`.
     """
@@ -35,15 +39,17 @@ def chart_scores(scores: pd.DataFrame) -> Spec:
     best = scores.groupby("task")["value"].transform("max")
     width = (best - scores["majority"]).where(best > scores["majority"])
     shade = ((scores["value"] - scores["majority"]) / width).clip(0, 1).fillna(0)
-    rows = _percent(scores, ["value", "ci_low", "ci_high", "majority"]).assign(shade=shade)
+    noise = scores["ci_low"] <= scores["majority"]
+    rows = _percent(scores, ["value", "ci_low", "ci_high", "majority"]).assign(shade=shade, noise=noise)
     tooltip = [
         tip_of("title", "task"), tip_of("group"), tip_of("layer_name", "layer"), tip_of("value", "score x 100", ".1f"),
         tip_of("interval", "95 % interval"), tip_of("n", "test sentences"), tip_of("majority", "majority", ".1f"),
     ]  # fmt: skip
     rows["interval"] = _intervals(rows)
-    columns = ["task", "title", "group", "layer_name", "value", "interval", "n", "majority", "shade"]
+    columns = ["task", "title", "group", "layer_name", "value", "interval", "n", "majority", "shade", "noise"]
     order = [MIX, *reversed(names)] if (rows["layer_name"] == MIX).any() else list(reversed(names))
-    return _heatmap(rows[columns], order, "shade", "value", tooltip, "0: majority, 1: best of the task", ".1f")
+    title = "0: majority, 1: best of the task; grey: interval holds the majority"
+    return _heatmap(rows[columns], order, "shade", "value", tooltip, title, ".1f")
 
 
 def chart_weights(weights: pd.DataFrame, column: str) -> Spec:
@@ -100,7 +106,7 @@ def chart_mix(weights: pd.DataFrame) -> Spec:
     Args:
         weights: from `analysis.runs.frames.mean_weights`.
     """
-    shown = {"weight": "weight", "contribution": "contribution (weight x mean norm)"}
+    shown = {"weight": "weight", "contribution": "contribution (weight x mean norm about the mean)"}
     keys = ["task", "title", "layer", "layer_name"]
     rows = weights.melt(keys, list(shown), var_name="kind", value_name="share")
     rows = rows.assign(share=100 * rows["share"], kind=rows["kind"].map(shown))
@@ -184,12 +190,14 @@ def _heatmap(
         y=alt.Y("layer_name:N", sort=order, title="layer"),
     )
     scale = alt.Scale(scheme="viridis", domain=[0, 1])
-    legend = alt.Legend(title=title, orient="top", direction="horizontal", gradientLength=160, titleLimit=300)
+    legend = alt.Legend(title=title, orient="top", direction="horizontal", gradientLength=160, titleLimit=420)
     chosen = alt.condition("datum.task == task", alt.value("#D55E00"), alt.value("transparent"))
     cells = base.mark_rect(strokeWidth=2.5, cursor="pointer").encode(
-        color=alt.Color(f"{shade}:Q", scale=scale, legend=legend), stroke=chosen, tooltip=tooltip
+        color=alt.condition("!datum.noise", alt.Color(f"{shade}:Q", scale=scale, legend=legend), alt.value(_NOISE)),
+        stroke=chosen,
+        tooltip=tooltip,
     )
-    ink = alt.condition(f"datum.{shade} > {_DARK}", alt.value("black"), alt.value("white"))
+    ink = alt.condition(f"datum.noise || datum.{shade} > {_DARK}", alt.value("black"), alt.value("white"))
     # Numbers where they fit: 34 pixels hold "100.0" at 11 pixels.
     room = alt.condition(f"width / {len(tasks)} > 34", alt.value(1), alt.value(0))
     numbers = base.mark_text(fontSize=11, aria=False, tooltip=None).encode(
@@ -229,7 +237,7 @@ def _percent(frame: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
 
 
 def _intervals(rows: pd.DataFrame) -> list[str]:
-    return [f"{low:.1f} to {high:.1f}" for low, high in zip(rows["ci_low"], rows["ci_high"], strict=True)]
+    return [f"{low:z.1f} to {high:z.1f}" for low, high in zip(rows["ci_low"], rows["ci_high"], strict=True)]
 
 
 def draw_lines(base: Any, y: alt.Y, looks: Mapping[str, Any], tooltip: list, *, dashed: bool = True) -> alt.LayerChart:

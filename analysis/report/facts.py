@@ -1,11 +1,16 @@
 """What was run, on what, what to beware of, and how to run it again: read off settings and manifest."""
 
+import os
+import re
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pandas as pd
 
+from analysis.runs.choosing import name_model
 from analysis.runs.frames import title_of
 from analysis.runs.probing_run import Run
 
@@ -31,6 +36,7 @@ def list_facts(run: Run) -> list[tuple[str, str]]:
         "Sentences": describe_sizes(tasks),
         "Pooling": first["pooling"],
         "Probe": f"{first['probe']}, protocol {first['protocol']}",
+        "Finished": str(run.manifest.get("finished", "")),
         "Seeds": join_known(map(str, sorted(run.scores["seed"].unique().tolist()))),
         "Machine": describe_machine(run.manifest),
         "Cost": _cost(run.manifest.get("stages", {})),
@@ -39,17 +45,63 @@ def list_facts(run: Run) -> list[tuple[str, str]]:
     return [(term, str(text)) for term, text in facts.items() if text]
 
 
+def name_runs_of(runs: Sequence[Run]) -> str:
+    """The page's title: which checkpoints were probed, on which corpora, when; each fact once."""
+    known = [
+        (name_model(run), str(run.settings.get("data", "")).rstrip("/").rsplit("/", 1)[-1], date_of(run.manifest))
+        for run in runs
+    ]
+    models, corpora, dates = (join_known(dict.fromkeys(facts)) for facts in zip(*known, strict=True))
+    return f"Probing {models}" + (f", {corpora}" if corpora else "") + (f", {dates}" if dates else "")
+
+
+def date_of(manifest: Mapping[str, Any]) -> str:
+    """The day that a run was finished, where it was written down."""
+    return str(manifest.get("finished", ""))[:10]
+
+
+def list_files(folder: Path, beside: Path | None) -> list[tuple[str, str]]:
+    """The files of a run that are worth downloading: name, and address relative to a folder."""
+    if beside is None:
+        return []
+    paths = [folder / "scores.csv", *sorted((folder / "figures").glob("*.pdf"))]
+    return [
+        (path.name, quote(os.path.relpath(path.resolve(), beside.resolve()).replace(os.sep, "/")))
+        for path in paths
+        if path.is_file()
+    ]
+
+
 def list_warnings(run: Run) -> list[str]:
     """What the run warned of and what failed, and what its sizes and controls leave open."""
-    warnings = [str(text) for text in run.manifest.get("warnings", [])]
+    warnings = [explain_warning(str(text)) for text in run.manifest.get("warnings", [])]
     for failure in run.manifest.get("failures", []):
         cell = ", ".join(str(failure.get(name, "")) for name in ("task", "representation", "control"))
-        warnings.append(f"Not computed: {cell}: {failure.get('error', '')}")
+        error = failure.get("error", "")
+        warnings.append(f"Not computed: {cell}: {error}. The same command tries what is missing again.")
     if run.settings.get("limit"):
-        warnings.append(f"At most {run.settings['limit']} sentences of each split were used: small runs are noisy.")
+        warnings.append(
+            f"At most {run.settings['limit']} sentences of each split were used: small runs are noisy. "
+            "Run it without --limit before you rest anything on it."
+        )
     if not (run.scores["control"] != "none").any():
-        warnings.append("No control was run: a high score may be the probe's own learning, or word identity alone.")
+        warnings.append(
+            "No control was run: a high score may be the probe's own learning, or word identity alone. Run it with "
+            "--controls bag_of_embeddings control_task untrained."
+        )
     return warnings
+
+
+_UNCONVERGED = "probes did not converge: "
+
+
+def explain_warning(text: str) -> str:
+    """A warning of a run with the tasks' titles, and with what it means and what to do where the run did not say."""
+    if not text.startswith(_UNCONVERGED):
+        return text
+    named = re.sub(r"(\w+)(?= \()", lambda match: title_of(match[1]), text)
+    meaning = "their scores and weights are where the solver stopped, some tenths of a point from the end"
+    return f"{named}: {meaning}. It is rarer with more training sentences: try a higher --limit"
 
 
 def list_limits(run: Run, comparisons: pd.DataFrame) -> list[str]:
@@ -64,8 +116,13 @@ def list_limits(run: Run, comparisons: pd.DataFrame) -> list[str]:
     ]
     if len(found):
         limits.append(
-            f"With 80 % power the test sets resolve differences from {found.min():.1f} to {found.max():.1f} points, "
+            f"With 80 % power the test sets resolve differences from {found.min():z.1f} to {found.max():z.1f} points, "
             "by task; smaller ones may exist unseen."
+        )
+    if comparisons["level"].eq("group").any():
+        limits.append(
+            "Means over tasks take their test sentences for independent; tasks made from one corpus share some, and "
+            "the intervals of means are then somewhat too narrow."
         )
     if len(run.weights):
         limits.append("Weights of a mix mislead where layer norms differ: read the contributions beside them.")
@@ -113,7 +170,7 @@ def describe_machine(manifest: Mapping[str, Any]) -> str:
 def _cost(stages: Mapping[str, Any]) -> str:
     """Seconds and peak memory of each stage."""
     return "; ".join(
-        f"{name} {stage.get('seconds', 0):.1f} s, {stage.get('peak_rss_bytes', 0) / 2**30:.2f} GiB"
+        f"{name} {stage.get('seconds', 0):z.1f} s, {stage.get('peak_rss_bytes', 0) / 2**30:z.2f} GiB"
         for name, stage in stages.items()
     )
 

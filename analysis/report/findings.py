@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.runs.training_run import TrainingRun
+from analysis.stats.depth import AGREE, UNTOLD, judge_agreement
 from analysis.tables.depth import list_layers
 
 _HEADS = {"last_layer": "a head on the last layer", "scalar_mix": "a head on the mix"}
@@ -43,13 +44,13 @@ def conclude_gradients(gradients: pd.DataFrame) -> list[str]:
     low, high = (_layer(names[layer]) for layer in (table.index[0], table.index[-1]))
     shares = np.exp((table.iloc[0] - table.iloc[-1]).groupby(level="head", sort=False).mean())
     sentences = [
-        f"With {_HEADS.get(str(head), str(head))}, the gradient at {low} is {share:.2f} times that at {high} ({over})."
+        f"With {_HEADS.get(str(head), str(head))}, the gradient at {low} is {share:z.2f} times that at {high} ({over})."
         for head, share in shares.items()
     ]
     if set(_HEADS) <= set(shares.index):
         ratios = np.exp((table["scalar_mix"] - table["last_layer"]).mean(axis=1))
         sentences.append(
-            f"Layer by layer, the gradient of the head on the mix is {ratios.min():.2f} to {ratios.max():.2f} times "
+            f"Layer by layer, the gradient of the head on the mix is {ratios.min():z.2f} to {ratios.max():z.2f} times "
             "that of the head on the last layer. Shares over depth compare; sizes depend on how far a head is trained."
         )
     return sentences
@@ -92,8 +93,8 @@ def conclude_claims(table: pd.DataFrame) -> list[str]:
         table: from `analysis.replication.claims_table`.
     """
     return [
-        f"{row['Claim'].capitalize()} on {row['Task']}: {row['Verdict']} (effect and 95 % interval {row['Effect']}, "
-        f"{row['Seeds']} seeds)."
+        f"{row['Claim'].capitalize()} on {row['Task']}: {row['Verdict']} (effect and 95 % interval "
+        f"{row['Effect']}, {row['Seeds']} seeds)."
         for row in table.to_dict("records")
     ]
 
@@ -109,8 +110,8 @@ def _conclude_depth(row: Mapping[Any, Any], weights: pd.DataFrame | None, n_laye
         return f"{alone}. This run learned no mix for it."
     top = weights.iloc[int(weights["contribution"].to_numpy().argmax())]
     mixed = (
-        f"{alone}. The mix takes {100 * top['contribution']:.0f} % from {_layer(top['layer_name'])}, its centre of "
-        f"gravity is {row['gravity_contribution']:.1f}"
+        f"{alone}. The mix takes {100 * top['contribution']:z.0f} % from {_layer(top['layer_name'])}, its centre of "
+        f"gravity is {row['gravity_contribution']:z.1f}"
     )
     return f"{mixed}: {_judge_depth(row, n_layers)}."
 
@@ -118,15 +119,15 @@ def _conclude_depth(row: Mapping[Any, Any], weights: pd.DataFrame | None, n_laye
 def _judge_depth(row: Mapping[Any, Any], n_layers: int) -> str:
     if row["disagreement"]:
         return f"they disagree ({row['disagreement']})"
-    if len(row["indistinct"]) == n_layers:
-        return "no layer is significantly worse than the best one, so the depth of this task is inconclusive"
-    low, high = min(row["indistinct"]), max(row["indistinct"])
-    inside = low <= row["gravity_contribution"] <= high
-    return "inside the range of those layers" if inside else "outside the range of those layers"
+    told = judge_agreement(row, n_layers)
+    if told == UNTOLD:
+        alike = f"{len(row['indistinct'])} of {n_layers} layers are not told apart from the best"
+        return f"{alike}, so the depth of this task is inconclusive"
+    return "inside the range of those layers" if told == AGREE else "outside the range of those layers"
 
 
 def _points(rows: pd.DataFrame) -> str:
-    cells = [f"{row['title']} {100 * row['difference']:+.1f}" for row in rows.to_dict("records")]
+    cells = [f"{row['title']} {100 * row['difference']:+z.1f}" for row in rows.to_dict("records")]
     return f"{len(cells)} ({', '.join(cells)})" if cells else "none"
 
 

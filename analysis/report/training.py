@@ -80,7 +80,7 @@ def _compare(runs: Sequence[TrainingRun], names: Sequence[str], seed: int) -> tu
     if len(runs) != 2 or any(run.pruned for run in runs):
         return [], []
     try:
-        found = compare_convergence(runs[0], runs[1], seed=seed)
+        found = compare_convergence(runs[0], runs[1])
     except InputError as error:
         return [], [f"Not compared: {error}."]
     told = [
@@ -162,7 +162,7 @@ def _list_facts(run: TrainingRun) -> list[tuple[str, str]]:
 
 def _describe_cost(models: pd.DataFrame) -> str:
     seconds, speed, memory = (models[name].median() for name in ("seconds", "tokens_per_s", "peak_rss_bytes"))
-    return f"{seconds:.0f} s a model, {speed:.0f} tokens/s, {memory / 2**30:.2f} GiB"
+    return f"{seconds:z.0f} s a model, {speed:z.0f} tokens/s, {memory / 2**30:z.2f} GiB"
 
 
 _HOW = ("epochs", "max_steps", "batch_size", "learning_rate", "mix_learning_rate", "weight_decay", "dropout")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy.stats import ttest_ind
 
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun
 from analysis.stats.pruning import summarise_pruning
+from analysis.stats.trained_scores import compare_scores
 
 
 def answer_run(run: TrainingRun, label: str) -> str:
@@ -19,25 +19,26 @@ def answer_run(run: TrainingRun, label: str) -> str:
     if run.pruned:
         return f"{what} and pruned, {len(rows)} times. {_answer_methods(rows)}"
     values = 100 * rows["value"]
-    over = f" ({values.min():.1f} to {values.max():.1f} over {len(rows)} seeds)" if len(rows) > 1 else ", one seed"
+    over = f" ({values.min():z.1f} to {values.max():z.1f} over {len(rows)} seeds)" if len(rows) > 1 else ", one seed"
     return (
-        f"{what} for {_steps(rows)} steps: its dev {run.metric} is {values.mean():.1f}{over}, that of the majority "
-        f"{100 * first['majority']:.1f}; {int(rows['diverged'].sum())} of {len(rows)} runs diverged."
+        f"{what} for {_steps(rows)} steps: its dev {run.metric} is {values.mean():z.1f}{over}, that of the majority "
+        f"{100 * first['majority']:z.1f}; {int(rows['diverged'].sum())} of {len(rows)} runs diverged."
     )
 
 
 def answer_difference(baseline: TrainingRun, other: TrainingRun, names: Sequence[str]) -> str:
-    """Whose dev score is the higher one at the end, with Welch's 95 % interval over seeds."""
-    one, two = (100 * run.scores.query("split == 'dev'")["value"].to_numpy() for run in (baseline, other))
-    points = two.mean() - one.mean()
-    said = f"On dev, {names[1]} ends {abs(points):.1f} points {'above' if points >= 0 else 'below'} {names[0]}"
-    if min(len(one), len(two)) < 2 or np.ptp(one) + np.ptp(two) == 0:
+    """Whose dev score is the higher one at the end, with a 95 % interval over seeds and dev sentences."""
+    one, two = (run.scores[run.scores["split"] == "dev"] for run in (baseline, other))
+    points, low, high, _ = (100 * number for number in compare_scores(one, two))
+    if np.isnan(points):
+        return f"On dev, {names[0]} and {names[1]} were trained from no seed in common, so their scores do not compare."
+    said = f"On dev, {names[1]} ends {abs(points):z.1f} points {'above' if points >= 0 else 'below'} {names[0]}"
+    if np.isnan(low):
         return f"{said}; how much of this is the seeds' noise cannot be said of so few."
-    interval = ttest_ind(two, one, equal_var=False).confidence_interval(0.95)
-    beyond = interval.low > 0 or interval.high < 0
+    beyond = low > 0 or high < 0
     return (
-        f"{said} (95 % interval over seeds {interval.low:+.1f} to {interval.high:+.1f}), which is "
-        f"{'more than the noise of the seeds' if beyond else 'inconclusive'}."
+        f"{said} (95 % interval over seeds and sentences {low:+z.1f} to {high:+z.1f}), which is "
+        f"{'more than the noise of both' if beyond else 'inconclusive'}."
     )
 
 
@@ -45,11 +46,11 @@ def answer_convergence(table: pd.DataFrame, names: Sequence[str]) -> str:
     """How much sooner the other model reaches the baseline's final dev score.
 
     Args:
-        table: from `analysis.convergence.compare_convergence`.
+        table: from `analysis.stats.convergence.compare_convergence`.
         names: of baseline and other.
     """
     row = table.sort_values("share").iloc[-1]
-    target = f"the final dev score of {names[0]}, {100 * row['target']:.1f}"
+    target = f"the final dev score of {names[0]}, {100 * row['target']:z.1f}"
     if np.isnan(row["ratio"]):
         return f"Before training there is {target}, or more, so neither model is the faster one."
     if not row["bound"]:
@@ -59,16 +60,16 @@ def answer_convergence(table: pd.DataFrame, names: Sequence[str]) -> str:
     if reached.empty:
         return f"{never}, nor a smaller share of it that was not there before training."
     return (
-        f"{never}; it reaches {100 * reached['share'].iloc[-1]:.0f} % of it {_answer_steps(reached.iloc[-1], names)}."
+        f"{never}; it reaches {100 * reached['share'].iloc[-1]:z.0f} % of it {_answer_steps(reached.iloc[-1], names)}."
     )
 
 
 def _answer_steps(row: pd.Series, names: Sequence[str]) -> str:
     interval = (
-        "" if np.isnan(row["ci_low"]) else f" (95 % interval over seeds {row['ci_low']:.2f} to {row['ci_high']:.2f})"
+        "" if np.isnan(row["ci_low"]) else f" (95 % interval over seeds {row['ci_low']:z.2f} to {row['ci_high']:z.2f})"
     )
-    steps = f"after {row['other_steps']:.0f} steps, {names[0]} after {row['baseline_steps']:.0f}"
-    return f"{steps}: {row['ratio']:.2f} times as fast{interval}"
+    steps = f"after {row['other_steps']:z.0f} steps, {names[0]} after {row['baseline_steps']:z.0f}"
+    return f"{steps}: {row['ratio']:z.2f} times as fast{interval}"
 
 
 def _answer_methods(rows: pd.DataFrame) -> str:
@@ -76,7 +77,7 @@ def _answer_methods(rows: pd.DataFrame) -> str:
     for method, own in summarise_pruning(rows).groupby("method", sort=False):
         ends = own.sort_values("achieved").iloc[[0, -1] if len(own) > 1 else [0]]
         path = " and ".join(
-            f"{100 * row['value']:.1f} at {100 * row['achieved']:.1f} % zeros" for row in ends.to_dict("records")
+            f"{100 * row['value']:z.1f} at {100 * row['achieved']:z.1f} % zeros" for row in ends.to_dict("records")
         )
         lost = f"{own['n_diverged'].sum()} of {own['n_seeds'].sum()} runs diverged"
         told.append(f"With {str(method).replace('_', ' ')}, the mean dev {rows['metric'].iloc[0]} is {path}; {lost}.")

@@ -120,4 +120,4 @@ def _summarise_seeds(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tell(cell: object) -> str:
-    return f"{cell:.3f}" if isinstance(cell, float) else str(cell)
+    return f"{cell:z.3f}" if isinstance(cell, float) else str(cell)

@@ -1,11 +1,18 @@
 """What the scores of a run are worth against its controls: one row per task and readout."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from analysis.runs.frames import mean_scores, title_of
 from analysis.runs.probing_run import Run
+from analysis.stats.significance import holm
 from analysis.stats.summary import readout_of, summarise_tasks
-from probing.catalogue.controls import CONTROLS, DIFFERENCES
+from analysis.stats.within_run import ALPHA
+from probing.catalogue.controls import CEILING, CONTROLS, DIFFERENCES
 from probing.catalogue.measures import name_quantities
 from probing.records import InputError
 
@@ -14,9 +21,10 @@ def summarise_controls(run: Run, contenders: tuple[str, ...] = ("best", "mix")) 
     """One row per task and contender; NaN where the run has no such control or measure.
 
     Returns:
-        Columns `task title group contender layer_name value majority`; for each control in the run `CONTROL` (its
-        score), `CONTROL_difference CONTROL_low CONTROL_high`, paired by test sentence; for each
-        quantity of kind `information` in the run `QUANTITY QUANTITY_low QUANTITY_high`.
+        Columns `task title group contender layer_name value low high majority`; for each control in the run `CONTROL`
+        (its score), `CONTROL_majority CONTROL_ceiling` (that of its labels; NaN where it has none),
+        `CONTROL_difference CONTROL_low CONTROL_high`, paired by test sentence; for each quantity of kind
+        `information` in the run `QUANTITY QUANTITY_low QUANTITY_high`.
 
     Raises:
         InputError: the run has no scores.
@@ -29,10 +37,51 @@ def summarise_controls(run: Run, contenders: tuple[str, ...] = ("best", "mix")) 
                 readout = readout_of(task, contender)
                 row = {name: task[name] for name in ("task", "title", "group", "majority")}
                 row |= {"contender": contender, "layer_name": task[f"{contender}_name"], "value": task[contender]}
+                row |= {end: task[f"{contender}_{end}"] for end in ("low", "high")}
                 rows.append(
                     row | _find_controls(run, task["task"], readout) | _find_measures(run, task["task"], readout)
                 )
     return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """On which tasks the best layers are significantly above one control, and on which below."""
+
+    title: str
+    """What a sentence calls the control."""
+    n_tasks: int
+    above: tuple[str, ...]
+    """Titles of tasks."""
+    below: tuple[str, ...]
+
+
+def judge_controls(summary: pd.DataFrame) -> Iterator[Standing]:
+    """How the best layers stand against the majority and against each control of the run.
+
+    A difference counts where p, corrected by Holm over all tasks and controls, is below `ALPHA`; p is that of a normal
+    law whose 95 % interval is as wide as the one of the difference, since a run keeps that interval and not always the
+    predictions of its controls.
+
+    Args:
+        summary: from `summarise_controls`.
+    """
+    best = summary[summary["contender"] == "best"] if len(summary) else summary
+    parts = [best.assign(control="the majority", difference=best["value"] - best["majority"])] if len(best) else []
+    for name, control in CONTROLS.items() if parts else ():
+        if f"{name}_difference" in best:
+            bounds = {end: best[f"{name}_{end}"] for end in ("difference", "low", "high")}
+            parts.append(best.assign(control=control.title, **bounds))
+    if not parts:
+        return
+    rows = pd.concat(parts, ignore_index=True).dropna(subset=["difference", "low", "high"])
+    error = (rows["high"] - rows["low"]) / (2 * norm.ppf(1 - ALPHA / 2))
+    away = rows["difference"].abs()
+    p = np.where(error > 0, 2 * norm.sf(away / error.where(error > 0, 1)), np.where(away > 0, 0.0, 1.0))
+    rows = rows.assign(sure=holm(p.tolist()) < ALPHA)
+    for title, own in rows.groupby("control", sort=False):
+        up, down = (own.loc[own["sure"] & (sign * own["difference"] > 0), "title"] for sign in (1, -1))
+        yield Standing(str(title), len(own), tuple(up), tuple(down))
 
 
 def mean_gains(run: Run) -> pd.DataFrame:
@@ -65,6 +114,9 @@ def _find_controls(run: Run, task: str, readout: tuple[str, int]) -> dict[str, f
             continue
         exact = own[(own["representation"] == readout[0]) & (own["layer"] == readout[1])]
         found[control] = float((exact if len(exact) else own).iloc[0]["value"])
+        found[f"{control}_majority"] = float(own.iloc[0]["majority"])
+        ceiling = scores.loc[scores["metric"] == CEILING, "value"]
+        found[f"{control}_ceiling"] = float(ceiling.iloc[0]) if len(ceiling) else np.nan
         found |= {f"{control}_{name}": value for name, value in difference.items()}
     return found
 

@@ -18,7 +18,7 @@ COLUMNS = ["task", "title", "group", "best_layer", "best_name", "indistinct"]
 RANGES = ("gravity_weight", "gravity_contribution", "gravity_compression", "expected_layer", "entropy_bits")
 """The summaries that may have an interval."""
 COLUMNS += [f"{name}{bound}" for name in (*RANGES, "kl_uniform_bits") for bound in ("", "_low", "_high")]
-COLUMNS += ["rank_weight_contribution", "rank_weight_score", "rank_contribution_score", "disagreement"]
+COLUMNS += ["rank_weight_contribution", "rank_weight_score", "rank_contribution_score", "disagreement", "agreement"]
 
 _MEASURED = {
     "gravity_compression": "compression_gravity",
@@ -27,6 +27,9 @@ _MEASURED = {
     "entropy_bits": "weight_entropy_bits",
 }
 """Summary -> the metric of the score that holds its interval."""
+
+
+AGREE, DISAGREE, UNTOLD = "agree", "do not agree", "cannot be told"
 
 
 def summarise_depth(run: Run, seed: int = 0) -> pd.DataFrame:
@@ -41,7 +44,8 @@ def summarise_depth(run: Run, seed: int = 0) -> pd.DataFrame:
     * Each of `RANGES` has bounds of a 95 % interval, `_low` and `_high`: over training sentences where the run measured
       `weight_intervals` or `code_length`, over test sentences for `expected_layer`.
     * `rank_*` are Spearman's correlations over the mixed layers of weights, contributions and single-layer scores.
-    * `disagreement` says in words where they do not point to the same depth (`explain_disagreement`).
+    * `disagreement` says in words where they do not point to the same depth (`explain_disagreement`), `agreement` what
+      can be said at all (`judge_agreement`); empty without a mix.
 
     Raises:
         InputError: the run has no scores of single layers.
@@ -59,7 +63,9 @@ def summarise_depth(run: Run, seed: int = 0) -> pd.DataFrame:
             row |= _expected(run.predictions, name, seed)
         row |= _measure(run.scores, name) | _weigh(weights[weights["task"] == name], scores)
         row |= _diverge(row)
-        rows.append(row | {"disagreement": explain_disagreement(row, names)})
+        row |= {"disagreement": explain_disagreement(row, names)}
+        known = {"gravity_contribution": np.nan} | row
+        rows.append(row | {"agreement": judge_agreement(known, len(names)) if "mixed" in row else ""})
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -131,6 +137,25 @@ def explain_disagreement(row: Mapping[str, Any], names: Mapping[int, str]) -> st
         best = _name(names, row["best_layer"])
         reasons.append(f"{_name(names, contribution)}, which contributes most, is worse alone than {best}")
     return "; ".join(reasons)
+
+
+def judge_agreement(row: Mapping[str, Any], n_layers: int) -> str:
+    """Whether mix and single layers point to the same depth: `agree`, `do not agree`, or `cannot be told`.
+
+    They agree where no reason of `explain_disagreement` speaks against it and the centre of gravity of contributions
+    lies among the layers that are not told apart from the best one; but only where those are at most half of the
+    layers: among most of the layers any mix would lie.
+
+    Args:
+        row: of `summarise_depth`.
+        n_layers: single layers that were probed.
+    """
+    if row["disagreement"]:
+        return DISAGREE
+    if 2 * len(row["indistinct"]) > n_layers or np.isnan(row["gravity_contribution"]):
+        return UNTOLD
+    inside = min(row["indistinct"]) <= row["gravity_contribution"] <= max(row["indistinct"])
+    return AGREE if inside else DISAGREE
 
 
 def _name(names: Mapping[int, str], layer: object) -> str:

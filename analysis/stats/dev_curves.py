@@ -7,7 +7,6 @@ import pandas as pd
 from jaxtyping import Float
 
 from analysis.runs.training_run import AIM, TrainingRun
-from probing.bootstrap import N_COMPARISON, draw_counts
 from probing.records import InputError
 
 
@@ -23,10 +22,9 @@ class DevCurves:
         """The mean over seeds."""
         return self.scores.mean(axis=0, keepdims=True)
 
-    def resample(self, generator: np.random.Generator) -> Float[np.ndarray, "resamples steps"]:
-        """The mean over seeds drawn with replacement, many times."""
-        n = len(self.scores)
-        return draw_counts(np.ones(n), generator, N_COMPARISON) @ self.scores / n
+    def leave_one_out(self) -> Float[np.ndarray, "seeds steps"]:
+        """The mean over all seeds but one, for each of them."""
+        return (self.scores.sum(axis=0) - self.scores) / (len(self.scores) - 1)
 
 
 def read_curves(run: TrainingRun) -> DevCurves:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.runs.frames import mean_scores, mean_weights
 from analysis.runs.probing_run import Run
-from analysis.stats.controls import mean_gains, summarise_controls
+from analysis.stats.controls import Standing, judge_controls, mean_gains, summarise_controls
 from analysis.stats.depth import summarise_depth
 from analysis.stats.published import match_published
 from analysis.stats.seeds import summarise_seeds
@@ -49,6 +49,11 @@ class RunNumbers:
     def controls(self) -> pd.DataFrame:
         """As `summarise_controls`."""
         return summarise_controls(self.run)
+
+    @cached_property
+    def standings(self) -> list[Standing]:
+        """As `judge_controls`."""
+        return list(judge_controls(self.controls))
 
     @cached_property
     def gains(self) -> pd.DataFrame:

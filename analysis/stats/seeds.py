@@ -5,8 +5,7 @@ import pandas as pd
 from scipy.stats import t
 
 from analysis.runs.frames import title_of
-from analysis.stats.significance import resample_both
-from probing.bootstrap import percentile_interval
+from probing.bootstrap import percentile_interval, resample_rows
 
 KINDS = ("sentences", "seeds", "both")
 """What is resampled."""
@@ -18,7 +17,8 @@ def summarise_seeds(predictions: pd.DataFrame, control: str = "none", seed: int 
     """Accuracy on test of every readout that was fitted from several seeds, with three 95 % intervals.
 
     `sentences` holds the seeds and resamples the sentences; `seeds` is Student's over the seeds' accuracies and says
-    how far another start would move them; `both` resamples seeds and, within, sentences (`resample_both`).
+    how far another start would move them; `both` adds the two, each bound's distance the root of the sum of the squares
+    (Howe 1974): drawing few seeds with replacement would leave out a third of what they differ by.
     """
     rows = []
     keys = ["task", "representation", "layer", "layer_name"]
@@ -36,13 +36,13 @@ def _measure(correct: np.ndarray, task: object, seed: int) -> dict[str, float | 
     means = correct.mean(axis=1)
     half = float(t.ppf(0.975, len(means) - 1) * means.std(ddof=1) / np.sqrt(len(means)))
     value = float(means.mean())
-    over_sentences = percentile_interval(resample_both(correct, generator, resample_seeds=False))
-    over_both = percentile_interval(resample_both(correct, generator))
-    row: dict[str, float | int] = {
-        "n_seeds": len(means),
-        "value": value,
-        "seeds_low": value - half,
-        "seeds_high": value + half,
+    low, high = percentile_interval(resample_rows(correct, generator).mean(axis=0))
+    bounds = {
+        "sentences": (low, high),
+        "seeds": (value - half, value + half),
+        "both": (value - np.hypot(value - low, half), value + np.hypot(high - value, half)),
     }
-    row |= {"sentences_low": over_sentences[0], "sentences_high": over_sentences[1]}
-    return row | {"both_low": over_both[0], "both_high": over_both[1]}
+    row: dict[str, float | int] = {"n_seeds": len(means), "value": value}
+    for kind, pair in bounds.items():
+        row |= {f"{kind}_{end}": float(np.clip(bound, 0, 1)) for end, bound in zip(("low", "high"), pair, strict=True)}
+    return row

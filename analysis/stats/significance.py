@@ -10,30 +10,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import binomtest, norm
 
-from probing.bootstrap import N_COMPARISON, draw_counts, resample_rows
-
 Array = np.ndarray
-
-
-def resample_both(
-    values: Float[Array, "seeds sentences"],
-    generator: np.random.Generator,
-    n_resamples: int = N_COMPARISON,
-    *,
-    resample_seeds: bool = True,
-) -> Float[Array, " resamples"]:
-    """The bootstrap distribution of the mean over seeds and sentences, both drawn with replacement.
-
-    Hierarchical (Davison and Hinkley 1997, section 3.8): seeds are drawn first, then sentences, the same for all seeds
-    drawn, since all seeds are scored on the same sentences. With m seeds, their share of the variance comes out
-    (m - 1) / m of what it is; with few seeds the interval is a little narrow.
-    """
-    means = resample_rows(values, generator, n_resamples)
-    if not resample_seeds:
-        return means.mean(axis=0)
-    n_seeds = len(values)
-    counts = draw_counts(np.ones(n_seeds), generator, n_resamples).T
-    return (means * counts).sum(axis=0) / n_seeds
 
 
 def mean_of_groups(resamples: Sequence[Float[Array, " resamples"]]) -> Float[Array, " resamples"]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
+from scipy.stats import norm
 
 from analysis.runs.frames import ACCURACY
 from analysis.runs.probing_run import Run
@@ -55,8 +56,8 @@ def compare(
 
     Returns:
         `COLUMNS`. The interval is a 95 % paired percentile bootstrap over test sentences; `p` is McNemar's, `p_holm`
-        corrected over the tasks; `smallest` is the difference that the test set can resolve; a task is `significant`
-        by `p_holm`, a group mean (its `p` is NaN) where its interval leaves out 0.
+        corrected over the tasks; of a group mean, that of a normal law as wide as the bootstrap's, corrected over
+        the means; `smallest` is the difference that the test set can resolve; `significant` is by `p_holm`.
 
     Raises:
         InputError: predictions are missing, or are of different test sentences.
@@ -120,8 +121,11 @@ def _compare_groups(differences: Mapping, resamples: Mapping, group_of: Mapping)
         if tasks and differences.keys() >= set(tasks):
             mean = float(np.mean([differences[task].mean() for task in tasks]))
             row = _row("group", "", group, mean, mean_of_groups([resamples[task] for task in tasks]))
-            rows.append(row | {"n": sum(len(differences[task]) for task in tasks)})
-    return [row | {"significant": bool(row["ci_low"] > 0 or row["ci_high"] < 0)} for row in rows]
+            spread = float(mean_of_groups([resamples[task] for task in tasks]).std())
+            p = float(2 * norm.sf(abs(mean) / spread)) if spread > 0 else 1.0
+            rows.append(row | {"n": sum(len(differences[task]) for task in tasks), "p": p})
+    corrected = holm([row["p"] for row in rows])
+    return [row | {"p_holm": p, "significant": bool(p < ALPHA)} for row, p in zip(rows, corrected, strict=True)]
 
 
 def _row(level: str, task: str, group: str, difference: float, resamples: np.ndarray) -> dict:

@@ -11,6 +11,7 @@ from analysis.runs.probing_run import Run
 from analysis.tables.table import (
     Table,
     format_gain,
+    format_percent,
     format_points,
     format_score,
     pick_columns,
@@ -21,10 +22,18 @@ from probing.catalogue.controls import CONTROLS
 from probing.catalogue.measures import QUANTITIES
 
 _BOUNDED = ["value", "ci_low", "ci_high"]
-_NARROW_NOTE = (
-    "Points with the 95 % interval, paired by test sentence. Selectivity: score minus that of a control task, whose "
-    "classes are drawn per word (arXiv 1909.03368). Compression: bits of the uniform code per bit of the online code."
+_WIDE_NOTE = (
+    "Points above each control, paired by test sentence [95 % interval]. Ceiling: what knowing all words of train by "
+    "heart reaches on the control task; where that is near the majority, selectivity is little more than the score "
+    "less the majority"
 )
+_NOTE = "Points with the 95 % interval, paired by test sentence."
+_NOTES = {
+    "control_task": "Selectivity: score minus that of a control task, its classes drawn per word (arXiv 1909.03368).",
+    "compression": "Compression: bits of the uniform code per bit of the online code.",
+    "usable_information_bits": "Usable bits: information per test sentence that the probe can use (arXiv 2002.10689).",
+}
+"""By control or quantity; those of columns that are shown stand below the narrow table."""
 
 
 def tabulate_controls(summary: pd.DataFrame) -> Table:
@@ -40,9 +49,12 @@ def tabulate_controls(summary: pd.DataFrame) -> Table:
         for control in CONTROLS:
             cells = [_format_gain(row, control) for row in (best, mix)]
             if cells != ["-", "-"]:
-                rows.append([of_task[0]["title"], control, str(best.get("layer_name", "")), *cells])
+                known = best or mix
+                own = [format_percent(known.get(f"{control}{end}", np.nan)) for end in ("", "_majority", "_ceiling")]
+                rows.append([of_task[0]["title"], control, str(best.get("layer_name", "")), *cells, *own])
     heads = ["Task", "Control", "Best layer", "Best layer above it", "Mix above it"]
-    return Table("Points above each control, paired by test sentence [95 % interval]", heads, rows)
+    heads += ["Control's score", "Control's majority", "Control's ceiling"]
+    return Table(_WIDE_NOTE, heads, rows)
 
 
 def narrow_controls(summary: pd.DataFrame, *, narrow: bool = False) -> Table:
@@ -62,7 +74,8 @@ def narrow_controls(summary: pd.DataFrame, *, narrow: bool = False) -> Table:
             cells = [_format_gain(row, control, digits=0) for control in shown]
             cells += [_format_bits(row, quantity) for quantity in bits]
             rows.append(["" if number else str(row["title"]), name, *cells])
-    return Table(_NARROW_NOTE, heads, rows, title="Against controls")
+    note = " ".join([_NOTE, *(text for name, text in _NOTES.items() if name in {**shown, **bits})])
+    return Table(note, heads, rows, title="Against controls")
 
 
 def tabulate_control_layers(run: Run, gains: pd.DataFrame) -> dict[str, Table]:
@@ -98,9 +111,9 @@ def tabulate_cost(run: Run) -> Table:
     rows = [
         [
             name,
-            f"{stage['seconds']:.1f}",
-            f"{stage['seconds'] / plain:.2f}" if plain else "-",
-            f"{stage.get('peak_rss_bytes', 0) / 2**30:.2f}",
+            f"{stage['seconds']:z.1f}",
+            f"{stage['seconds'] / plain:z.2f}" if plain else "-",
+            f"{stage.get('peak_rss_bytes', 0) / 2**30:z.2f}",
         ]
         for name, stage in stages.items()
     ]
@@ -119,10 +132,10 @@ def _format_gain(row: Mapping[Any, Any], control: str, digits: int = 1) -> str:
     if np.isnan(value):
         return "-"
     low, high = 100 * row[f"{control}_low"], 100 * row[f"{control}_high"]
-    return f"{format_points(value)} [{low:+.{digits}f},{' ' if digits else ''}{high:+.{digits}f}]"
+    return f"{format_points(value)} [{low:+z.{digits}f},{' ' if digits else ''}{high:+z.{digits}f}]"
 
 
 def _format_bits(row: Mapping[Any, Any], name: str) -> str:
     if np.isnan(row[name]):
         return "-"
-    return f"{row[name]:.2f} ± {(row[f'{name}_high'] - row[f'{name}_low']) / 2:.2f}"
+    return f"{row[name]:z.2f} ± {(row[f'{name}_high'] - row[f'{name}_low']) / 2:z.2f}"

@@ -20,12 +20,16 @@ _NARROW_HEADS = {
     "gravity_compression": "CG compres-\nsions",
     "expected_layer": "Expected",
 }
-_NARROW_NOTE = (
-    "As good: layers not significantly worse than the best (McNemar, Holm over layers, p < 0.05). CG: centre of "
-    "gravity of the mix's weights, of weights times vector lengths, of compressions. Bits: entropy of the weights. "
-    "Expected: layer by cumulative mixes (arXiv 1905.05950). In brackets: 95 % intervals over training sentences; of "
-    "the expected layer, over test sentences."
-)
+_NOTE = "As good: layers not significantly worse than the best (McNemar, Holm over layers, p < 0.05)."
+_NOTES = {
+    "gravity_weight": "CG weights: centre of gravity of the mix's weights.",
+    "gravity_contribution": "CG contributions: of weights times lengths about the mean.",
+    "entropy_bits": "Bits: entropy of the weights.",
+    "gravity_compression": "CG compressions: centre of gravity of compressions.",
+    "expected_layer": "Expected: layer by cumulative mixes (arXiv 1905.05950), [ ] over test sentences.",
+}
+"""By column; those that are shown stand below the narrow table."""
+_OF_INTERVALS = "In brackets: 95 % intervals over training sentences."
 _RANKS = {
     "rank_weight_contribution": "Weight and contribution",
     "rank_weight_score": "Weight and score alone",
@@ -69,18 +73,26 @@ def narrow_depth(depth: pd.DataFrame) -> Table:
         for _, row in depth.iterrows()
     ]
     heads = ["Task", "Best", "As good", *(_NARROW_HEADS[name] for name in shown)]
-    return Table(_NARROW_NOTE, heads, rows, title="Depth")
+    measured = any(
+        depth[f"{name}_low"].notna().any() for name in shown if name not in ("expected_layer", "entropy_bits")
+    )
+    notes = [_NOTE, *(_NOTES[name] for name in shown), *([_OF_INTERVALS] if measured else [])]
+    return Table(" ".join(notes), heads, rows, title="Depth")
 
 
 def tabulate_agreement(depth: pd.DataFrame) -> Table:
     """Rank correlations over layers of what should point to the same depth, and where it does not; maybe no rows."""
     found = depth[depth[list(_RANKS)].notna().any(axis=1)]
-    rows = [
-        [str(row["title"]), *(_format(row, name) for name in _RANKS), str(row["disagreement"]) or "none"]
-        for _, row in found.iterrows()
-    ]
-    caption = "Spearman's rank correlations over the mixed layers, and where weights, contributions and layers disagree"
-    return Table(caption, ["Task", *_RANKS.values(), "Disagreement"], rows)
+    rows = [[str(row["title"]), *(_format(row, name) for name in _RANKS), _judge(row)] for _, row in found.iterrows()]
+    caption = (
+        "Spearman's rank correlations over the mixed layers, and whether mix and single layers point to the same "
+        "depth: it cannot be told where more than half of the layers are not told apart from the best"
+    )
+    return Table(caption, ["Task", *_RANKS.values(), "Mix and layers"], rows)
+
+
+def _judge(row: pd.Series) -> str:
+    return f"{row['agreement']}: {row['disagreement']}" if row["disagreement"] else str(row["agreement"])
 
 
 def _format(row: pd.Series, name: str, digits: int = 2) -> str:
@@ -88,7 +100,7 @@ def _format(row: pd.Series, name: str, digits: int = 2) -> str:
     if np.isnan(row[name]):
         return "-"
     low, high = (row.get(f"{name}_{bound}", np.nan) for bound in ("low", "high"))
-    return f"{row[name]:.2f}" + ("" if np.isnan(low) or not digits else f" [{low:.{digits}f}, {high:.{digits}f}]")
+    return f"{row[name]:z.2f}" + ("" if np.isnan(low) or not digits else f" [{low:z.{digits}f}, {high:z.{digits}f}]")
 
 
 def list_layers(layers: tuple[int, ...]) -> str:

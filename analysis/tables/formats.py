@@ -9,6 +9,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from probing.atomic_files import disarm
+
 MARK = "Marked"
 """Not for print."""
 
@@ -47,7 +49,7 @@ def to_latex(table: pd.DataFrame, caption: str = "") -> str:
 
 def to_csv(table: pd.DataFrame) -> str:
     """Comma-separated, with the column `Marked` in place of bold type."""
-    return table.to_csv(index=False, lineterminator="\n")
+    return table.map(disarm).to_csv(index=False, lineterminator="\n")
 
 
 def _heads(table: pd.DataFrame) -> list[str]:

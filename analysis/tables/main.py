@@ -59,7 +59,10 @@ def tabulate_main(table: pd.DataFrame) -> Table:
 def describe_main(mark: str) -> str:
     """The caption of the main table, where the supported best value is marked so."""
     what = "Accuracy x 100 on test, ± half the 95 % interval. Best: the single layer that is best on dev."
-    return f"{what} {mark} significantly better than each of the others."
+    return (
+        f"{what} {mark} significantly better than each of the others. {STAR} behind a difference: significant "
+        "(McNemar, Holm over tasks; of means, Holm over means). Intervals are not corrected."
+    )
 
 
 def find_best(row: pd.Series, comparisons: pd.DataFrame, names: Sequence[str] = CONTENDERS) -> str:
@@ -105,4 +108,5 @@ def _difference(head: str, compared: pd.DataFrame, interval: str) -> dict[str, s
     pair = compared.iloc[0]
     low, high = pair["ci_low"], pair["ci_high"]
     text = f"± {format_percent((high - low) / 2)}" if interval == "half" else format_gain(low, high)
-    return {head: format_points(pair["difference"]), "95 % interval": text}
+    star = STAR if pair["significant"] else ""
+    return {head: f"{format_points(pair['difference'])}{star}", "95 % interval": text}

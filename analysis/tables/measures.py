@@ -47,7 +47,7 @@ def tabulate_several_layers(run: Run) -> dict[str, Table]:
 
 
 def _format(numbers: tuple, digits: int) -> str:
-    value, low, high = (f"{number:,.{digits}f}" for number in numbers)
+    value, low, high = (f"{number:z,.{digits}f}" for number in numbers)
     return f"{value} [{low}, {high}]"
 
 

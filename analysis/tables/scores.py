@@ -1,5 +1,7 @@
 """Scores, weights and gradient norms by layer, published figures beside a run's, and two runs beside each other."""
 
+import textwrap
+
 import pandas as pd
 
 from analysis.tables.table import (
@@ -27,7 +29,7 @@ def tabulate_scores(scores: pd.DataFrame) -> Table:
 def tabulate_weights(weights: pd.DataFrame) -> Table:
     """Weight and contribution of every layer, in percent."""
     shares = pick_columns(weights, ["weight", "contribution"])
-    text = [f"{100 * weight:.1f} / {100 * contribution:.1f}" for weight, contribution in shares]
+    text = [f"{100 * weight:z.1f} / {100 * contribution:z.1f}" for weight, contribution in shares]
     return tabulate_layers(weights.assign(text=text), "Weight / contribution in percent, by layer and task")
 
 
@@ -86,10 +88,18 @@ def tabulate_pairs(pairs: pd.DataFrame, first: str, second: str) -> Table:
     return Table(caption, heads, rows, title=f"{second} minus {first}", strong=strong)
 
 
+_MOST_LETTERS = 12
+"""In a line at the head of a column."""
+
+
+def _fold(name: str) -> str:
+    return "\n".join(textwrap.wrap(name, _MOST_LETTERS, break_on_hyphens=True))
+
+
 def narrow_pairs(pairs: pd.DataFrame, first: str, second: str) -> Table:
-    """Those of `tabulate_pairs` for a terminal: columns without the runs' names, and a word where a score fell."""
+    """Those of `tabulate_pairs` for a terminal: the runs' names broken into lines, and a word where a score fell."""
     wide = tabulate_pairs(pairs, first, second)
-    heads = ["First" if number == 2 else "Second" if number == 3 else head for number, head in enumerate(wide.heads)]
+    heads = [_fold(head) if number in (2, 3) else head for number, head in enumerate(wide.heads)]
     fell = (pairs["significant"] & (pairs["difference"] < 0)).tolist()
     rows = [
         [cell.replace(STAR, f" fell{STAR}") if down and number == 4 else cell for number, cell in enumerate(row)]

@@ -9,7 +9,7 @@ from analysis.tables.table import Table, format_bounds, format_percent, shorten_
 
 _NOTE = (
     "Accuracy x 100 on test, seeds averaged, with 95 % intervals: over test sentences for these seeds, over other "
-    "seeds for these sentences (Student), and over both (bootstrap of seeds and, within, sentences)."
+    "seeds for these sentences (Student), and over both, added up."
 )
 
 

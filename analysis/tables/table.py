@@ -62,32 +62,32 @@ def pick_columns(frame: pd.DataFrame, names: Sequence[str]) -> Iterable[tuple]:
 
 def format_percent(value: float) -> str:
     """A share or score times 100; a dash where there is none."""
-    return "-" if np.isnan(value) else f"{100 * value:.1f}"
+    return "-" if np.isnan(value) else f"{100 * value:z.1f}"
 
 
 def format_points(value: float) -> str:
     """A difference times 100, with its sign; a dash where there is none."""
-    return "-" if np.isnan(value) else f"{100 * value:+.1f}"
+    return "-" if np.isnan(value) else f"{100 * value:+z.1f}"
 
 
 def format_bounds(low: float, high: float) -> str:
     """An interval of a score, times 100."""
-    return f"[{100 * low:.1f}, {100 * high:.1f}]"
+    return f"[{100 * low:z.1f}, {100 * high:z.1f}]"
 
 
 def format_gain(low: float, high: float) -> str:
     """An interval of a difference, times 100, with signs."""
-    return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"[{100 * low:+z.1f}, {100 * high:+z.1f}]"
 
 
 def format_score(value: float, low: float, high: float) -> str:
     """A score times 100 with its interval."""
-    return f"{100 * value:.1f} {format_bounds(low, high)}"
+    return f"{100 * value:z.1f} {format_bounds(low, high)}"
 
 
 def format_p(value: float) -> str:
     """A p value to three digits."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return "< 0.001" if value < 0.001 else f"{value:z.3f}"
 
 
 def shorten_layer(name: object) -> str:

@@ -4,15 +4,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
-from rich.console import Console
 
 from analysis.figures.differences import plot_differences
 from analysis.figures.files import render
 from analysis.runs.probing_run import load_run
 from analysis.stats.between_runs import compare_runs
 from analysis.tables.scores import narrow_pairs
-from analysis.terminal.tables import draw
-from probing.atomic_files import check_writable, write_atomically
+from analysis.terminal.tables import draw, open_console, print_table
+from probing.atomic_files import check_writable, to_csv, write_atomically
 
 
 def show_differences(first: Path, second: Path, tasks: Sequence[str], output: Path | None, seed: int = 0) -> int:
@@ -31,7 +30,7 @@ def show_differences(first: Path, second: Path, tasks: Sequence[str], output: Pa
     names = [run.name if runs[0].name != runs[1].name else str(run.folder) for run in runs]
     if output is not None:
         save_differences(pairs, names[0], names[1], output)
-    Console().print(draw(narrow_pairs(pairs, names[0], names[1])))
+    print_table(open_console(), draw(narrow_pairs(pairs, names[0], names[1])))
     return int((pairs["significant"] & (pairs["difference"] < 0)).sum())
 
 
@@ -39,6 +38,6 @@ def save_differences(pairs: pd.DataFrame, first: str, second: str, folder: Path)
     """Write `differences` as CSV, PNG and PDF; the figure is drawn before anything is written."""
     figure = plot_differences(pairs, first, second)
     contents = {f"differences.{form}": render(figure, form) for form in ("png", "pdf")}
-    contents["differences.csv"] = pairs.to_csv(index=False, lineterminator="\n").encode()
+    contents["differences.csv"] = to_csv(pairs)
     for name, content in contents.items():
         write_atomically(folder / name, content)

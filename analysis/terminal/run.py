@@ -1,4 +1,4 @@
-"""The main table on a terminal: whole in 100 columns, without the majority in 80."""
+"""The main table on a terminal: whole in 100 columns, without the interval of the difference in 80."""
 
 from pathlib import Path
 
@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.figures.files import save_figures
+from analysis.report.answer import answer_control
 from analysis.runs.frames import mean_scores, unit_of
 from analysis.runs.probing_run import Run, load_run
 from analysis.stats.depth import warn_of_disagreement
@@ -17,11 +18,11 @@ from analysis.tables.depth import narrow_depth
 from analysis.tables.formats import MARK
 from analysis.tables.main import main_table
 from analysis.tables.seeds import narrow_seeds
-from analysis.terminal.tables import draw, start_table
+from analysis.terminal.tables import draw, open_console, print_table, start_table
+from probing.catalogue.tasks import explain_tasks
 
-_LEAST_WIDTH = 80
 _WHOLE_WIDTH = 100
-"""Narrower screens do without the majority, the last layer's interval and the bits, and number the embeddings."""
+"""Narrower screens do without the interval of the difference and the bits, and number the embeddings."""
 _LEFT = ("Task", "At")
 _SCORES = ("Last", "Best", "Mix")
 
@@ -37,14 +38,13 @@ def show_run(folder: Path) -> None:
     numbers = RunNumbers(run)
     console = open_console()
     table = main_table(numbers.summary, numbers.comparisons)
-    console.print(draw_table(table, numbers.comparisons, run, narrow=_is_narrow(console)))
+    for standing in numbers.standings:
+        console.print(answer_control(standing), markup=False, highlight=False)
+    print_table(console, draw_table(table, numbers.comparisons, run, narrow=_is_narrow(console)))
+    for title, question in explain_tasks(numbers.summary["task"].dropna()):
+        console.print(f"{title}: {question}", style="dim", markup=False, highlight=False)
     show_details(numbers, console)
     console.print(f"scores, layer weights and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
-
-
-def open_console() -> Console:
-    """A console wide enough for the tables: cut numbers are worse than folded lines."""
-    return Console(width=max(Console().width, _LEAST_WIDTH))
 
 
 def _is_narrow(console: Console) -> bool:
@@ -56,7 +56,7 @@ def show_details(numbers: RunNumbers, console: Console) -> None:
     controls = narrow_controls(numbers.controls, narrow=_is_narrow(console))
     for table in (controls, narrow_depth(numbers.depth), narrow_seeds(numbers.seeds)):
         if table.rows:
-            console.print(draw(table))
+            print_table(console, draw(table))
     for line in warn_of_disagreement(numbers.depth):
         console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
 
@@ -74,7 +74,7 @@ def draw_table(
     """
     if narrow:
         table = _make_narrow(table)
-    drawn = start_table(_title(run), _note(comparisons))
+    drawn = start_table(_title(run), _note(comparisons, narrow=narrow))
     heads = [str(name) for name in table.columns.drop([MARK, "Group"])]
     for name in heads:
         drawn.add_column(
@@ -92,9 +92,7 @@ def draw_table(
 
 
 def _make_narrow(table: pd.DataFrame) -> pd.DataFrame:
-    [last] = [name for name in table.columns if name.startswith("Last")]
-    bare = table[last].str.replace(r" ±.*", "", regex=True)
-    return table.drop(columns="Majority").assign(**{last: bare}).replace({"At": {"embeddings": "0"}})
+    return table.drop(columns="95 % interval").replace({"At": {"embeddings": "0"}})
 
 
 def _cell(row: pd.Series, name: str) -> Text:
@@ -113,16 +111,16 @@ def _title(run: Run | None) -> str:
     return f"{first.model}, {first.checkpoint}, {first.pooling} pooling: {unit} x 100 on test"
 
 
-def _note(comparisons: pd.DataFrame) -> str:
+def _note(comparisons: pd.DataFrame, *, narrow: bool) -> str:
     smallest = 100 * comparisons.loc[comparisons["level"] == "task", "smallest"]
     text = (
         "Best: the single layer with the best dev score, and its test score. +-: half the 95 % interval over test "
-        "sentences; [ ]: paired bootstrap. *: better than each of the others (McNemar, Holm over tasks, p < 0.05; "
-        "means: the interval leaves out 0)."
+        f"sentences{'' if narrow else '; [ ]: paired bootstrap'}. *: a score better than each of the others, or a "
+        "difference that is significant (McNemar, Holm over tasks, p < 0.05; means: Holm over means)."
     )
     found = smallest[smallest > 0]
     if len(found):
         text += (
-            f" With 80 % power the test sets resolve differences from {found.min():.1f} to {found.max():.1f} points."
+            f" With 80 % power the test sets resolve differences from {found.min():z.1f} to {found.max():z.1f} points."
         )
     return text.replace("+-", "±")

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.table import Table
 
 from analysis.figures.files import write_figures
@@ -22,7 +21,7 @@ from analysis.runs.training_run import TrainingRun, load_training, stack_logs, s
 from analysis.stats.pruning import summarise_pruning
 from analysis.tables.table import table_of
 from analysis.tables.training import CONVERGENCE_NOTE, convergence_table, pruning_table, seeds_table
-from analysis.terminal.tables import draw
+from analysis.terminal.tables import draw, open_console, print_table
 
 _LEFT = ("Method", "Aim", "Seed")
 _SHOWN = ["Method", "Aim", "Zeros", "Score", "Lowest", "Diverged", "Others"]
@@ -40,10 +39,10 @@ def show_training(folder: Path) -> None:
     """
     run = load_training(folder)
     write_figures(draw_training_figures(run), folder / "figures")
-    console = Console()
+    console = open_console()
     pruned = run.pruned
     rows = pruning_table(summarise_pruning(run.scores))[_SHOWN] if pruned else seeds_table(run)
-    console.print(draw_rows(rows, describe(run), _NOTES[pruned]))
+    print_table(console, draw_rows(rows, describe(run), _NOTES[pruned]))
     console.print(f"log, models and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -58,7 +57,7 @@ def print_convergence(table: pd.DataFrame, baseline: str, other: str, run: Train
     """
     title = f"{title_of(run.task)}: steps to a share of the final dev {run.metric} of {baseline}, and of {other} to it"
     short = (baseline, other) if max(len(baseline), len(other)) <= _MOST_LETTERS else ("first", "second")
-    Console().print(draw_rows(convergence_table(table, *short), title, CONVERGENCE_NOTE))
+    print_table(open_console(), draw_rows(convergence_table(table, *short), title, CONVERGENCE_NOTE))
 
 
 def draw_training_figures(run: TrainingRun) -> Mapping[str, Figure]:

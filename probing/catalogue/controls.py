@@ -16,6 +16,8 @@ class Control:
 
     difference: str
     """Metric of the score minus the control's score, paired by test sentence."""
+    title: str
+    """What a sentence calls it."""
     note: str
     """What it takes away, and what a score above it shows."""
     head: str
@@ -38,18 +40,21 @@ class Control:
 CONTROLS = {
     "bag_of_embeddings": Control(
         "gain",
+        "the bag of embeddings",
         "the encoder's word embeddings alone, in no order: what is above it, context adds",
         "over\nembeddings",
         embeddings_only=True,
     ),
     "untrained": Control(
         "gain",
+        "the untrained encoder",
         "the same architecture with random weights: what is above it, training adds",
         "over\nuntrained",
         encoder="untrained",
     ),
     "control_task": Control(
         "selectivity",
+        "the control task",
         "labels drawn once per word (arXiv 1909.03368): what is above it, memorising words cannot give",
         "selec-\ntivity",
         relabelling="control_task",
@@ -57,6 +62,7 @@ CONTROLS = {
     ),
     "shuffled_labels": Control(
         "gain",
+        "shuffled labels",
         "labels permuted: a probe must be at chance here",
         "over\nshuffled",
         relabelling="shuffled_labels",
@@ -64,6 +70,9 @@ CONTROLS = {
     ),
 }
 """Ours: the names. `control_task` is that of Hewitt & Liang 2019 (arXiv 1909.03368), for sentences."""
+
+CEILING = "ceiling"
+"""Metric of a score of no readout: what knowing all words of train by heart reaches on a control task."""
 
 DEFAULT_CONTROLS = ("bag_of_embeddings", "control_task")
 """By what they cost: these two take about as long as the single layers of the run. Not `untrained`, which encodes every

@@ -46,6 +46,39 @@ TITLES = {spec.name: spec.title for spec in (*SENTEVAL_TASKS, *TRANSFER_TASKS)}
 """Task key -> the name that papers print, in the order of tables and figures. Others keep their key."""
 
 
+NOTES = {
+    "sentence_length": "how long is the sentence, in six bins of words?",
+    "word_content": "which one of many given words stands in it?",
+    "tree_depth": "how deep is its syntax tree?",
+    "top_constituents": "which constituents stand directly below the root of its tree?",
+    "bigram_shift": "were two words beside one another exchanged?",
+    "past_present": "is the verb of its main clause past or present?",
+    "subj_number": "is the subject of its main clause singular or plural?",
+    "obj_number": "is the object of its main clause singular or plural?",
+    "odd_man_out": "semantic odd man out: was a noun or verb put in place of another one?",
+    "coordination_inversion": "were its two coordinate clauses exchanged?",
+    "mr": "is a film review positive or negative?",
+    "cr": "is a product review positive or negative?",
+    "subj": "is a sentence subjective or objective?",
+    "mpqa": "is a phrase an opinion for or against?",
+    "sst_2": "is a sentence of a film review positive or negative?",
+    "sst_5": "how positive is a sentence of a film review, in five grades?",
+    "trec": "what kind of answer does a question ask for?",
+    "mrpc": "do two sentences say the same?",
+    "cola": "is a sentence acceptable English?",
+    "rte": "does one sentence follow from the other?",
+    "sts_b": "how alike are two sentences, from 0 to 5?",
+    "mnli": "does one sentence follow from the other, contradict it, or neither?",
+    "qqp": "do two questions ask the same?",
+}
+"""Task key -> what is asked of each text."""
+
+
+def explain_tasks(tasks: Iterable[str]) -> list[tuple[str, str]]:
+    """Title and question of those tasks that are known."""
+    return [(TITLES[task], NOTES[task]) for task in dict.fromkeys(tasks) if task in NOTES]
+
+
 def find_specs(wanted: Iterable[str], known: Sequence[TaskSpec] = SENTEVAL_TASKS) -> list[TaskSpec]:
     """The tasks that some names, titles, aliases or groups stand for, in the order of `known`.
 

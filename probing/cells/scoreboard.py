@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rich.table import Table
+from rich.text import Text
 
 from probing.records import Task
 from probing.tables import CellResult, Score
@@ -70,7 +71,7 @@ class Scoreboard:
         preliminary = False
         for row in list(self._rows.values()):
             preliminary |= row.n_preliminary > 0
-            table.add_row(row.title, *row.texts(), style="dim" if row.n_preliminary else "")
+            table.add_row(*map(Text, (row.title, *row.texts())), style="dim" if row.n_preliminary else "")
         if preliminary:
             table.caption = "~ preliminary, from a part of the task's training sentences"
         return table

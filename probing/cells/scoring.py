@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from probing.bootstrap import percentile_interval
+from probing.catalogue.controls import CEILING
 from probing.catalogue.measures import MEASURES, Measure
 from probing.catalogue.readouts import REPRESENTATIONS
 from probing.cells.fitting import fit_folds
@@ -18,7 +19,7 @@ from probing.randomness import stream
 from probing.records import Predictions, Split, Task, readout_key
 from probing.registry import METRICS
 from probing.scores.graded import expect_scores, spread_scores
-from probing.scores.uncertainty import means_with_intervals, score_with_interval
+from probing.scores.uncertainty import find_wilson, means_with_intervals, score_with_interval
 from probing.scores.usable_information import pointwise_information
 from probing.settings.run import RunSettings
 from probing.tables import CellResult, LayerWeight, Score
@@ -62,9 +63,21 @@ def compute_cell(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellRes
     if cell.representation != "none" and (MEASURES["usable_information"].takes_graded or not cell.task.graded):
         scored = [score for score in scores if (score.split, score.metric) == ("test", cell.task.spec.metric)]
         scores += measure_information(cell, fit.read, scored)
+    if cell.representation == "layer" and not np.isnan(cell.task.ceiling):
+        scores.append(note_ceiling(scores, cell.task.ceiling))
     mixed = cell.representation == "scalar_mix"
     weights = weigh_layers(fit.probes, layers, facts, encoded.encoder.layer_names) if mixed else []
     return CellResult(scores, weights, predictions)
+
+
+def note_ceiling(scores: Sequence[Score], ceiling: float) -> Score:
+    """What memorising can reach on a control task at most, as a score of no readout."""
+    test = next(score for score in scores if score.split == "test")
+    low, high = find_wilson(round(ceiling * test.n), test.n)
+    nothing = {"representation": "none", "layer": NO_LAYER, "layer_name": "", "hyperparameters": "{}"}
+    return replace(
+        test, **nothing, metric=CEILING, value=ceiling, ci_low=low, ci_high=high, majority=float("nan"), converged=True
+    )
 
 
 def measure_information(

@@ -5,8 +5,9 @@ standardised vectors x_i, labels y_i, weights W and intercepts b:
 
     min_{W, b}  (1/N) sum_i [ logsumexp_c(W_c . x_i + b_c) - (W_{y_i} . x_i + b_{y_i}) ]  +  (lambda / 2) ||W||^2
 
-which is convex; scikit-learn's `C` is 1 / (lambda N). The solver works in principal directions, each scaled by its
-curvature at the start, so that it needs ten to a hundred passes over the vectors, shared by all strengths.
+which is convex; scikit-learn's `C` is 1 / (lambda N) and, of two classes, 2 / (lambda N): it
+penalises w = W_1 - W_0 there, and ||W_0||^2 + ||W_1||^2 = ||w||^2 / 2. The solver works in principal directions, each
+scaled by its curvature at the start, so that it needs ten to a hundred passes over the vectors, for all strengths.
 """
 
 from collections.abc import Iterator, Sequence

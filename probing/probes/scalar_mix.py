@@ -245,6 +245,10 @@ class _Choice:
 def compute_contribution(
     weights: Float[np.ndarray, " layers"], lengths: Float[np.ndarray, " layers"]
 ) -> Float[np.ndarray, " layers"]:
-    """What each layer adds to the mix: `weight_l * mean_i ||h_li||`, normalised to sum 1 (gamma cancels)."""
+    """What each layer adds to the mix: `weight_l * mean_i ||h_li - m_l||`, normalised to sum 1 (gamma cancels).
+
+    About the mean m_l of the layer's vectors, since the probe takes means off: a constant added to a layer changes
+    neither its predictions nor its contribution. Where no vector differs from another, the weights themselves.
+    """
     sizes = weights * lengths
-    return sizes / sizes.sum()
+    return sizes / sizes.sum() if sizes.sum() > 0 else weights

@@ -35,15 +35,15 @@ class StackBlocks:
         self._room, self._held = self._vectors.new_empty(0), slice(0)
         self._centred: Tensor | None = None
         sums = self._vectors.new_zeros(len(X), 1, X.shape[2], dtype=torch.float64)
-        lengths = sums.new_zeros(len(X))
         self._mean = self._vectors.new_zeros(sums.shape)
         for _, block in self.read(SUMMED_ROWS):
             sums += block.sum(dim=1, keepdim=True, dtype=torch.float64)
-            # Measured on the vectors as they are, before the mean is known and taken off.
-            lengths += torch.linalg.vector_norm(block, dim=2).sum(dim=1, dtype=torch.float64)
         self._mean, self._held = (sums / X.shape[1]).to(self._vectors), slice(0)
+        lengths = sums.new_zeros(len(X))
+        for _, block in self.read(SUMMED_ROWS):
+            lengths += torch.linalg.vector_norm(block, dim=2).sum(dim=1, dtype=torch.float64)
         self.lengths: Float[np.ndarray, " layers"] = (lengths / X.shape[1]).cpu().numpy()
-        """The mean length of each layer's vectors, mean_i ||h_li||."""
+        """The mean length of each layer's vectors about their mean m_l, mean_i ||h_li - m_l||."""
 
     @property
     def in_memory(self) -> bool:

@@ -1,7 +1,8 @@
 """What the weights of a mix say about depth: for one mix, or for many resamples of it.
 
 With the weights s_l of layer l (after softmax), and the contributions c_l = s_l m_l / sum_k s_k m_k, m_l the mean
-length of the layer's vectors (weights mislead where lengths differ: Fayyaz et al. 2021, arXiv 2109.05958):
+length of the layer's vectors about their mean (weights mislead where lengths differ: Fayyaz et al. 2021, arXiv
+2109.05958; a constant in all vectors says nothing):
 
     centre of gravity   E(s) = sum_l l s_l              (Tenney et al. 2019, arXiv 1905.05950, section 3.1), in layers
     entropy             H(s) = - sum_l s_l log2 s_l     in bits; log2 L - H(s) is the KL divergence from even weights
@@ -20,7 +21,7 @@ def describe_mixes(
 
     Args:
         weights: after softmax.
-        lengths: mean length of each layer's vectors.
+        lengths: mean length of each layer's vectors about their mean.
         layers: the indices of the layers.
     """
     contributions = weights * lengths

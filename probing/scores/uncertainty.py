@@ -2,12 +2,15 @@
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.stats import binomtest
 
-from probing.bootstrap import N_ROW, draw_counts, percentile_interval, resample_counts
+from probing.bootstrap import LEVEL, N_ROW, draw_counts, percentile_interval, resample_counts
 from probing.registry import METRICS
 
 _COUNTS = 2**24
 """Most counts of a bootstrap that are in memory at a time (128 MiB): all, up to some 16,000 sentences."""
+_SHARE = "accuracy"
+"""The metric that is a share of sentences."""
 
 
 def score_with_interval(
@@ -16,15 +19,27 @@ def score_with_interval(
     predicted: Int[np.ndarray, " sentences"] | Float[np.ndarray, " sentences"],
     rng: np.random.Generator,
 ) -> Float[np.ndarray, "3"]:
-    """The score and the bounds of its 95 % percentile bootstrap interval over sentences.
+    """The score and the bounds of its 95 % interval over sentences.
 
-    Sentences with the same label and prediction are of one kind, and drawn as such.
+    An accuracy is a share of independent sentences and has Wilson's interval (1927), which covers near 0 and 1 and on
+    small sets too; a bootstrap has no width where all are right. Other metrics have the percentile bootstrap's;
+    sentences with the same label and prediction are of one kind there, and drawn as such.
     """
     rule = METRICS.load(metric)
     pairs, counts = np.unique(np.stack([labels, predicted]), axis=1, return_counts=True)
-    parts = [rule(pairs[0], pairs[1], draw_counts(counts, rng, n)) for n in _split_resamples(len(counts))]
-    low, high = percentile_interval(np.concatenate(parts))
-    return np.array([rule(pairs[0], pairs[1], counts[None])[0], low, high])
+    value = rule(pairs[0], pairs[1], counts[None])[0]
+    if metric == _SHARE:
+        low, high = find_wilson(int(counts[pairs[0] == pairs[1]].sum()), len(labels))
+    else:
+        parts = [rule(pairs[0], pairs[1], draw_counts(counts, rng, n)) for n in _split_resamples(len(counts))]
+        low, high = percentile_interval(np.concatenate(parts))
+    return np.array([value, low, high])
+
+
+def find_wilson(n_right: int, n: int) -> tuple[float, float]:
+    """The bounds of Wilson's 95 % interval of a share."""
+    interval = binomtest(n_right, n).proportion_ci(LEVEL, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def means_with_intervals(

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from probing.atomic_files import check_writable, write_atomically
+from probing.atomic_files import check_writable, to_csv, write_atomically
 from probing.digests import digest_file
 from probing.folds import describe_division
 from probing.records import InputError, Task, readout_key
@@ -83,7 +83,7 @@ class RunFolder:
         frames = {"scores": scores, "layer_weights": weights, "predictions": predictions}
         for name, frame in frames.items():
             write_atomically(self.path / f"{name}.parquet", frame.to_parquet(index=False))
-        write_atomically(self.path / "scores.csv", scores.to_csv(index=False).encode())
+        write_atomically(self.path / "scores.csv", to_csv(scores))
         gradients = _frame(GradientNorm, (norm for result in results for norm in result.gradients))
         if len(gradients):
             write_atomically(self.path / "gradient_norms.parquet", gradients.to_parquet(index=False))

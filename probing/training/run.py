@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from transformers import PreTrainedModel
 
-from probing.atomic_files import write_atomically
+from probing.atomic_files import to_csv, write_atomically
 from probing.command_line import expand_paths
 from probing.contracts.recipe import Recipe
 from probing.digests import digest_json
@@ -161,4 +161,4 @@ def write_tables(folder: Path, stages: Sequence[Finished]) -> None:
     log = pd.DataFrame([asdict(row) for one in stages for row in one.log], columns=column_names(TrainingRow))
     for name, frame in (("trained_models", models), ("training_log", log)):
         write_atomically(folder / f"{name}.parquet", frame.to_parquet(index=False))
-    write_atomically(folder / "trained_models.csv", models.to_csv(index=False).encode())
+    write_atomically(folder / "trained_models.csv", to_csv(models))

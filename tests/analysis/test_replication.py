@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -33,15 +34,46 @@ def test_the_difference_of_scores_is_that_of_the_means_and_a_worse_model_reverse
     assert verdict_of(row) == "reversed"
 
 
-def test_the_interval_over_seeds_is_that_of_a_paired_t_test(build_training):
-    bert, bermo = pair(build_training)
+def without_sentences(run):
+    return replace(run, models=run.models.assign(ci_low=run.models["value"], ci_high=run.models["value"]))
+
+
+def test_where_sentences_add_nothing_the_interval_is_that_of_a_paired_t_test(build_training):
+    bert, bermo = map(without_sentences, pair(build_training))
     noise = np.array([0.01, -0.02, 0.03])
     scores = bermo.models["value"] + noise[bermo.models["seed"].to_numpy()]
     moved = type(bermo)(bermo.folder, bermo.log, bermo.models.assign(value=scores), bermo.settings, bermo.manifest)
     row = at(judge_claims([(bert, moved)]), "better scores")
     finals = [run.scores[run.scores["split"] == "dev"].sort_values("seed")["value"] for run in (bert, moved)]
-    interval = ttest_rel(finals[1].to_numpy(), finals[0].to_numpy()).confidence_interval()
+    test = ttest_rel(finals[1].to_numpy(), finals[0].to_numpy())
+    interval = test.confidence_interval()
     assert (row["ci_low"], row["ci_high"]) == pytest.approx((100 * interval.low, 100 * interval.high))
+    assert row["p"] == pytest.approx(test.pvalue)
+
+
+def test_sentences_widen_the_interval_of_a_difference_by_as_much_as_two_samples_would(build_training):
+    bert, bermo = pair(build_training)
+    noise = np.array([0.01, -0.02, 0.03])[bermo.models["seed"].to_numpy()]
+    moved = bermo.models.assign(**{name: bermo.models[name] + noise for name in ("value", "ci_low", "ci_high")})
+    bermo = replace(bermo, models=moved)
+    narrow = at(judge_claims([(without_sentences(bert), without_sentences(bermo))]), "better scores")
+    wide = at(judge_claims([(bert, bermo)]), "better scores")
+    halves = [(row["ci_high"] - row["ci_low"]) / 2 for row in (narrow, wide)]
+    dev = [run.scores[run.scores["split"] == "dev"] for run in (bert, bermo)]
+    of_sentences = [100 * (rows["ci_high"] - rows["ci_low"]).mean() / 2 for rows in dev]
+    assert halves[1] == pytest.approx(math.hypot(halves[0], *of_sentences))
+
+
+def test_verdicts_are_by_p_corrected_over_the_table(build_training):
+    claims = judge_claims([pair(build_training, top=0.8)])
+    p = claims["p"].dropna().sort_values()
+    by_hand = np.minimum(1, np.maximum.accumulate(p * np.arange(len(p), 0, -1)))
+    assert claims.loc[p.index, "p_holm"].to_numpy() == pytest.approx(by_hand.to_numpy())
+    row = {"claim": "better scores", "effect": 1.0, "neutral": 0.0, "ci_low": 0.1, "ci_high": 1.9, "p": 0.03}
+    assert verdict_of(row | {"p_holm": 0.28}) == "inconclusive"
+    assert verdict_of(row | {"p_holm": 0.04}) == "holds"
+    assert verdict_of(row | {"p_holm": 0.04, "effect": -1.0}) == "reversed"
+    assert verdict_of(row | {"p_holm": math.nan}) == "inconclusive"
 
 
 def test_gradients_that_reach_the_first_block_twice_as_strong_have_the_ratio_two(build_training):
@@ -49,7 +81,9 @@ def test_gradients_that_reach_the_first_block_twice_as_strong_have_the_ratio_two
     first = (bermo.log["quantity"] == "gradient_norm") & (bermo.log["layer"] == 1)
     log = bermo.log.assign(value=bermo.log["value"].where(~first, 2 * bermo.log["value"]))
     moved = type(bermo)(bermo.folder, log, bermo.models, bermo.settings, bermo.manifest)
-    assert at(judge_claims([(bert, moved)]), "better gradient flow")["effect"] == pytest.approx(2)
+    found = at(judge_claims([(bert, moved)]), "better gradient flow")
+    assert found["effect"] == pytest.approx(2)
+    assert (verdict_of(found), math.isnan(found["p"])) == ("by construction", True)
     assert at(judge_claims([(bert, bermo)]), "better gradient flow")["effect"] == pytest.approx(1)
 
 
@@ -87,7 +121,7 @@ def test_a_folder_of_pairs_is_judged_and_leaves_table_and_figures(build_training
         write_training(build_training(model, rate=0.05), tmp_path / f"finetune-x-{model}")
     show_replication(tmp_path)
     assert "faster convergence" in capsys.readouterr().out
-    assert list(pd.read_csv(tmp_path / "claims.csv")) == COLUMNS
+    assert list(pd.read_csv(tmp_path / "claims.csv")) == [*COLUMNS, "p_holm"]
     table = claims_table(judge_claims(load_pairs(tmp_path).values()))
     assert (tmp_path / "claims.md").read_text().count("\n| ") >= len(table)
     assert (tmp_path / "figures" / "finetune-x.png").is_file()

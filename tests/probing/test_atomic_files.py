@@ -1,17 +1,22 @@
+import csv
 import errno
+import io
 import os
 from fcntl import LOCK_EX, flock
 from uuid import uuid4
 
+import pandas as pd
 import pytest
 
 from probing.atomic_files import (
     check_new_file,
     check_writable,
+    disarm,
     find_obstacle,
     is_part,
     name_part,
     remove_leftovers,
+    to_csv,
     write_atomically,
 )
 from probing.records import InputError
@@ -63,7 +68,9 @@ def test_a_part_that_was_taken_for_a_leftover_is_begun_again(tmp_path, monkeypat
     assert (tmp_path / "a").read_bytes() == b"whole"
 
 
-@pytest.mark.parametrize("name", [".DS_Store", "a.safetensors", ".a.txt", f"a.{uuid4().hex}", f".{uuid4().hex}"])
+@pytest.mark.parametrize(
+    "name", [".DS_Store", "a.safetensors", ".a.txt", f"a.{'e092219f3ae641b79906e595f8aafabf'}", f".{uuid4().hex}"]
+)
 def test_names_of_others_are_no_parts(name, tmp_path):
     (tmp_path / name).write_text("mine")
     assert not is_part(tmp_path / name)
@@ -92,3 +99,28 @@ def test_an_obstacle_is_found_before_anything_is_made(tmp_path):
     with pytest.raises(InputError, match="a folder; expected --output to be the name"):
         check_new_file(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "link"]
+
+
+@pytest.mark.parametrize("text", ["=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd|'x'!A0", "-x", "\t=1", "+A1"])
+def test_a_text_that_a_spreadsheet_would_run_has_an_apostrophe_before_it(text):
+    assert disarm(text) == f"'{text}"
+
+
+@pytest.mark.parametrize(
+    "cell", ["tense", "-", "+3.4", "-0.9 [-1.6, -0.2]", "+9.1*", "± 3.2", "-1e-05", "", 3, -1.5, None]
+)
+def test_numbers_dashes_and_plain_texts_stay_as_they_are(cell):
+    assert disarm(cell) is cell
+
+
+def test_a_written_table_reads_back_with_its_numbers_and_without_formulas():
+    frame = pd.DataFrame(
+        {"task": ["=evil()", "fine"], "layer": [-1, 2], "value": [-0.25, 0.5], "converged": [True, False]}
+    )
+    rows = list(csv.DictReader(io.StringIO(to_csv(frame).decode())))
+    assert [row["task"] for row in rows] == ["'=evil()", "fine"]
+    assert [(int(row["layer"]), float(row["value"]), row["converged"]) for row in rows] == [
+        (-1, -0.25, "True"),
+        (2, 0.5, "False"),
+    ]
+    assert frame["task"].tolist() == ["=evil()", "fine"]

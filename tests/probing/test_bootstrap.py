@@ -45,8 +45,10 @@ def test_an_interval_of_many_rows_is_that_of_each():
     low, high = percentile_interval(resamples)
     for number, row in enumerate(resamples):
         assert (low[number], high[number]) == percentile_interval(row)
-        # 401 draws: the bounds are the 11th from below and from above.
-        assert (low[number], high[number]) == pytest.approx(tuple(np.sort(row)[[10, 390]]))
+        # Ranks 402 x .025 = 10.05 from below and from above.
+        ranked = np.sort(row)
+        expected = (0.95 * ranked[9] + 0.05 * ranked[10], 0.95 * ranked[-10] + 0.05 * ranked[-11])
+        assert (low[number], high[number]) == pytest.approx(expected)
     wider = percentile_interval(resamples, level=0.99)
     assert (wider[0] < low).all()
     assert (wider[1] > high).all()

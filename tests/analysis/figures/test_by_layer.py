@@ -24,10 +24,10 @@ def lines(figure, panel=0):
 
 def test_what_is_left_above_each_control_is_drawn_in_points(stored):
     drawn = lines(plot_selectivity(stored.scores), panel=3)
-    assert set(drawn) == {"above bag_of_embeddings", "above control_task", "above untrained"}
+    assert set(drawn) == {"above the bag of embeddings", "above the control task", "above the untrained encoder"}
     rows = stored.scores.query("metric == 'selectivity' and task == 'past_present' and representation == 'layer'")
     expected = 100 * rows.sort_values("layer")["value"].to_numpy()
-    assert drawn["above control_task"].get_ydata() == pytest.approx(expected)
+    assert drawn["above the control task"].get_ydata() == pytest.approx(expected)
 
 
 def test_lines_are_told_apart_without_colour(stored):
@@ -37,17 +37,18 @@ def test_lines_are_told_apart_without_colour(stored):
 
 def test_gradients_have_a_line_per_head_and_step(stored):
     drawn = lines(plot_gradients(stored.gradients))
-    assert set(drawn) == {f"{head}, step {step}" for head in ("last_layer", "scalar_mix") for step in (0, 200)}
+    times = ("before training", "after 200 steps")
+    assert set(drawn) == {f"head on the {head}, {time}" for head in ("last layer", "mix") for time in times}
     rows = stored.gradients.query("quantity == 'hidden' and task == 'sentence_length' and head == 'scalar_mix'")
     expected = rows[rows["step"] == 200].sort_values("layer")["value"].to_numpy()
-    assert drawn["scalar_mix, step 200"].get_ydata() == pytest.approx(expected)
+    assert drawn["head on the mix, after 200 steps"].get_ydata() == pytest.approx(expected)
 
 
 def test_code_length_has_a_line_for_the_task_and_for_each_control(stored):
     plain = stored.scores.query("metric == 'accuracy' and split == 'test' and control in ('none', 'control_task')")
     made = plain[plain["representation"] == "layer"].assign(metric="compression", split="train")
     drawn = lines(plot_code_length(pd.concat([stored.scores, made])))
-    assert set(drawn) == {"the task", "control_task"}
+    assert set(drawn) == {"the task", "the control task"}
 
 
 def test_depth_marks_what_was_measured_at_its_depth(stored):

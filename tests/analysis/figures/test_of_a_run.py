@@ -1,4 +1,5 @@
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import matplotlib as mpl
@@ -33,16 +34,24 @@ def shares(figure):
 
 
 def check_layout(figure):
-    """Nothing cut off at the border, nothing under 8 points, no two cell or tick labels on one another."""
+    """As wide as a column or a page, nothing cut off, nothing under 7 points, no two labels on one another."""
     figure.draw_without_rendering()
     shown = [text for text in figure.findobj(Text) if text.get_text().strip() and text.get_visible()]
     boxes = [text.get_window_extent() for text in shown]
-    assert min(text.get_fontsize() for text in shown) >= 8
+    assert min(text.get_fontsize() for text in shown) >= 7
     for text, box in zip(shown, boxes, strict=True):
         inside = box.x0 >= -EXTENT_SLACK and box.y0 >= -EXTENT_SLACK
         inside &= box.x1 <= figure.bbox.x1 + EXTENT_SLACK and box.y1 <= figure.bbox.y1 + EXTENT_SLACK
         assert inside or not text.axes, text.get_text()
-    assert figure.get_figwidth() <= 10
+    outside = [*figure.texts, *(axes.xaxis.label for axes in figure.axes), *(axes.yaxis.label for axes in figure.axes)]
+    for text in [text for text in outside if text.get_text()]:
+        box = text.get_window_extent()
+        assert 0 <= box.x0 + EXTENT_SLACK < box.x1 <= figure.bbox.x1 + EXTENT_SLACK, text.get_text()
+        assert 0 <= box.y0 + EXTENT_SLACK < box.y1 <= figure.bbox.y1 + EXTENT_SLACK, text.get_text()
+    assert figure.get_figwidth() in (3.3, 6.9)
+    legends = [legend.get_window_extent() for legend in figure.legends]
+    labels = [axes.xaxis.label.get_window_extent() for axes in figure.axes if axes.xaxis.label.get_text()]
+    assert not any(legend.overlaps(label) for legend in legends for label in labels)
     for axes in figure.axes:
         upright = [label for label in axes.get_xticklabels() if label.get_text() and not label.get_rotation()]
         spans = sorted((label.get_window_extent().x0, label.get_window_extent().x1) for label in upright)
@@ -131,7 +140,7 @@ def test_figures_of_ten_tasks_are_whole_and_name_tasks_groups_chance_and_majorit
         figures["scores_by_layer"]
     )
     assert {"chance", "majority", "single layer", "scalar mix"} <= texts(figures["curves_by_layer"])
-    assert any("majority = 0" in text for text in texts(figures["scores_by_layer"]))
+    assert any("0: the task's majority" in text for text in texts(figures["scores_by_layer"]))
 
 
 def test_gains_are_filled_where_significant_alone(two_task_run):
@@ -184,3 +193,35 @@ def test_files_are_whole_and_the_same_every_time(two_task_run, tmp_path):
     for form in ("png", "pdf"):
         assert (tmp_path / "figures" / f"curves_by_layer.{form}").read_bytes() == render(again, form)
     assert not any(b"CreationDate" in path.read_bytes() for path in paths)
+
+
+def hatched(figure):
+    """(Column, row) of the cells of the layers that are hatched."""
+    layers = figure.axes[1]
+    return {(int(patch.get_x()), int(patch.get_y())) for patch in layers.patches if patch.get_hatch()}
+
+
+def test_a_cell_whose_interval_holds_the_majority_is_hatched_and_no_other(two_task_run):
+    scores = mean_scores(two_task_run.scores)
+    first = (scores["task"] == "tree_depth") & scores["layer"].isin([0, 6])
+    scores.loc[first, "ci_low"] = scores.loc[first, "majority"] - 0.001
+    # Layer 6 is the uppermost row, the embeddings the lowest.
+    figure = plot_scores(scores)
+    assert hatched(figure) == {(0, 0), (0, 6)}
+    assert "95 % interval holds the majority, or lies below it" in texts(figure)
+    scores["ci_low"] = scores["majority"] + 0.001
+    assert not hatched(plot_scores(scores))
+
+
+def test_curves_of_all_tasks_have_one_scale(two_task_run):
+    panels = [axes for axes in plot_curves(mean_scores(two_task_run.scores)).axes if axes.get_visible()]
+    assert len({axes.get_ylim() for axes in panels}) == 1
+
+
+@pytest.mark.parametrize("name", ["US$_to_A$", "a$^$b", "task[final]", "情感分类", "a_{b}", "x & <y>"])
+def test_any_file_name_is_drawn_as_it_stands_without_a_warning(build_run, name):
+    run = build_run(tasks=["tree_depth"])
+    renamed = {part: getattr(run, part).assign(task=name) for part in ("scores", "weights", "predictions")}
+    for key, figure in draw_figures(replace(run, **renamed)).items():
+        assert render(figure, "png")
+        assert any(name in text for text in texts(figure)), key

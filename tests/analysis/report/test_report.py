@@ -1,10 +1,13 @@
 import json
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from statistics import NormalDist
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -13,16 +16,19 @@ import pytest
 from analysis.report import __main__ as command
 from analysis.report.answer import answer
 from analysis.report.build import build_report, write_report
-from analysis.report.facts import list_warnings, rebuild_command
+from analysis.report.facts import explain_warning, list_warnings, rebuild_command
 from analysis.report.shell import embed_json
 from analysis.report.training import build_training_report
 from analysis.runs.frames import mean_scores
 from analysis.runs.probing_run import load_run
 from analysis.runs.training_run import is_training, load_training
+from analysis.stats.controls import judge_controls
 from analysis.stats.depth import summarise_depth
+from analysis.stats.of_a_run import RunNumbers
 from analysis.stats.published import match_published, read_published
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
+from probing.catalogue.tasks import explain_tasks
 from probing.records import InputError
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -106,6 +112,51 @@ def test_charts_hold_the_scores_with_interval_and_number_of_sentences(page, stor
     assert cell["n"] == expected["n"]
 
 
+def test_the_page_is_named_after_checkpoint_corpus_and_day(stored):
+    dated = replace(stored, manifest={**stored.manifest, "finished": "2026-11-26T10:00:00+00:00"})
+    title = re.search("<title>(.*?)</title>", build_report([dated]))[1]
+    assert title == "Probing bermo on all-MiniLM-L6-v2, english, 2026-11-26"
+    assert "Finished" in "".join(Page(build_report([dated])).shown)
+
+
+def test_files_of_the_run_can_be_downloaded_from_where_the_page_stands(tmp_path):
+    folder = tmp_path / "a run"
+    shutil.copytree(RUNS / "before_controls", folder)
+    (folder / "figures").mkdir()
+    for name in ("scores.csv", "figures/depth.pdf", "figures/depth.png"):
+        (folder / name).write_text("x")
+    for output in (None, tmp_path / "elsewhere" / "page.html"):
+        page = write_report([folder], output)
+        links = [attrs["href"] for attrs in Page(page.read_text()).all("a") if "download" in attrs]
+        assert len(links) == 2
+        assert all((page.parent / unquote(link)).read_text() == "x" for link in links)
+
+
+def test_each_task_is_explained_once(page):
+    shown = "".join(Page(page).shown)
+    for title, question in explain_tasks(["bigram_shift", "past_present"]):
+        assert shown.count(question) == 1
+        assert title in shown
+    assert "coordinate clauses" not in shown
+
+
+def test_warnings_name_tasks_by_title_and_say_what_to_do():
+    told = explain_warning("probes did not converge: bigram_shift (scalar mix), odd_man_out (3, control_task)")
+    assert told.startswith("probes did not converge: BShift (scalar mix), SOMO (3, control_task): ")
+    assert "--limit" in told
+    assert explain_warning("another thing") == "another thing"
+
+
+def test_the_heatmap_has_no_colour_where_the_interval_holds_the_majority(page, stored):
+    rows = values(Page(page).specs["chart-scores-0"])
+    expected = stored.scores.query("split == 'test' and metric == 'accuracy' and control == 'none'")
+    expected = expected[expected["representation"] != "none"]
+    noise = expected["ci_low"] <= expected["majority"]
+    assert 0 < noise.sum() < len(expected)
+    assert sum(row["noise"] for row in rows) == noise.sum()
+    assert "grey: interval holds the majority" in json.dumps(Page(page).specs["chart-scores-0"])
+
+
 def test_tables_hold_every_number_of_the_heatmap(page, stored):
     scores = mean_scores(stored.scores)
     shown = "".join(Page(page).shown)
@@ -138,6 +189,20 @@ def test_selectivity_stands_there_for_every_task_and_layer(page, stored):
         expected = f"{100 * row.value:+.1f} [{100 * row.ci_low:+.1f}, {100 * row.ci_high:+.1f}]"
         assert found[row.layer_name] == expected
     assert cells_of(page, "Score x 100 under control_task")
+
+
+def test_a_control_stands_with_its_own_score_majority_and_ceiling(stored):
+    rows = stored.scores.query("control == 'control_task' and split == 'test' and metric == 'accuracy'")
+    own = rows[(rows["task"] == "past_present") & (rows["layer"] == 3)].iloc[0]
+    facts = {"metric": "ceiling", "representation": "none", "layer": -1, "layer_name": "", "value": 0.875}
+    more = pd.DataFrame([{**own.to_dict(), **facts}])
+    page = build_report([replace(stored, scores=pd.concat([stored.scores, more], ignore_index=True))])
+    table = cells_of(page, "Points above each control")
+    assert table[0][-3:] == ["Control&#39;s score", "Control&#39;s majority", "Control&#39;s ceiling"]
+    [row] = [row for row in table if row[:2] == ["Tense", "control_task"]]
+    assert row[-3:] == [f"{100 * own['value']:.1f}", f"{100 * own['majority']:.1f}", "87.5"]
+    [row] = [row for row in table if row[:2] == ["SentLen", "control_task"]]
+    assert row[-1] == "-"
 
 
 def test_the_cost_of_the_controls_is_told_beside_that_of_the_probes(page, stored):
@@ -252,6 +317,35 @@ def test_without_a_mix_the_answer_says_so(plain_run):
     assert len(sentences) == 3
     assert "learns no mix" in sentences[2]
     assert "the best layer" in sentences[1]
+
+
+def test_the_first_sentences_say_what_the_controls_leave(stored):
+    numbers = RunNumbers(stored)
+    first = answer(numbers.summary, numbers.comparisons, numbers.standings)
+    assert "above the majority on 3 of 5 tasks (SentLen, Tense, SubjNum)" in first[0]
+    assert "above the untrained encoder on 1 of 5 tasks (Tense), significantly below on SentLen" in first[2]
+    # By hand: p of a normal law from the interval that the run wrote down, times the number of tests, is small enough.
+    gain = stored.scores.query("metric == 'gain' and control == 'untrained' and task == 'sentence_length'")
+    row = gain[(gain["representation"] == "layer") & (gain["layer"] == 0)].iloc[0]
+    z = row["value"] / ((row["ci_high"] - row["ci_low"]) / 3.92)
+    assert z < 0
+    assert 20 * 2 * NormalDist().cdf(z) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("difference", "half", "above", "below"),
+    [(0.2, 0.05, ("A", "B"), ()), (-0.2, 0.05, (), ("A", "B")), (0.05, 0.06, (), ()), (0.045, 0.04, (), ())],
+)
+def test_a_control_is_beaten_only_beyond_the_noise_of_all_tasks_and_controls(difference, half, above, below):
+    rows = [
+        {"contender": "best", "title": title, "value": 0.5, "low": 0.4, "high": 0.6, "majority": 0.5}
+        | {"untrained_difference": difference, "untrained_low": difference - half}
+        | {"untrained_high": difference + half}
+        for title in ("A", "B")
+    ]
+    majority, untrained = judge_controls(pd.DataFrame(rows))
+    assert (majority.above, majority.below) == ((), ())
+    assert (untrained.above, untrained.below) == (above, below)
 
 
 def test_a_run_without_controls_is_warned_of(plain_run, stored):

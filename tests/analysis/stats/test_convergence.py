@@ -47,15 +47,39 @@ def test_a_model_that_learns_twice_as_fast_has_a_ratio_of_two(bert, bermo):
     table = compare_convergence(bert, bermo)
     # The true ratio is 2 where both curves have the same end; lines between evaluations bend it a little.
     assert at(table, 0.95)["ratio"] == pytest.approx(2, abs=0.15)
-    assert (table["ci_low"] > 1.5).all()
+    assert (table["ci_low"].dropna() > 1.5).all()
+    assert (at(table, 0.95)["p"], at(table, 0.95)["ci_low"]) < (0.05, 2)
     assert not table["bound"].any()
 
 
 def test_a_model_compared_with_itself_has_a_ratio_of_one(bert):
     table = compare_convergence(bert, bert)
     assert table["ratio"].to_numpy() == pytest.approx(1)
-    assert (table["ci_low"] <= 1).all()
-    assert (table["ci_high"] >= 1).all()
+    judged = table.dropna(subset="ci_low")
+    assert len(judged)
+    assert (judged["ci_low"] <= 1).all()
+    assert (judged["ci_high"] >= 1).all()
+    assert judged["p"].to_numpy() == pytest.approx(1)
+
+
+def test_a_target_that_favours_the_baseline_has_no_interval(bert, bermo):
+    table = compare_convergence(bert, bermo)
+    assert table["ci_low"].notna().tolist() == (table["share"] <= 0.98).tolist()
+
+
+def test_the_error_of_the_ratio_is_the_jackknife_by_hand(bert, bermo):
+    def without(run, seed):
+        return replace(run, log=run.log[run.log["seed"] != seed])
+
+    parts = [
+        [np.log(at(compare_convergence(without(bert, seed), bermo), 0.95)["ratio"]) for seed in range(3)],
+        [np.log(at(compare_convergence(bert, without(bermo, seed)), 0.95)["ratio"]) for seed in range(3)],
+    ]
+    error = np.sqrt(sum(2 / 3 * np.square(np.array(part) - np.mean(part)).sum() for part in parts))
+    row = at(compare_convergence(bert, bermo), 0.95)
+    # Student's 97.5 % quantile with two degrees of freedom.
+    assert np.log(row["ci_high"] / row["ratio"]) == pytest.approx(4.302653 * error, rel=1e-5)
+    assert np.log(row["ratio"] / row["ci_low"]) == pytest.approx(4.302653 * error, rel=1e-5)
 
 
 def test_the_baseline_reaches_its_own_final_score_at_the_last_evaluation(bert, bermo):
@@ -66,15 +90,13 @@ def test_the_baseline_reaches_its_own_final_score_at_the_last_evaluation(bert, b
     assert whole["baseline_reached"] == pytest.approx(2 / 3)  # the lowest seed ends below the mean of the three
 
 
-def test_where_the_other_model_never_gets_there_the_ratio_is_a_bound_and_its_interval_starts_at_zero(
-    bert, build_training
-):
+def test_where_the_other_model_never_gets_there_the_ratio_is_a_bound_without_an_interval(bert, build_training):
     weak = build_training("bermo", rate=0.1, top=0.8)
     whole = at(compare_convergence(bert, weak), 1.0)
     assert whole["bound"]
     assert np.isinf(whole["other_steps"])
     assert whole["ratio"] == pytest.approx(100 / 100)
-    assert whole["ci_low"] == 0
+    assert whole[["ci_low", "ci_high", "p"]].isna().all()
     assert whole["other_reached"] == 0
 
 

@@ -15,11 +15,11 @@ from analysis.stats.depth import (
     expect_layer,
     explain_disagreement,
     find_indistinct,
+    judge_agreement,
     summarise_depth,
     warn_of_disagreement,
 )
 from analysis.stats.seeds import summarise_seeds
-from analysis.stats.significance import resample_both
 from analysis.tables.controls import narrow_controls
 from analysis.tables.depth import list_layers, narrow_depth
 from analysis.tables.seeds import narrow_seeds
@@ -117,6 +117,21 @@ def test_measured_intervals_of_the_weights_stand_beside_their_summaries(run):
     assert depth["kl_uniform_bits"] == pytest.approx(np.log2(7) - depth["entropy_bits"])
 
 
+@pytest.mark.parametrize(
+    ("changed", "told"),
+    [
+        ({}, "agree"),
+        ({"gravity_contribution": 4.0}, "do not agree"),
+        ({"disagreement": "weight points to layer 1"}, "do not agree"),
+        ({"indistinct": (1, 2, 3, 4)}, "cannot be told"),
+        ({"indistinct": tuple(range(7)), "gravity_contribution": 4.2}, "cannot be told"),
+    ],
+)
+def test_summaries_agree_only_where_few_layers_are_as_good_as_the_best(changed, told):
+    row = {"indistinct": (1, 2, 3), "gravity_contribution": 2.2, "disagreement": ""}
+    assert judge_agreement(row | changed, 7) == told
+
+
 def test_the_rule_of_disagreement():
     names = {0: "embeddings", 1: "1", 2: "2"}
     agreed = {"top_weight": 2, "top_contribution": 2, "best_layer": 1, "indistinct": (1, 2), "mixed": [1, 2]}
@@ -163,22 +178,18 @@ def test_rows_resampled_together_have_the_bootstraps_joint_distribution():
     assert percentile_interval(means[1]) == pytest.approx(percentile_interval(alone), abs=0.004)
 
 
-def test_seeds_and_sentences_together_have_the_sum_of_their_variances():
-    rng = np.random.default_rng(0)
-    base = rng.random(400)
-    correct = np.stack([base < share for share in np.linspace(0.6, 0.8, 8)]).astype(float)
-    both = resample_both(correct, np.random.default_rng(1), 40_000)
-    seeds = correct.mean(axis=1).var() / 8
-    sentences = resample_both(correct, np.random.default_rng(2), 40_000, resample_seeds=False).var()
-    assert both.var() == pytest.approx(seeds + sentences, rel=0.05)
-
-
 def test_seeds_of_a_run_are_summarised(build_run):
     several = build_run(tasks=["tree_depth"], seeds=(0, 1, 2))
     rows = summarise_seeds(several.predictions)
     assert (rows["n_seeds"] == 3).all()
     for kind in ("sentences", "seeds", "both"):
         assert ((rows[f"{kind}_low"] <= rows["value"]) & (rows["value"] <= rows[f"{kind}_high"])).all()
+    far = [
+        rows["both_high"] - rows["value"],
+        rows["sentences_high"] - rows["value"],
+        rows["seeds_high"] - rows["value"],
+    ]
+    assert far[0].to_numpy() == pytest.approx(np.hypot(far[1], far[2]).to_numpy())
     single = rows[rows["layer"] == 3].iloc[0]
     n = 300
     expected = NormalDist().inv_cdf(0.975) * (single["value"] * (1 - single["value"]) / n) ** 0.5

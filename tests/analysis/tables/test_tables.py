@@ -5,12 +5,16 @@ import pytest
 from rich.console import Console
 from rich.measure import Measurement
 
+from analysis.stats.depth import summarise_depth
 from analysis.stats.of_a_run import RunNumbers
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
+from analysis.tables.depth import narrow_depth
 from analysis.tables.formats import to_csv, to_latex, to_markdown
 from analysis.tables.main import find_best, main_table
-from analysis.terminal.run import draw_table, open_console, show_details
+from analysis.tables.table import Table, format_bounds, format_gain, format_percent, format_points
+from analysis.terminal.run import draw_table, show_details
+from analysis.terminal.tables import draw, open_console, print_table
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,8 @@ def test_cells_are_the_scores_times_100_with_one_decimal(table, run):
 def test_the_difference_stands_with_its_interval_in_either_form(parts, table):
     pair = parts[1].query("first == 'mix' and second == 'last' and task == 'obj_number'").iloc[0]
     row = table[table["Task"] == "ObjNum"].iloc[0]
-    assert row["Mix - last"] == f"{100 * pair.difference:+.1f}"
+    assert pair.significant
+    assert row["Mix - last"] == f"{100 * pair.difference:+.1f}*"
     assert row["95 % interval"] == f"[{100 * pair.ci_low:+.1f}, {100 * pair.ci_high:+.1f}]"
     half = main_table(*parts, interval="half")["95 % interval"]
     assert half.str.startswith("± ").all()
@@ -137,3 +142,48 @@ def test_on_80_columns_no_number_is_cut(run, capsys, monkeypatch):
     assert max(map(len, shown.splitlines())) <= 80
     assert "…" not in shown
     assert "Mix" in shown
+
+
+@pytest.mark.parametrize("form", [format_percent, format_points])
+def test_a_difference_that_rounds_to_nothing_has_no_minus(form):
+    assert form(-0.0004) in ("0.0", "+0.0")
+    assert form(-0.0) in ("0.0", "+0.0")
+    assert form(-0.0006).startswith("-0.1")
+    assert "-0.0" not in format_gain(-0.0004, 0.01)
+    assert "-0.0" not in format_bounds(-0.0004, 0.01)
+
+
+def test_a_narrow_table_keeps_the_majority_and_drops_the_interval(run):
+    compared = compare_all(run)
+    drawn = draw_table(main_table(summarise(run), compared), compared, run, narrow=True)
+    heads = [str(column.header).replace("\n", " ") for column in drawn.columns]
+    assert "Majority" in heads
+    assert "95 % interval" not in heads
+    assert "paired bootstrap" not in str(drawn.caption)
+    whole = draw_table(main_table(summarise(run), compared), compared, run)
+    assert "paired bootstrap" in str(whole.caption)
+
+
+def test_redirected_output_has_whole_tables(run, monkeypatch):
+    monkeypatch.delenv("COLUMNS", raising=False)
+    assert open_console().width >= 100
+    monkeypatch.setenv("COLUMNS", "60")
+    console = open_console()
+    assert console.width == 80
+    wide = Table(
+        "note", ["Task", *(f"column {number}" for number in range(12))], [["x", *["123.4 [120.0, 130.0]"] * 12]]
+    )
+    with console.capture() as caught:
+        print_table(console, draw(wide))
+    assert caught.get().count("123.4 [120.0, 130.0]") == 12
+
+
+def test_captions_explain_the_columns_that_are_shown_and_no_other(run):
+    depth = summarise_depth(run)
+    note = narrow_depth(depth).caption
+    assert "CG weights" in note
+    assert "Expected" not in note
+    assert "compressions" not in note
+    measured = depth.assign(expected_layer=1.5, gravity_compression=2.0, gravity_compression_low=1.0)
+    assert "Expected" in narrow_depth(measured).caption
+    assert "95 % intervals over training" in narrow_depth(measured).caption

@@ -9,7 +9,7 @@ import pytest
 from probing.catalogue.controls import CONTROLS, DEFAULT_CONTROLS, DIFFERENCES
 from probing.catalogue.measures import MEASURES, ON_REQUEST, QUANTITIES, name_quantities
 from probing.catalogue.readouts import FURTHER, MAIN, REPRESENTATIONS
-from probing.catalogue.tasks import SENTEVAL_TASKS, TITLES, TRANSFER_TASKS, find_specs
+from probing.catalogue.tasks import NOTES, SENTEVAL_TASKS, TITLES, TRANSFER_TASKS, explain_tasks, find_specs
 from probing.records import GROUPS, InputError
 from probing.registry import ENCODERS, METRICS, PROBES
 from probing.registry import MEASURES as COMPUTED
@@ -89,3 +89,9 @@ def test_a_title_an_alias_and_a_group_find_their_tasks():
     assert {spec.group for spec in find_specs(["semantic"])} == {"semantic"}
     with pytest.raises(InputError, match="did you mean tree_depth"):
         find_specs(["tree_depht"])
+
+
+def test_every_named_task_is_explained_in_a_line():
+    assert set(NOTES) == set(TITLES)
+    assert all(note.endswith("?") and "\n" not in note for note in NOTES.values())
+    assert explain_tasks(["odd_man_out", "my_task", "odd_man_out"]) == [("SOMO", NOTES["odd_man_out"])]

@@ -1,6 +1,7 @@
 """Gradient norms by depth: against closed forms, finite differences and padded batches."""
 
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pandas as pd
@@ -163,6 +164,17 @@ def test_a_sentence_has_the_gradient_that_it_has_in_a_padded_batch(encoder, sett
         for grad, norms in zip(torch.autograd.grad(loss, states.layers, retain_graph=True), expected, strict=True):
             assert not bool(grad[~states.mask].any())
             np.testing.assert_allclose(grad.flatten(1).norm(dim=1).numpy(), norms, rtol=1e-8)
+
+
+@pytest.mark.parametrize("labels", list(product([0, 1], repeat=3)))
+def test_whatever_the_labels_and_untrained_the_mix_gives_the_first_block_the_larger_share(encoder, settings, labels):
+    """So that "better gradient flow" is no finding: it is there before anything was learned, of any labels."""
+    classifier = draw_classifier(HIDDEN, 2, "test")
+    last, mix = (Head(layers, classifier).double() for layers in ([N_LAYERS], range(1, N_LAYERS + 1)))
+    norms = measure_sentences(encoder, Split(TEXTS, np.array(labels)), [last, mix], settings)
+    blocks = np.log(norms[:, N_LAYERS + 2 :])
+    reach = (blocks[:, 0] - blocks[:, -1]).mean(axis=1)
+    assert reach[1] > reach[0]
 
 
 def test_batch_mates_and_order_change_nothing(encoder, settings):

@@ -66,17 +66,33 @@ def test_gamma_undoes_a_common_scale_of_all_layers():
     np.testing.assert_allclose(large.predict_proba(8 * stack), plain.predict_proba(stack), atol=1e-3)
 
 
-def test_contribution_is_weight_times_mean_length_and_sums_to_one():
+def test_contribution_is_weight_times_mean_length_about_the_mean_and_sums_to_one():
     stack, _ = draw_stack()
     weights = np.array([0.5, 0.3, 0.2], dtype=np.float32)
     sizes = [
-        weight * np.mean([np.linalg.norm(row) for row in layer]) for weight, layer in zip(weights, stack, strict=True)
+        weight * np.mean([np.linalg.norm(row - layer.mean(axis=0)) for row in layer])
+        for weight, layer in zip(weights, stack, strict=True)
     ]
     found = compute_contribution(weights, StackBlocks(stack).lengths)
     np.testing.assert_allclose(found, np.array(sizes) / np.sum(sizes), rtol=1e-5)
     assert float(found.sum()) == pytest.approx(1, abs=1e-6)
     larger = stack * np.array([1, 1, 10], dtype=np.float32)[:, None, None]
     assert compute_contribution(weights, StackBlocks(larger).lengths)[2] > found[2]
+
+
+@pytest.mark.parametrize("constant", [10, 100])
+def test_a_constant_added_to_a_layer_moves_neither_weights_nor_contribution(constant):
+    stack, labels = draw_stack()
+    moved = stack + np.array([constant, 0, 0], dtype=np.float32)[:, None, None]
+    plain, other = fit(stack, labels, **TIGHT), fit(moved, labels, **TIGHT)
+    # Of numbers near 100, float32 keeps five digits.
+    np.testing.assert_allclose(other.weights_, plain.weights_, atol=3e-3)
+    np.testing.assert_allclose(other.contribution_, plain.contribution_, atol=3e-3)
+
+
+def test_layers_without_any_difference_contribute_as_they_weigh():
+    weights = np.array([0.5, 0.3, 0.2], dtype=np.float32)
+    assert compute_contribution(weights, np.zeros(3)).tolist() == weights.tolist()
 
 
 def test_the_seed_draws_starts_and_a_single_minimum_is_found_from_all():

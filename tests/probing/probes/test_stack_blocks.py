@@ -23,7 +23,7 @@ def test_blocks_in_a_row_are_the_centred_stack_and_leave_it_as_it_is(size, norm)
     for _ in range(2):
         np.testing.assert_allclose(join(blocks, size), wanted - mean, atol=1e-6)  # float32 means of 60 numbers near 3
     np.testing.assert_allclose(blocks.mean.numpy(), mean[:, 0], rtol=1e-5, atol=1e-6)
-    np.testing.assert_allclose(blocks.lengths, np.linalg.norm(wanted, axis=2).mean(axis=1), rtol=1e-6)
+    np.testing.assert_allclose(blocks.lengths, np.linalg.norm(wanted - mean, axis=2).mean(axis=1), rtol=1e-6)
     assert np.array_equal(stack, kept)
 
 

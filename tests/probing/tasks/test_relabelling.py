@@ -53,6 +53,21 @@ def test_classes_are_about_as_frequent_as_in_the_task(shares):
     assert found == pytest.approx(wanted, abs=0.04)
 
 
+@pytest.mark.parametrize("vocabulary", [60, 400, 4000])
+def test_the_ceiling_is_the_accuracy_of_a_dictionary_of_the_words_of_train(vocabulary):
+    task = build(vocabulary=vocabulary)
+    control = label_by_word(task)
+    counts = count_sentences(task.splits["train"].texts)
+    chosen = {s: [choose_word(text, counts, SIZES["train"] / 50) for text in task.splits[s].texts] for s in SPLITS}
+    train, test = (control.splits[split].labels.tolist() for split in ("train", "test"))
+    dictionary = dict(zip(chosen["train"], train, strict=True))
+    commonest = Counter(train).most_common(1)[0][0]
+    found = [dictionary.get(word, commonest) for word in chosen["test"]]
+    assert control.ceiling == pytest.approx(np.mean(np.array(found) == test))
+    assert np.isnan(task.ceiling)
+    assert np.isnan(shuffle_labels(task).ceiling)
+
+
 def test_it_can_be_learnt_from_words_and_holds_on_test():
     control = label_by_word(build(vocabulary=60))
     vocabulary = {f"w{number}": number for number in range(60)}

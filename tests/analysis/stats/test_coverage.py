@@ -1,0 +1,156 @@
+"""Every interval that analysis prints holds the truth about as often as it says, by simulation."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from analysis.replication import newcombe
+from analysis.stats.convergence import judge_ratio, measure_error
+from analysis.stats.dev_curves import DevCurves, find_steps
+from analysis.stats.seeds import summarise_seeds
+from analysis.stats.significance import mean_of_groups
+from analysis.stats.trained_scores import compare_over_seeds, compare_scores
+from probing.bootstrap import percentile_interval, resample_means
+
+pytestmark = pytest.mark.slow
+
+STEPS = np.arange(0, 201, 20.0)
+N = 600
+"""Samples of each simulation: a coverage of .95 then has a standard error of .009."""
+LEAST = 0.92
+"""Three standard errors below .95."""
+
+
+def draw_curves(rng, n_seeds, noise):
+    """A curve from .5 to .85; each seed has its own height, and each evaluation its own noise."""
+    rise = 1 - np.exp(-STEPS / 60)
+    curve = 0.5 + 0.35 * rise / rise[-1]
+    heights = rng.normal(0, noise, (n_seeds, 1)) * (STEPS > 0)
+    return DevCurves(STEPS, curve + heights + rng.normal(0, noise, (n_seeds, len(STEPS))))
+
+
+def judge(one, two, share):
+    steps = [find_steps(STEPS, curves.mean, share * one.mean[:, -1])[0] for curves in (one, two)]
+    if not np.isfinite(steps).all():
+        return None
+    low, high, p = judge_ratio(steps[0] / steps[1], measure_error(share, one, two), len(one.scores) - 1)
+    return None if np.isnan(low) else (low, high, p)
+
+
+@pytest.mark.parametrize("share", [0.95, 0.98])
+@pytest.mark.parametrize("n_seeds", [2, 3, 5, 10])
+@pytest.mark.parametrize("noise", [0.005, 0.01])
+def test_the_ratio_of_steps_of_two_equal_models_covers_one(share, n_seeds, noise):
+    rng = np.random.default_rng(0)
+    drawn = (judge(*(draw_curves(rng, n_seeds, noise) for _ in range(2)), share) for _ in range(N))
+    found = [numbers for numbers in drawn if numbers]
+    covered = np.mean([low <= 1 <= high for low, high, _ in found])
+    assert len(found) > N / 2
+    assert covered >= LEAST
+    assert np.mean([p < 0.05 for *_, p in found]) == pytest.approx(1 - covered)
+
+
+@pytest.mark.parametrize("n_seeds", [3, 5])
+def test_drawing_three_or_five_seeds_with_replacement_would_not_cover(n_seeds):
+    rng = np.random.default_rng(1)
+    covered = []
+    for _ in range(N):
+        one, two = (draw_curves(rng, n_seeds, 0.01) for _ in range(2))
+        means = [c.scores[rng.integers(n_seeds, size=(1000, n_seeds))].mean(axis=1) for c in (one, two)]
+        target = 0.95 * means[0][:, -1]
+        ratios = find_steps(STEPS, means[0], target) / find_steps(STEPS, means[1], target)
+        low, high = percentile_interval(ratios)
+        covered.append(low <= 1 <= high)
+    assert np.mean(covered) < LEAST
+
+
+def draw_trained(rng, n_seeds, n, effect, together):
+    """Two models' rows of dev scores; `together` is the share of a sentence's difficulty that they have in common."""
+    common = rng.normal(size=n)
+    rows = []
+    for shift in (0.0, effect):
+        own = np.sqrt(together) * common + np.sqrt(1 - together) * rng.normal(size=n)
+        seeds = rng.normal(0, 0.05, (n_seeds, 1)) + 0.3 * rng.normal(size=(n_seeds, n))
+        value = (own + seeds + 1 + shift > 0).mean(axis=1)
+        half = 1.96 * np.sqrt(value * (1 - value) / n)
+        bounds = {"ci_low": value - half, "ci_high": value + half}
+        rows.append(pd.DataFrame({"seed": range(n_seeds), "value": value} | bounds))
+    return rows
+
+
+@pytest.mark.parametrize("together", [0.0, 0.5, 0.9])
+@pytest.mark.parametrize("n_seeds", [3, 5])
+def test_the_difference_of_trained_scores_covers_the_truth_over_seeds_and_sentences(n_seeds, together):
+    rng = np.random.default_rng(2)
+    effect = 0.1
+    spread = np.sqrt(1 + 0.05**2 + 0.3**2)
+    truth = norm.cdf((1 + effect) / spread) - norm.cdf(1 / spread)
+    found = [compare_scores(*draw_trained(rng, n_seeds, 400, effect, together)) for _ in range(N)]
+    assert np.mean([low <= truth <= high for _, low, high, _ in found]) >= LEAST
+    null = [compare_scores(*draw_trained(rng, n_seeds, 400, 0.0, together))[3] for _ in range(N)]
+    assert np.mean([p < 0.05 for p in null]) <= 1 - LEAST
+
+
+def test_over_seeds_alone_the_difference_of_trained_scores_would_not_cover():
+    rng = np.random.default_rng(3)
+    covered = []
+    for _ in range(N):
+        one, two = draw_trained(rng, 5, 400, 0.0, 0.0)
+        _, low, high, _ = compare_over_seeds(two["value"] - one["value"])
+        covered.append(low <= 0 <= high)
+    assert np.mean(covered) < LEAST
+
+
+def test_a_mean_over_tasks_covers_the_mean_of_the_differences():
+    rng = np.random.default_rng(4)
+    truth, sizes = [0.02, 0.0, -0.03], [72, 300, 1000]
+    covered = []
+    for _ in range(N):
+        drawn = [
+            rng.choice([-1, 0, 1], size=n, p=[0.1 - d / 2, 0.8, 0.1 + d / 2]) for d, n in zip(truth, sizes, strict=True)
+        ]
+        low, high = percentile_interval(mean_of_groups([resample_means(values, rng, 1000) for values in drawn]))
+        covered.append(low <= np.mean(truth) <= high)
+    assert np.mean(covered) >= LEAST
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.1, 0.1), (0.9, 0.2)])
+def test_the_difference_of_two_shares_covers_the_truth(n, shares):
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(N):
+        one, two = (rng.random(n) < share for share in shares)
+        _, low, high = newcombe(one, two)
+        covered += low <= shares[0] - shares[1] <= high
+    # Of so few, coverage goes up and down with the shares (Newcombe 1998, table III): never far below .95.
+    assert covered / N >= 0.9
+
+
+@pytest.mark.parametrize("n_seeds", [3, 5])
+@pytest.mark.parametrize("of_seeds", [0.0, 0.15])
+@pytest.mark.parametrize("n", [72, 300, 1000])
+def test_an_accuracy_over_seeds_and_sentences_covers_the_mean_over_both(n_seeds, of_seeds, n):
+    rng = np.random.default_rng(6)
+    covered, trials = 0, 300
+    truth = norm.cdf(0.8 / np.sqrt(1 + of_seeds**2 + 0.3**2))
+    for _ in range(trials):
+        sentences, seeds = rng.normal(size=n), rng.normal(0, of_seeds, (n_seeds, 1))
+        right = sentences + seeds + rng.normal(0, 0.3, (n_seeds, n)) + 0.8 > 0
+        row = summarise_seeds(predictions_of(right), seed=1).iloc[0]
+        covered += row["both_low"] <= truth <= row["both_high"]
+    assert covered / trials >= 0.91
+
+
+def predictions_of(right):
+    n_seeds, n = right.shape
+    rows = {"task": "made_up", "representation": "layer", "layer": 1, "layer_name": "1", "control": "none", "label": 1}
+    return pd.DataFrame(
+        rows
+        | {
+            "seed": np.repeat(np.arange(n_seeds), n),
+            "row": np.tile(np.arange(n), n_seeds),
+            "predicted": right.astype(int).ravel(),
+        }
+    )
