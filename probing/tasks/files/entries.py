@@ -82,7 +82,7 @@ def make_task(spec: TaskSpec, contents: Contents, origin: str, *, folds: int = 0
     Raises:
         InputError: a fault, an empty split, a label that train never saw, or labels that are no classes.
     """
-    entries = contents.entries
+    entries = _drop_unlabelled(contents.entries)
     if contents.faults:
         more = len(contents.faults) - 1
         raise InputError(f"{contents.faults[0]}{f' (and {more} more; --check lists them)' if more else ''}")
@@ -99,6 +99,13 @@ def make_task(spec: TaskSpec, contents: Contents, origin: str, *, folds: int = 0
     whole = Split(tuple(entry.text for entry in entries), labels, lines, targets)
     splits = {split: whole.select(rows[split]) for split in SPLITS}
     return Task(spec, classes, splits, origin, folds, division, tuple(notes))
+
+
+def _drop_unlabelled(entries: Sequence[Entry]) -> Sequence[Entry]:
+    """The entries without a test set that has -1 for every label, as published ones have in place of the truth."""
+    labels = {split: {entry.label for entry in entries if entry.split == split} for split in SPLITS}
+    hidden = labels["test"] == {"-1"} and labels["dev"] and "-1" not in labels["train"] | labels["dev"]
+    return [entry for entry in entries if entry.split != "test"] if hidden else entries
 
 
 def has_fractions(entries: Sequence[Entry]) -> bool:

@@ -102,7 +102,8 @@ def _find_folder(whole: str, name: str) -> Path | None:
         path = Path(whole).expanduser()
         there, is_folder = bool(whole) and path.exists(), path.is_dir()
     except (OSError, RuntimeError, ValueError):
-        there = is_folder = False
+        # A name too long, a home that nobody has: no path, and no identity either.
+        path, there, is_folder = Path(), False, False
     if there and is_folder:
         _check_folder(path, name)
         return path
