@@ -18,7 +18,8 @@ from pathlib import Path
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.records import InputError, Task, TaskSpec
 from probing.tasks.files import senteval, tables
-from probing.tasks.files.entries import Contents, Fault, make_task
+from probing.tasks.files.entries import Contents, Fault
+from probing.tasks.files.making import make_task
 from probing.tasks.files.split_files import SplitFiles, drop_unlabelled, find_split_files, list_passed
 from probing.tasks.files.transfer import find_layout, name_transfer
 
