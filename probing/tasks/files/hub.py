@@ -93,7 +93,7 @@ def _find_folder(whole: str, name: str) -> Path | None:
         path, there, is_folder = Path(), False, False
     if there and is_folder:
         _check_folder(path, name)
-        return path
+        return path.resolve()
     if there:
         raise InputError(f"--data {name}: is a file; take --data {whole} without hub:")
     if not _IDENTITY.fullmatch(whole) or ".." in whole or "--" in whole:
