@@ -84,6 +84,8 @@ def _read_csv(path: Path) -> Iterator[Record | Fault]:
     # A blank line may stand within quotes, where it is part of a text.
     for line in read_lines(path, blank=True):
         (faults if isinstance(line, Fault) else lines).append(line)
+    while lines and not lines[-1][1].strip():
+        lines.pop()
     yield from faults
     reader = csv.reader((f"{text}\n" for _, text in lines), strict=True)
     header: list[str] = []
