@@ -46,7 +46,9 @@ def read_hub(name: str) -> Task:
     try:
         found = datasets.load_dataset(address.identity, address.configuration or None)
     except Exception as error:  # noqa: BLE001 - it throws what pandas, pyarrow, fsspec and the network throw
-        cause = error.__cause__ or error
+        cause: BaseException = error
+        while cause.__cause__:
+            cause = cause.__cause__
         reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise InputError(f"--data {name}: cannot be loaded from the Hugging Face hub ({reason})") from None
     if not isinstance(found, DatasetDict) or "train" not in found:
