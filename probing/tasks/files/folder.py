@@ -18,8 +18,9 @@ from pathlib import Path
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.records import InputError, Task, TaskSpec
 from probing.tasks.files import senteval, tables
-from probing.tasks.files.entries import Contents, Fault, make_task
-from probing.tasks.files.split_files import SplitFiles, drop_unlabelled, find_split_files
+from probing.tasks.files.entries import Contents, Fault
+from probing.tasks.files.making import make_task
+from probing.tasks.files.split_files import SplitFiles, drop_unlabelled, find_split_files, list_passed
 from probing.tasks.files.transfer import find_layout, name_transfer
 
 _SNIFFED_BYTES = 4096
@@ -39,6 +40,8 @@ class Candidate:
     """Whether the files are others', whose rows without a text, or with too few fields, are left out."""
     header: tuple[str, ...] = ()
     """Columns of files that may have no header row."""
+    passed: tuple[str, ...] = ()
+    """Names of tables in its folder that are no part of it, which is told."""
 
     def scan(self) -> Contents:
         """Everything in the files, sound or not."""
@@ -62,6 +65,8 @@ class Candidate:
         left = [fault for fault in contents.faults if not (self.published and fault.is_usual)]
         sound = Contents(contents.entries, left)
         task = make_task(self.spec, sound, str(self.origin), folds=self.folds, graded=self.graded)
+        if self.passed:
+            task = replace(task, notes=(*task.notes, f"files that were not read: {', '.join(self.passed)}"))
         n_lost = len(contents.faults)
         if not n_lost:
             return task
@@ -107,6 +112,8 @@ def find_candidates(source: Path) -> list[Candidate]:
     except OSError as error:
         raise InputError(f"{source}: cannot be listed ({error.strerror})") from None
     whole = _candidate_of_folder(source.resolve()) if source.is_dir() else None
+    # Tables beside the splits of a source are tasks of their own.
+    whole = replace(whole, passed=()) if whole else None
     if whole and whole.published:
         return [whole]
     taken = {path.name for _, path in whole.files} if whole else set()
@@ -176,4 +183,4 @@ def _candidate_of_folder(path: Path) -> Candidate | None:
         return None
     # A clone from the Hugging Face hub keeps its tables in `data`.
     named = path.resolve().parent if path.name == "data" else path
-    return _make_candidate(named, path, files) if files else None
+    return replace(_make_candidate(named, path, files), passed=tuple(list_passed(path, files))) if files else None

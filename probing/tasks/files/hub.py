@@ -4,41 +4,28 @@ Columns of other names than `fields` knows are named: `hub:owner/name@text=quest
 """
 
 import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import datasets
 from datasets import ClassLabel, Dataset, DatasetDict
 
 from probing.catalogue.tasks import SENTEVAL_TASKS, fold_name
 from probing.records import InputError, Task, TaskSpec
-from probing.tasks.files.entries import Contents, Entry, Fault, make_task
-from probing.tasks.files.fields import SPLIT_WORDS, Columns, list_labels, list_texts, parse_record
+from probing.tasks.files.entries import Contents, Entry, Fault
+from probing.tasks.files.fields import SPLIT_WORDS, Columns, parse_record
+from probing.tasks.files.hub_columns import Address, choose_columns
+from probing.tasks.files.making import make_task
 from probing.tasks.files.transfer import name_transfer
 
 _IDENTITY = re.compile(r"[\w][\w.-]{0,95}(/[\w][\w.-]{0,95}){0,3}", re.ASCII)
 """Owner and name, or a name alone, with a configuration behind it."""
-_TEXT_TYPES = {"string", "large_string", "string_view"}
 _DATA_SUFFIXES = {".csv", ".tsv", ".json", ".jsonl", ".parquet", ".arrow", ".txt", ".gz", ".zip"}
 _MOST_PATHS = 2_000
 """A folder with more than that in it is no dataset: it is not walked to its end."""
-_REPEATED = 2
-"""Times that each value of a column occurs on average, from which it may be a name of the label."""
-
-
-class Address(NamedTuple):
-    """What the user asked for."""
-
-    identity: str
-    """`owner/name`, a name alone or a local folder."""
-    configuration: str = ""
-    texts: tuple[str, ...] = ()
-    """Columns of text that were named; none where they are to be found."""
-    label: str = ""
 
 
 def read_hub(name: str) -> Task:
@@ -59,7 +46,9 @@ def read_hub(name: str) -> Task:
     try:
         found = datasets.load_dataset(address.identity, address.configuration or None)
     except Exception as error:  # noqa: BLE001 - it throws what pandas, pyarrow, fsspec and the network throw
-        cause = error.__cause__ or error
+        cause: BaseException = error
+        while cause.__cause__:
+            cause = cause.__cause__
         reason = (str(cause).strip().splitlines() or [type(cause).__name__])[0]
         raise InputError(f"--data {name}: cannot be loaded from the Hugging Face hub ({reason})") from None
     if not isinstance(found, DatasetDict) or "train" not in found:
@@ -102,10 +91,11 @@ def _find_folder(whole: str, name: str) -> Path | None:
         path = Path(whole).expanduser()
         there, is_folder = bool(whole) and path.exists(), path.is_dir()
     except (OSError, RuntimeError, ValueError):
-        there = is_folder = False
+        # A name too long, a home that nobody has: no path, and no identity either.
+        path, there, is_folder = Path(), False, False
     if there and is_folder:
         _check_folder(path, name)
-        return path
+        return path.resolve()
     if there:
         raise InputError(f"--data {name}: is a file; take --data {whole} without hub:")
     if not _IDENTITY.fullmatch(whole) or ".." in whole or "--" in whole:
@@ -131,72 +121,6 @@ def name_task(name: str) -> TaskSpec:
     known = {fold_name(spec.title): spec for spec in SENTEVAL_TASKS}
     own = TaskSpec("_".join(stem.split()), stem, "own")
     return transfer.spec if transfer else known.get(fold_name(stem)) or own
-
-
-def choose_columns(rows: Dataset, address: Address, name: str) -> Columns:
-    """The columns of text and that of the label: those that were named, else those of known names, else the only one.
-
-    Raises:
-        InputError: a column is missing or no text, several could be meant, or one tells the label by itself.
-    """
-    names = list(rows.features)
-    textual = [column for column, kind in rows.features.items() if _is_textual(kind)]
-    labels = [address.label] if address.label else list_labels(names)
-    if len(labels) != 1:
-        found = f"the label could be {' or '.join(labels)}" if labels else "expected a column of text and one of labels"
-        raise _ask(name, names, found)
-    label = labels[0]
-    texts = [address.texts] if address.texts else _list_texts(rows, [each for each in textual if each != label], label)
-    if len(texts) != 1:
-        shown = " or ".join(" and ".join(columns) for columns in texts)
-        raise _ask(name, names, f"the text could be {shown}" if texts else "expected a column of text of a known name")
-    for column in (*texts[0], label):
-        if column not in (names if column == label else textual):
-            raise _ask(name, names, f"no column {column}{'' if column == label else ' of text'}")
-    for column in texts[0]:
-        if column == label or tells_label(rows[column], rows[label], alone=len(texts[0]) == 1):
-            raise _ask(name, names, f"column {column} tells {label}, each of its values has one label")
-    return Columns(texts[0], label)
-
-
-def _ask(name: str, columns: Sequence[str], problem: str) -> InputError:
-    example = f"{name.split('@', maxsplit=1)[0]}@text=COLUMN,COLUMN@label=COLUMN"
-    return InputError(f"--data {name}: {problem}, got the columns {', '.join(columns)}; name them, as in {example}")
-
-
-def _is_textual(kind: Any) -> bool:
-    return getattr(kind, "dtype", "") in _TEXT_TYPES and not isinstance(kind, ClassLabel)
-
-
-def _list_texts(rows: Dataset, textual: Sequence[str], label: str) -> list[tuple[str, ...]]:
-    """What could be the text: columns of known names, else those that are neither ids nor names of labels."""
-    known = list_texts(textual)
-    others = [column for column in textual if not _is_side_column(column)]
-    left = [column for column in others if not tells_label(rows[column], rows[label], alone=False)]
-    return known or [(column,) for column in left]
-
-
-def _is_side_column(name: str) -> bool:
-    """Whether a column's name says that it holds no text to read: an id, a name of the label, an address."""
-    parts = re.split(r"[^a-z]+", name.lower())
-    return not {"id", "idx", "uid", "guid", "index", "label", "labels", "url", "split", "source"}.isdisjoint(parts)
-
-
-def tells_label(values: Sequence[Any], labels: Sequence[Any], *, alone: bool) -> bool:
-    """Whether a column is another name of the label: its values come again and again, each with one label only.
-
-    Args:
-        values: of the column.
-        labels: of the same rows.
-        alone: whether it is the only text, which may be repeated with its label; it is refused only where it has no
-            more values than there are classes.
-    """
-    pairs = set(zip(map(str, values), map(str, labels), strict=True))
-    counts = Counter(value for value, _ in pairs)
-    if not counts or len(counts) != len(pairs):
-        return False
-    few = len(counts) <= len(set(map(str, labels))) if alone else _REPEATED * len(counts) <= len(values)
-    return few and len(counts) < len(values)
 
 
 def choose_splits(found: DatasetDict, label: str) -> dict[str, Dataset]:

@@ -8,8 +8,8 @@ from probing.tasks.files.entries import Fault
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, str] | Fault]:
-    """The lines of a UTF-8 file that are not blank, each with its number, or what is wrong with it.
+def read_lines(path: Path, *, blank: bool = False) -> Iterator[tuple[int, str] | Fault]:
+    """The lines of a UTF-8 file that are not blank, or all, each with its number, or what is wrong with it.
 
     Lines end at a line feed alone, so that no character within a sentence can break it; a carriage return before it
     and a byte order mark are dropped.
@@ -25,5 +25,5 @@ def read_lines(path: Path) -> Iterator[tuple[int, str] | Fault]:
         except UnicodeDecodeError as error:
             yield Fault(path, number, f"byte 0x{raw[error.start]:02x} is not UTF-8; save the file as UTF-8")
             continue
-        if line.strip():
+        if blank or line.strip():
             yield number, line

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from probing.atomic_files import write_atomically
 from probing.records import Task, TaskSpec
-from probing.tasks.files.entries import Contents, Entry, Fault, make_task
+from probing.tasks.files.entries import Contents, Entry, Fault
 from probing.tasks.files.fields import find_label_fault, find_text_fault
 from probing.tasks.files.lines import read_lines
+from probing.tasks.files.making import make_task
 
 SPLIT_MARKS = {"tr": "train", "va": "dev", "te": "test"}
 

@@ -12,7 +12,10 @@ from probing.tasks.files.fields import SPLIT_WORDS
 SplitFiles = tuple[tuple[str, Path], ...]
 """Split and file; the empty split stands for a file that says the splits itself, or has none."""
 
-_SHARD = re.compile(r"(?P<word>[a-z]+)(?:-(?P<number>\d{5})-of-(?P<count>\d{5}))?", re.ASCII)
+_SHARD = re.compile(
+    r"(?P<word>[a-z]+)(?:_matched)?(?:-(?P<number>\d{5})-of-(?P<count>\d{5})(?:-[0-9a-f]{16})?)?", re.ASCII
+)
+"""MNLI calls its first dev set `validation_matched`; old datasets have a hash behind the number of a part."""
 
 
 def name_split(path: Path) -> str:
@@ -37,6 +40,13 @@ def find_split_files(paths: Iterable[Path]) -> SplitFiles:
     for split, files in by_split.items():
         _check_parts(split, files)
     return tuple((split, path) for split in SPLITS for path in by_split[split])
+
+
+def list_passed(folder: Path, files: SplitFiles) -> list[str]:
+    """Names of tables beside those of a task that are no part of it."""
+    taken = {path.name for _, path in files}
+    tables_there = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in tables.FORMATS)
+    return [path.name for path in tables_there if path.name not in taken and not path.name.startswith(".")]
 
 
 def drop_unlabelled(files: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:

@@ -81,8 +81,11 @@ def _choose_columns(path: Path, record: Mapping[str, Any]) -> Columns | Fault:
 
 def _read_csv(path: Path) -> Iterator[Record | Fault]:
     lines, faults = [], []
-    for line in read_lines(path):
+    # A blank line may stand within quotes, where it is part of a text.
+    for line in read_lines(path, blank=True):
         (faults if isinstance(line, Fault) else lines).append(line)
+    while lines and not lines[-1][1].strip():
+        lines.pop()
     yield from faults
     reader = csv.reader((f"{text}\n" for _, text in lines), strict=True)
     header: list[str] = []
@@ -94,6 +97,8 @@ def _read_csv(path: Path) -> Iterator[Record | Fault]:
             return
         if fields is None:
             return
+        if not any(map(str.strip, fields[:1])) and len(fields) < 2:
+            continue
         if header:
             yield _shape(path, lines[reader.line_num - 1][0], header, fields)
             continue

@@ -71,10 +71,10 @@ def test_pairs_are_two_segments(tmp_path: Path, names: tuple[str, str]) -> None:
 
 def test_labels_may_be_numbers_and_texts_may_hold_line_breaks(tmp_path: Path) -> None:
     frame = draw_table().assign(label=lambda frame: frame.index % 2)
-    frame.loc[0, "text"] = 'two\nlines, and "quotes"'
+    frame.loc[0, "text"] = 'two\n\nlines, and "quotes"'
     task = load(write_table(frame, tmp_path / "numbers.csv"))
     assert task.classes == ("0", "1")
-    assert 'two\nlines, and "quotes"' in {text for split in SPLITS for (text,) in task.splits[split].texts}
+    assert 'two\n\nlines, and "quotes"' in {text for split in SPLITS for (text,) in task.splits[split].texts}
 
 
 def test_splits_that_are_missing_are_tenths_stratified_and_free_of_copies(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from probing.records import InputError
-from probing.tasks.files.hub import name_task, parse_address, read_hub, split_name, tells_label
+from probing.tasks.files.hub import name_task, parse_address, read_hub, split_name
+from probing.tasks.files.hub_columns import tells_label
 from probing.tasks.sources import load_tasks
 
 CLASSES = ["contradiction", "entailment"]

@@ -36,6 +36,9 @@ def words(task: Task, split: str) -> set[str]:
         ("train.parquet", "train"),
         ("train-00003-of-00010.parquet", "train"),
         ("test-00000-of-00001.jsonl", "test"),
+        ("train-00000-of-00001-4746b8785c874cc7.parquet", "train"),
+        ("validation_matched-00000-of-00001.parquet", "dev"),
+        ("validation_mismatched-00000-of-00001.parquet", ""),
         ("te.csv", ""),
         ("train.txt", ""),
         ("my_train.csv", ""),
@@ -89,6 +92,31 @@ def test_without_a_test_dev_is_the_test_and_that_is_said(tmp_path: Path) -> None
     [task] = load_all(tmp_path)
     assert [words(task, split) for split in SPLITS] == [{"train"}, {"train"}, {"val"}]
     assert task.notes == ("has no labelled test: its dev is the test, and a tenth of its train is dev",)
+
+
+def test_a_test_of_minus_ones_has_no_labels(tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        write(tmp_path / "mine" / f"{name}.csv", name)
+    write(tmp_path / "mine" / "test.csv", "test", row="{word} {i},-1\n")
+    [task] = load_all(tmp_path)
+    assert words(task, "test") == {"dev"}
+    assert task.classes == ("0", "1")
+    assert "has no labelled test" in task.notes[0]
+
+
+def test_minus_one_is_a_label_where_train_has_it_too(tmp_path: Path) -> None:
+    for name in ("train", "dev"):
+        write(tmp_path / "mine" / f"{name}.csv", name, head="text,label\nbad,-1\n")
+    write(tmp_path / "mine" / "test.csv", "test", row="{word} {i},-1\n")
+    [task] = load_all(tmp_path)
+    assert (words(task, "test"), task.classes) == ({"test"}, ("-1", "0", "1"))
+
+
+def test_tables_in_a_tasks_folder_that_are_no_part_of_it_are_named(tmp_path: Path) -> None:
+    for name in ("train", "test", "validation_set"):
+        write(tmp_path / "mine" / f"{name}.csv", name)
+    [task] = load_all(tmp_path)
+    assert task.notes == ("files that were not read: validation_set.csv",)
 
 
 def test_train_alone_is_split_as_one_file_is(tmp_path: Path) -> None:

@@ -74,6 +74,7 @@ def test_a_script_without_spaces_case_and_features_is_served_as_far_as_it_goes(t
     assert all(text.endswith("。") for _, _, text in build.rows["bigram_shift"])
     assert "column FEATS" in build.report["unsupported"]["past_present"]
     assert len(build.rows) + len(build.report["unsupported"]) == 10
+    assert "of their roots 0 have Tense" in build.report["unsupported"]["past_present"]
 
 
 def test_the_report_names_sources_by_hash_and_licence(tmp_path: Path) -> None:
