@@ -26,7 +26,7 @@ from transformers import (
     AutoTokenizer,
     PretrainedConfig,
     PreTrainedModel,
-    PreTrainedTokenizerFast,
+    PreTrainedTokenizerBase,
 )
 from transformers import __version__ as transformers_version
 from transformers.utils import logging
@@ -68,8 +68,12 @@ def find_checkpoint(name: str) -> Checkpoint:
     """
     if name == EMBEDDED:
         return _find_embedded()
-    folder = Path(name).expanduser()
-    if folder.is_dir():
+    try:
+        folder = Path(name).expanduser()
+        is_folder = folder.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # too long, of an unknown user, with a zero in it
+        raise InputError(f"checkpoint {name[:100]!r}: no folder can have that name ({error})") from error
+    if is_folder:
         return Checkpoint(str(folder), "", _find_weights(folder))
     return _find_on_hub(name)
 
@@ -158,8 +162,8 @@ def silence_transformers() -> None:
     logging.disable_progress_bar()
 
 
-def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
-    """The fast tokenizer of a checkpoint.
+def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, the fast one where there is one.
 
     Raises:
         InputError: there is none, or it cannot be read.
@@ -172,10 +176,8 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerFast:
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     files = sorted(set(tokenizer.vocab_files_names.values()))
     # Without any of its files, transformers makes up a tokenizer that knows no word.
-    if not any((folder / file).is_file() for file in files):
+    if files and not any((folder / file).is_file() for file in files):
         raise InputError(f"checkpoint {name}: no tokenizer; expected {' or '.join(files)} in its folder")
-    if not isinstance(tokenizer, PreTrainedTokenizerFast):
-        raise InputError(f"checkpoint {name}: its tokenizer is a slow one; add a tokenizer.json")
     return tokenizer
 
 

@@ -6,14 +6,15 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
-from transformers import PretrainedConfig, PreTrainedTokenizerFast
+from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from probing.contracts.encoder import Batching, Tokens
+from probing.encoders.slow_tokenizers import open_backend
 from probing.records import Text
 
 
 class ModelInputs:
-    """What a Hugging Face encoder reads, made from texts by its fast tokenizer.
+    """What a Hugging Face encoder reads, made from texts by its tokenizer.
 
     Args:
         tokenizer: of the encoder.
@@ -21,8 +22,8 @@ class ModelInputs:
         max_length: limit in tokens, special tokens included.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, config: PretrainedConfig, max_length: int):
-        self._tokenizer = tokenizer.backend_tokenizer
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, max_length: int):
+        self._tokenizer = open_backend(tokenizer)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
         # "[SEP]" in a text is text: as a mark it would split the sentence, and no mask would know of it.

@@ -11,13 +11,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import functional_call
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from probing.contracts.encoder import Batching, HiddenStates, Tokens
 from probing.encoders.checkpoint_tensors import is_pooler
 from probing.encoders.checkpoints import Checkpoint, list_passed_over, load_tokenizer
 from probing.encoders.fused import FusedModel, find_obstacle
 from probing.encoders.inputs import ModelInputs, group_rows, pad_rows
+from probing.encoders.slow_tokenizers import open_backend
 from probing.kernels import find_engine, why_not
 from probing.records import InputError, Text
 
@@ -73,6 +74,8 @@ class TransformerEncoder:
         self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
         check_rows(model, tokenizer, checkpoint.name)
         self.notes = list_passed_over(checkpoint)
+        if not isinstance(tokenizer, PreTrainedTokenizerFast):
+            self.notes.append(f"{type(tokenizer).__name__} is written in Python: making tokens takes far longer")
         """Warnings about the checkpoint."""
         self.dtype = self._choose_dtype(dtype)
         engine, self.backend_reason = choose_engine(backend, model, self.dtype, self.device)
@@ -171,7 +174,7 @@ def can_compute(model: PreTrainedModel, inputs: Mapping[str, Any], dtype: torch.
     return True
 
 
-def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> str:
+def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
     """SHA-256 over the architecture, every tensor that a state reads, and the tokenizer: equal if states are."""
     digest = sha256(type(model).__name__.encode())
     architecture = {key: value for key, value in model.config.to_dict().items() if key not in _NOT_ARCHITECTURE}
@@ -181,7 +184,7 @@ def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -
             continue
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    digest.update(tokenizer.backend_tokenizer.to_str().encode())
+    digest.update(open_backend(tokenizer).to_str().encode())
     return digest.hexdigest()
 
 
@@ -234,7 +237,7 @@ def find_window(model: PreTrainedModel) -> int:
     return max(window) if isinstance(window, Sequence) else int(window)
 
 
-def check_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, name: str) -> None:
+def check_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
     """See that every token that a text can have has a row in the table of embeddings.
 
     Marks that were added and that no text becomes (a padding token beyond the table) need none.
@@ -256,7 +259,7 @@ def check_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, name:
         )
 
 
-def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
+def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """The longest input in tokens, special tokens included."""
     positions = getattr(model.config, "max_position_embeddings", None) or -1
     if positions < 0:  # XLNet says so
@@ -267,14 +270,14 @@ def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> in
     return min(tokenizer.model_max_length, positions if padding is None else positions - padding - 1)
 
 
-def choose_limit(max_length: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast) -> int:
+def choose_limit(max_length: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
     """The limit asked for, or the encoder's own where that is smaller or 0 was asked for.
 
     Raises:
         InputError: it leaves no room for a word of a sentence pair beside the special tokens.
     """
     limit = min(max_length or _UNBOUNDED, find_limit(model, tokenizer))
-    least = tokenizer.backend_tokenizer.num_special_tokens_to_add(is_pair=True) + 1
+    least = open_backend(tokenizer).num_special_tokens_to_add(is_pair=True) + 1
     if limit < least:
         raise InputError(f"--max-length {limit}: special tokens and one word take {least}; expected at least that")
     return limit

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 
 from probing.contracts.encoder import BatchingEncoder, Encoder, PoolingEncoder, Tokens
 from probing.digests import text_key
-from probing.records import Text
+from probing.records import InputError, Text
 from probing.registry import POOLINGS
 from probing.representations.pooling import SHARES, choose_positions, share_tokens
 from probing.store.cache import StackCache
@@ -95,7 +95,11 @@ class Extractor:
         )
 
     def encode(self, texts: Sequence[Text], progress: Progress = lambda done: None) -> Extraction:
-        """The vectors of distinct texts, in their order; only texts new to the cache are encoded."""
+        """The vectors of distinct texts, in their order; only texts new to the cache are encoded.
+
+        Raises:
+            InputError: one of them is not finite.
+        """
         keys = [text_key(text) for text in texts]
         known = self._space.find(keys)
         missing = [row for row, key in enumerate(keys) if key not in known]
@@ -103,6 +107,7 @@ class Extractor:
         tokens = tokenise(self.encoder, [texts[row] for row in missing])
         excess = self._cache.trim(self._space)
         for rows, values in encode_in_shards(self.encoder, tokens, self.pooling, progress):
+            check_finite(values, [texts[missing[row]] for row in rows], self.encoder)
             self._space.add([keys[missing[row]] for row in rows], values, tokens.truncated[rows])
             excess = self._cache.trim(self._space)
         seconds, damaged = time.perf_counter() - start, tuple(self._space.damaged[self._n_damaged :])
@@ -156,6 +161,23 @@ def encode_in_shards(
             values[:, batch] = encode(tokens, rows[batch])
             progress(len(batch))
         yield rows, values
+
+
+def check_finite(values: Float[np.ndarray, "layers rows hidden"], texts: Sequence[Text], encoder: Encoder) -> None:
+    """Refuse vectors that no probe can be fitted on, and that would stay in the cache.
+
+    Raises:
+        InputError: naming the first layer and the first text, and how many there are.
+    """
+    # A sum is not finite where one of its numbers is not, and takes no array of booleans.
+    finite = np.isfinite(values.sum(axis=2, dtype=np.float64))
+    if not finite.all():
+        layer, spoilt = int(np.flatnonzero(~finite.all(axis=1))[0]), np.flatnonzero(~finite.all(axis=0))
+        start = " ".join(texts[spoilt[0]])[:60]
+        raise InputError(
+            f"checkpoint {encoder.checkpoint}: layer {encoder.layer_names[layer]} gives NaN or infinity in "
+            f"{encoder.dtype} for {len(spoilt)} sentence(s), such as {start!r}; try --dtype float32 or leave them out"
+        )
 
 
 def choose_way(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.atomic_files import write_atomically
 from probing.digests import digest_json
@@ -69,7 +69,7 @@ def keep_finished(path: Path, key: str, finished: Finished) -> None:
 
 
 def save_model(
-    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, origin: Mapping[str, Any]
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, origin: Mapping[str, Any]
 ) -> str:
     """Write a model that any program of transformers' manner can load, whole or not at all.
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.encoders.checkpoints import Checkpoint
 from probing.progress import Reporter
@@ -24,7 +24,7 @@ class Origin:
     checkpoint: Checkpoint
     digest: str
     """SHA-256 over architecture, weights and tokenizer."""
-    tokenizer: PreTrainedTokenizerFast
+    tokenizer: PreTrainedTokenizerBase
     config: PretrainedConfig
     """Of the bare encoder."""
     limit: int

@@ -16,6 +16,7 @@ from probing.kernels import load_kernels
 from probing.records import InputError
 from probing.representations import extraction
 from probing.settings.run import EMBEDDED
+from probing.store.cache import StackCache
 from tests.probing.encoders.odd_checkpoints import draw, write, write_tokenizer
 
 TEXTS = [("ada sees the dog .",), ("ben",), ("ada saw the tree today often here now here .",), ("ben saw a cat .",)]
@@ -194,6 +195,27 @@ def test_what_depends_on_its_batch_mates_is_encoded_by_itself(folder_of):
 )
 def test_what_cannot_be_believed_is_refused(kind, reason, folder_of):
     assert reason in refused(build_as(kind, folder_of("bert")))
+
+
+class Overflowing(TransformerEncoder):
+    """An encoder whose last layer overflows at one token."""
+
+    def _compute_group(self, tokens, rows, tensors):
+        *others, last = super()._compute_group(tokens, rows, tensors)
+        spoilt = [self.tokenize([("eva",)]).ids[0][1] in tokens.ids[row] for row in rows]
+        last[spoilt] = float("inf")
+        return (*others, last)
+
+
+def test_a_sentence_that_overflows_is_named_and_not_kept(folder_of, tmp_path):
+    encoder, cache = build_as(Overflowing, folder_of("bert")), StackCache(tmp_path)
+    check_encoder(encoder)
+    extractor = extraction.Extractor(encoder, extraction.Pooling(), cache)
+    assert extractor.encode(TEXTS).n_encoded == len(TEXTS)
+    with pytest.raises(InputError, match=r"layer 2 gives NaN or infinity .* 1 sentence.*'eva sees the dog'"):
+        extractor.encode([("ada knows a tree",), ("eva sees the dog",)])
+    with pytest.raises(KeyError):
+        extractor.stack([("eva sees the dog",)])
 
 
 class Outside:

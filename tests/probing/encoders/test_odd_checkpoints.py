@@ -344,3 +344,9 @@ def test_a_fault_of_ours_keeps_its_traceback(sound, monkeypatch):
     monkeypatch.setattr(checkpoints, "check_tensors", lambda *arguments: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         load_model(find_checkpoint(str(sound)))
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "~no-such-user/model"])
+def test_a_name_that_no_folder_can_have_is_refused(name):
+    with pytest.raises(InputError, match="no folder can have that name"):
+        find_checkpoint(name)
