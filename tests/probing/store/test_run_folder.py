@@ -213,7 +213,8 @@ def test_what_cannot_be_overwritten_whole_is_left_whole(stuck, tmp_path, monkeyp
 
         monkeypatch.setattr(Path, name, move)
 
-    refuse("rename"), refuse("replace")
+    refuse("rename")
+    refuse("replace")
     assert stuck in (message := refused(tmp_path / "run", SETTINGS | {"limit": 5}, overwrite=True))
     assert "nothing was" in message
     assert {path: path.read_bytes() for path in files(tmp_path / "run")} == before
