@@ -74,4 +74,4 @@ def _check_empty(kind: type, arguments: Sequence[str]) -> None:
             flag = name.replace("-", "_").replace("__", "--", 1)
         empty = value == "" if sign and argument.startswith("--") else argument == ""
         if empty and flag in flags:
-            raise InputError(f"{flag.replace('_', '-')} '': expected a path, got an empty one; write . for this folder")
+            raise InputError(f"{flag.replace('_', '-')} '': expected a path, got an empty one")

@@ -90,7 +90,7 @@ class RunSettings:
     """Most that encoded sentences may take on disk, in GB; those used longest ago go first, and none that a run is
     using. 0 sets no limit."""
     overwrite: bool = False
-    """Throw away what stands in the run folder."""
+    """Throw away the run that stands in the run folder; files that no run wrote stay."""
     report: bool = True
     """Write report.html into the run folder at the end."""
     quiet: bool = False

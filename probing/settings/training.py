@@ -76,7 +76,7 @@ class TrainSettings:
     output: Path | None = None
     """Run folder; by default data/results/ and a name made of the settings. An unfinished run there is resumed."""
     overwrite: bool = False
-    """Throw away what stands in the run folder."""
+    """Throw away the run that stands in the run folder; files that no run wrote stay."""
     quiet: bool = False
     """No progress on the screen."""
 

@@ -20,10 +20,11 @@ _MODEL += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
 _MODEL += ("merges.txt", "*.model", "chat_template.jinja")
 _PATTERNS = (
     *_SINGLE,
-    *(f"cells/*.{form}" for form in ("safetensors", "json", "pt")),
+    "cells/*.*.*.[0-9]*.safetensors",
+    *(f"cells/*seed-*.{form}" for form in ("json", "pt")),
     *(f"figures/{stem}.{form}" for stem in _FIGURES for form in ("png", "pdf")),
-    *(f"models/*/{name}" for name in _MODEL),
-    *(f"stages/*/*/{name}" for name in _MODEL),
+    *(f"models/*seed-*/{name}" for name in _MODEL),
+    *(f"stages/*seed-*/*/{name}" for name in _MODEL),
     "events/**/events.out.tfevents.*",
 )
 """All but settings.json, which the next run replaces."""
@@ -79,6 +80,15 @@ def replace_run(folder: Path, settings: bytes) -> None:
     for parent in sorted({parent for path in own for parent in _between(path, folder)}, reverse=True):
         with suppress(OSError):
             parent.rmdir()
+
+
+def keep_others(before: Path, after: Path) -> None:
+    """Move the files that nobody but the user can have put into a model's folder to the folder that replaces it."""
+    others = [path for path in before.rglob("*") if path.is_file() and not any(map(path.match, _MODEL))]
+    for path in others:
+        place = after / path.relative_to(before)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(place)
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.atomic_files import write_atomically
 from probing.digests import digest_json
+from probing.store.own_files import keep_others
 from probing.tables import TrainedModel, TrainingRow
 
 _README = """# {name}
@@ -87,6 +88,7 @@ def save_model(
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
         (part / "README.md").write_text(_describe(folder.name, model, origin), encoding="utf-8")
+        keep_others(folder, part)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
     except BaseException:

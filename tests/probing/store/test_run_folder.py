@@ -160,9 +160,9 @@ def test_other_settings_are_refused_by_the_name_of_the_field_and_nothing_is_touc
 
 
 def test_overwrite_throws_a_run_away(tmp_path):
-    RunFolder(tmp_path / "run", SETTINGS).keep_cell("a", "key", make_result())
+    RunFolder(tmp_path / "run", SETTINGS).keep_cell("a.layer.none.0", "key", make_result())
     folder = RunFolder(tmp_path / "run", SETTINGS | {"limit": 5}, overwrite=True)
-    assert folder.find_cell("a", "key") is None
+    assert folder.find_cell("a.layer.none.0", "key") is None
 
 
 def fill(folder):
@@ -172,6 +172,7 @@ def fill(folder):
     RunFolder(folder, SETTINGS).write_manifest({})
     own = ["figures/depth.png", "models/seed-0/config.json", "stages/seed-0/one/README.md", "report.html"]
     mine = ["thesis.tex", "figures/mine.png", "models/seed-0/notes.txt", "data/scores.parquet", ".git/config"]
+    mine += ["models/bert/config.json", "cells/notes.json", "figures/training/depth.png"]
     for name in (*own, *mine):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text("mine")
@@ -187,7 +188,7 @@ def test_overwriting_removes_what_runs_write_and_nothing_else(tmp_path):
     assert own < set(list_own(tmp_path / "run"))
     RunFolder(tmp_path / "run", SETTINGS | {"limit": 5}, overwrite=True)
     assert files(tmp_path / "run") == mine | {tmp_path / "run" / "settings.json"}
-    assert not (tmp_path / "run" / "cells").exists()
+    assert not (tmp_path / "run" / "stages").exists()
 
 
 def test_a_link_to_a_run_folder_is_overwritten_as_the_folder_is(tmp_path):
@@ -212,7 +213,8 @@ def test_what_cannot_be_overwritten_whole_is_left_whole(stuck, tmp_path, monkeyp
 
         monkeypatch.setattr(Path, name, move)
 
-    refuse("rename"), refuse("replace")
+    refuse("rename")
+    refuse("replace")
     assert stuck in (message := refused(tmp_path / "run", SETTINGS | {"limit": 5}, overwrite=True))
     assert "nothing was" in message
     assert {path: path.read_bytes() for path in files(tmp_path / "run")} == before

@@ -192,3 +192,16 @@ def test_each_model_has_a_readme_whose_code_loads_it_in_a_fresh_program(settings
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("BermoForSequenceClassification ")
+
+
+def test_a_users_file_in_a_models_folder_stays_when_the_model_is_made_again(settings):
+    make(settings)
+    mine = settings.output / "models" / "seed-0" / "notes" / "mine.txt"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    make(settings, overwrite=True, learning_rate=1e-3)
+    assert mine.read_text() == "mine"
+    assert (mine.parents[1] / "config.json").exists()
+    mine.write_text("more")  # the folder is not as it was left: its model is made again
+    make(settings, learning_rate=1e-3)
+    assert mine.read_text() == "more"
