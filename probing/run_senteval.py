@@ -46,8 +46,9 @@ def show_outcome(folder: Path, *, report: bool) -> None:
     if report:
         from analysis.report.build import save_report  # noqa: PLC0415 - altair: only for a report
 
-        save_report(folder)
-    show_run(folder)
+        show_run(folder, save_report)
+    else:
+        show_run(folder)
 
 
 if __name__ == "__main__":

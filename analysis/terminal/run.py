@@ -1,5 +1,6 @@
 """The main table on a terminal: whole in 100 columns, without the interval of the difference in 80."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -27,14 +28,20 @@ _LEFT = ("Task", "At")
 _SCORES = ("Last", "Best", "Mix")
 
 
-def show_run(folder: Path) -> None:
+def show_run(folder: Path, *writers: Callable[[Path], object]) -> None:
     """Save the figures of a run in its folder, then print its main table.
+
+    Args:
+        folder: of the run.
+        writers: what else to write there, such as a report that links the figures, before anything is printed.
 
     Raises:
         InputError: as `analysis.runs.probing_run.load_run`.
     """
     run = load_run(folder)
     save_figures(run, folder / "figures")
+    for write in writers:
+        write(folder)
     numbers = RunNumbers(run)
     console = open_console()
     table = main_table(numbers.summary, numbers.comparisons)
