@@ -74,7 +74,8 @@ def note_ceiling(scores: Sequence[Score], ceiling: float) -> Score:
     """What memorising can reach on a control task at most, as a score of no readout."""
     test = next(score for score in scores if score.split == "test")
     low, high = find_wilson(round(ceiling * test.n), test.n)
-    nothing = {"representation": "none", "layer": NO_LAYER, "layer_name": "", "hyperparameters": "{}"}
+    title = REPRESENTATIONS["none"].title
+    nothing = {"representation": "none", "layer": NO_LAYER, "layer_name": title, "hyperparameters": "{}"}
     return replace(
         test, **nothing, metric=CEILING, value=ceiling, ci_low=low, ci_high=high, majority=float("nan"), converged=True
     )

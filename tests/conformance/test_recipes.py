@@ -207,7 +207,7 @@ def test_settings_are_kept_and_are_enough_to_run_it_again(finished):
         ({"dropout": 1.0}, "--dropout 1.0: expected"),
         ({"learning_rate": float("nan")}, "--learning-rate nan: expected more than 0"),
         ({"weight_decay": float("inf")}, "--weight-decay inf: expected 0 or more"),
-        ({"device": "meta"}, "--device meta: training runs on cpu and on cuda alone"),
+        ({"device": "meta"}, "--device meta: not a device that is computed on"),
         ({"model": "brt"}, "unknown classifier 'brt': did you mean bert"),
         ({"limit": 1}, "--limit 1: leaves one class of past_present in train"),
         ({"freeze_up_to": 7}, "the encoder has blocks 1 to 2"),
