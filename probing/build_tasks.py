@@ -84,7 +84,7 @@ def main() -> int:
 
 
 def build(settings: BuildSettings) -> int:
-    """Make the tasks and tell of them.
+    """Make the tasks and report on them.
 
     Raises:
         InputError: nothing to make them from or nowhere to put them, or a treebank that cannot be used.
@@ -96,17 +96,17 @@ def build(settings: BuildSettings) -> int:
     if settings.confounds and not settings.controlled:
         raise InputError("--confounds are switched on in the controlled corpus alone; add --controlled")
     check_writable(settings.output)
-    made = _make(settings, _tell)
+    made = _make(settings, _log)
     write_build(settings.output, made.rows, made.report)
     show_report(made.report)
     return 0
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     Console(stderr=True).print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
-def _make(settings: BuildSettings, tell: Callable[[str], None]) -> Any:
+def _make(settings: BuildSettings, log: Callable[[str], None]) -> Any:
     from probing.tasks.controlled import corpus as grammar  # noqa: PLC0415 - lemminflect: not for --help
     from probing.tasks.treebank import corpus as treebank  # noqa: PLC0415 - nltk: not for --help
 
@@ -116,12 +116,12 @@ def _make(settings: BuildSettings, tell: Callable[[str], None]) -> Any:
                 f"--sizes {' '.join(map(str, settings.sizes))}: expected at most {MOST_SENTENCES} sentences of a split"
             )
         sizes: dict[str, int] = dict(zip(SPLITS, settings.sizes, strict=True))
-        return grammar.build_corpus(settings.seed, sizes, settings.confounds, tell=tell)
-    return treebank.build_corpus(settings.conllu, settings.trees, settings.seed, tell=tell)
+        return grammar.build_corpus(settings.seed, sizes, settings.confounds, log=log)
+    return treebank.build_corpus(settings.conllu, settings.trees, settings.seed, log=log)
 
 
 def check(data: str, report: Path | None) -> int:
-    """Check tasks and tell of them; 1 where something has to be mended.
+    """Check tasks and report on them; 1 where something has to be mended.
 
     Raises:
         InputError: there is nothing to check, or the report cannot be written.

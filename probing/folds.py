@@ -32,13 +32,13 @@ def assign_folds(
     return folds
 
 
-def describe_division(task: Task) -> list[dict[str, str | int]]:
+def describe_folds(task: Task) -> list[dict[str, str | int]]:
     """Which sentence fell where, one row each; no rows where the source says so itself.
 
     `row` counts a split's sentences from 0, as predictions do; `line` is where the sentence stands in its file. Of a
     cross-validation the whole is listed, as `test`, with the `fold` in which each sentence is tested; else that is -1.
     """
-    if not task.division:
+    if not task.split_rule:
         return []
     rows = []
     for name, split in task.splits.items():

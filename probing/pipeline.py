@@ -222,7 +222,7 @@ def describe_run(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder)
             "max_length": encoder.max_length,
         },
         "tasks": {
-            task.name: {"origin": task.origin, "division": task.division, "digest": task.digest}
+            task.name: {"origin": task.origin, "division": task.split_rule, "digest": task.digest}
             | {split: len(task.splits[split]) for split in SPLITS}
             for task in tasks
         },

@@ -86,7 +86,7 @@ class Task:
     """The file or generator that the task came from."""
     folds: int = 0
     """Number of parts of a cross-validation, where each split is the whole task; 0 where the splits are fixed."""
-    division: str = ""
+    split_rule: str = ""
     """How the splits were made, where the source had none; empty where they are the source's own."""
     notes: tuple[str, ...] = ()
     """What its reader had to decide, a line each: said in every run, since the numbers rest on it."""

@@ -40,7 +40,7 @@ def chart_curves(logs: pd.DataFrame, quantity: str, title: str, factor: float = 
     text = f"{title} by step of training; the table below holds the same numbers."
     shown = rows.rename(columns={"line": "Model", "step": "Step", "value": "Mean", "low": "Lowest", "high": "Highest"})
     shown = shown[["Model", "Step", "Mean", "Lowest", "Highest"]]
-    return finish_chart(alt.layer(band, line), text, height=280), shown.map(_tell)
+    return finish_chart(alt.layer(band, line), text, height=280), shown.map(_format_cell)
 
 
 def chart_layers(rows: pd.DataFrame, quantity: str, span: tuple[float, float]) -> Spec:
@@ -119,5 +119,5 @@ def _summarise_seeds(table: pd.DataFrame) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def _tell(cell: object) -> str:
+def _format_cell(cell: object) -> str:
     return f"{cell:z.3f}" if isinstance(cell, float) else str(cell)

@@ -40,8 +40,8 @@ def summarise_pruning(models: pd.DataFrame, split: str = "dev") -> pd.DataFrame:
         raise InputError(f"a table of pruning needs pruned models with scores on {split}, got none")
     repeated = rows[rows.duplicated([*_AIM, "seed"])]
     if len(repeated):
-        told = ", ".join(f"{name} {repeated.iloc[0][name]}" for name in ("model", "method", "sparsity", "seed"))
-        raise InputError(f"expected each seed of an aim once, got {told} twice: other settings are other tables")
+        names = ", ".join(f"{name} {repeated.iloc[0][name]}" for name in ("model", "method", "sparsity", "seed"))
+        raise InputError(f"expected each seed of an aim once, got {names} twice: other settings are other tables")
     groups = rows.groupby(_AIM, sort=False)
     found = [dict(zip(_AIM, key, strict=True)) | _summarise(own) for key, own in groups]
     return pd.DataFrame(found)[COLUMNS].sort_values(["task", "method", "sparsity", "penalty"], ignore_index=True)

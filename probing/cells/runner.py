@@ -56,7 +56,7 @@ class CellRunner:
                     n_resumed += resumed
                     n_sentences += 0 if resumed else sum(map(len, cell.task.splits.values()))
             if own[0].measure == "scores" and own[0].control == "none":
-                self._tell(own[0].task)
+                self._announce(own[0].task)
         self.reporter.note(name, cells=len(cells), resumed=n_resumed, **self.reporter.rate(name, n_sentences))
         warn_unconverged(self.results[n_known:], self.reporter)
 
@@ -78,7 +78,7 @@ class CellRunner:
             return  # the whole task will say what is wrong
         self.board.add_preliminary(result, len(part.splits["train"]))
         self._note_first(preliminary=True)
-        self._tell(task)
+        self._announce(task)
 
     def _advance(self, stage: Stage, cell: Cell, encoded: Encoded) -> bool:
         """One cell of a stage; whether it was there already."""
@@ -111,7 +111,7 @@ class CellRunner:
             elapsed_s = self.reporter.elapsed_s
             self.first_score = {"first_score_s": elapsed_s, "first_score_preliminary": preliminary}
 
-    def _tell(self, task: Task) -> None:
+    def _announce(self, task: Task) -> None:
         """A line with a task's scores, where no table shows them."""
         if not self.reporter.is_live and (line := self.board.line(task.name)):
             self.reporter.say(line)

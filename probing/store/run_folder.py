@@ -11,7 +11,7 @@ import pandas as pd
 
 from probing.atomic_files import check_writable, to_csv, write_atomically
 from probing.digests import digest_file
-from probing.folds import describe_division
+from probing.folds import describe_folds
 from probing.records import InputError, Task, readout_key
 from probing.store.cell_files import DamageError, pack_cell, unpack_cell
 from probing.store.own_files import TABLES, check_places, clear_leftovers, replace_run
@@ -69,7 +69,7 @@ class RunFolder:
 
     def write_splits(self, tasks: Sequence[Task]) -> None:
         """Write down which sentence is in which split, for the tasks whose splits were made here."""
-        rows = [row for task in tasks for row in describe_division(task)]
+        rows = [row for task in tasks for row in describe_folds(task)]
         if rows:
             write_atomically(self.path / "splits.parquet", pd.DataFrame(rows).to_parquet(index=False))
 

@@ -76,8 +76,8 @@ def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
         bench = Bench(settings, origin, planned.source, accelerator, path, reporter)
         finished = [stage for model in planned.models for stage in make_model(bench, model)]
         write_tables(path, finished)
-        told = {"stages": reporter.stages, "warnings": reporter.warnings}
-        folder.write_manifest(describe_environment() | bench.facts() | told)
+        outcome = {"stages": reporter.stages, "warnings": reporter.warnings}
+        folder.write_manifest(describe_environment() | bench.facts() | outcome)
     return Outcome(path, len(planned.models))
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from probing.catalogue.tasks import SENTEVAL_TASKS
-from probing.folds import describe_division, plan_folds
+from probing.folds import describe_folds, plan_folds
 from probing.records import GROUPS, SPLITS, Task
 from probing.registry import METRICS, TASKS
 from probing.tasks.files.download import BLOB_IDS
@@ -132,9 +132,9 @@ def test_rounds_test_every_sentence_once_and_never_with_a_probe_that_knew_it(tas
 
 def test_what_was_divided_here_is_written_down(tasks: list[Task]) -> None:
     for task in tasks:
-        rows = describe_division(task)
+        rows = describe_folds(task)
         n = len(task.splits["test"]) if task.folds else sum(map(len, task.splits.values()))
-        assert len(rows) == (n if task.division else 0)
+        assert len(rows) == (n if task.split_rule else 0)
         assert not task.folds or {row["fold"] for row in rows} == set(range(task.folds))
 
 

@@ -54,12 +54,12 @@ class Plan:
     """Verbs that are settled beforehand, by slot."""
     topic: str = ""
     """Kind of the thing that a story is about."""
-    told: str = ""
+    cued: str = ""
     """The role whose determiner tells the number of its noun, while that of no other noun does; empty if none does."""
 
     def hides_number_of(self, nominal: "Nominal") -> bool:
         """Whether nothing but the noun itself may tell its number."""
-        return nominal.role in self.plurals and nominal.role != self.told
+        return nominal.role in self.plurals and nominal.role != self.cued
 
 
 @dataclass(slots=True)

@@ -64,7 +64,7 @@ def build_corpus(
     seed: int = 0,
     sizes: Mapping[str, int] = SIZES,
     confounds: Iterable[str] = (),
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Build:
     """Make all ten tasks as files.
 
@@ -72,7 +72,7 @@ def build_corpus(
         seed: as `load`, and so are `sizes` and `confounds`.
         sizes: see there.
         confounds: see there.
-        tell: takes a line of progress.
+        log: takes a line of progress.
 
     Raises:
         InputError: a name that no confound bears, or a split without sentences.
@@ -82,7 +82,7 @@ def build_corpus(
     switched = find_confounds(confounds)
     rows = {}
     for spec in SENTEVAL_TASKS:
-        tell(f"making {spec.title}")
+        log(f"making {spec.title}")
         rows[spec.name] = _make_rows(spec.name, seed, sizes, switched)
     report = {
         **HEAD,

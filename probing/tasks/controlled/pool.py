@@ -26,7 +26,7 @@ _STRICT_SHARE = 0.9
 """How often an object's verb is one that makes others odd; the odd word needs many."""
 _AUXILIARIES = frozenset({"BE", "HAVE", "DO", "COP"})
 """Symbols of function words whose form is that of their clause's tense."""
-_TOLD = {"subj_number": "tsubj", "obj_number": "tobj"}
+_CUED = {"subj_number": "tsubj", "obj_number": "tobj"}
 
 
 @lru_cache(maxsize=2)
@@ -55,9 +55,9 @@ class _PoolMaker:
         self._lemmas = source.part_lemmas(_list_bearers())[split]
         self._targets = Targets(source, size if "word_content" in tasks else 0)
         self._made: list[Sentence] = []
-        told = [role for task, role in _TOLD.items() if tasks == {task} and "function_words" in source.confounds]
-        self._told = told[0] if told else ""
-        self._tense_told = tasks == {"past_present"} and "function_words" in source.confounds
+        cued = [role for task, role in _CUED.items() if tasks == {task} and "function_words" in source.confounds]
+        self._cued = cued[0] if cued else ""
+        self._tense_cued = tasks == {"past_present"} and "function_words" in source.confounds
 
     def make(self) -> list[Sentence]:
         """All sentences: those that are planned, then what is still missing."""
@@ -126,7 +126,7 @@ class _PoolMaker:
         symbol = f"{wish.form}_{self._source.pick(wish.variants)}"
         derived = derive(self._source.random, symbol, wish.length, wish.depth)
         tree = self._source.realise(derived, self._plan(wish, patient))
-        if self._tense_told and patient and tree is not None and not _has_auxiliary(tree):
+        if self._tense_cued and patient and tree is not None and not _has_auxiliary(tree):
             return None  # the main clause has no auxiliary: a dependent one has to tell the tense
         return tree
 
@@ -150,10 +150,10 @@ class _PoolMaker:
             banned=self._source.keep_out(wish.side),
             reserved=self._targets.reserved,
             spent=self._targets.spent if patient else (),
-            shift=0.0 if self._tense_told else 0.5,
+            shift=0.0 if self._tense_cued else 0.5,
             topic=topic,
             verb_at=verb_at,
-            told=self._told,
+            cued=self._cued,
         )
 
     def _describe(self, tree: Node, wish: Wish) -> Sentence:

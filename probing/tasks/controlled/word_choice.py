@@ -81,9 +81,9 @@ class WordChooser:
     def _determiner(self, nominal: Nominal, clause: Clause) -> Node:
         if nominal.role == "topic":
             words = ("the",)
-        elif self.plan.told == nominal.role:
+        elif self.plan.cued == nominal.role:
             words = lexicon.TELLING_DETERMINERS[nominal.plural]
-        elif self.plan.told or self.plan.hides_number_of(nominal):
+        elif self.plan.cued or self.plan.hides_number_of(nominal):
             words = lexicon.NEUTRAL_DETERMINERS
         elif nominal.kind in lexicon.PUBLIC_KINDS:
             words = lexicon.PUBLIC_DETERMINERS[nominal.plural]

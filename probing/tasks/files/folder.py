@@ -71,7 +71,7 @@ class Candidate:
         if not n_lost:
             return task
         words = f"{n_lost} rows without a text or of another number of fields left out"
-        return replace(task, division=f"{task.division}; {words}" if task.division else words)
+        return replace(task, split_rule=f"{task.split_rule}; {words}" if task.split_rule else words)
 
     def read(self) -> Task:
         """The task.

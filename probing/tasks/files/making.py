@@ -9,7 +9,7 @@ import numpy as np
 
 from probing.records import SPLITS, InputError, Split, Task, TaskSpec
 from probing.tasks.files.entries import Contents, Entry
-from probing.tasks.files.splitting import divide_entries, shorten
+from probing.tasks.files.splitting import assign_splits, shorten
 
 GRADED_METRICS = ("pearson", "spearman")
 """Of tasks whose labels are scores."""
@@ -41,7 +41,7 @@ def make_task(spec: TaskSpec, contents: Contents, origin: str, *, folds: int = 0
         raise InputError(f"{contents.faults[0]}{f' (and {more} more; --check lists them)' if more else ''}")
     found = not graded and has_fractions(entries)
     classes, labels, targets = (_grade if graded or found else _classify)(entries, origin)
-    rows, division, notes = divide_entries(entries, labels, folds, origin)
+    rows, split_rule, notes = assign_splits(entries, labels, folds, origin)
     if targets is None:
         _check_labels(entries, labels, rows, classes, origin)
     else:
@@ -51,7 +51,7 @@ def make_task(spec: TaskSpec, contents: Contents, origin: str, *, folds: int = 0
     lines = np.array([entry.line for entry in entries])
     whole = Split(tuple(entry.text for entry in entries), labels, lines, targets)
     splits = {split: whole.select(rows[split]) for split in SPLITS}
-    return Task(spec, classes, splits, origin, folds, division, tuple(notes))
+    return Task(spec, classes, splits, origin, folds, split_rule, tuple(notes))
 
 
 def _drop_unlabelled(entries: Sequence[Entry]) -> Sequence[Entry]:

@@ -11,7 +11,7 @@ from probing.tasks.files.entries import Entry
 MADE_HERE = "equal texts kept together, stratified by label, dealt by a hash of the text with seed 0"
 
 
-def divide_entries(
+def assign_splits(
     entries: Sequence[Entry], labels: np.ndarray, folds: int, origin: str
 ) -> tuple[dict[str, np.ndarray], str, list[str]]:
     """The rows of each split; in words how they were made, no words where the source says it all; and what to tell.
@@ -25,7 +25,7 @@ def divide_entries(
     if set(marks) == {"train"}:
         marks[:] = ""
     if not marks.any():
-        notes += _assign_splits(marks, np.arange(len(entries)), entries, labels, ("test", "dev"))
+        notes += _mark_held_out(marks, np.arange(len(entries)), entries, labels, ("test", "dev"))
         return _split_rows(marks, entries, origin), f"8/1/1 tenths for train, dev and test: {MADE_HERE}", notes
     if not marks.all():
         line = next(entry.line for entry in entries if not entry.split)
@@ -34,12 +34,12 @@ def divide_entries(
         marks[marks == "dev"] = "test"
         notes.append("has no labelled test: its dev is the test, and a tenth of its train is dev")
     if set(marks) == {"train", "test"}:
-        notes += _assign_splits(marks, np.flatnonzero(marks == "train"), entries, labels, ("dev",))
+        notes += _mark_held_out(marks, np.flatnonzero(marks == "train"), entries, labels, ("dev",))
         return _split_rows(marks, entries, origin), f"dev is a tenth of the source's train: {MADE_HERE}", notes
     return _split_rows(marks, entries, origin), "", notes
 
 
-def _assign_splits(
+def _mark_held_out(
     marks: np.ndarray, rows: np.ndarray, entries: Sequence[Entry], labels: np.ndarray, held_out: Sequence[str]
 ) -> list[str]:
     """Marks some rows, a tenth for each held-out split; classes that train would lack go there, which is told."""

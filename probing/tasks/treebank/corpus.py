@@ -55,7 +55,7 @@ def build_corpus(
     trees: Sequence[Path] = (),
     seed: int = 0,
     floor: Floor = DEFAULT_FLOOR,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Build:
     """Make all tasks that some treebanks support, in memory.
 
@@ -64,7 +64,7 @@ def build_corpus(
         trees: folders of bracketed trees.
         seed: of all draws.
         floor: the fewest sentences of a class.
-        tell: takes a line of progress.
+        log: takes a line of progress.
 
     Raises:
         InputError: a file that cannot be read as what it should be, or a split without sentences.
@@ -72,7 +72,7 @@ def build_corpus(
     files = sorted(set(conllu), key=lambda path: (path.parent.name, path.name))
     tree_files = [file for folder in sorted(set(trees)) for file in find_tree_files(folder)]
     _check_files(files)
-    tell(f"reading {len(files)} treebank files")
+    log(f"reading {len(files)} treebank files")
     read = {path: read_conllu(path) for path in files}
     faults = [f"{path.name}:{line}: {reason}" for path in files for line, reason in read[path].faults]
     corpus, dropped = clean([sentence for treebank in read.values() for sentence in treebank.sentences])
@@ -80,11 +80,11 @@ def build_corpus(
     if not corpus:
         raise InputError(_explain_nothing(dropped))
     for fault in faults[:_SHOWN_ON_SCREEN]:
-        tell(f"left out: the sentence at {fault}")
+        log(f"left out: the sentence at {fault}")
     if faults:
-        tell(f"{len(faults)} sentences cannot be used and are left out")
+        log(f"{len(faults)} sentences cannot be used and are left out")
     corpus, dropped["tree does not fit its words"] = attach_trees(corpus, read_brackets(tree_files))
-    drafts, unsupported = _make_drafts(corpus, seed, floor, tell)
+    drafts, unsupported = _make_drafts(corpus, seed, floor, log)
     if not drafts:
         name, reason = next(iter(unsupported.items()))
         raise InputError(f"no task can be made of {len(corpus)} sentences, for {TITLES[name]}, to name one, {reason}")
@@ -154,11 +154,11 @@ def _explain_nothing(dropped: Mapping[str, int]) -> str:
 
 
 def _make_drafts(
-    corpus: Sequence[Sentence], seed: int, floor: Floor, tell: Callable[[str], None]
+    corpus: Sequence[Sentence], seed: int, floor: Floor, log: Callable[[str], None]
 ) -> tuple[dict[str, Draft], dict[str, str]]:
     drafts, unsupported = {}, {}
     for spec in SENTEVAL_TASKS:
-        tell(f"building {spec.title}")
+        log(f"building {spec.title}")
         try:
             drafts[spec.name] = BUILDERS[spec.name](_choose_usable(spec.name, corpus), seed, floor)
         except UnsupportedTaskError as reason:

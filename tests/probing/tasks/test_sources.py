@@ -56,7 +56,7 @@ def test_every_kind_of_table_is_the_same_task(tmp_path: Path, suffix: str) -> No
     expected = list(zip(marks, [(text,) for text in frame["text"]], frame["label"], strict=True))
     assert list_rows(task) == sorted(expected, key=lambda row: SPLITS.index(row[0]))
     assert (task.name, task.spec.group, task.classes) == ("my_task", "own", ("maybe", "no", "yes"))
-    assert (task.division, task.folds) == ("", 0)
+    assert (task.split_rule, task.folds) == ("", 0)
 
 
 @pytest.mark.parametrize("names", [("text_a", "text_b"), ("sentence1", "sentence2")])
@@ -90,7 +90,7 @@ def test_splits_that_are_missing_are_tenths_stratified_and_free_of_copies(tmp_pa
         np.testing.assert_allclose(shares, np.bincount(_labels(task), minlength=3) / 1000, atol=0.03)
     texts = [set(task.splits[split].texts) for split in SPLITS]
     assert len(set.union(*texts)) == sum(map(len, texts))
-    assert task.division.startswith("8/1/1 tenths")
+    assert task.split_rule.startswith("8/1/1 tenths")
 
 
 def _labels(task: Task) -> np.ndarray:
@@ -146,7 +146,7 @@ def test_limit_keeps_everything_that_belongs_to_a_sentence(tmp_path: Path) -> No
     whole, part = (load(write_table(draw_table(), tmp_path / "mine.csv"), limit=limit) for limit in (0, 15))
     assert [len(part.splits[split]) for split in SPLITS] == [15, 15, 15]
     assert set(list_rows(part)) < set(list_rows(whole))
-    assert part.division == whole.division
+    assert part.split_rule == whole.split_rule
 
 
 FAULTY = {

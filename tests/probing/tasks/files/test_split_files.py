@@ -62,7 +62,7 @@ def test_every_word_for_dev_is_dev_in_a_folder_of_folders_and_in_the_folder_itse
     assert task.name == (place or "source")
     assert count(task) == [40, 40, 40]
     assert [words(task, split) for split in SPLITS] == [{"train"}, {dev}, {"test"}]
-    assert not task.division
+    assert not task.split_rule
 
 
 def test_parts_of_a_split_are_read_as_one(tmp_path: Path) -> None:
@@ -123,7 +123,7 @@ def test_train_alone_is_split_as_one_file_is(tmp_path: Path) -> None:
     write(tmp_path / "mine" / "train.csv", "train", n=60)
     [task] = load_all(tmp_path)
     assert count(task) == [48, 6, 6]
-    assert task.division.startswith("8/1/1")
+    assert task.split_rule.startswith("8/1/1")
 
 
 def test_other_tables_beside_the_splits_stay_tasks(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_rows_that_are_cut_short_are_left_out_of_published_files_alone(tmp_path:
         file.write("402\t403\tonly the half\n")
     [task] = load_all(tmp_path)
     assert len(task.splits["train"]) + len(task.splits["dev"]) == 40
-    assert "1 rows without a text or of another number of fields left out" in task.division
+    assert "1 rows without a text or of another number of fields left out" in task.split_rule
     (tmp_path / "QQP").rename(tmp_path / "mine")
     with pytest.raises(InputError, match=r"train\.tsv:42: expected 6 fields"):
         load_all(tmp_path)

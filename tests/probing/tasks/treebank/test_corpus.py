@@ -95,13 +95,13 @@ def test_a_bad_sentence_costs_itself_and_is_counted_named_and_told(tmp_path: Pat
     files = [write(tmp_path, split, vary(split)) for split in SPLITS]
     with files[0].open("a") as file:
         file.write("# sent_id = bad\n" + "".join(f"{n}\tw\tw\tX\t_\t_\t0\troot\t_\t_\n" for n in (1, 2)) + "\n")
-    told: list[str] = []
-    report = build_corpus(files, tell=told.append).report
+    lines: list[str] = []
+    report = build_corpus(files, log=lines.append).report
     assert report["sentences"]["dropped"]["cannot be used"] == 1
     [fault] = report["sentences"]["faults"]
     assert fault.startswith("train.conllu:")
     assert fault.endswith(": has 2 roots; expected one word with head 0")
-    assert f"left out: the sentence at {fault}" in told
+    assert f"left out: the sentence at {fault}" in lines
     assert report["sentences"]["kept"] == dict.fromkeys(SPLITS, 60)
 
 
