@@ -25,6 +25,6 @@ Importing this package loads neither torch nor transformers.
 from probing.records import InputError, LayerStack, Predictions, Split, Task, TaskSpec
 from probing.tables import Score
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = ["InputError", "LayerStack", "Predictions", "Score", "Split", "Task", "TaskSpec"]
