@@ -24,7 +24,6 @@ SENTENCES = (
     "dan knew a tree .",
 )
 TEXTS = tuple((sentence,) for sentence in SENTENCES)
-ROWS = np.arange(len(TEXTS))
 CLOSE = {"rtol": 1e-5, "atol": 1e-5}
 """float32 has 6e-8; products over 8 to 16 numbers in another order, through two blocks with norms, lose some digits."""
 
