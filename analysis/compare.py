@@ -3,14 +3,12 @@
 python -m analysis.compare OLD_RUN NEW_RUN
 """
 
-import os
-import signal
 import sys
 
 if __name__ == "__main__":
-    # Ctrl-C while the imports below are read; later `end_in_one_line` answers it.
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))
+    from probing.starting import start
+
+    start()
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -22,14 +22,12 @@ or one without some seed, never reaches the target, and none above 98 % of the b
 reaches its own last score by definition, which no interval makes up for.
 """
 
-import os
-import signal
 import sys
 
 if __name__ == "__main__":
-    # Ctrl-C while the imports below are read; later `end_in_one_line` answers it.
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))
+    from probing.starting import start
+
+    start()
 
 from dataclasses import dataclass
 from pathlib import Path

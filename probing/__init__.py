@@ -16,15 +16,26 @@ The flow, and the room of each stage:
     bootstrap        resampling, and the intervals of it     randomness       a stream of its own for each draw
     kernels          C++ for encoding and probes             scalar_mix       the mix as a torch module
     progress         what the user sees while it works       terminals        a screen never costs a result
-    command_line     how a command begins                    exit_codes       how it ends
+    command_line     flags -> settings                       exit_codes       how a command ends
+    starting         how it begins, before any import
 
 The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`.
-Importing this package loads neither torch nor transformers.
+Importing this package loads nothing else: the names below come from their modules when they are first used.
 """
 
-from probing.records import InputError, LayerStack, Predictions, Split, Task, TaskSpec
-from probing.tables import Score
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from probing.records import InputError, LayerStack, Predictions, Split, Task, TaskSpec
+    from probing.tables import Score
 
 __version__ = "0.2.0"
 
 __all__ = ["InputError", "LayerStack", "Predictions", "Score", "Split", "Task", "TaskSpec"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("probing.tables" if name == "Score" else "probing.records"), name)

@@ -6,17 +6,16 @@ python probing/build_tasks.py --check data/corpora/german
 """
 
 import os
-import signal
 import sys
 
 if __name__ == "__main__":
-    # Ctrl-C while the imports below are read; later `end_in_one_line` answers it.
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-        signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))
     # Run as a file, Python puts probing/ first on the path, where its modules would hide others of the same name.
     _here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
     _named = [p for p in sys.path if not (os.path.isdir(p or ".") and os.path.samefile(p or ".", _here))]  # noqa: PTH112, PTH121
     sys.path[:] = [os.path.dirname(_here), *_named]  # noqa: PTH120
+    from probing.starting import start
+
+    start()
 
 import json
 from collections.abc import Callable, Mapping, Sequence

@@ -119,6 +119,27 @@ def test_ctrl_c_while_the_imports_are_read_is_told_in_a_line(command):
     assert (done.returncode, done.stderr) == (130, "interrupted; nothing was begun\n")
 
 
+@pytest.mark.parametrize(
+    "command",
+    [f"probing/{name}.py" for name in ("run_senteval", "build_tasks", "train_encoder", "replicate_bermo")]
+    + [f"-m analysis.{name}" for name in ("compare", "convergence", "report", "tables")],
+)
+def test_a_python_without_the_packages_is_told_what_to_switch_on(command):
+    """Without `site` the interpreter has the standard library alone."""
+    done = subprocess.run(
+        [sys.executable, "-S", *command.split(), "--help"],
+        cwd=ROOT,
+        env={},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "source .venv/bin/activate" in done.stderr
+    assert "make setup" in done.stderr
+
+
 def test_a_working_directory_that_is_gone_is_told_in_a_line(tmp_path):
     command = f"mkdir here && cd here && rmdir ../here && exec {sys.executable} {ROOT}/probing/run_senteval.py --help"
     done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)

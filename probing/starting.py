@@ -1,0 +1,27 @@
+"""What a command does before it imports anything else: this module needs the standard library alone."""
+
+import os
+import signal
+import sys
+from importlib.util import find_spec
+
+_NEEDED = ("numpy", "rich", "tyro")
+"""Packages that every installation has, and another Python lacks."""
+_OLDEST = (3, 11)
+
+
+def start() -> None:
+    """See that this Python can run the program, and answer Ctrl-C while the imports are read.
+
+    Raises:
+        SystemExit: it cannot; said in a line, exit code 2.
+    """
+    if sys.version_info < _OLDEST or not all(map(find_spec, _NEEDED)):
+        sys.stderr.write(
+            f"{sys.executable} lacks what the program needs: give `source .venv/bin/activate` first "
+            "(where there is no .venv, `make setup`), then the same command again\n"
+        )
+        sys.exit(2)
+    # Later `end_in_one_line` answers it.
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))
