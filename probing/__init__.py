@@ -16,8 +16,8 @@ The flow, and the room of each stage:
     bootstrap        resampling, and the intervals of it     randomness       a stream of its own for each draw
     kernels          C++ for encoding and probes             scalar_mix       the mix as a torch module
     progress         what the user sees while it works       terminals        a screen never costs a result
-    command_line     flags -> settings                       exit_codes       how a command ends
-    starting         how it begins, before any import
+    command_line     what was typed -> settings              flags            settings as flags, in groups
+    starting         how a command begins                    exit_codes       how it ends
 
 The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`.
 Importing this package loads nothing else: the names below come from their modules when they are first used.

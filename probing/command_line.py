@@ -6,8 +6,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tyro
-
+from probing.flags import read_flags
 from probing.records import InputError
 
 Settings = TypeVar("Settings")
@@ -21,13 +20,13 @@ def read_settings(kind: type[Settings], **options: Any) -> Settings:
 
     Args:
         kind: their class, one field for each flag.
-        options: for tyro, such as a description.
+        options: of `read_flags`, such as a description.
 
     Raises:
         InputError: a path that is empty, no text, or in the home of a user who is not there; a negative seed.
     """
     _check_empty(kind, sys.argv[1:])
-    settings = expand_paths(tyro.cli(kind, **options))
+    settings = expand_paths(read_flags(kind, **options))
     seed = getattr(settings, "seed", 0)
     if seed < 0:
         raise InputError(f"--seed {seed}: expected 0 or more")

@@ -1,6 +1,8 @@
 """Probe one model on SentEval-style tasks, layer by layer and mixed.
 
-python probing/run_senteval.py --model bermo --data data/corpora/english
+python probing/run_senteval.py --model bermo --limit 1000
+python probing/run_senteval.py --model bert --mix on --checkpoint bert-base-uncased --data senteval --tasks Tense
+python probing/run_senteval.py --data data/mine --tasks my_task --output data/results/mine
 """
 
 import os

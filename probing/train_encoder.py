@@ -1,6 +1,8 @@
 """Train an encoder with a named recipe: fine-tune BERT or BERMo on a task, or prune it while that is done.
 
-python probing/train_encoder.py --recipe finetune --model bermo --task SST-2 --data data/corpora/classification
+python probing/train_encoder.py --model bermo --data controlled --task Tense --max-steps 100 --limit-dev 400
+python probing/train_encoder.py --recipe prune --data data/corpora/classification --task SST-2
+python probing/train_encoder.py --recipe prune --help
 """
 
 import os

@@ -1,8 +1,9 @@
 """The settings of a run: one field is one flag, and its docstring is the flag's help."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from probing.catalogue.controls import DEFAULT_CONTROLS
 
@@ -18,6 +19,20 @@ SENTEVAL_URL = (
 @dataclass(frozen=True)
 class RunSettings:
     """Probe one model on the tasks, layer by layer and mixed."""
+
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "encoder": ("model", "checkpoint", "layers", "pooling", "special_tokens", "max_length"),
+        "data": ("data", "tasks", "limit", "senteval_url"),
+        "probe": ("probe", "protocol", "seeds"),
+        "mix": ("mix", "mix_embeddings", "mix_norm", "mix_dropout"),
+        "control and measure": (
+            *("controls", "control_mix", "measures", "baseline_layer"),
+            *("gradients", "gradient_steps"),
+        ),
+        "machine": ("dtype", "backend", "device", "threads"),
+        "output": ("output", "overwrite", "report", "quiet", "cache_dir", "cache_limit"),
+    }
+    """Flags that `--help` shows together."""
 
     model: str = "bermo"
     """Encoder: bert, bermo (which reads the learned mix of its layers: see --mix), untrained (random weights)."""

@@ -3,9 +3,10 @@
 A recipe that needs others inherits from these, in a class that stands beside its plan (`probing/training/recipes/`).
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from probing.settings.run import EMBEDDED
 
@@ -13,6 +14,21 @@ from probing.settings.run import EMBEDDED
 @dataclass(frozen=True)
 class TrainSettings:
     """Fine-tune an encoder on one task, once per seed."""
+
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "model and data": (
+            *("recipe", "model", "checkpoint", "task", "data", "seeds"),
+            *("limit", "limit_dev", "max_length", "freeze_up_to"),
+        ),
+        "optimiser": (
+            *("epochs", "max_steps", "batch_size", "accumulation_steps", "learning_rate", "mix_learning_rate"),
+            *("weight_decay", "warmup_share", "max_grad_norm", "dropout"),
+        ),
+        "evaluation": ("evaluate_every", "log_every", "early_stopping", "checkpoint_every", "keep_models"),
+        "machine": ("dtype", "device", "threads"),
+        "output": ("output", "overwrite", "tensorboard", "quiet"),
+    }
+    """Flags that `--help` shows together; those of a recipe of one's own stand in front, or in groups that it adds."""
 
     recipe: str = "finetune"
     """The way of training, such as finetune or prune. Each has flags of its own: --recipe prune --help."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nextafter
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from transformers import PreTrainedModel
 
@@ -25,6 +25,15 @@ from probing.training.transforms.pruning import Aim, Course, Pruning
 @dataclass(frozen=True)
 class PruneSettings(TrainSettings):
     """Prune an encoder while it is fine-tuned on one task (Sanh et al. 2020, arXiv 2005.07683)."""
+
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "pruning": (
+            *("method", "sparsity", "penalty", "threshold", "score_learning_rate"),
+            *("prune_warmup_share", "prune_cooldown_share", "distill_from", "distill_share", "temperature"),
+        ),
+        **TrainSettings.GROUPS,
+    }
+    """Flags that `--help` shows together."""
 
     recipe: str = "prune"
     """The way of training, such as finetune or prune."""

@@ -1,0 +1,84 @@
+"""A class of settings -> the flags of a command, in groups: a field is a flag, and its docstring the flag's help."""
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterable
+from dataclasses import MISSING, Field, field, fields, make_dataclass
+from itertools import pairwise
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import tyro
+
+Settings = TypeVar("Settings")
+
+
+def read_flags(kind: type[Settings], *, description: str = "", prog: str | None = None) -> Settings:
+    """The settings that the command line gives.
+
+    Args:
+        kind: their class. Its `GROUPS`, if it has any, maps titles to names of fields; other fields stand in front.
+        description: what the command does; its lines that begin with `python` are examples, and stay lines.
+        prog: what the command is called.
+    """
+    groups: dict[str, tuple[str, ...]] = getattr(kind, "GROUPS", {})
+    grouped = {name for names in groups.values() for name in names}
+    flags = _annotate(kind)
+    first = [flag for name, flag in flags.items() if name not in grouped]
+    nested = {
+        f"group_{n}": _nest(title, [flags[name] for name in names]) for n, (title, names) in enumerate(groups.items())
+    }
+    whole = make_dataclass(kind.__name__, [*first, *((name, *one) for name, one in nested.items())])
+    given = vars(
+        tyro.cli(whole, description=_keep_examples(description), prog=prog, config=(tyro.conf.OmitArgPrefixes,))
+    )
+    values = {name: value for name, value in given.items() if name not in nested}
+    for name in nested:
+        values |= vars(given[name])
+    return kind(**values)
+
+
+def _nest(title: str, flags: Iterable[Any]) -> tuple[Any, Any]:
+    """A group of flags as type and default of a field; its box is headed `TITLE options`."""
+    group = make_dataclass("Group", flags)
+    return Annotated[group, tyro.conf.arg(name=title)], field(default_factory=group)
+
+
+def _annotate(kind: type) -> dict[str, tuple[str, Any, Any]]:
+    """Name, type with help, and default of each field, by its name."""
+    types, docs = get_type_hints(kind, include_extras=True), read_docs(kind)
+    return {
+        column.name: (
+            column.name,
+            Annotated[types[column.name], tyro.conf.arg(help=docs.get(column.name, ""))],
+            _copy_default(column),
+        )
+        for column in fields(kind)
+    }
+
+
+def _copy_default(column: "Field[Any]") -> Any:
+    if column.default_factory is not MISSING:
+        return field(default_factory=column.default_factory)
+    return field() if column.default is MISSING else field(default=column.default)
+
+
+def read_docs(kind: type) -> dict[str, str]:
+    """The docstring below each field of a class and of those it inherits from, as one line."""
+    docs: dict[str, str] = {}
+    for parent in reversed(kind.__mro__[:-1]):
+        body = ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0].body  # pyright: ignore
+        for above, below in pairwise(body):
+            if (
+                isinstance(above, ast.AnnAssign)
+                and isinstance(below, ast.Expr)
+                and isinstance(below.value, ast.Constant)
+            ):
+                docs[ast.unparse(above.target)] = " ".join(str(below.value.value).split())
+    return docs
+
+
+def _keep_examples(description: str) -> str:
+    """The text with each example as a paragraph of its own: lines of one paragraph would be run together."""
+    return re.sub(r"\n+(?=python )", "\n\n", description.strip())
