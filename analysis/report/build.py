@@ -75,7 +75,7 @@ def _build_page(folders: Sequence[Path], seed: int, beside: Path) -> str:
         return build_report(load_runs(folders), seed, beside)
     if len(trained) < len(folders):
         raise InputError(f"{trained[0]} holds a training run and others hold probing runs: write a report of each kind")
-    return build_training_report(load_trainings(folders), seed)
+    return build_training_report(load_trainings(folders), seed, beside)
 
 
 def save_report(folder: Path) -> Path:

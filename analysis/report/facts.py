@@ -13,6 +13,7 @@ import pandas as pd
 from analysis.runs.choosing import name_model
 from analysis.runs.frames import title_of
 from analysis.runs.probing_run import Run
+from probing.catalogue.readouts import UNCONVERGED, UNCONVERGED_MEANS
 
 REFERENCES = (
     ("BERMo", "https://arxiv.org/abs/2110.15802", "arXiv 2110.15802", "the learned mix of layers"),
@@ -64,7 +65,8 @@ def list_files(folder: Path, beside: Path | None) -> list[tuple[str, str]]:
     """The files of a run that are worth downloading: name, and address relative to a folder."""
     if beside is None:
         return []
-    paths = [folder / "scores.csv", *sorted((folder / "figures").glob("*.pdf"))]
+    tables = [folder / name for name in ("scores.csv", "trained_models.csv", "training_log.parquet")]
+    paths = [*tables, *sorted((folder / "figures").glob("*.pdf"))]
     return [
         (path.name, quote(os.path.relpath(path.resolve(), beside.resolve()).replace(os.sep, "/")))
         for path in paths
@@ -92,16 +94,12 @@ def list_warnings(run: Run) -> list[str]:
     return warnings
 
 
-_UNCONVERGED = "probes did not converge: "
-
-
 def explain_warning(text: str) -> str:
     """A warning of a run with the tasks' titles, and with what it means and what to do where the run did not say."""
-    if not text.startswith(_UNCONVERGED):
+    if not text.startswith(UNCONVERGED) or UNCONVERGED_MEANS in text:
         return text
     named = re.sub(r"(\w+)(?= \()", lambda match: title_of(match[1]), text)
-    meaning = "their scores and weights are where the solver stopped, some tenths of a point from the end"
-    return f"{named}: {meaning}. It is rarer with more training sentences: try a higher --limit"
+    return f"{named}: {UNCONVERGED_MEANS}"
 
 
 def list_limits(run: Run, comparisons: pd.DataFrame) -> list[str]:

@@ -1,7 +1,8 @@
 """Training runs -> one self-contained HTML page."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
@@ -49,10 +50,17 @@ class Section:
     models: Table
     warnings: Sequence[str]
     command: str
+    files: Sequence[tuple[str, str]] = ()
+    """Name and relative address of what can be downloaded."""
 
 
-def build_training_report(runs: Sequence[TrainingRun], seed: int = 0) -> str:
+def build_training_report(runs: Sequence[TrainingRun], seed: int = 0, beside: Path | None = None) -> str:
     """The page of one or several training runs; of two, the second is compared with the first, BERMo with BERT.
+
+    Args:
+        runs: the runs.
+        seed: of the bootstrap.
+        beside: the folder that the page will stand in, which its links to files of the runs start from; none: no links.
 
     Raises:
         InputError: a run has no dev scores.
@@ -64,15 +72,28 @@ def build_training_report(runs: Sequence[TrainingRun], seed: int = 0) -> str:
     convergence, sentences = _compare(runs, names, seed)
     return render_page(
         "training.html.j2",
-        title=f"Training {', '.join(names)} on {', '.join(dict.fromkeys(title_of(run.task) for run in runs))}",
+        title=_title(runs, names),
         answers=[*(training_answer.answer_run(run, name) for run, name in zip(runs, names, strict=True)), *sentences],
-        sections=[_describe_run(run, name) for run, name in zip(runs, names, strict=True)],
+        sections=[
+            replace(_describe_run(run, name), files=facts.list_files(run.folder, beside))
+            for run, name in zip(runs, names, strict=True)
+        ],
         curves=[*_chart_curves(logs, runs[0].metric), *_chart_layers(logs)],
         convergence=convergence,
         pruning=_chart_pruning(runs),
         limits=_LIMITS,
         references=REFERENCES,
     )
+
+
+def _title(runs: Sequence[TrainingRun], names: Sequence[str]) -> str:
+    """What was trained, from which checkpoints, on which tasks, when; each fact once."""
+    checkpoints = (str(run.models["checkpoint"].iloc[0]).rstrip("/").rsplit("/", 1)[-1] for run in runs)
+    origin, tasks, dates = (
+        facts.join_known(dict.fromkeys(known))
+        for known in (checkpoints, (title_of(run.task) for run in runs), (facts.date_of(run.manifest) for run in runs))
+    )
+    return facts.join_known([f"Training {', '.join(names)} from {origin} on {tasks}", dates])
 
 
 def _compare(runs: Sequence[TrainingRun], names: Sequence[str], seed: int) -> tuple[list[Table], list[str]]:
@@ -154,6 +175,7 @@ def _list_facts(run: TrainingRun) -> list[tuple[str, str]]:
         "Seeds": facts.join_known(map(str, sorted(run.models["seed"].unique().tolist()))),
         "Training": facts.join_known(rates),
         "Cost": _describe_cost(run.models),
+        "Finished": str(run.manifest.get("finished", "")),
         "Machine": facts.describe_machine(run.manifest),
         "Versions": facts.join_known(f"{name} {number}" for name, number in run.manifest.get("versions", {}).items()),
     }

@@ -33,3 +33,11 @@ MAIN = tuple(name for name, kind in REPRESENTATIONS.items() if kind.in_main_tabl
 
 FURTHER = ("concat", "cumulative_mix")
 """Those that are probed where `--measures` asks for them."""
+
+UNCONVERGED = "probes did not converge: "
+"""How the warning of such probes begins."""
+UNCONVERGED_MEANS = (
+    "their scores and weights are where the solver stopped, some tenths of a point from the end. "
+    "It is rarer with more training sentences: try a higher --limit"
+)
+"""What that does to the numbers, and what to do about it."""

@@ -1,9 +1,10 @@
 """Cell after cell: found in the run folder or computed, kept when finished, recorded when it fails."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from probing import __version__
+from probing.catalogue.readouts import UNCONVERGED, UNCONVERGED_MEANS
 from probing.cells.encoding import TaskEncoder, list_texts
 from probing.cells.plan import estimate_work
 from probing.cells.scoreboard import Scoreboard
@@ -58,7 +59,8 @@ class CellRunner:
             if own[0].measure == "scores" and own[0].control == "none":
                 self._announce(own[0].task)
         self.reporter.note(name, cells=len(cells), resumed=n_resumed, **self.reporter.rate(name, n_sentences))
-        warn_unconverged(self.results[n_known:], self.reporter)
+        titles = {cell.task.name: cell.task.spec.title for cell in cells}
+        warn_unconverged(self.results[n_known:], titles, self.reporter)
 
     def preview(self, task: Task, encoder: TaskEncoder) -> None:
         """Show scores from a part of a task, where encoding the whole of it would keep the user waiting.
@@ -123,14 +125,16 @@ def fail(cell: Cell, error: Exception, reporter: Reporter) -> Failure:
     return Failure(cell.task.name, cell.representation, cell.control, cell.seed, f"{type(error).__name__}: {error}")
 
 
-def warn_unconverged(results: Sequence[CellResult], reporter: Reporter) -> None:
-    """Say which probes stopped before their minimum."""
+def warn_unconverged(results: Sequence[CellResult], titles: Mapping[str, str], reporter: Reporter) -> None:
+    """Say which probes stopped before their minimum, by the titles of their tasks, and what that means."""
     scores = [score for result in results for score in result.scores if score.split == "test" and not score.converged]
     if scores:
         controls = ["" if score.control == "none" else f", {score.control}" for score in scores]
-        named = (f"{score.task} ({score.layer_name}{name})" for score, name in zip(scores, controls, strict=True))
-        where = ", ".join(dict.fromkeys(named))
-        reporter.warn(f"probes did not converge: {where}")
+        named = [
+            f"{titles.get(score.task, score.task)} ({score.layer_name}{name})"
+            for score, name in zip(scores, controls, strict=True)
+        ]
+        reporter.warn(f"{UNCONVERGED}{', '.join(dict.fromkeys(named))}: {UNCONVERGED_MEANS}")
 
 
 def identify_inputs(cell: Cell, encoded: Encoded, settings: RunSettings) -> str:

@@ -4,8 +4,10 @@ import re
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -76,7 +78,8 @@ def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
         bench = Bench(settings, origin, planned.source, accelerator, path, reporter)
         finished = [stage for model in planned.models for stage in make_model(bench, model)]
         write_tables(path, finished)
-        outcome = {"stages": reporter.stages, "warnings": reporter.warnings}
+        outcome: dict[str, Any] = {"stages": reporter.stages, "warnings": reporter.warnings}
+        outcome["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         folder.write_manifest(describe_environment() | bench.facts() | outcome)
     return Outcome(path, len(planned.models))
 

@@ -145,6 +145,7 @@ def test_warnings_name_tasks_by_title_and_say_what_to_do():
     assert told.startswith("probes did not converge: BShift (scalar mix), SOMO (3, control_task): ")
     assert "--limit" in told
     assert explain_warning("another thing") == "another thing"
+    assert explain_warning(told) == told
 
 
 def test_the_heatmap_has_no_colour_where_the_interval_holds_the_majority(page, stored):

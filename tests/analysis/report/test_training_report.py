@@ -1,7 +1,10 @@
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -11,10 +14,12 @@ from analysis.report.build import write_report
 from analysis.report.shell import keep_together
 from analysis.report.training import build_training_report
 from analysis.report.training_answer import answer_convergence, answer_difference, answer_run
+from analysis.runs.frames import title_of
 from analysis.runs.training_run import stack_logs
 from analysis.stats.convergence import compare_convergence
 from probing.records import InputError
 
+RUNS = Path(__file__).parents[1] / "runs"
 EVIL = '</script><img src=x onerror="alert(1)">'
 SPEC = re.compile(r'<script type="application/json" class="spec" data-chart="chart-([\w-]+)">(.*?)</script>', re.S)
 
@@ -162,3 +167,26 @@ def test_lines_of_a_chart_differ_in_dashes_and_marks_too(page):
     for channel in ("strokeDash", "shape"):
         [looks] = [found[channel]["scale"]["range"] for found in encodings if channel in found]
         assert len({str(look) for look in looks}) == 2
+
+
+def test_the_title_says_what_was_trained_from_what_on_what_and_when(pair):
+    dated = [replace(run, manifest=dict(run.manifest) | {"finished": "2026-11-26T10:00:00+00:00"}) for run in pair]
+    title = re.search("<title>(.*)</title>", build_training_report(dated))[1]
+    origin, task = str(pair[0].models["checkpoint"].iloc[0]).rsplit("/", 1)[-1], title_of(pair[0].task)
+    assert title == f"Training bert, bermo from {origin} on {task}, 2026-11-26"
+    assert "<title>Training bert, bermo from" in build_training_report(pair)
+
+
+def test_files_of_a_training_can_be_downloaded_from_where_the_page_stands(tmp_path):
+    folder = tmp_path / "a run"
+    shutil.copytree(RUNS / "training_bert", folder)
+    (folder / "figures").mkdir()
+    (folder / "trained_models.csv").write_text("x")
+    (folder / "figures" / "training.pdf").write_text("x")
+    for output in (None, tmp_path / "elsewhere" / "page.html"):
+        page = write_report([folder], output)
+        links = re.findall(r'<a href="([^"]+)" download>', page.read_text())
+        assert [unquote(link).rsplit("/", 1)[-1] for link in links] == [
+            *("trained_models.csv", "training_log.parquet", "training.pdf"),
+        ]
+        assert all((page.parent / unquote(link)).is_file() for link in links)
