@@ -1,10 +1,12 @@
 import io
+from pathlib import Path
 
 import pandas as pd
 import pytest
 from rich.console import Console
 from rich.measure import Measurement
 
+from analysis.runs.probing_run import load_run
 from analysis.stats.depth import summarise_depth
 from analysis.stats.of_a_run import RunNumbers
 from analysis.stats.summary import summarise
@@ -12,6 +14,7 @@ from analysis.stats.within_run import compare_all
 from analysis.tables.depth import narrow_depth
 from analysis.tables.formats import to_csv, to_latex, to_markdown
 from analysis.tables.main import find_best, main_table
+from analysis.tables.of_a_run import tabulate_run
 from analysis.tables.table import Table, format_bounds, format_gain, format_percent, format_points
 from analysis.terminal.run import draw_table, show_details
 from analysis.terminal.tables import draw, open_console, print_table
@@ -187,3 +190,13 @@ def test_captions_explain_the_columns_that_are_shown_and_no_other(run):
     measured = depth.assign(expected_layer=1.5, gravity_compression=2.0, gravity_compression_low=1.0)
     assert "Expected" in narrow_depth(measured).caption
     assert "95 % intervals over training" in narrow_depth(measured).caption
+
+
+def test_the_main_table_of_the_page_opens_on_tasks_and_scores_and_names_its_means():
+    numbers = RunNumbers(load_run(Path(__file__).parents[1] / "runs" / "bermo"), 0)
+    main = tabulate_run(numbers).main
+    assert (main.heads[0], main.heads[-1]) == ("Task", "Group")
+    assert main.heads.index("Majority") == 1
+    means = [row for row in main.rows if row[0].startswith("mean")]
+    assert means
+    assert all(row[0] == f"mean of {row[-1]}" for row in means)
