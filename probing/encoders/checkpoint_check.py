@@ -146,7 +146,8 @@ def _encode(
     except Exception as error:  # whatever the architecture throws: reading the user's checkpoint is what fails here
         reason = " ".join(str(error).split())[:300]
         raise _RefusedError(
-            f"{_kind(encoder)} cannot encode a text of {max(lengths)} tokens ({type(error).__name__}: {reason})"
+            f"{_kind(encoder)} cannot encode a text of {max(lengths)} tokens ({type(error).__name__}: {reason}); "
+            "correct config.json if it is at fault, or take an encoder of texts"
         ) from error
     raise _RefusedError(
         f"{_kind(encoder)} gives states of other lengths ({', '.join(str(shape[1]) for shape in sorted(shapes))}) than "

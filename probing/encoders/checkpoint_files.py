@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -39,7 +40,10 @@ def reading(name: str, part: str, advice: str) -> Iterator[None]:
         InputError: naming the checkpoint, the part, what is wrong and what to do.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            # Of what cannot be read we speak ourselves, and in one line.
+            warnings.simplefilter("ignore")
+            yield
     except InputError:
         raise
     except Exception as error:
@@ -53,6 +57,8 @@ def explain(error: Exception) -> str:
         return "it holds more than tensors, a pickle whose code is never run, or is damaged"
     if isinstance(error, MemoryError) or "can't start new thread" in str(error):
         return "not enough memory"
+    if "ignore_mismatched_sizes" in str(error):
+        return "its tensors have other shapes than config.json gives"
     line = " ".join(str(error).split()) or "no reason given"
     line = line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + " ..."
     return line if isinstance(error, (OSError, ValueError, ImportError)) else f"{type(error).__name__}: {line}"
