@@ -233,6 +233,16 @@ def test_what_has_no_padding_token_and_reads_no_texts_is_refused_in_one_line(arc
         check_encoder(encoder)
 
 
+@pytest.mark.parametrize(
+    ("name", "norm"), [("gpt2", "ln_f"), ("t5", "final_layer_norm"), ("bert", ""), ("bart", ""), ("squeezebert", "")]
+)
+def test_a_last_layer_behind_a_final_norm_is_told(name, norm, tmp_path):
+    encoder = build(str(write(tmp_path, name)), **OPTIONS)
+    told = [line for line in check_encoder(encoder).warnings if "after a final norm" in line]
+    assert len(told) == (1 if norm else 0)
+    assert not told or ("--mix-norm" in told[0] and norm in dict(encoder.model.named_children()))
+
+
 def test_a_model_of_several_parts_is_refused(tmp_path):
     assert "clip has no hidden_size" in refused(write(tmp_path, "clip"))
 
