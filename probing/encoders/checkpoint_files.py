@@ -27,6 +27,7 @@ _OF_OTHERS = (
 )
 _POINTER = b"version https://git-lfs"
 _LONGEST_LINE = 300
+_NO_MEMORY = "not enough memory"
 
 
 @contextmanager
@@ -48,7 +49,9 @@ def reading(name: str, part: str, advice: str) -> Iterator[None]:
         raise
     except Exception as error:
         advice = "install what it asks for" if isinstance(error, ImportError) else advice
-        raise InputError(f"checkpoint {name}: {part} cannot be read ({explain(error)}); {advice}") from error
+        reason = explain(error)
+        advice = "free some" if reason == _NO_MEMORY else advice
+        raise InputError(f"checkpoint {name}: {part} cannot be read ({reason}); {advice}") from error
 
 
 def explain(error: Exception) -> str:
@@ -56,7 +59,7 @@ def explain(error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError):
         return "it holds more than tensors, a pickle whose code is never run, or is damaged"
     if isinstance(error, MemoryError) or "can't start new thread" in str(error):
-        return "not enough memory"
+        return _NO_MEMORY
     if "ignore_mismatched_sizes" in str(error):
         return "its tensors have other shapes than config.json gives"
     line = " ".join(str(error).split()) or "no reason given"

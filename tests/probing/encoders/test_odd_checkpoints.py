@@ -243,6 +243,15 @@ def test_a_last_layer_behind_a_final_norm_is_told(name, norm, tmp_path):
     assert not told or ("--mix-norm" in told[0] and norm in dict(encoder.model.named_children()))
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_too_little_memory_is_not_blamed_on_the_files(error, folder, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(checkpoints.AutoModel, "from_pretrained", fail)
+    assert refused(folder).endswith("cannot be read (not enough memory); free some")
+
+
 def test_a_model_of_several_parts_is_refused(tmp_path):
     assert "clip has no hidden_size" in refused(write(tmp_path, "clip"))
 
