@@ -33,7 +33,7 @@ class CompareSettings:
     second: Annotated[Path, tyro.conf.Positional]
     """Run folder in question."""
     tasks: tuple[str, ...] = ()
-    """Keys of the tasks to compare; none given: all, which both runs must have."""
+    """Names of the tasks to compare; none given: all, which both runs must have."""
     output: Path | None = None
     """Folder for the figure (PNG and PDF) and the differences (CSV); none given: nothing is written."""
     seed: int = 0

@@ -1,8 +1,11 @@
 """What was typed -> settings: flags are read, paths are written out in full."""
 
+import re
 import sys
 from collections.abc import Sequence
+from contextlib import redirect_stderr
 from dataclasses import fields, replace
+from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,6 +16,9 @@ Settings = TypeVar("Settings")
 
 _NAMES_OR_PATHS = ("data", "checkpoint", "check", "distill_from")
 """Settings that name either a folder or something else; whoever opens the folder expands its `~`."""
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_RULES = set("─-╰╯")
+"""Lines within and below what tyro says of a mistake, with or without letters beyond ASCII."""
 
 
 def read_settings(kind: type[Settings], **options: Any) -> Settings:
@@ -23,10 +29,11 @@ def read_settings(kind: type[Settings], **options: Any) -> Settings:
         options: of `read_flags`, such as a description.
 
     Raises:
-        InputError: a path that is empty, no text, or in the home of a user who is not there; a negative seed.
+        InputError: a flag that is not there, or a value that it cannot have; a path that is empty, no text, or in the
+            home of a user who is not there; a negative seed.
     """
     _check_empty(kind, sys.argv[1:])
-    settings = expand_paths(read_flags(kind, **options))
+    settings = expand_paths(_parse(kind, options))
     seed = getattr(settings, "seed", 0)
     if seed < 0:
         raise InputError(f"--seed {seed}: expected 0 or more")
@@ -45,6 +52,33 @@ def expand_paths(settings: Settings) -> Settings:
     for name in _NAMES_OR_PATHS:
         _expand(name, Path(str(found.get(name, ""))))
     return replace(settings, **changed)  # pyright: ignore
+
+
+def _parse(kind: type[Settings], options: dict[str, Any]) -> Settings:
+    """What tyro reads, its refusals in a line; `--help` ends the program as usual."""
+    said = StringIO()
+    try:
+        with redirect_stderr(said):
+            return read_flags(kind, **options)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise InputError(_say_in_a_line(said.getvalue())) from None
+
+
+def _say_in_a_line(box: str) -> str:
+    """The message of a box of tyro's, with the flag that it takes to be meant, or the values that a flag takes."""
+    lines = [line.strip(" │") for line in _COLOUR.sub("", box).splitlines()[1:]]
+    parts = "\n".join("\0" if set(line) <= _RULES else line for line in lines).split("\0")
+    message, *rest = filter(None, map(str.strip, parts))
+    said = [" ".join(message.split()).rstrip(".")]
+    for part in rest:
+        flags = re.findall(r"^(?:-\w, )?(--.+)", part, re.MULTILINE)
+        if part.startswith("Perhaps you meant") and flags:
+            said.append(f"perhaps you meant {' or '.join(dict.fromkeys(flag.split()[0] for flag in flags))}")
+        elif part.startswith("Argument helptext") and flags:
+            said.append(f"expected {flags[0]}")
+    return "; ".join([*said, "--help lists the flags and their values"])
 
 
 def _expand(name: str, value: Any) -> Any:

@@ -43,6 +43,11 @@ _ANYWHERE = {
 """Likewise, where they need not name one."""
 
 
+_NO_MEMORY = "not enough memory here; free some, or take fewer sentences (--limit): what is finished is kept"
+_NO_MEMORY_WORDS = ("can't allocate memory", "can't start new thread", "bad_alloc", "out of memory")
+"""How libraries say so that throw a RuntimeError."""
+
+
 def end_in_one_line(work: Callable[[], int]) -> int:
     """The exit code of `work`, or that of a mistake or an interruption, which are said in one line on stderr.
 
@@ -65,6 +70,11 @@ def end_in_one_line(work: Callable[[], int]) -> int:
                 raise
             print(line, file=sys.stderr)
             return MISTAKE
+        except (MemoryError, RuntimeError) as error:
+            if not _lacks_memory(error):
+                raise
+            print(f"{_NO_MEMORY} ({' '.join(str(error).split())[:200] or type(error).__name__})", file=sys.stderr)
+            return MISTAKE
         except KeyboardInterrupt:
             print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
             return INTERRUPTED
@@ -77,6 +87,10 @@ def explain(error: OSError) -> str:
         return ""
     advice = _ANYWHERE.get(error.errno or 0) or (_ADVICE.get(error.errno or 0, "") if path else "")
     return f"{path}: {advice}" if path and advice else advice
+
+
+def _lacks_memory(error: Exception) -> bool:
+    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY_WORDS)
 
 
 def _check_working_folder() -> None:

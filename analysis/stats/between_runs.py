@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.runs.frames import ACCURACY
+from analysis.runs.frames import ACCURACY, title_of
 from analysis.runs.probing_run import Run
 from analysis.stats.significance import holm, mcnemar, smallest_difference
 from analysis.stats.summary import CONTENDERS, readout_of, summarise_tasks
@@ -27,7 +27,7 @@ def compare_runs(first: Run, second: Run, tasks: Sequence[str] = (), seed: int =
     Args:
         first: the run to compare with.
         second: the run in question.
-        tasks: keys of the tasks to compare; none: all, which both runs must have then.
+        tasks: keys or titles of the tasks to compare; none: all, which both runs must have then.
         seed: of the bootstrap.
 
     Returns:
@@ -54,7 +54,8 @@ def check_same_data(first: Run, second: Run, tasks: Sequence[str] = ()) -> list[
     """
     names = f"{first.folder} and {second.folder}"
     ours, theirs = (list(dict.fromkeys(run.scores["task"])) for run in (first, second))
-    wanted = list(tasks) or [*ours, *(task for task in theirs if task not in ours)]
+    either = [*ours, *(task for task in theirs if task not in ours)]
+    wanted = [_find_key(name, either, names) for name in tasks] or either
     for task in wanted:
         lacking = [str(run.folder) for run, known in ((first, ours), (second, theirs)) if task not in known]
         if lacking:
@@ -65,6 +66,15 @@ def check_same_data(first: Run, second: Run, tasks: Sequence[str] = ()) -> list[
         if different:
             raise InputError(f"{names} are over different data: {task} has {different}")
     return wanted
+
+
+def _find_key(name: str, known: Sequence[str], runs: str) -> str:
+    """The key of a task that is named as in tables or on the command line, in letters of any case."""
+    # The last one counts, so that a key is rather itself than the title of another.
+    keys = {title_of(task).casefold(): task for task in known} | {task.casefold(): task for task in known}
+    if name not in known and name.casefold() not in keys:
+        raise InputError(f"--tasks {name}: neither of {runs} has such a task; known are {', '.join(known)}")
+    return name if name in known else keys[name.casefold()]
 
 
 def _find_difference(first: Run, second: Run, task: str) -> str:

@@ -21,7 +21,7 @@ def summarise_controls(run: Run, contenders: tuple[str, ...] = ("best", "mix")) 
     """One row per task and contender; NaN where the run has no such control or measure.
 
     Returns:
-        Columns `task title group contender layer_name value low high majority`; for each control in the run `CONTROL`
+        Columns `task title group n contender layer_name value low high majority`; for each control in the run `CONTROL`
         (its score), `CONTROL_majority CONTROL_ceiling` (that of its labels; NaN where it has none),
         `CONTROL_difference CONTROL_low CONTROL_high`, paired by test sentence; for each quantity of kind
         `information` in the run `QUANTITY QUANTITY_low QUANTITY_high`.
@@ -35,7 +35,7 @@ def summarise_controls(run: Run, contenders: tuple[str, ...] = ("best", "mix")) 
         for contender in contenders:
             if pd.notna(task[contender]):
                 readout = readout_of(task, contender)
-                row = {name: task[name] for name in ("task", "title", "group", "majority")}
+                row = {name: task[name] for name in ("task", "title", "group", "n", "majority")}
                 row |= {"contender": contender, "layer_name": task[f"{contender}_name"], "value": task[contender]}
                 row |= {end: task[f"{contender}_{end}"] for end in ("low", "high")}
                 rows.append(
@@ -61,13 +61,14 @@ def judge_controls(summary: pd.DataFrame) -> Iterator[Standing]:
 
     A difference counts where p, corrected by Holm over all tasks and controls, is below `ALPHA`; p is that of a normal
     law whose 95 % interval is as wide as the one of the difference, since a run keeps that interval and not always the
-    predictions of its controls.
+    predictions of its controls. Against the majority it is the interval of the score, lopsided near 0 and 1, and only
+    its side towards the majority counts. No p is below that of n sentences that all speak for one side.
 
     Args:
         summary: from `summarise_controls`.
     """
     best = summary[summary["contender"] == "best"] if len(summary) else summary
-    parts = [best.assign(control="the majority", difference=best["value"] - best["majority"])] if len(best) else []
+    parts = [_hold_against_majority(best)] if len(best) else []
     for name, control in CONTROLS.items() if parts else ():
         if f"{name}_difference" in best:
             bounds = {end: best[f"{name}_{end}"] for end in ("difference", "low", "high")}
@@ -78,10 +79,18 @@ def judge_controls(summary: pd.DataFrame) -> Iterator[Standing]:
     error = (rows["high"] - rows["low"]) / (2 * norm.ppf(1 - ALPHA / 2))
     away = rows["difference"].abs()
     p = np.where(error > 0, 2 * norm.sf(away / error.where(error > 0, 1)), np.where(away > 0, 0.0, 1.0))
+    p = np.maximum(p, 2.0 ** (1 - rows["n"]))
     rows = rows.assign(sure=holm(p.tolist()) < ALPHA)
     for title, own in rows.groupby("control", sort=False):
         up, down = (own.loc[own["sure"] & (sign * own["difference"] > 0), "title"] for sign in (1, -1))
         yield Standing(str(title), len(own), tuple(up), tuple(down))
+
+
+def _hold_against_majority(best: pd.DataFrame) -> pd.DataFrame:
+    """Differences from the majority, on both sides as far uncertain as towards it."""
+    difference = best["value"] - best["majority"]
+    half = np.where(difference > 0, best["value"] - best["low"], best["high"] - best["value"])
+    return best.assign(control="the majority", difference=difference, low=difference - half, high=difference + half)
 
 
 def mean_gains(run: Run) -> pd.DataFrame:

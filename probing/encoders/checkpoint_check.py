@@ -86,6 +86,7 @@ def check_encoder(encoder: Encoder, pooling: str = "mean") -> Findings:
     except _RefusedError as broken:
         raise InputError(f"checkpoint {encoder.checkpoint}: {broken}") from broken.__cause__
     warnings = [*getattr(encoder, "notes", ()), *_describe_batching(encoder, facts), *context.warnings]
+    warnings += _describe_final_norm(encoder, samples)
     first_is_special = bool(samples.tokens.special[Samples.TEXT][0])
     warnings += _judge_cls(encoder, context.facts, first_is_special=first_is_special) if pooling == "cls" else []
     return Findings(facts | context.facts, warnings)
@@ -146,12 +147,36 @@ def _encode(
     except Exception as error:  # whatever the architecture throws: reading the user's checkpoint is what fails here
         reason = " ".join(str(error).split())[:300]
         raise _RefusedError(
-            f"{_kind(encoder)} cannot encode a text of {max(lengths)} tokens ({type(error).__name__}: {reason})"
+            f"{_kind(encoder)} cannot encode a text of {max(lengths)} tokens ({type(error).__name__}: {reason}); "
+            "correct config.json if it is at fault, or take an encoder of texts"
         ) from error
     raise _RefusedError(
         f"{_kind(encoder)} gives states of other lengths ({', '.join(str(shape[1]) for shape in sorted(shapes))}) than "
         f"its {max(lengths)} tokens; they cannot be pooled"
     )
+
+
+def _describe_final_norm(encoder: Encoder, samples: Samples) -> list[str]:
+    """A warning where the last layer, and no other, is read after a norm behind all blocks (GPT-2, ModernBERT)."""
+    model = getattr(encoder, "model", None)
+    if not isinstance(model, torch.nn.Module):
+        return []
+    given: list[Any] = []
+    norms = {name: part for name, part in model.named_modules() if "norm" in type(part).__name__.lower()}
+    # Parts of a block have its number in their name.
+    outer = [part for name, part in norms.items() if not any(step.isdigit() for step in name.split("."))]
+    hooks = [part.register_forward_hook(lambda _part, _inputs, output: given.append(output)) for part in outer]
+    try:
+        last = encoder.encode(samples.tokens, np.array([Samples.TEXT])).layers[-1]
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not any(isinstance(output, Tensor) and torch.equal(output, last) for output in given):
+        return []
+    return [
+        f"checkpoint {encoder.checkpoint}: its last layer is read after a final norm, the others before: the mix "
+        "weighs unlike things; --mix-norm gives all layers one scale"
+    ]
 
 
 def _open_float32(encoder: Encoder) -> dict[str, Tensor]:

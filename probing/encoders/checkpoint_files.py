@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ _OF_OTHERS = (
 )
 _POINTER = b"version https://git-lfs"
 _LONGEST_LINE = 300
+_NO_MEMORY = "not enough memory"
 
 
 @contextmanager
@@ -39,12 +41,17 @@ def reading(name: str, part: str, advice: str) -> Iterator[None]:
         InputError: naming the checkpoint, the part, what is wrong and what to do.
     """
     try:
-        yield
+        with warnings.catch_warnings():
+            # Of what cannot be read we speak ourselves, and in one line.
+            warnings.simplefilter("ignore")
+            yield
     except InputError:
         raise
     except Exception as error:
         advice = "install what it asks for" if isinstance(error, ImportError) else advice
-        raise InputError(f"checkpoint {name}: {part} cannot be read ({explain(error)}); {advice}") from error
+        reason = explain(error)
+        advice = "free some" if reason == _NO_MEMORY else advice
+        raise InputError(f"checkpoint {name}: {part} cannot be read ({reason}); {advice}") from error
 
 
 def explain(error: Exception) -> str:
@@ -52,7 +59,9 @@ def explain(error: Exception) -> str:
     if isinstance(error, pickle.UnpicklingError):
         return "it holds more than tensors, a pickle whose code is never run, or is damaged"
     if isinstance(error, MemoryError) or "can't start new thread" in str(error):
-        return "not enough memory"
+        return _NO_MEMORY
+    if "ignore_mismatched_sizes" in str(error):
+        return "its tensors have other shapes than config.json gives"
     line = " ".join(str(error).split()) or "no reason given"
     line = line if len(line) <= _LONGEST_LINE else line[:_LONGEST_LINE] + " ..."
     return line if isinstance(error, (OSError, ValueError, ImportError)) else f"{type(error).__name__}: {line}"

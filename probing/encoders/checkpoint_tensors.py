@@ -67,8 +67,8 @@ def check_tensors(model: PreTrainedModel, encoder: PreTrainedModel, report: dict
     homeless = list_homeless(model, encoder, report["unexpected_keys"])
     if homeless:
         raise InputError(
-            f"checkpoint {name}: {type(encoder).__name__} of this transformers has no place for {len(homeless)} of its "
-            f"tensor(s), such as {homeless[0]}: its states would be others than those of the model that was trained"
+            f"checkpoint {name}: {type(encoder).__name__} of this transformers has no place for {len(homeless)} of "
+            f"its tensor(s), such as {homeless[0]}: its states would not be those of the trained model; take another"
         )
     for key, tensor in encoder.named_parameters():
         # Least and most are NaN where anything is: one pass, and no array of booleans.

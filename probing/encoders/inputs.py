@@ -28,7 +28,9 @@ class ModelInputs:
         self._tokenizer.enable_truncation(max_length)
         # "[SEP]" in a text is text: as a mark it would split the sentence, and no mask would know of it.
         self._tokenizer.encode_special_tokens = True
-        self._pad_id = max(0, int(config.pad_token_id or 0))  # Llama's is -1, of which there is no row
+        self._pad_id = max(
+            0, int(getattr(config, "pad_token_id", None) or 0)
+        )  # Llama's is -1, of which there is no row
         # DistilBERT's tokenizer gives segments that the model does not take; DeBERTa's has no table for them.
         knows_types = getattr(config, "type_vocab_size", 0) > 1
         self.takes_types = knows_types and "token_type_ids" in tokenizer.model_input_names

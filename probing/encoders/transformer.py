@@ -260,14 +260,26 @@ def check_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name:
 
 
 def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The longest input in tokens, special tokens included."""
+    """The longest input in tokens, special tokens included.
+
+    Raises:
+        InputError: the tokenizer's settings name a limit that is none.
+    """
+    longest = tokenizer.model_max_length
+    if not isinstance(longest, (int, float)) or not longest >= 1:
+        raise InputError(
+            f"{tokenizer.name_or_path}/tokenizer_config.json: model_max_length is {longest!r}; "
+            "expected a number of tokens, or nothing: correct it"
+        )
+    # Saved as a number with a fraction, or as infinity, where a model knows no limit.
+    longest = int(min(longest, _UNBOUNDED))
     positions = getattr(model.config, "max_position_embeddings", None) or -1
     if positions < 0:  # XLNet says so
-        return min(tokenizer.model_max_length, _UNBOUNDED)
+        return longest
     # RoBERTa counts positions from padding_idx + 1 on, so that its table holds two rows that no token can use.
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     padding = getattr(table, "padding_idx", None)
-    return min(tokenizer.model_max_length, positions if padding is None else positions - padding - 1)
+    return min(longest, positions if padding is None else positions - padding - 1)
 
 
 def choose_limit(max_length: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -279,5 +291,6 @@ def choose_limit(max_length: int, model: PreTrainedModel, tokenizer: PreTrainedT
     limit = min(max_length or _UNBOUNDED, find_limit(model, tokenizer))
     least = open_backend(tokenizer).num_special_tokens_to_add(is_pair=True) + 1
     if limit < least:
-        raise InputError(f"--max-length {limit}: special tokens and one word take {least}; expected at least that")
+        asked = f"--max-length {limit}" if max_length == limit else f"the encoder's own limit of {limit} tokens"
+        raise InputError(f"{asked}: special tokens and one word take {least}; expected at least that")
     return limit

@@ -45,6 +45,10 @@ def find_stages(bench: Bench, plan: ModelPlan) -> list[Finished]:
         place = locate(bench, plan, finished)
         found = find_finished(place.cell, place.key)
         if found is None:
+            if place.cell.exists():
+                bench.reporter.warn(
+                    f"{place.cell}: damaged, or of other data or another encoder; this model is trained again"
+                )
             break
         finished.append(found)
         folders.append(place.artifact)

@@ -54,6 +54,49 @@ def test_an_empty_path_is_refused(arguments, read):
         read(*arguments)
 
 
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["--outputs", "x"], ["--outputs", "perhaps you meant --output", "--help"]),
+        (["stray"], ["stray", "--help"]),
+        (["--seed", "x" * 200], ["--seed", "expected --seed INT"]),
+        (["--seed", "1.5"], ["--seed", "1.5", "expected --seed INT"]),
+        (["--name"], ["--name", "Missing value"]),
+        (["--seed", "1", "--seed=y", "--nope"], ["--"]),
+    ],
+)
+@pytest.mark.parametrize("colour", ["0", "1"])
+def test_flags_and_values_that_are_not_there_are_refused_in_one_line(
+    colour, arguments, parts, read, monkeypatch, capsys
+):
+    monkeypatch.setenv("FORCE_COLOR", colour)
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(InputError) as refused:
+        read(*arguments)
+    said = str(refused.value)
+    assert [part for part in parts if part not in said] == []
+    assert not set(said) & set("\n\x1b│╭─╰")
+    assert capsys.readouterr().err == ""
+
+
+def test_boxes_drawn_in_unicode_are_one_line_too(read, monkeypatch):
+    def refuse(_):
+        sys.stderr.write("╭─ Value error ─╮\n│ Error parsing --seed: │\n│ no 'x' │\n│ ───── │\n")
+        sys.stderr.write("│ Argument helptext: │\n│   --seed INT │\n│   (default: 0) │\n╰──────╯\n")
+        raise SystemExit(2)
+
+    monkeypatch.setattr("tyro.cli", refuse)
+    with pytest.raises(InputError, match=r"^Error parsing --seed: no 'x'; expected --seed INT; --help lists [a-z ]+$"):
+        read("--seed", "x")
+
+
+def test_help_is_shown_and_ends_well(read, capsys):
+    with pytest.raises(SystemExit) as end:
+        read("--help")
+    assert not end.value.code
+    assert "--many-paths" in capsys.readouterr().out
+
+
 def test_an_empty_name_is_the_business_of_others(read):
     assert read("--name", "", "--data=") == Given(name="", data="")
 

@@ -57,6 +57,22 @@ def test_a_bug_is_raised(bug, capsys):
         end(bug, capsys)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        MemoryError("std::bad_alloc"),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:127] DefaultCPUAllocator: can't allocate memory:\n 9 bytes"),
+        RuntimeError("can't start new thread"),
+    ],
+)
+def test_too_little_memory_is_no_bug(error, capsys):
+    code, said = end(error, capsys)
+    assert code == 2
+    assert said.startswith("not enough memory here; free some")
+    assert len(said.strip().splitlines()) == 1
+
+
 def test_a_real_error_of_the_system_names_its_path(tmp_path):
     with pytest.raises(OSError, match="too long") as caught:
         (tmp_path / ("x" * 300)).is_file()

@@ -43,6 +43,8 @@ def read_hub(name: str) -> Task:
     """
     address = parse_address(name)
     datasets.disable_progress_bars()
+    # What it logs is said once more by what it throws.
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     try:
         found = datasets.load_dataset(address.identity, address.configuration or None)
     except Exception as error:  # noqa: BLE001 - it throws what pandas, pyarrow, fsspec and the network throw

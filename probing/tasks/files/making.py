@@ -18,6 +18,7 @@ TOP_SCORE = 100
 MOST_OF_FEW = 20
 """Above so many classes, they must be fewer than half of the rows: else what stands there is no class."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
 
 def make_task(spec: TaskSpec, contents: Contents, origin: str, *, folds: int = 0, graded: bool = False) -> Task:
@@ -62,8 +63,8 @@ def _drop_unlabelled(entries: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def has_fractions(entries: Sequence[Entry]) -> bool:
-    """Whether all labels are numbers and some are no whole ones."""
-    distinct = {entry.label for entry in entries}
+    """Whether all labels are numbers and some are no whole ones; infinity is the fault of a score, and no class."""
+    distinct = {entry.label for entry in entries if not _INFINITE.fullmatch(entry.label)}
     return all(map(_NUMBER.fullmatch, distinct)) and any(not float(label).is_integer() for label in distinct)
 
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import binomtest
 
 from analysis.report import __main__ as command
 from analysis.report.answer import answer
@@ -339,7 +340,7 @@ def test_the_first_sentences_say_what_the_controls_leave(stored):
 )
 def test_a_control_is_beaten_only_beyond_the_noise_of_all_tasks_and_controls(difference, half, above, below):
     rows = [
-        {"contender": "best", "title": title, "value": 0.5, "low": 0.4, "high": 0.6, "majority": 0.5}
+        {"contender": "best", "title": title, "n": 300, "value": 0.5, "low": 0.4, "high": 0.6, "majority": 0.5}
         | {"untrained_difference": difference, "untrained_low": difference - half}
         | {"untrained_high": difference + half}
         for title in ("A", "B")
@@ -347,6 +348,21 @@ def test_a_control_is_beaten_only_beyond_the_noise_of_all_tasks_and_controls(dif
     majority, untrained = judge_controls(pd.DataFrame(rows))
     assert (majority.above, majority.below) == ((), ())
     assert (untrained.above, untrained.below) == (above, below)
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "majority", "sure"),
+    [(0, 2, 1.0, False), (0, 2, 0.5, False), (5, 5, 0.6, False), (4, 4, 0.5, False), (40, 40, 0.5, True),
+     (12, 12, 0.5, True), (0, 40, 0.5, True)],
+)  # fmt: skip
+def test_no_verdict_rests_on_a_few_sentences(right, n, majority, sure):
+    """By hand: the exact binomial test says the same of each, where the majority's score is not certain itself."""
+    low, high = binomtest(right, n).proportion_ci(method="wilson")
+    facts = {"contender": "best", "title": "A", "n": n, "value": right / n, "low": low, "high": high}
+    (standing,) = judge_controls(pd.DataFrame([facts | {"majority": majority}]))
+    assert bool(standing.above or standing.below) == sure
+    if majority < 1:
+        assert (binomtest(right, n, majority).pvalue < 0.05) == sure
 
 
 def test_a_run_without_controls_is_warned_of(plain_run, stored):

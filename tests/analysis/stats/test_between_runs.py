@@ -93,6 +93,19 @@ def test_other_tasks_are_refused_unless_those_to_compare_are_named(two):
     assert set(compare_runs(two[0], fewer, ["tree_depth"])["task"]) == {"tree_depth"}
 
 
+def test_tasks_are_named_by_key_or_title_in_any_case(two):
+    names = ["Tense", "TREE_DEPTH", "bshift"]
+    assert set(compare_runs(*two, names)["task"]) == {"past_present", "tree_depth", "bigram_shift"}
+
+
+def test_a_task_that_neither_run_has_is_named_as_such(two):
+    with pytest.raises(
+        InputError, match=r"^--tasks nope: neither of .* has such a task; known are .*tree_depth"
+    ) as caught:
+        compare_runs(*two, ["tree_depth", "nope"])
+    assert "lacks" not in str(caught.value)
+
+
 def test_other_labels_are_found_where_the_manifest_says_nothing(run):
     moved = run.predictions.assign(label=run.predictions["label"] + 1)
     with pytest.raises(InputError, match="same test sentences and labels"):

@@ -1,6 +1,8 @@
 """Checkpoints as they are published: each ends in numbers that can be believed, or in one line that says what to do."""
 
 import json
+import os
+import pickle
 import re
 import shutil
 
@@ -24,6 +26,12 @@ from tests.helpers import save_encoder
 from tests.probing.encoders.odd_checkpoints import change_tensors, draw, patch, write, write_tokenizer
 
 OPTIONS = {"dtype": "float32", "device": "cpu", "backend": "torch"}
+TINY = {
+    "vit": {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32,
+            "image_size": 32, "patch_size": 16},
+    "rwkv": {"vocab_size": 90, "hidden_size": 32, "num_hidden_layers": 2, "attention_hidden_size": 32,
+             "context_length": 64},
+}  # fmt: skip
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
 
 
@@ -154,6 +162,15 @@ SPOILT = {
     ),
     "a string for a number": (lambda f: patch(f, layer_norm_eps="1e-12"), r"config\.json .*layer_norm_eps.*float"),
     "a list for a config": (lambda f: (f / "config.json").write_text("[]"), r"config\.json holds no JSON object"),
+    "a limit in quotes": (
+        lambda f: patch(f, "tokenizer_config.json", model_max_length="512"),
+        r"tokenizer_config\.json: model_max_length is '512'; expected a number",
+    ),
+    "a limit of nothing": (
+        lambda f: patch(f, "tokenizer_config.json", model_max_length=0),
+        r"tokenizer_config\.json: model_max_length is 0; expected a number",
+    ),
+    "other shapes": (lambda f: patch(f, vocab_size=7), r"tensors have other shapes than config\.json"),
     "a deep config": (lambda f: (f / "config.json").write_text("[" * 100_000), r"config\.json cannot be read"),
     "a config that is bytes": (lambda f: (f / "config.json").write_bytes(b"\xff\xfe"), r"config\.json cannot be read"),
     "a pointer as config": (lambda f: (f / "config.json").write_text(POINTER), "git lfs pull"),
@@ -184,6 +201,55 @@ def test_a_bare_sentencepiece_model_asks_for_its_packages(folder, monkeypatch):
     monkeypatch.setattr(checkpoint_files, "_is_installed", lambda package: False)
     leave_a_sentencepiece_model(folder)
     assert "pip install sentencepiece protobuf" in refused(folder)
+
+
+def test_what_an_old_pickle_warns_of_is_left_out(folder):
+    (folder / "model.safetensors").unlink()
+    # Of another protocol than torch's, of which torch warns in two lines; a warning is an error here.
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"a": os.getcwd}, protocol=4))
+    assert "a pickle whose code is never run" in refused(folder)
+
+
+def test_a_limit_of_the_encoder_is_not_told_as_one_that_was_asked_for(folder):
+    write_tokenizer(folder, limit=2)
+    with pytest.raises(InputError, match=r"^the encoder's own limit of 2 tokens: special tokens and one word take 4"):
+        build(str(folder), **OPTIONS)
+    with pytest.raises(InputError, match=r"^--max-length 1: special tokens"):
+        build(str(folder), max_length=1, **OPTIONS)
+
+
+@pytest.mark.parametrize("architecture", ["vit", "rwkv"])
+def test_what_has_no_padding_token_and_reads_no_texts_is_refused_in_one_line(architecture, tmp_path):
+    """Their configuration lacks `pad_token_id`, which transformers 5 gives only to those that use it."""
+    settings = transformers.AutoConfig.for_model(architecture, **TINY[architecture])
+    assert not hasattr(settings, "pad_token_id")
+    transformers.AutoModel.from_config(settings).save_pretrained(tmp_path)
+    write_tokenizer(tmp_path)
+    encoder = build(str(tmp_path), **OPTIONS)
+    if architecture == "vit":
+        with pytest.raises(InputError, match=r"^checkpoint .* cannot encode a text .*take an encoder of texts$"):
+            check_encoder(encoder)
+    else:
+        check_encoder(encoder)
+
+
+@pytest.mark.parametrize(
+    ("name", "norm"), [("gpt2", "ln_f"), ("t5", "final_layer_norm"), ("bert", ""), ("bart", ""), ("squeezebert", "")]
+)
+def test_a_last_layer_behind_a_final_norm_is_told(name, norm, tmp_path):
+    encoder = build(str(write(tmp_path, name)), **OPTIONS)
+    told = [line for line in check_encoder(encoder).warnings if "after a final norm" in line]
+    assert len(told) == (1 if norm else 0)
+    assert not told or ("--mix-norm" in told[0] and norm in dict(encoder.model.named_children()))
+
+
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("can't start new thread")])
+def test_too_little_memory_is_not_blamed_on_the_files(error, folder, monkeypatch):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr(checkpoints.AutoModel, "from_pretrained", fail)
+    assert refused(folder).endswith("cannot be read (not enough memory); free some")
 
 
 def test_a_model_of_several_parts_is_refused(tmp_path):

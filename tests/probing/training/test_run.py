@@ -112,12 +112,14 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_rows_of_a_finished_model_are_not_believed(damage, settings):
+def test_damaged_rows_of_a_finished_model_are_named_and_not_believed(damage, settings, capsys):
     make(settings)
+    assert "warning" not in capsys.readouterr().err
     whole = read(settings.output)
     path = settings.output / "cells" / "seed-0.json"
     path.write_text(DAMAGES[damage](path.read_text()))
     make(settings)
+    assert f"warning: {path}: damaged" in capsys.readouterr().err
     for expected, found in zip(whole, read(settings.output), strict=True):
         pd.testing.assert_frame_equal(expected, found, check_exact=True)
 

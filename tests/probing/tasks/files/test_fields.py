@@ -184,6 +184,14 @@ def test_numbers_with_fractions_are_scores(tmp_path: Path) -> None:
     assert found == {row["text"]: row["label"] for row in rows}
 
 
+@pytest.mark.parametrize("label", ["inf", "-Infinity"])
+def test_an_infinite_score_makes_no_classes_of_the_others(tmp_path: Path, label: str) -> None:
+    rows = [{"text": f"{text} {number}", "label": number / 7} for number, (text, _) in enumerate(ROWS)]
+    rows[3]["label"] = label
+    with pytest.raises(InputError, match=f":4: label '{label}' is no score"):
+        load(write_jsonl(tmp_path / "mine.jsonl", rows))
+
+
 def test_a_table_named_sts_b_is_graded_though_its_scores_are_whole(tmp_path: Path) -> None:
     rows = [{"text_a": text, "text_b": "x", "label": number % 6} for number, (text, _) in enumerate(ROWS)]
     assert load(write_jsonl(tmp_path / "sts_b.jsonl", rows)).graded
