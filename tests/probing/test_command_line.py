@@ -80,7 +80,7 @@ def test_flags_and_values_that_are_not_there_are_refused_in_one_line(
 
 
 def test_boxes_drawn_in_unicode_are_one_line_too(read, monkeypatch):
-    def refuse(_):
+    def refuse(*_, **__):
         sys.stderr.write("╭─ Value error ─╮\n│ Error parsing --seed: │\n│ no 'x' │\n│ ───── │\n")
         sys.stderr.write("│ Argument helptext: │\n│   --seed INT │\n│   (default: 0) │\n╰──────╯\n")
         raise SystemExit(2)
