@@ -56,29 +56,29 @@ def expand_paths(settings: Settings) -> Settings:
 
 def _parse(kind: type[Settings], options: dict[str, Any]) -> Settings:
     """What tyro reads, its refusals in a line; `--help` ends the program as usual."""
-    said = StringIO()
+    box = StringIO()
     try:
-        with redirect_stderr(said):
+        with redirect_stderr(box):
             return read_flags(kind, **options)
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise InputError(_say_in_a_line(said.getvalue())) from None
+        raise InputError(_format_box(box.getvalue())) from None
 
 
-def _say_in_a_line(box: str) -> str:
+def _format_box(box: str) -> str:
     """The message of a box of tyro's, with the flag that it takes to be meant, or the values that a flag takes."""
     lines = [line.strip(" │") for line in _COLOUR.sub("", box).splitlines()[1:]]
     parts = "\n".join("\0" if set(line) <= _RULES else line for line in lines).split("\0")
     message, *rest = filter(None, map(str.strip, parts))
-    said = [" ".join(message.split()).rstrip(".")]
+    sentences = [" ".join(message.split()).rstrip(".")]
     for part in rest:
         flags = re.findall(r"^(?:-\w, )?(--.+)", part, re.MULTILINE)
         if part.startswith("Perhaps you meant") and flags:
-            said.append(f"perhaps you meant {' or '.join(dict.fromkeys(flag.split()[0] for flag in flags))}")
+            sentences.append(f"perhaps you meant {' or '.join(dict.fromkeys(flag.split()[0] for flag in flags))}")
         elif part.startswith("Argument helptext") and flags:
-            said.append(f"expected {flags[0]}")
-    return "; ".join([*said, "--help lists the flags and their values"])
+            sentences.append(f"expected {flags[0]}")
+    return "; ".join([*sentences, "--help lists the flags and their values"])
 
 
 def _expand(name: str, value: Any) -> Any:

@@ -186,14 +186,14 @@ def _chart_gradients(gradients: pd.DataFrame, tables: RunTables, number: int) ->
 
 def _tabulate_pairs(runs: Sequence[Run], names: Sequence[str], seed: int) -> list[tuple[str, Table | None]]:
     """Every further run against the first: a table, or why there is none."""
-    told = []
+    blocks = []
     for run, name in zip(runs[1:], names[1:], strict=True):
         try:
             table = tabulate_pairs(compare_runs(runs[0], run, seed=seed), names[0], name)
-            told.append(("", table))
+            blocks.append(("", table))
         except InputError as error:
-            told.append((f"Not compared: {error}.", None))
-    return told
+            blocks.append((f"Not compared: {error}.", None))
+    return blocks
 
 
 def _controls_of(runs: Sequence[Run]) -> list[tuple[str, str]]:

@@ -119,11 +119,11 @@ def _conclude_depth(row: Mapping[Any, Any], weights: pd.DataFrame | None, n_laye
 def _judge_depth(row: Mapping[Any, Any], n_layers: int) -> str:
     if row["disagreement"]:
         return f"they disagree ({row['disagreement']})"
-    told = judge_agreement(row, n_layers)
-    if told == UNTOLD:
+    agreement = judge_agreement(row, n_layers)
+    if agreement == UNTOLD:
         alike = f"{len(row['indistinct'])} of {n_layers} layers are not told apart from the best"
         return f"{alike}, so the depth of this task is inconclusive"
-    return "inside the range of those layers" if told == AGREE else "outside the range of those layers"
+    return "inside the range of those layers" if agreement == AGREE else "outside the range of those layers"
 
 
 def _points(rows: pd.DataFrame) -> str:

@@ -104,11 +104,11 @@ def _compare(runs: Sequence[TrainingRun], names: Sequence[str], seed: int) -> tu
         found = compare_convergence(runs[0], runs[1])
     except InputError as error:
         return [], [f"Not compared: {error}."]
-    told = [
+    sentences = [
         training_answer.answer_difference(runs[0], runs[1], names),
         training_answer.answer_convergence(found, names),
     ]
-    return [table_of(convergence_table(found, *names), CONVERGENCE_NOTE)], told
+    return [table_of(convergence_table(found, *names), CONVERGENCE_NOTE)], sentences
 
 
 def _describe_run(run: TrainingRun, name: str) -> Section:

@@ -32,12 +32,12 @@ def answer_difference(baseline: TrainingRun, other: TrainingRun, names: Sequence
     points, low, high, _ = (100 * number for number in compare_scores(one, two))
     if np.isnan(points):
         return f"On dev, {names[0]} and {names[1]} were trained from no seed in common, so their scores do not compare."
-    said = f"On dev, {names[1]} ends {abs(points):z.1f} points {'above' if points >= 0 else 'below'} {names[0]}"
+    sentence = f"On dev, {names[1]} ends {abs(points):z.1f} points {'above' if points >= 0 else 'below'} {names[0]}"
     if np.isnan(low):
-        return f"{said}; how much of this is the seeds' noise cannot be said of so few."
+        return f"{sentence}; how much of this is the seeds' noise cannot be said of so few."
     beyond = low > 0 or high < 0
     return (
-        f"{said} (95 % interval over seeds and sentences {low:+z.1f} to {high:+z.1f}), which is "
+        f"{sentence} (95 % interval over seeds and sentences {low:+z.1f} to {high:+z.1f}), which is "
         f"{'more than the noise of both' if beyond else 'inconclusive'}."
     )
 
@@ -73,15 +73,17 @@ def _answer_steps(row: pd.Series, names: Sequence[str]) -> str:
 
 
 def _answer_methods(rows: pd.DataFrame) -> str:
-    told = []
+    sentences = []
     for method, own in summarise_pruning(rows).groupby("method", sort=False):
         ends = own.sort_values("achieved").iloc[[0, -1] if len(own) > 1 else [0]]
         path = " and ".join(
             f"{100 * row['value']:z.1f} at {100 * row['achieved']:z.1f} % zeros" for row in ends.to_dict("records")
         )
         lost = f"{own['n_diverged'].sum()} of {own['n_seeds'].sum()} runs diverged"
-        told.append(f"With {str(method).replace('_', ' ')}, the mean dev {rows['metric'].iloc[0]} is {path}; {lost}.")
-    return " ".join(told)
+        sentences.append(
+            f"With {str(method).replace('_', ' ')}, the mean dev {rows['metric'].iloc[0]} is {path}; {lost}."
+        )
+    return " ".join(sentences)
 
 
 def _steps(rows: pd.DataFrame) -> str:

@@ -161,9 +161,9 @@ def _list_facts(first: TrainingRun, second: TrainingRun) -> list[tuple[str, Any,
         rows = second.scores[second.scores["split"] == split]
         facts += [(f"{split} sentences", own["n"].max(), rows["n"].max())]
     facts += [("training sentences", first.models["n_train"].max(), second.models["n_train"].max())]
-    told = [dict(run.manifest.get("tasks", {}).get(run.task, {})) for run in (first, second)]
-    both = [name for name in ("train", "dev", "test", "digest") if name in told[0] and name in told[1]]
-    return facts + [(name, told[0][name], told[1][name]) for name in both]
+    noted = [dict(run.manifest.get("tasks", {}).get(run.task, {})) for run in (first, second)]
+    both = [name for name in ("train", "dev", "test", "digest") if name in noted[0] and name in noted[1]]
+    return facts + [(name, noted[0][name], noted[1][name]) for name in both]
 
 
 def _read_models(path: Path) -> pd.DataFrame:
@@ -184,6 +184,8 @@ def _read_once(path: Path, record: type, key: list[str]) -> pd.DataFrame:
     repeated = table.loc[table.duplicated(key)]
     if len(repeated):
         first = repeated.iloc[0]
-        told = ", ".join(f"{name} {first[name]}" for name in ("seed", "step", "quantity", "split") if name in table)
-        raise InputError(f"{path}: {len(repeated)} row(s) twice, the first {told}")
+        described = ", ".join(
+            f"{name} {first[name]}" for name in ("seed", "step", "quantity", "split") if name in table
+        )
+        raise InputError(f"{path}: {len(repeated)} row(s) twice, the first {described}")
     return table[table["stage"] == table["stage"].iloc[-1]].reset_index(drop=True)

@@ -37,10 +37,10 @@ def matthews(labels: Classes, predicted: Classes, counts: Counts) -> Scores:
     class k and p_k predicted to be.
     """
     classes = np.unique(np.concatenate([labels, predicted]))
-    true, said = (counts @ (values[:, None] == classes).astype(float) for values in (labels, predicted))
+    true, guessed = (counts @ (values[:, None] == classes).astype(float) for values in (labels, predicted))
     total, correct = counts.sum(axis=1).astype(float), (counts @ (labels == predicted)).astype(float)
-    covariance = correct * total - (true * said).sum(axis=1)
-    spread = [total**2 - np.square(side).sum(axis=1) for side in (true, said)]
+    covariance = correct * total - (true * guessed).sum(axis=1)
+    spread = [total**2 - np.square(side).sum(axis=1) for side in (true, guessed)]
     return _divide(covariance, np.sqrt(spread[0] * spread[1]))
 
 
