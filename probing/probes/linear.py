@@ -139,8 +139,7 @@ class LogisticProblem:
         self.strengths = torch.tensor(strengths, dtype=vectors.dtype, device=vectors.device)
         self.mean, self.scale = standardise(vectors)
         # Features of an encoder are correlated; along their principal directions the loss is nearly round, which spares
-        # the
-        # solver nine steps in ten. The penalty does not mind a rotation.
+        # the solver many steps. The penalty does not mind a rotation.
         gram = torch.einsum("lnh,lng->lhg", vectors, vectors) / len(labels)
         eigenvalues, self.basis = eigenbasis(gram)
         for layer, basis in zip(vectors, self.basis, strict=True):
