@@ -60,8 +60,7 @@ class MixProblem:
         self.n_layers, self.n_classes, self.mean = vectors.shape[0], count_classes(labels), vectors.mean
         self.strengths = torch.tensor(strengths, dtype=self.mean.dtype, device=self.mean.device)
         # The coordinates must be the same for every mix, or the solver's memory of past steps would mean nothing: so
-        # the
-        # principal directions are those of one mix, and the even one is the nearest to all others.
+        # the principal directions are those of one mix, and the even one is the nearest to all others.
         even = torch.full_like(self.mean[:, 0], 1 / self.n_layers)
         self.covariance, gram = sum_products(vectors, even)
         _, deviation = self.moments(even.unsqueeze(0))
@@ -91,8 +90,7 @@ class MixProblem:
         """Minimise all problems from the even guess and even weights."""
         start = self.start(torch.full((len(self.strengths), self.n_layers), 1 / self.n_layers))
         # Where classes are many, a pass is bound by products and not by memory: problems side by side save nothing,
-        # while each
-        # can begin where its neighbour ended.
+        # while each can begin where its neighbour ended.
         self.loss.prepare(tolerance)
         if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
