@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from probing.contracts.encoder import Batching, BatchingEncoder, DifferentiableEncoder, Encoder, PoolingEncoder, Tokens
+from probing.encoders.checkpoint_files import MODEL_ERRORS
 from probing.records import InputError
 
 _TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1}
@@ -144,7 +145,7 @@ def _encode(
         shapes = {tuple(layer.shape[:2]) for layer in layers}
         if shapes <= {(len(rows), max(lengths))}:
             return [torch.stack([layer[i, :n] for layer in layers]) for i, n in enumerate(lengths)]
-    except Exception as error:  # whatever the architecture throws: reading the user's checkpoint is what fails here
+    except MODEL_ERRORS as error:
         reason = " ".join(str(error).split())[:300]
         raise _RefusedError(
             f"{_kind(encoder)} cannot encode a text of {max(lengths)} tokens ({type(error).__name__}: {reason}); "

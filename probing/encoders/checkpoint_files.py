@@ -28,6 +28,12 @@ _OF_OTHERS = (
 _POINTER = b"version https://git-lfs"
 _LONGEST_LINE = 300
 _NO_MEMORY = "not enough memory"
+MODEL_ERRORS = (
+    *(ArithmeticError, AssertionError, AttributeError, ImportError),
+    *(LookupError, RuntimeError, TypeError, ValueError),
+)
+"""What the code of an architecture throws at inputs or tensors that it does not take. Too little memory and what the
+system refuses are no fault of it, and rise."""
 
 
 @contextmanager
@@ -47,7 +53,7 @@ def reading(name: str, part: str, advice: str) -> Iterator[None]:
             yield
     except InputError:
         raise
-    except Exception as error:
+    except Exception as error:  # tokenizers and config's checks throw it bare; see above
         advice = "install what it asks for" if isinstance(error, ImportError) else advice
         reason = explain(error)
         advice = "free some" if reason == _NO_MEMORY else advice

@@ -14,6 +14,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from probing.contracts.encoder import Batching, HiddenStates, Tokens
+from probing.encoders.checkpoint_files import MODEL_ERRORS
 from probing.encoders.checkpoint_tensors import is_pooler
 from probing.encoders.checkpoints import Checkpoint, list_passed_over, load_tokenizer
 from probing.encoders.fused import FusedModel, find_obstacle
@@ -169,7 +170,7 @@ def can_compute(model: PreTrainedModel, inputs: Mapping[str, Any], dtype: torch.
     }
     try:
         functional_call(model, zeros, (), dict(inputs))
-    except Exception:  # noqa: BLE001 - whatever a library has against it
+    except MODEL_ERRORS:
         return False
     return True
 
