@@ -100,7 +100,7 @@ def is_blank(value: Any) -> bool:
 
 def find_text_fault(text: Any) -> str:
     """What is wrong with a text; empty where nothing is."""
-    broken = find_surrogate(text)
+    broken = find_bad_character(text)
     if broken:
         return broken
     if is_blank(text):
@@ -110,8 +110,8 @@ def find_text_fault(text: Any) -> str:
 
 def find_label_fault(label: Any) -> str:
     """What is wrong with a label, spelt by `spell_label`; empty where nothing is."""
-    if find_surrogate(label):
-        return find_surrogate(label)
+    if find_bad_character(label):
+        return find_bad_character(label)
     if not isinstance(label, str) or is_blank(label):
         return f"is {label!r:.40}; expected a word or a number"
     if label.casefold() in _MISSING:
@@ -119,8 +119,10 @@ def find_label_fault(label: Any) -> str:
     return f"is {label!r:.40}, bytes that were written as text; decode them" if _BYTES.fullmatch(label) else ""
 
 
-def find_surrogate(value: Any) -> str:
-    """What to say of half a character, which JSON can hold and no file of text; empty where there is none."""
+def find_bad_character(value: Any) -> str:
+    """What to say of half a character, which JSON can hold, or of NUL, a sign of UTF-16; empty where there is none."""
+    if isinstance(value, str) and "\0" in value:
+        return "has a NUL character (U+0000); write the file as UTF-8 text"
     found = _SURROGATE.search(value) if isinstance(value, str) else None
     return f"has half a character (U+{ord(found[0]):04X}); write the whole one" if found else ""
 

@@ -33,6 +33,7 @@ def list_rows(first: dict) -> list[dict]:
     ("first", "expected"),
     [
         ({"text": "half \ud83d", "label": "a"}, "t.jsonl:1: column text has half a character (U+D83D)"),
+        ({"text": "cut\0off", "label": "a"}, "t.jsonl:1: column text has a NUL character (U+0000)"),
         ({"text": "x", "label": "\udfff"}, "t.jsonl:1: column label has half a character (U+DFFF)"),
         ({"text": "\u200b\u200d\ufeff ", "label": "a"}, "t.jsonl:1: column text holds nothing that can be seen"),
         ({"text": None, "label": "a"}, "t.jsonl:1: column text is empty"),
