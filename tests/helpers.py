@@ -1,5 +1,6 @@
 """Tiny encoders and tasks, built here and not downloaded."""
 
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from transformers import (
 )
 
 from probing.encoders.tiny_checkpoints import build_word_pieces
+from probing.exit_codes import end_in_one_line
 from probing.records import Split, Task, TaskSpec
 from probing.tasks.files.senteval import format_rows
 
@@ -192,3 +194,14 @@ def draw_stack(n_layers=3, n=60, hidden=5, n_classes=3, seed=0, signal=1.0, dtyp
     centres = rng.normal(size=(n_layers, n_classes, hidden)) * (signal / (1 + np.arange(n_layers)))[:, None, None]
     stack = rng.normal(size=(n_layers, n, hidden)) + centres[:, labels]
     return stack.astype(dtype), labels
+
+
+def run_script(main, name, arguments, monkeypatch, capsys):
+    """What a script does with some arguments: its exit code, and what it printed and complained of."""
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    capsys.readouterr()
+    try:
+        code = end_in_one_line(main)
+    except SystemExit as stop:
+        code = stop.code
+    return code, *capsys.readouterr()

@@ -6,10 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from probing.exit_codes import end_in_one_line
 from probing.run_senteval import main
 from probing.settings.run import EMBEDDED
-from tests.helpers import build_task, write_task
+from tests.helpers import build_task, run_script, write_task
 
 SCRIPT = Path(__file__).parents[2] / "probing" / "run_senteval.py"
 
@@ -39,15 +38,9 @@ def start(tmp_path, tiny_folder, corpus, monkeypatch, capsys):
             "--no-report": [],  # the tests of the analysis make reports
         }
         kept = [part for flag, values in usual.items() if flag not in flags for part in (flag, *values)]
-        monkeypatch.setattr(sys, "argv", ["run_senteval.py", *kept, *flags])
         if not shown:  # the figures of a run take seconds
             monkeypatch.setattr("analysis.terminal.run.show_run", lambda folder: None)
-        capsys.readouterr()
-        try:
-            code = end_in_one_line(main)
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
+        return run_script(main, "run_senteval.py", [*kept, *flags], monkeypatch, capsys)
 
     return run
 

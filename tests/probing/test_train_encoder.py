@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from probing.exit_codes import end_in_one_line
 from probing.train_encoder import main
+from tests.helpers import run_script
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,13 +17,7 @@ def start(monkeypatch, capsys):
     """Function: what the script does with some arguments: its exit code, and what it printed and complained of."""
 
     def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["train_encoder.py", *arguments])
-        capsys.readouterr()
-        try:
-            code = end_in_one_line(main)
-        except SystemExit as stop:
-            code = stop.code
-        return code, *capsys.readouterr()
+        return run_script(main, "train_encoder.py", arguments, monkeypatch, capsys)
 
     return run
 
