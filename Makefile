@@ -43,7 +43,7 @@ bench: setup  ## timings, side by side in one run: under ten minutes on any mach
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
 notebooks: setup  ## execute the notebooks
-	$(BIN)/python -m pytest --nbmake notebooks
+	$(BIN)/python -m pytest -m slow tests/test_notebooks.py
 
 lab: setup  ## JupyterLab on the newest run of your own under data/results, else on the stored sample
 	$(BIN)/jupyter lab notebooks/01_quick_look.ipynb
