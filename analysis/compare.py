@@ -26,7 +26,7 @@ FELL = 3
 
 @dataclass(frozen=True)
 class CompareSettings:
-    """Which runs, and what to do with the comparison."""
+    """The runs, and what to do with the comparison."""
 
     first: Annotated[Path, tyro.conf.Positional]
     """Run folder to compare with."""

@@ -1,4 +1,4 @@
-"""How many steps two models take to reach the same dev score, and their ratio with an interval over seeds.
+"""Number of steps two models take to reach the same dev score, and their ratio with an interval over seeds.
 
 python -m analysis.convergence BERT_RUN BERMO_RUN
 
@@ -47,7 +47,7 @@ from probing.exit_codes import end_in_one_line
 
 @dataclass(frozen=True)
 class ConvergenceSettings:
-    """Which training runs, and what to do with the comparison."""
+    """The training runs, and what to do with the comparison."""
 
     baseline: Annotated[Path, tyro.conf.Positional]
     """Folder of the run whose final dev score is to be reached."""

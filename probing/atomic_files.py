@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PART = re.compile(r"\..+\.[0-9a-f]{32}")
-"""What the name of a half-written file or folder looks like: see `name_part`."""
+"""Form of the name of a half-written file or folder: see `name_part`."""
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![-+\d., \[\]±*%e]*$)")
-"""What a spreadsheet runs: cells that begin so, unless they are a number with a sign, or a dash."""
+"""Cells that a spreadsheet runs: those that begin so, unless they are a number with a sign, or a dash."""
 
 
 def name_part(path: Path) -> Path:
-    """Where a file or folder stands while it is being written: beside its place, under a name of its own."""
+    """Path of a file or folder while it is being written: beside its place, under a name that no other has."""
     # A name may be as long as the system allows already.
     return path.with_name(f".{path.name[:40]}.{uuid4().hex}")
 
@@ -106,7 +106,7 @@ def _begin(part: Path) -> BinaryIO:
 
 
 def is_part(path: Path) -> bool:
-    """Whether a name is that of something half written."""
+    """True where a name is that of something half written."""
     return _PART.fullmatch(path.name) is not None
 
 

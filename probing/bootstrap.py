@@ -24,7 +24,7 @@ LEVEL = 0.95
 def draw_counts(
     counts: Num[np.ndarray, " kinds"], generator: np.random.Generator, n_resamples: int
 ) -> Int[np.ndarray, "resamples kinds"]:
-    """How often each kind is drawn in each resample of as many things as there are.
+    """Draw how often each kind is met in each resample of as many things as there are.
 
     Args:
         counts: how many things there are of each kind.
@@ -38,7 +38,7 @@ def draw_counts(
 def resample_counts(
     n: int, generator: np.random.Generator, n_resamples: int = N_ROW
 ) -> Float[np.ndarray, "resamples things"]:
-    """How often each of n things, no two alike, is drawn in each resample."""
+    """Draw how often each of n things, no two alike, is met in each resample."""
     counts = np.empty((n_resamples, n))
     for row in counts:
         row[:] = np.bincount(generator.integers(n, size=n), minlength=n)

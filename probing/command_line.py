@@ -1,4 +1,4 @@
-"""What was typed -> settings: flags are read, paths are written out in full."""
+"""The command line -> settings: flags are read, paths are written out in full."""
 
 import re
 import sys
@@ -55,7 +55,7 @@ def expand_paths(settings: Settings) -> Settings:
 
 
 def _parse(kind: type[Settings], options: dict[str, Any]) -> Settings:
-    """What tyro reads, its refusals in a line; `--help` ends the program as usual."""
+    """Read settings by tyro, its refusals in a line; `--help` ends the program as usual."""
     box = StringIO()
     try:
         with redirect_stderr(box):

@@ -9,7 +9,7 @@ KEY_BYTES = 16
 
 
 def text_key(text: tuple[str, ...]) -> bytes:
-    """What a text is filed under: a hash of its segments, whose borders count."""
+    """Key of a text in the cache: a hash of its segments, whose borders count."""
     return sha256(json.dumps(text).encode()).digest()[:KEY_BYTES]
 
 
@@ -19,6 +19,6 @@ def digest_json(value: Any) -> str:
 
 
 def digest_file(path: Path) -> str:
-    """What a file is filed under: a hash of its content."""
+    """Key of a file: a hash of its content."""
     with path.open("rb") as file:
         return file_digest(file, "sha256").hexdigest()

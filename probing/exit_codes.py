@@ -1,4 +1,4 @@
-"""How a script ends when the user made a mistake, the system refused, or it was stopped: in one line, by a code."""
+"""Ends of a script where the user made a mistake, the system refused, or it was stopped: in one line, by a code."""
 
 import errno
 import signal
@@ -30,7 +30,7 @@ _ADVICE = {
     errno.ENOENT: "not there, or nothing can be made there; choose another place",
     errno.EXDEV: "on another disk than what should go there; choose another place",
 }
-"""What to do about errors that name a path."""
+"""Advice for errors that name a path."""
 _ANYWHERE = {
     errno.ENOSPC: _NO_ROOM,
     errno.EDQUOT: _NO_ROOM,
@@ -45,7 +45,7 @@ _ANYWHERE = {
 
 _NO_MEMORY = "not enough memory here; free some, or take fewer sentences (--limit): what is finished is kept"
 _NO_MEMORY_WORDS = ("can't allocate memory", "can't start new thread", "bad_alloc", "out of memory")
-"""How libraries say so that throw a RuntimeError."""
+"""Words of libraries for it, in errors that are mere RuntimeErrors."""
 
 
 def end_in_one_line(work: Callable[[], int]) -> int:
@@ -81,7 +81,7 @@ def end_in_one_line(work: Callable[[], int]) -> int:
 
 
 def explain(error: OSError) -> str:
-    """What the system refused, where, and what to do, in a line; empty where that is no matter of the user's."""
+    """Explain in a line what the system refused, where, and what to do; empty where that is no matter of the user's."""
     path = str(error.filename) if isinstance(error.filename, str | Path) else ""
     if any(Path(path).is_relative_to(folder) for folder in _OURS):
         return ""

@@ -1,4 +1,4 @@
-"""Which sentences train, choose and test, where a source does not say: ten folds, stratified, assigned by content."""
+"""Folds for sources that do not say which sentences train, choose and test: ten, stratified, assigned by content."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def assign_folds(
 
 
 def describe_folds(task: Task) -> list[dict[str, str | int]]:
-    """Which sentence fell where, one row each; no rows where the source says so itself.
+    """List the split or fold of every sentence, one row each; no rows where the source says so itself.
 
     `row` counts a split's sentences from 0, as predictions do; `line` is where the sentence stands in its file. Of a
     cross-validation the whole is listed, as `test`, with the `fold` in which each sentence is tested; else that is -1.
@@ -56,7 +56,7 @@ def describe_folds(task: Task) -> list[dict[str, str | int]]:
 
 
 def plan_folds(task: Task) -> list[Mapping[str, Int[np.ndarray, " rows"]]]:
-    """What a probe is fitted, chosen and tested on, as rows of the task's splits: once, or once for each fold.
+    """Plan the rows that a probe is fitted, chosen and tested on, of the task's splits: once, or once for each fold.
 
     Round k of a cross-validation tests on fold k, chooses the strength on the next fold and trains on the others: over
     all folds each sentence is predicted once as test and once as dev, never by a probe that had seen it.

@@ -36,12 +36,12 @@ from probing.tables import CellResult, Failure
 from probing.tasks.sources import check_tasks, load_tasks
 
 RESULTS = Path("data/results")
-"""Where run folders stand by default."""
+"""Folder of run folders by default."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a run's numbers stand, and what could not be computed."""
+    """Folder of a run's numbers, and what could not be computed."""
 
     folder: Path
     failures: tuple[Failure, ...]
@@ -200,13 +200,13 @@ def open_cache(settings: RunSettings) -> StackCache:
 
 
 def describe_kernels(encoder: Encoder) -> dict[str, str]:
-    """Which compiled engine does what, and why that one; or that torch does it, and what is in the kernels' way."""
+    """Describe which compiled engine does what, and why that one; or that torch does it, and what hinders kernels."""
     encoding = getattr(encoder, "backend_reason", f"{encoder.backend}, the encoder's own way")
     return {"encoding": encoding, "probes": explain_engine()}
 
 
 def describe_run(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> dict[str, Any]:
-    """What the numbers depend on beside the settings: versions, machine, hashes."""
+    """Describe what the numbers depend on beside the settings: versions, machine, hashes."""
     return describe_environment() | {
         "device": encoder.device,
         "dtype": encoder.dtype,

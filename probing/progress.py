@@ -1,4 +1,4 @@
-"""What the user sees while a run works, and what each stage cost."""
+"""Progress that the user sees while a run works, and the cost of each stage."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from rich.table import Table
 
 _STATUS = Path("/proc/self/status")
 _SILENCE_S = 29.0
-"""Where the output is no terminal a line appears at least every half minute: looked after once a second."""
+"""Longest silence where the output is no terminal: a line at least every half minute, looked after once a second."""
 _LOOK_S = 1.0
 _KNOWN_FROM = 0.01
 """Share of a stage's work that must be done before it says how long the rest will take."""
@@ -31,16 +31,16 @@ class Advance(Protocol):
 
 @dataclass
 class Stage:
-    """How far one stage of a run is; it may be left and entered again."""
+    """Progress of one stage of a run; it may be left and entered again."""
 
     name: str
     total: float
     unit: str
     work: float
-    """What computing all units costs, in any unit of work: what is left of it tells the time that is left."""
+    """Cost of computing all units, in any unit of work: what is left of it tells the time that is left."""
     clock: Callable[[], float] = time.perf_counter
     doing: str = ""
-    """What is being worked at."""
+    """Name of what is being worked at."""
     done: float = 0.0
     computed: float = 0.0
     """Of the units that are done, those that were not there already."""
@@ -78,7 +78,7 @@ class Stage:
         return max(0.0, self.work - self.worked) * self.seconds / self.worked
 
     def cells(self) -> tuple[str, str, str]:
-        """How many of all are done, the rate, and the time left, in words."""
+        """Number of units done of all, the rate, and the time left, in words."""
         rate, left = self.per_s, self.left_s
         return (
             f"{self.done:,.0f}/{self.total:,.0f} {self.unit}",
@@ -114,7 +114,7 @@ class Reporter:
 
     @property
     def is_live(self) -> bool:
-        """Whether a table is kept up to date on a terminal."""
+        """True where a table is kept up to date on a terminal."""
         return self.console.is_terminal and not self.quiet
 
     @contextmanager
@@ -205,7 +205,7 @@ class Reporter:
         self.say(f"{stage}: {values} in {seconds:.1f} s, peak memory {peak / 2**30:.2f} GiB")
 
     def rate(self, stage: str, n_sentences: int) -> dict[str, float]:
-        """How many sentences a finished stage dealt with, in all and per second; nothing where there were none."""
+        """Number of sentences a finished stage dealt with, in all and per second; nothing where there were none."""
         seconds = self.stages[stage]["seconds"]
         return {"sentences": n_sentences, "sentences_per_s": n_sentences / seconds} if n_sentences else {}
 

@@ -1,4 +1,4 @@
-"""What travels between the stages, in the order of the flow: text, task, layer stack, predictions.
+"""Records that travel between the stages, in the order of the flow: text, task, layer stack, predictions.
 
 Everything here is plain data on numpy arrays: reading a record needs neither torch nor an encoder. What a run writes
 down is in `probing.tables`.
@@ -32,7 +32,7 @@ class InputError(ValueError):
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """What a task is, apart from its sentences."""
+    """Description of a task, apart from its sentences."""
 
     name: str
     """Key, file stem and flag value, such as `tree_depth`."""
@@ -59,7 +59,7 @@ class Split:
     labels: Int[np.ndarray, " sentences"]
     """Index of each text's class in `Task.classes`; in a graded task, of the class nearest to its score."""
     lines: Int[np.ndarray, " sentences"] | None = None
-    """Where each text stands in its file, counted from 1 as editors do; none where there is no file."""
+    """Line of each text in its file, counted from 1 as editors do; none where there is no file."""
     targets: Float[np.ndarray, " sentences"] | None = None
     """The scores of a graded task, in [0, classes - 1]; none where labels are classes and nothing more."""
 
@@ -87,15 +87,15 @@ class Task:
     folds: int = 0
     """Number of parts of a cross-validation, where each split is the whole task; 0 where the splits are fixed."""
     split_rule: str = ""
-    """How the splits were made, where the source had none; empty where they are the source's own."""
+    """Rule by which the splits were made, where the source had none; empty where they are the source's own."""
     notes: tuple[str, ...] = ()
-    """What its reader had to decide, a line each: said in every run, since the numbers rest on it."""
+    """Notes on what its reader had to decide, a line each: said in every run, since the numbers rest on it."""
     ceiling: float = float("nan")
     """Of a control task: the share of test that knowing the class of every word of train finds; NaN for others."""
 
     @property
     def graded(self) -> bool:
-        """Whether labels are scores on a scale, such as the likeness of two sentences."""
+        """True where labels are scores on a scale, such as the likeness of two sentences."""
         return self.splits["test"].targets is not None
 
     @property
@@ -148,7 +148,7 @@ class LayerStack:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What one fitted probe said of the test sentences, kept for paired comparisons."""
+    """Predictions of one fitted probe for the test sentences, kept for paired comparisons."""
 
     labels: Int[np.ndarray, " sentences"] | Float[np.ndarray, " sentences"]
     """Class indices; in a graded task, the scores."""
@@ -160,5 +160,5 @@ class Predictions:
 
 
 def readout_key(representation: str, layer: int) -> str:
-    """What the predictions of a layer or of a mix are filed under, such as `layer/3` or `scalar_mix/-1`."""
+    """Key of the predictions of a layer or of a mix in their file, such as `layer/3` or `scalar_mix/-1`."""
     return f"{representation}/{layer}"

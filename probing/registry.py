@@ -44,7 +44,7 @@ class Registry(Generic[Part]):
 
     @property
     def kind(self) -> str:
-        """What one part is called."""
+        """Name of one part in a sentence, the singular of the registry's."""
         return self.name.removesuffix("s")
 
     @cached_property
@@ -101,14 +101,14 @@ class Registry(Generic[Part]):
 
 
 def import_part(place: str) -> Any:
-    """What `"module:attribute"` names, or the module itself where there is no attribute."""
+    """Import what `"module:attribute"` names, or the module itself where there is no attribute."""
     module, _, attribute = place.partition(":")
     part = import_module(module)
     return getattr(part, attribute) if attribute else part
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """What to offer to someone who typed an unknown name."""
+    """Suggest known names to someone who typed an unknown one."""
     known = list(known)
     near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     return f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"

@@ -47,9 +47,10 @@ class ReplicationSettings:
     checkpoint: str = EMBEDDED
     """The encoder that both models start from."""
     output: Path = Path("data/results/bermo")
-    """Where the run folders go: one per task, recipe and model."""
+    """Folder of the run folders: one per task, recipe and model."""
     models: tuple[str, ...] = ("bert", "bermo")
-    """What is trained by this command: a second one, at the same time, may train the other with threads of its own."""
+    """Models that are trained by this command: a second one, at the same time, may train the other with threads of its
+    own."""
     max_steps: int = 200
     """Optimiser steps of fine-tuning."""
     prune_steps: int = 120

@@ -1,4 +1,4 @@
-"""What a command does before it imports anything else: this module needs the standard library alone."""
+"""Start of a command, before it imports anything else: this module needs the standard library alone."""
 
 import os
 import signal

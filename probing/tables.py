@@ -1,4 +1,4 @@
-"""What is written down: the rows of a run's tables, one class per table, and what one finished cell leaves.
+"""Rows of a run's tables, one class per table, and what one finished cell leaves.
 
 Old files still load: a column that came later has a default, and none is ever renamed.
 """
@@ -40,7 +40,7 @@ class Score:
     """Number of sentences scored."""
     n_classes: int
     majority: float
-    """What this row's metric gives to always answering the most frequent training class; NaN where the metric is no
+    """Value of this row's metric for always answering the most frequent training class; NaN where the metric is no
     rule for answers: bits, weights, gravities, and differences from a control."""
     hyperparameters: str
     """JSON object of what was chosen on dev."""
@@ -100,7 +100,7 @@ class TrainingRow:
     checkpoint: str
     task: str
     method: str = field(default="", kw_only=True)
-    """How weights were pruned; empty where none were."""
+    """Method by which weights were pruned; empty where none were."""
     sparsity: float = field(default=0.0, kw_only=True)
     """The share of zeros aimed at; 0 where nothing was pruned, or where it is an outcome (soft_movement)."""
     seed: int
@@ -145,9 +145,9 @@ class TrainedModel:
     ci_high: float
     n: int
     majority: float
-    """What this metric gives to always answering the most frequent training class."""
+    """Value of this metric for always answering the most frequent training class."""
     diverged: bool
-    """Whether the score is at or below majority + 1 point, or the loss was no number."""
+    """True where the score is at or below majority + 1 point, or the loss was no number."""
     steps: int
     """Optimiser steps done."""
     best_step: int
@@ -160,7 +160,7 @@ class TrainedModel:
     """Training tokens, padding not counted, in each second of training steps."""
     peak_rss_bytes: int
     folder: str
-    """Where the model stands, relative to the run folder; empty where it was not kept."""
+    """Folder of the model, relative to the run folder; empty where it was not kept."""
     penalty: float = 0.0
     """Weight of soft_movement's penalty at the end of training; 0 where there was none."""
     stage: str = ""

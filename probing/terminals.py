@@ -10,7 +10,7 @@ from typing import Any
 
 _PLAIN = {"\N{PLUS-MINUS SIGN}": "+-", "\N{MULTIPLICATION SIGN}": "x", "\N{HORIZONTAL ELLIPSIS}": "..."}
 _PLAIN |= dict.fromkeys("\N{EN DASH}\N{EM DASH}\N{MINUS SIGN}", "-")
-"""What stands for a sign that the terminal's encoding does not have."""
+"""Stand-ins for signs that the terminal's encoding does not have."""
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from probing.records import InputError
 
 HEADS = {"last_layer": "head on the last layer", "scalar_mix": "head on the mix"}
 QUANTITIES = {"hidden": "gradient norm of hidden states", "parameters": "gradient norm of a block's parameters"}
-"""What the columns `head` and `quantity` say, in words."""
+"""Words for what the columns `head` and `quantity` say."""
 
 
 @styled
@@ -106,7 +106,7 @@ def gradient_lines(gradients: pd.DataFrame, quantity: str) -> dict[str, pd.DataF
 
 
 def name_control(name: str) -> str:
-    """What a sentence calls a control."""
+    """Name a control as a sentence does."""
     return CONTROLS[name].title if name in CONTROLS else name
 
 

@@ -1,4 +1,4 @@
-"""Where in the depth each task lies: the summaries of depth side by side."""
+"""Figure of where each task lies in the depth: the summaries of depth side by side."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -41,7 +41,7 @@ CELL_POINTS = 7
 
 _HATCHED: Any = {"facecolor": NOISE, "edgecolor": "white", "hatch": NOISE_HATCH, "linewidth": 0.5}
 NOISE_PATCH = Patch(**_HATCHED, label="95 % interval holds the majority, or lies below it")
-"""What the legend shows of it."""
+"""Sign of it in the legend."""
 
 
 @styled
@@ -89,7 +89,7 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
 
 @styled
 def plot_weights(weights: pd.DataFrame, title: str = "") -> Figure:
-    """What the mix learned: weights beside contributions, in percent of a task's column, with the centre of gravity.
+    """Plot what the mix learned: weights beside contributions, in percent of a task's column, and centres of gravity.
 
     Args:
         weights: from `analysis.runs.frames.mean_weights`.
@@ -151,7 +151,7 @@ def _percent(frame: pd.DataFrame, form: str = "{:z.1f}") -> np.ndarray:
 
 
 def is_noise(scores: pd.DataFrame) -> pd.Series:
-    """Whether the 95 % interval of each row of `mean_scores` holds the majority, or lies below it."""
+    """True where the 95 % interval of a row of `mean_scores` holds the majority, or lies below it."""
     return scores["ci_low"] <= scores["majority"]
 
 

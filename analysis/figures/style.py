@@ -1,4 +1,4 @@
-"""What all figures share: the style, the colours, the group labels and the layer axis."""
+"""Style that all figures share, with the colours, the group labels and the layer axis."""
 
 import textwrap
 import warnings
@@ -42,7 +42,7 @@ COLOURS = {"last": "#0072B2", "best": "#666666", "mix": "#D55E00"}
 MARKERS = {"last": "o", "best": "s", "mix": "D"}
 
 OFFSETS = {"last": -0.22, "best": 0.0, "mix": 0.22}
-"""Where each one stands beside the middle of a task's row."""
+"""Place of each one beside the middle of a task's row."""
 
 LineStyle = tuple[str, str, str | tuple[int, tuple[int, ...]]]
 
@@ -79,7 +79,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 
 @contextmanager
 def use_style() -> Iterator[None]:
-    """What every figure is drawn and saved under: the style file, and fonts for letters that its own font lacks.
+    """Set what every figure is drawn and saved under: the style file, and fonts for letters that its own font lacks.
 
     Where no font has a letter its box is drawn without a word: nobody who runs the program could mend that there.
     """

@@ -23,7 +23,7 @@ from probing.exit_codes import end_in_one_line
 
 @dataclass(frozen=True)
 class ReportSettings:
-    """Which runs, and where the page goes."""
+    """The runs, and where the page goes."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]
     """Run folders, of probing or of training. With several, each further run is compared with the first."""

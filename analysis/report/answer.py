@@ -39,7 +39,7 @@ def _answer_mixing(summary: pd.DataFrame, comparisons: pd.DataFrame) -> list[str
 
 
 def answer_depth(tasks: pd.DataFrame) -> str:
-    """Where the best single layers lie, from the lowest to the highest."""
+    """Answer where the best single layers lie, from the lowest to the highest."""
     found = tasks[tasks["best"].notna()].sort_values("best_layer", kind="stable")
     if found.empty:
         return "The run holds no scores of single layers on dev, so no best layer was chosen."

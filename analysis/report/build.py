@@ -30,7 +30,7 @@ NAME = "report.html"
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one run."""
+    """Part of the page about one run."""
 
     name: str
     facts: Sequence[tuple[str, str]]

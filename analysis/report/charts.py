@@ -269,6 +269,6 @@ def list_line_channels(column: str, names: Iterable[str], known: tuple[str, ...]
 
 
 def tip_of(column: str, title: str = "", form: str | None = None) -> alt.Tooltip:
-    """What a hovering pointer is told of a column."""
+    """Tooltip that a hovering pointer shows for a column."""
     kind = "Q" if form or column == "n" else "N"
     return alt.Tooltip(f"{column}:{kind}", title=title or column, format=form or alt.Undefined)

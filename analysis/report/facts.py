@@ -1,4 +1,4 @@
-"""What was run, on what, what to beware of, and how to run it again: read off settings and manifest."""
+"""Facts about a run: what it ran on, what to beware of, and how to run it again, read off settings and manifest."""
 
 import os
 import re
@@ -19,11 +19,11 @@ REFERENCES = (
     ("BERMo", "https://arxiv.org/abs/2110.15802", "arXiv 2110.15802", "the learned mix of layers"),
     ("SentEval probing tasks", "https://arxiv.org/abs/1805.01070", "arXiv 1805.01070", "the ten tasks"),
 )
-"""What to cite: name, address, identifier, for what."""
+"""References to cite: name, address, identifier, for what."""
 
 
 def list_facts(run: Run) -> list[tuple[str, str]]:
-    """What was run and on what, as pairs of a term and its description; without those not known."""
+    """List what was run and on what, as pairs of a term and its description; without those not known."""
     first = run.scores[run.scores["representation"] != "none"].iloc[0]
     encoder = run.manifest.get("encoder", {})
     tasks = run.manifest.get("tasks", {})
@@ -75,7 +75,7 @@ def list_files(folder: Path, beside: Path | None) -> list[tuple[str, str]]:
 
 
 def list_warnings(run: Run) -> list[str]:
-    """What the run warned of and what failed, and what its sizes and controls leave open."""
+    """List what the run warned of and what failed, and what its sizes and controls leave open."""
     warnings = [explain_warning(str(text)) for text in run.manifest.get("warnings", [])]
     for failure in run.manifest.get("failures", []):
         cell = ", ".join(str(failure.get(name, "")) for name in ("task", "representation", "control"))
@@ -103,7 +103,7 @@ def explain_warning(text: str) -> str:
 
 
 def list_limits(run: Run, comparisons: pd.DataFrame) -> list[str]:
-    """What the numbers cannot say, whatever they are."""
+    """List what the numbers cannot say, whatever they are."""
     smallest = 100 * comparisons.loc[comparisons["level"] == "task", "smallest"]
     found = smallest[smallest > 0]
     limits = [

@@ -1,4 +1,4 @@
-"""What a run shows, in sentences with numbers: of its mix and its gradients, of two runs, of a pair of trainings."""
+"""Findings of a run, in sentences with numbers: of its mix and its gradients, of two runs, of a pair of trainings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +27,7 @@ def conclude_mix(depth: pd.DataFrame, weights: pd.DataFrame, n_layers: int) -> l
 
 
 def conclude_gradients(gradients: pd.DataFrame) -> list[str]:
-    """How much of the top layer's gradient the lowest layer gets, by head; and how large the two heads' gradients are.
+    """Conclude how much of the top layer's gradient the lowest layer gets, by head; and how large the two heads' are.
 
     Args:
         gradients: as in `Run.gradients`; the rows of hidden states at the last step are described.

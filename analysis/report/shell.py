@@ -1,4 +1,4 @@
-"""What every page is made with: the template's environment, the charts' JavaScript, and charts with their tables."""
+"""Shell of every page: the template's environment, the charts' JavaScript, and charts with their tables."""
 
 import json
 import re

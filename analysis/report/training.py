@@ -20,7 +20,7 @@ REFERENCES = (
     facts.REFERENCES[0],
     ("Movement pruning", "https://arxiv.org/abs/2005.07683", "arXiv 2005.07683", "the ways of pruning"),
 )
-"""What to cite: name, address, identifier, for what."""
+"""References to cite: name, address, identifier, for what."""
 
 _LIMITS = (
     "The spread is over seeds: the order of the sentences, the head's start and dropout. It leaves out the choice of "
@@ -43,7 +43,7 @@ _PRUNING = (
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of one training run."""
+    """Part of the page about one training run."""
 
     name: str
     facts: Sequence[tuple[str, str]]
@@ -87,7 +87,7 @@ def build_training_report(runs: Sequence[TrainingRun], seed: int = 0, beside: Pa
 
 
 def _title(runs: Sequence[TrainingRun], names: Sequence[str]) -> str:
-    """What was trained, from which checkpoints, on which tasks, when; each fact once."""
+    """Title of the page: what was trained, from which checkpoints, on which tasks, when; each fact once."""
     checkpoints = (str(run.models["checkpoint"].iloc[0]).rstrip("/").rsplit("/", 1)[-1] for run in runs)
     origin, tasks, dates = (
         facts.join_known(dict.fromkeys(known))
@@ -163,7 +163,7 @@ def _chart_pruning(runs: Sequence[TrainingRun]) -> list[Chart]:
 
 
 def _list_facts(run: TrainingRun) -> list[tuple[str, str]]:
-    """What was trained on what, as pairs of a term and its description; without those not known."""
+    """List what was trained on what, as pairs of a term and its description; without those not known."""
     first, settings = run.models.iloc[0], run.settings
     rates = [f"{settings[name]} {name.replace('_', ' ')}" for name in _HOW if name in settings]
     found = {

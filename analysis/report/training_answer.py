@@ -1,4 +1,4 @@
-"""What training came to, in sentences with numbers."""
+"""Answers on what training came to, in sentences with numbers."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from analysis.stats.trained_scores import compare_scores
 
 
 def answer_run(run: TrainingRun, label: str) -> str:
-    """How one model ended: its mean dev score and its range over seeds, beside the majority baseline."""
+    """Answer how one model ended: its mean dev score and its range over seeds, beside the majority baseline."""
     rows = run.scores[run.scores["split"] == "dev"]
     first = rows.iloc[0]
     what = f"{label} was trained on {first['n_train']} sentences of {title_of(run.task)}"
@@ -43,7 +43,7 @@ def answer_difference(baseline: TrainingRun, other: TrainingRun, names: Sequence
 
 
 def answer_convergence(table: pd.DataFrame, names: Sequence[str]) -> str:
-    """How much sooner the other model reaches the baseline's final dev score.
+    """Answer how much sooner the other model reaches the baseline's final dev score.
 
     Args:
         table: from `analysis.stats.convergence.compare_convergence`.

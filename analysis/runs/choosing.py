@@ -13,7 +13,7 @@ Options = Mapping[str, Sequence[str] | Sequence[tuple[str, str]]]
 
 
 def list_choices(runs: Sequence[Run], *names: str) -> Options:
-    """What can be chosen of some runs: `task` as pairs of title and key, `model` and `pooling`; the first run's first.
+    """List what can be chosen of runs: `task` as pairs of title and key, `model` and `pooling`; the first run's first.
 
     Args:
         runs: the runs.
@@ -70,7 +70,7 @@ def name_model(run: Run) -> str:
 
 
 def pooling_of(run: Run) -> str:
-    """How a run's sentences became vectors."""
+    """Name of the pooling of a run."""
     return str(_first(run)["pooling"])
 
 

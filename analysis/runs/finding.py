@@ -1,4 +1,4 @@
-"""Which runs a notebook opens: those named in the environment, else one's own, the newest first, else stored ones."""
+"""Runs that a notebook opens: those named in the environment, else one's own, the newest first, else stored ones."""
 
 import os
 import shlex
@@ -14,7 +14,7 @@ ONE, SEVERAL = "PROBING_RUN", "PROBING_RUNS"
 """Environment variables: the path of one run folder; the paths of several, as a shell splits words."""
 
 RESULTS = Path("data/results")
-"""Where runs of one's own are looked for, with folders of runs in it."""
+"""Folder of runs of one's own, with folders of runs in it."""
 
 MOST = 12
 """Own runs opened, from the newest on."""
@@ -92,7 +92,7 @@ def _locate(path: str) -> Path:
 
 
 def _places() -> Iterator[Path]:
-    """Where Jupyter was started, as the shell says; where the kernel runs, its notebook's folder; the folders above."""
+    """Folders to look in: where Jupyter was started, as the shell says; where the kernel runs; the folders above."""
     here = Path.cwd()
     started = os.environ.get("PWD", "")
     return iter(dict.fromkeys([Path(started) if started else here, here, *here.parents]))

@@ -20,7 +20,7 @@ def title_of(task: str) -> str:
 
 
 def unit_of(frame: pd.DataFrame) -> str:
-    """What the values of a frame with a column `metric` are: accuracies, or scores where there are others too."""
+    """Unit of the values of a frame with a column `metric`: accuracies, or scores where there are others too."""
     return ACCURACY if (frame["metric"] == ACCURACY).all() else "score"
 
 

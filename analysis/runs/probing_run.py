@@ -23,7 +23,7 @@ _SCORE_KEY += ["control", "seed", "split", "metric"]
 
 @dataclass(frozen=True)
 class Run:
-    """What one run left in its folder."""
+    """Tables that one run left in its folder."""
 
     folder: Path
     scores: pd.DataFrame
@@ -75,7 +75,7 @@ def load_runs(folders: Iterable[Path | str]) -> list[Run]:
 
 
 def load_each(load: Callable[[Path | str], Loaded], folders: Iterable[Path | str], what: str) -> list[Loaded]:
-    """What a function reads from each of some folders, of which there is at least one; `what` says of what kind."""
+    """Load what a function reads from each of some folders, at least one; `what` says of what kind they are."""
     loaded = [load(folder) for folder in folders]
     if not loaded:
         raise InputError(f"expected at least one {what}, got none")

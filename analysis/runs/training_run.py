@@ -15,7 +15,7 @@ LOG = "training_log.parquet"
 MODELS = "trained_models.parquet"
 
 AIM = ("method", "sparsity", "penalty")
-"""What tells the models of one seed apart: how weights were pruned, and how many were to be."""
+"""Columns that tell the models of one seed apart: how weights were pruned, and how many were to be."""
 
 _MODEL = ["model", "checkpoint", "task", *AIM, "variant", "seed", "stage"]
 _LOG_KEY = [*_MODEL, "step", "quantity", "layer"]
@@ -25,14 +25,14 @@ _ONE = ("recipe", "model", "checkpoint", "task")
 
 @dataclass(frozen=True)
 class TrainingRun:
-    """What training one model on one task left in its folder: a trained model per seed and way of pruning."""
+    """Tables that training one model on one task left in its folder: a trained model per seed and way of pruning."""
 
     folder: Path
     log: pd.DataFrame
     """Of the last stage of each model; columns are the fields of `probing.records.TrainingRow`."""
     models: pd.DataFrame
-    """As their last stage left them; columns are the fields of `probing.records.TrainedModel`, one row per split and
-    metric."""
+    """Models in the state that their last stage left; columns are the fields of `probing.records.TrainedModel`, one row
+    per split and metric."""
     settings: Mapping[str, Any]
     manifest: Mapping[str, Any]
 
@@ -43,17 +43,17 @@ class TrainingRun:
 
     @property
     def recipe(self) -> str:
-        """How it was trained, such as `finetune` or `prune`."""
+        """Name of the recipe, such as `finetune` or `prune`."""
         return str(self.models["recipe"].iloc[0])
 
     @property
     def pruned(self) -> bool:
-        """Whether weights were pruned."""
+        """True where weights were pruned."""
         return bool((self.models["method"] != "").any())
 
     @property
     def model(self) -> str:
-        """What the head reads, such as `bert` or `bermo`."""
+        """Name of the model whose head was trained, such as `bert` or `bermo`."""
         return str(self.models["model"].iloc[0])
 
     @property
@@ -73,7 +73,7 @@ class TrainingRun:
 
 
 def is_training(folder: Path | str) -> bool:
-    """Whether a folder is of a training run rather than of a probing run."""
+    """True where a folder is of a training run rather than of a probing run."""
     return any((Path(folder) / name).is_file() for name in (LOG, MODELS))
 
 
@@ -129,7 +129,7 @@ def name_aims(frame: pd.DataFrame) -> pd.Series:
 
 
 def label_runs(runs: Sequence[TrainingRun]) -> list[str]:
-    """What to call each run beside the others: its model where that tells them apart, else its folder."""
+    """Labels for runs beside each other: the model where that tells them apart, else the folder."""
     models = [run.model for run in runs]
     return models if len(set(models)) == len(models) else name_runs([run.folder for run in runs])
 
@@ -155,7 +155,7 @@ def check_same_data(runs: Sequence[TrainingRun]) -> None:
 
 
 def _list_facts(first: TrainingRun, second: TrainingRun) -> list[tuple[str, Any, Any]]:
-    """What two runs over the same data must share, as a name and the two values."""
+    """List what two runs over the same data must share, as a name and the two values."""
     facts = [("task", first.task, second.task), ("metric", first.metric, second.metric)]
     for split, own in first.scores.groupby("split", sort=False):
         rows = second.scores[second.scores["split"] == split]

@@ -1,4 +1,4 @@
-"""What the scores of a run are worth against its controls: one row per task and readout."""
+"""Worth of the scores of a run against its controls: one row per task and readout."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class Standing:
     """On which tasks the best layers are significantly above one control, and on which below."""
 
     title: str
-    """What a sentence calls the control."""
+    """Name of the control in a sentence."""
     n_tasks: int
     above: tuple[str, ...]
     """Titles of tasks."""
@@ -57,7 +57,7 @@ class Standing:
 
 
 def judge_controls(summary: pd.DataFrame) -> Iterator[Standing]:
-    """How the best layers stand against the majority and against each control of the run.
+    """Judge how the best layers stand against the majority and against each control of the run.
 
     A difference counts where p, corrected by Holm over all tasks and controls, is below `ALPHA`; p is that of a normal
     law whose 95 % interval is as wide as the one of the difference, since a run keeps that interval and not always the

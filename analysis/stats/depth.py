@@ -140,7 +140,7 @@ def explain_disagreement(row: Mapping[str, Any], names: Mapping[int, str]) -> st
 
 
 def judge_agreement(row: Mapping[str, Any], n_layers: int) -> str:
-    """Whether mix and single layers point to the same depth: `agree`, `do not agree`, or `cannot be told`.
+    """Judge whether mix and single layers point to the same depth: `agree`, `do not agree`, or `cannot be told`.
 
     They agree where no reason of `explain_disagreement` speaks against it and the centre of gravity of contributions
     lies among the layers that are not told apart from the best one; but only where those are at most half of the

@@ -1,4 +1,4 @@
-"""What is worked out of a run, each number once: terminal, page and files draw from here."""
+"""Statistics of a run, each worked out once: terminal, page and files draw from here."""
 
 from functools import cached_property
 
@@ -27,50 +27,50 @@ class RunNumbers:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """As `mean_scores`."""
+        """The result of `mean_scores`."""
         return mean_scores(self.run.scores)
 
     @cached_property
     def weights(self) -> pd.DataFrame:
-        """As `mean_weights`."""
+        """The result of `mean_weights`."""
         return mean_weights(self.run.weights)
 
     @cached_property
     def summary(self) -> pd.DataFrame:
-        """As `summarise`."""
+        """The result of `summarise`."""
         return summarise(self.run)
 
     @cached_property
     def comparisons(self) -> pd.DataFrame:
-        """As `compare_all`."""
+        """The result of `compare_all`."""
         return compare_all(self.run, self.seed)
 
     @cached_property
     def controls(self) -> pd.DataFrame:
-        """As `summarise_controls`."""
+        """The result of `summarise_controls`."""
         return summarise_controls(self.run)
 
     @cached_property
     def standings(self) -> list[Standing]:
-        """As `judge_controls`."""
+        """The result of `judge_controls`."""
         return list(judge_controls(self.controls))
 
     @cached_property
     def gains(self) -> pd.DataFrame:
-        """As `mean_gains`."""
+        """The result of `mean_gains`."""
         return mean_gains(self.run)
 
     @cached_property
     def depth(self) -> pd.DataFrame:
-        """As `summarise_depth`."""
+        """The result of `summarise_depth`."""
         return summarise_depth(self.run, self.seed)
 
     @cached_property
     def seeds(self) -> pd.DataFrame:
-        """As `summarise_seeds`."""
+        """The result of `summarise_seeds`."""
         return summarise_seeds(self.run.predictions, seed=self.seed)
 
     @cached_property
     def published(self) -> pd.DataFrame:
-        """As `match_published`."""
+        """The result of `match_published`."""
         return match_published(self.run, self.scores)

@@ -1,4 +1,4 @@
-"""What pruning costs and how often it fails: one row per model and aim, over seeds.
+"""Cost of pruning and how often it fails: one row per model and aim, over seeds.
 
 A run has diverged where its score is at or below majority + 1 point, or is no number (`TrainedModel.diverged`).
 """

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis.runs.probing_run import Run
 
 ORIGIN = "jklj077/senteval-info at 422a7cd, logistic regression by SentEval's own procedure"
-"""Where the figures are from, in the words of a caption."""
+"""Source of the figures, in the words of a caption."""
 
 _FILE = Path(__file__).with_name("bert_layerwise.tsv")
 _TEST_SENTENCES = range(9_900, 10_101)

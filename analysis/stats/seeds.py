@@ -1,4 +1,4 @@
-"""How sure a score is when the probe's start matters too: over sentences, over seeds, over both."""
+"""Uncertainty of a score when the probe's start matters too: over sentences, over seeds, over both."""
 
 import numpy as np
 import pandas as pd
@@ -8,7 +8,7 @@ from analysis.runs.frames import title_of
 from probing.bootstrap import percentile_interval, resample_rows
 
 KINDS = ("sentences", "seeds", "both")
-"""What is resampled."""
+"""Things that are resampled."""
 COLUMNS = ["task", "title", "representation", "layer", "layer_name", "n_seeds", "value"]
 COLUMNS += [f"{kind}_{bound}" for kind in KINDS for bound in ("low", "high")]
 

@@ -10,7 +10,8 @@ from analysis.runs.probing_run import Run
 from probing.records import GROUPS
 
 CONTENDERS = ("last", "best", "mix")
-"""What a run compares: the last layer alone, the best single layer by dev score, the scalar mix of the layers."""
+"""Readouts that a run compares: the last layer alone, the best single layer by dev score, the scalar mix of the
+layers."""
 
 _MEANS = ["majority", *CONTENDERS, "mix_minus_last", "mix_minus_best", "best_minus_last"]
 _MEANS += ["gravity_weight", "gravity_contribution"]

@@ -31,7 +31,7 @@ _ENDINGS = {"latex": "tex", "markdown": "md", "csv": "csv"}
 
 @dataclass(frozen=True)
 class TablesSettings:
-    """Which run, and where its tables go."""
+    """The run, and where its tables go."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """Run folder, of probing or of training."""

@@ -1,4 +1,4 @@
-"""What the scores are worth: what is left above each control, by readout and by layer, and what the controls cost."""
+"""Tables of what scores are worth: what is left above each control, by readout and by layer, and the controls' cost."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any

@@ -57,7 +57,7 @@ def _heads(table: pd.DataFrame) -> list[str]:
 
 
 def _has_words(table: pd.DataFrame, name: str) -> bool:
-    """Whether some cell of a column begins with a letter; of two columns of one name, of either."""
+    """True where some cell of a column begins with a letter; of two columns of one name, of either."""
     return any(str(text)[:1].isalpha() for text in table[[name]].to_numpy().ravel())
 
 

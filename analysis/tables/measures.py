@@ -1,4 +1,4 @@
-"""What was measured beyond the main scores: code length, information, several layers, intervals of weights."""
+"""Tables of measures beyond the main scores: code length, information, several layers, intervals of weights."""
 
 import pandas as pd
 

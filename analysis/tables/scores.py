@@ -97,7 +97,7 @@ def _fold(name: str) -> str:
 
 
 def narrow_pairs(pairs: pd.DataFrame, first: str, second: str) -> Table:
-    """Those of `tabulate_pairs` for a terminal: the runs' names broken into lines, and a word where a score fell."""
+    """Narrow `tabulate_pairs` for a terminal: the runs' names broken into lines, and a word where a score fell."""
     wide = tabulate_pairs(pairs, first, second)
     heads = [_fold(head) if number in (2, 3) else head for number, head in enumerate(wide.heads)]
     fell = (pairs["significant"] & (pairs["difference"] < 0)).tolist()

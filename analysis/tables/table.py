@@ -19,7 +19,7 @@ class Table:
     rows: Sequence[Sequence[str]]
     """The first cell of a row is its head."""
     title: str = ""
-    """What stands above it on a terminal."""
+    """Title above it on a terminal."""
     strong: Collection[int] = ()
     """Numbers of the rows that are set off."""
 

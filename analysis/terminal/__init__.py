@@ -1,1 +1,1 @@
-"""What is printed on a terminal: tables of a run, of a training, of two runs."""
+"""Tables that are printed on a terminal: of a run, of a training, of two runs."""

@@ -78,7 +78,7 @@ def draw_training_figures(run: TrainingRun) -> Mapping[str, Figure]:
 
 
 def describe(run: TrainingRun) -> str:
-    """What was trained on what, in a few words."""
+    """Describe what was trained on what, in a few words."""
     checkpoint = str(run.models["checkpoint"].iloc[0]).rstrip("/").rsplit("/", 1)[-1]
     return f"{run.model} from {checkpoint} on {title_of(run.task)}: {run.metric} x 100"
 

@@ -17,9 +17,9 @@ class Control:
     difference: str
     """Metric of the score minus the control's score, paired by test sentence."""
     title: str
-    """What a sentence calls it."""
+    """Name of it in a sentence."""
     note: str
-    """What it takes away, and what a score above it shows."""
+    """Note on what it takes away, and on what a score above it shows."""
     head: str
     """Head of a narrow column, broken where it may be."""
     encoder: str = ""
@@ -27,13 +27,13 @@ class Control:
     relabelling: str = ""
     """Key of the function that gives the same sentences other labels; empty keeps them."""
     embeddings_only: bool = False
-    """Whether the embedding layer alone is probed."""
+    """True where the embedding layer alone is probed."""
     mixes: bool = False
-    """Whether the mix can be held against it too, where the settings ask for that."""
+    """True where the mix can be held against it too, where the settings ask for that."""
 
     @property
     def takes_graded(self) -> bool:
-        """Whether a graded task may have it: scores have no classes that other labels could be drawn from."""
+        """True where a graded task may have it: scores have no classes that other labels could be drawn from."""
         return not self.relabelling
 
 

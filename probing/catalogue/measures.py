@@ -1,4 +1,4 @@
-"""What is measured beyond the scores: on which readouts, of which tasks, under which settings, and what it gives."""
+"""Table of what is measured beyond the scores: on which readouts, of which tasks, under which settings."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,17 +9,17 @@ class Measure:
     """One thing that cells are asked for."""
 
     representations: tuple[str, ...]
-    """What its probes read; a mix only where the encoder mixes its layers."""
+    """Readouts that its probes are fitted on; a mix only where the encoder mixes its layers."""
     flag: str = "measures"
     """The setting that asks for it; empty where it comes with every score."""
     needs: Mapping[str, object] = field(default_factory=dict)
     """Settings that it cannot do without, and their values."""
     takes_graded: bool = True
-    """Whether a graded task may have it: information is about classes."""
+    """True where a graded task may have it: information is about classes."""
     takes_seed: bool = True
-    """Whether it depends on the run's first seed."""
+    """True where it depends on the run's first seed."""
     scores: bool = False
-    """Whether its cells are fitted and scored as those of the run itself, and nothing else is computed."""
+    """True where its cells are fitted and scored as those of the run itself, and nothing else is computed."""
 
 
 MEASURES = {
@@ -36,7 +36,7 @@ MEASURES = {
 """By name; those of the flag `measures` are what `--measures` knows."""
 
 ON_REQUEST = tuple(name for name, measure in MEASURES.items() if measure.flag == "measures")
-"""What `--measures` knows."""
+"""Names that `--measures` knows."""
 
 
 @dataclass(frozen=True)

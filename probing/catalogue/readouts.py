@@ -1,4 +1,4 @@
-"""What a probe can be fitted on: single layers, mixes of layers, all layers side by side, or nothing."""
+"""Readouts, which probes are fitted on: single layers, mixes of layers, all layers side by side, or nothing."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ class Representation:
     probe: str = ""
     """Key of its probe; empty for the one that the settings name."""
     by_layer: bool = False
-    """Whether it gives a readout for every layer, or a single one."""
+    """True where it gives a readout for every layer, false where a single one."""
     mixes: bool = False
-    """Whether layer 0 takes part only if the settings say so."""
+    """True where layer 0 takes part only if the settings say so."""
     in_main_table: bool = False
-    """Whether the main table shows it; others are asked for by `--measures`, or are no score of an encoder."""
+    """True where the main table shows it; others are asked for by `--measures`, or are no score of an encoder."""
 
 
 REPRESENTATIONS = {
@@ -32,12 +32,12 @@ MAIN = tuple(name for name, kind in REPRESENTATIONS.items() if kind.in_main_tabl
 """The representations of the main table."""
 
 FURTHER = ("concat", "cumulative_mix")
-"""Those that are probed where `--measures` asks for them."""
+"""Readouts that are probed where `--measures` asks for them."""
 
 UNCONVERGED = "probes did not converge: "
-"""How the warning of such probes begins."""
+"""Beginning of the warning of such probes."""
 UNCONVERGED_MEANS = (
     "their scores and weights are where the solver stopped, some tenths of a point from the end. "
     "It is rarer with more training sentences: try a higher --limit"
 )
-"""What that does to the numbers, and what to do about it."""
+"""Consequence for the numbers, and what to do about it."""

@@ -100,5 +100,5 @@ def find_specs(wanted: Iterable[str], known: Sequence[TaskSpec] = SENTEVAL_TASKS
 
 
 def fold_name(name: str) -> str:
-    """What is left of a name when case, hyphens and underscores do not count."""
+    """Reduce a name to what is left of it when case, hyphens and underscores do not count."""
     return name.lower().replace("-", "").replace("_", "")

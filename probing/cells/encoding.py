@@ -90,12 +90,12 @@ def list_texts(task: Task) -> list[Text]:
 
 
 def locate_sentences(task: Task, index: dict[Text, int]) -> dict[str, Int[np.ndarray, " sentences"]]:
-    """Where the sentences of each split stand in a stack."""
+    """Find the rows in a stack of the sentences of each split."""
     return {split: np.array([index[text] for text in task.splits[split].texts]) for split in SPLITS}
 
 
 def rate_encoding(lengths: Int[np.ndarray, " encoded"], seconds: float, encoder: Encoder) -> dict[str, float]:
-    """How fast sentences went through the encoder, and how near that is to what the machine can do."""
+    """Compute how fast sentences went through the encoder, and how near that is to what the machine can do."""
     if not len(lengths):
         return {}
     rates = {"sentences_per_s": len(lengths) / seconds, "tokens_per_s": int(lengths.sum()) / seconds}

@@ -79,7 +79,7 @@ def join_groups(probes: Sequence[Any]) -> Any:
 def encode_labels(
     split: Split, n_classes: int, probe: Any
 ) -> Int[np.ndarray, " sentences"] | Float[np.ndarray, "sentences classes"]:
-    """What a probe is to learn: class indices or, in a graded task, class probabilities if it `takes_scores`."""
+    """Labels that a probe is to learn: class indices or, in a graded task, class probabilities if it `takes_scores`."""
     if split.targets is None or not probe.takes_scores:
         return split.labels
     return spread_scores(split.targets, n_classes)
@@ -90,7 +90,7 @@ def join_folds(
     n_sentences: int,
     n_classes: int,
 ) -> list[Float[np.ndarray, "sentences classes"]]:
-    """What each readout says of all sentences; a class that a fold's training lacked has probability 0 there."""
+    """Join what each readout predicts for all sentences; a class that a fold's training lacked gets probability 0."""
     n_readouts = len(parts[0][1])
     joined = [np.full((n_sentences, n_classes), -np.inf, dtype=np.float32) for _ in range(n_readouts)]
     for rows, predictions in parts:

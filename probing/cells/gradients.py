@@ -41,7 +41,7 @@ QUANTITIES = ("hidden", "parameters")
 
 
 def can_measure(encoder: Encoder, reporter: Reporter) -> bool:
-    """Whether gradients flow through an encoder; what is in the way becomes a warning."""
+    """True where gradients flow through an encoder; what is in the way becomes a warning."""
     if not isinstance(encoder, DifferentiableEncoder):
         kind = type(encoder).__name__
         reporter.warn(f"gradient norms are left out: {kind} has no compute_states, which gives gradients")

@@ -1,4 +1,4 @@
-"""Which cells a run has, and what each of them reads and with which probe."""
+"""Plan of a run's cells: the readouts of each, and its probe."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -80,7 +80,7 @@ def estimate_work(cell: Cell, n_layers: int) -> float:
 
 
 def choose_layers(cell: Cell, encoded: Encoded, settings: RunSettings) -> Sequence[int]:
-    """Those of the probed layers that a cell reads."""
+    """List those of the probed layers that a cell reads."""
     layers, embeddings = encoded.layers, find_embeddings(encoded.encoder.layer_names)
     if cell.control != "none" and CONTROLS[cell.control].embeddings_only:
         return embeddings
@@ -95,7 +95,7 @@ def find_embeddings(layer_names: Sequence[str]) -> list[int]:
 
 
 def mixes_layers(settings: RunSettings, encoder: Encoder) -> bool:
-    """Whether the run probes the learned mix of the encoder's layers."""
+    """True where the run probes the learned mix of the encoder's layers."""
     return encoder.mixes_layers if settings.mix == "auto" else settings.mix == "on"
 
 
@@ -149,5 +149,5 @@ def make_probe(cell: Cell, settings: RunSettings, device: str = "cpu") -> Any:
 
 
 def needs_seeds(cell: Cell, settings: RunSettings) -> bool:
-    """Whether the probe of a cell depends on where it starts."""
+    """True where the probe of a cell depends on where it starts."""
     return "seed" in make_probe(cell, settings).get_params()

@@ -23,7 +23,7 @@ _COSTS_A_CELL = (RuntimeError, ValueError, ArithmeticError, MemoryError)
 _PREVIEW = 400
 """Sentences of each split behind the first scores: 1,200 take 11 s where 106 are encoded in a second."""
 _PATIENCE_S = 20.0
-"""Where the rest of the first task is encoded sooner, its own scores are waited for."""
+"""Time to wait for the first task's scores, where the rest of that task is encoded sooner than that."""
 
 
 class CellRunner:
@@ -138,7 +138,7 @@ def warn_unconverged(results: Sequence[CellResult], titles: Mapping[str, str], r
 
 
 def identify_inputs(cell: Cell, encoded: Encoded, settings: RunSettings) -> str:
-    """What the numbers of a cell depend on: encoder, sentences, labels, layers and the settings.
+    """Digest of all that the numbers of a cell depend on: encoder, sentences, labels, layers and the settings.
 
     Settings at their defaults are left out, so that one which is new to the program loses no cell.
     """

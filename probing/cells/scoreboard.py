@@ -14,7 +14,7 @@ _EMPTY = "·"
 
 @dataclass
 class Row:
-    """What is known of a task so far."""
+    """State of a task so far."""
 
     title: str
     scores: list[Score] = field(default_factory=list)

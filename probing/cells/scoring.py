@@ -42,7 +42,7 @@ class Readout:
     converged: bool
 
     def columns(self) -> dict[str, Any]:
-        """What a score says of it."""
+        """Columns of a score that describe the readout."""
         return vars(self) | {"hyperparameters": json.dumps(dict(self.hyperparameters))}
 
 
@@ -71,7 +71,7 @@ def compute_cell(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellRes
 
 
 def note_ceiling(scores: Sequence[Score], ceiling: float) -> Score:
-    """What memorising can reach on a control task at most, as a score of no readout."""
+    """Score that memorising can reach on a control task at most, as a score of no readout."""
     test = next(score for score in scores if score.split == "test")
     low, high = find_wilson(round(ceiling * test.n), test.n)
     title = REPRESENTATIONS["none"].title
@@ -106,7 +106,7 @@ def inform(
 def describe_readouts(
     cell: Cell, probes: Sequence[Any], layers: Sequence[int], layer_names: Sequence[str]
 ) -> Iterator[Readout]:
-    """What the readouts of fitted probes are, in their order."""
+    """Describe the readouts of fitted probes, in their order."""
     by_layer = REPRESENTATIONS[cell.representation].by_layer
     name = REPRESENTATIONS[cell.representation].title
     places = [(layer, layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
@@ -126,7 +126,7 @@ def _one_or_all(values: Iterable[Any]) -> float | list[float]:
 
 
 def read_predictions(log_probabilities: Float[np.ndarray, "sentences classes"], split: Split) -> Predictions:
-    """What a readout says of the texts of a split."""
+    """Predictions of a readout for the texts of a split."""
     if split.targets is None:
         given = log_probabilities[np.arange(len(split)), split.labels].astype(np.float32)
         return Predictions(split.labels, log_probabilities.argmax(axis=1), given)
@@ -175,7 +175,7 @@ def score_samples(task: Task, split: str, metric: str, values: np.ndarray, facts
 
 
 def identify(cell: Cell, encoded: Encoded, settings: RunSettings) -> dict[str, Any]:
-    """What all scores of a cell have in common: the columns that say what they are of."""
+    """Columns that all scores of a cell have in common, and that say what they are of."""
     spec = cell.task.spec
     return {
         "model": settings.model,

@@ -1,1 +1,1 @@
-"""What a part must be: encoder, probe, measure. The conformance tests quote these."""
+"""Contracts of the parts: encoder, probe, measure and others. The conformance tests quote these."""

@@ -1,4 +1,4 @@
-"""Whether a part keeps its contract: the members and signatures of a protocol, looked for in the part."""
+"""Check of a part against its contract: the members and signatures of a protocol, looked for in the part."""
 
 from collections.abc import Callable
 from inspect import Parameter, getattr_static, signature
@@ -10,7 +10,7 @@ _PLAIN = (bool, int, str)
 
 
 def find_breach(part: Any, contract: type) -> str:
-    """What a part lacks that its contract asks for, in a few words; empty where it lacks nothing.
+    """Describe in a few words what a part lacks that its contract asks for; empty where it lacks nothing.
 
     A protocol with `__call__` is that of a function. Any other is that of an object or, with the part being a class, of
     what that class makes.
@@ -60,5 +60,5 @@ def find_misfit(function: Callable[..., Any], promised: Callable[..., Any], *, u
 
 
 def _is_unbound(part: Any, name: str) -> bool:
-    """Whether a class holds a plain method of that name; calling a class itself makes one of its objects."""
+    """True where a class holds a plain method of that name; calling a class itself makes one of its objects."""
     return name != "__call__" and isinstance(part, type) and isinstance(getattr_static(part, name), FunctionType)

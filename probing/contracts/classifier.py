@@ -1,4 +1,4 @@
-"""What makes an encoder with a classification head.
+"""Contract of the function that makes an encoder with a classification head.
 
 Apart from the encoder's contract, since it loads transformers, which a probing run does without until it encodes.
 """

@@ -1,4 +1,4 @@
-"""What an encoder takes and gives: token batches, hidden states, and the protocol that every encoder obeys."""
+"""Contract of an encoder: token batches, hidden states, and the protocol that every encoder obeys."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from torch.nn import Module
 from probing.records import Text
 
 Batching = Literal["padded", "equal lengths", "single"]
-"""Which texts a model may compute together: any, filled up with padding; those of one length; none."""
+"""Texts that a model may compute together: any, filled up with padding; those of one length; none."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +54,9 @@ class Encoder(Protocol):
     """
 
     checkpoint: str
-    """What was built, as the tables are to name it."""
+    """Name of what was built, for the tables."""
     revision: str
-    """Which version of it; empty where there is but one."""
+    """Version of it; empty where there is but one."""
     digest: str
     """SHA-256 over architecture, weights and tokenizer: the identity of what is probed, and the key of the cache."""
     layer_names: tuple[str, ...]
@@ -74,10 +74,10 @@ class Encoder(Protocol):
     device: str
     """`cpu`, `cuda`, `cuda:1`, ..."""
     backend: str
-    """What computes the pooled vectors: `torch` by way of hidden states; `fused` pools in kernels of its own, and then
-    there is a method `pool`, as in `PoolingEncoder`."""
+    """Engine that computes the pooled vectors: `torch` by way of hidden states; `fused` pools in kernels of its own,
+    and then there is a method `pool`, as in `PoolingEncoder`."""
     mixes_layers: bool
-    """Whether the model itself reads the mix of its layers: `--mix auto` probes the mix then."""
+    """True where the model itself reads the mix of its layers: `--mix auto` probes the mix then."""
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
         """Tokens of each text, one at least, cut to `max_length`.
@@ -137,7 +137,7 @@ class DifferentiableEncoder(Encoder, Protocol):
     def compute_states(
         self, tokens: Tokens, rows: Int[np.ndarray, " batch"], tensors: Mapping[str, Tensor]
     ) -> HiddenStates:
-        """As `encode`, with other tensors in place of some parameters and buffers, and with their gradient.
+        """Compute as `encode` does, with other tensors for some parameters and buffers, and with their gradient.
 
         Args:
             tokens: of all texts.

@@ -1,4 +1,4 @@
-"""What a measure takes and gives: a cell of the run, the sentences of its task as an encoder sees them, its numbers."""
+"""Contract of a measure: from a cell of the run and the sentences of its task, as an encoder sees them, to numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class Cell:
 
     task: Task
     representation: str
-    """What a probe reads: one of `probing.catalogue.readouts.REPRESENTATIONS`."""
+    """Representation that a probe reads: one of `probing.catalogue.readouts.REPRESENTATIONS`."""
     control: str = "none"
     seed: int = 0
     measure: str = "scores"
-    """What is computed: a key of the table `measures`."""
+    """Name of the measure that is computed: a key of the table `measures`."""
 
     @property
     def name(self) -> str:
@@ -45,7 +45,7 @@ class Encoded:
     stack: LayerStack
     """The vectors of these sentences, and maybe of others."""
     rows: Mapping[str, Int[np.ndarray, " sentences"]]
-    """Where the sentences of each split stand in the stack."""
+    """Rows in the stack of the sentences of each split."""
 
 
 @runtime_checkable
@@ -78,7 +78,7 @@ def describe(about: About) -> Callable[[Callable[[Cell, Encoded, Any], CellResul
 
 
 def find_measure(name: str) -> About:
-    """What a measure needs: one of the catalogue's, or of an installed package's.
+    """Find what a measure needs: one of the catalogue's, or of an installed package's.
 
     Raises:
         InputError: there is none of that name, or two.
@@ -88,7 +88,7 @@ def find_measure(name: str) -> About:
 
 
 def list_on_request() -> list[str]:
-    """What `--measures` knows: the catalogue's, then those of installed packages."""
+    """List what `--measures` knows: the catalogue's names, then those of installed packages."""
     check_names()
     return [*ON_REQUEST, *(name for name in REGISTERED.names() if name not in REGISTERED.own)]
 

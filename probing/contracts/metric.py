@@ -1,4 +1,4 @@
-"""What a metric is: the rule that makes one number of labels and predictions."""
+"""Contract of a metric: the rule that makes one number of labels and predictions."""
 
 from typing import Protocol
 

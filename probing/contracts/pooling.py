@@ -1,4 +1,4 @@
-"""What a pooling is: the rule that makes one vector of a sentence's token states."""
+"""Contract of a pooling: the rule that makes one vector of a sentence's token states."""
 
 from typing import Protocol
 

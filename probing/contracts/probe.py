@@ -1,4 +1,4 @@
-"""What a probe is: a small classifier on the pooled vectors of frozen layers."""
+"""Contract of a probe: a small classifier on the pooled vectors of frozen layers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Literal, Protocol
@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from sklearn.base import BaseEstimator, ClassifierMixin
 
 Reads = Literal["each layer", "all layers", "layers up to", "nothing"]
-"""What one of a probe's readouts is: a layer alone, all layers together, a layer and those before it."""
+"""Kinds of readouts of a probe: a layer alone, all layers together, a layer and those before it."""
 
 
 class Probe(Protocol):
@@ -25,15 +25,16 @@ class Probe(Protocol):
     """
 
     takes_scores: bool
-    """Whether it learns the probability of each class too, as graded tasks have them; if not, they are refused."""
+    """True where it learns the probability of each class too, as graded tasks have them; if not, they are refused."""
     has_strength: bool
-    """Whether it has an option `strengths`, from which dev chooses: the larger, the nearer predictions are to even."""
+    """True where it has an option `strengths`, from which dev chooses: the larger, the nearer predictions are to
+    even."""
     order_free: bool
-    """Whether the order of the training sentences and the numbers of the classes make no difference."""
+    """True where the order of the training sentences and the numbers of the classes make no difference."""
     by_request: bool
-    """Whether `--probe` may name it; the others come with a representation or a protocol."""
+    """True where `--probe` may name it; the others come with a representation or a protocol."""
     reads: Reads
-    """What each of its readouts is."""
+    """Kind of each of its readouts."""
     choices: Sequence[str]
     """Names of what dev chose, and of options that tell two probes of one name apart: attributes that a fitted probe
     may have, a number for each readout."""
@@ -74,7 +75,7 @@ class Probe(Protocol):
 
 
 class Reader(ClassifierMixin, BaseEstimator):
-    """What probes may inherit: options by name, and predictions that follow from `read`."""
+    """Base that probes may inherit from: options by name, and predictions that follow from `read`."""
 
     choices: ClassVar[Sequence[str]] = ()
     tiny: ClassVar[Mapping[str, Any]] = {}

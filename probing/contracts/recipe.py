@@ -1,4 +1,4 @@
-"""What a way of training must be."""
+"""Contract of a way of training."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ class Recipe(Protocol):
         ...
 
     def plan(self, settings: Any, origin: Any, reporter: Any, /) -> Any:
-        """What is to be made, a `probing.training.plan.RunPlan`.
+        """Plan what is to be made, as a `probing.training.plan.RunPlan`.
 
         Args:
             settings: of the run.

@@ -1,4 +1,4 @@
-"""What a source of tasks is that has a name of its own; task files need none."""
+"""Contract of a source of tasks that has a name of its own; task files need none."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol

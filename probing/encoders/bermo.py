@@ -22,7 +22,7 @@ def build(checkpoint: str, **options: Any) -> TransformerEncoder:
 
 
 def tiny(folder: Path) -> str:
-    """As `contracts.encoder.EncoderModule`: a whole BERMo, its mix and pooler included."""
+    """Write what `contracts.encoder.EncoderModule` asks for: a whole BERMo, its mix and pooler included."""
     tokenizer = write_tokenizer(folder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

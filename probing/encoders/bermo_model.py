@@ -61,7 +61,7 @@ class BermoConfig(PretrainedConfig):
 
 
 class BermoPreTrainedModel(PreTrainedModel):
-    """What BERMo models share: configuration, weight initialisation, names."""
+    """Base of BERMo models: configuration, weight initialisation, names."""
 
     config_class = BermoConfig
     base_model_prefix = "bermo"

@@ -8,7 +8,7 @@ from probing.encoders.tiny_checkpoints import write_bert
 from probing.encoders.transformer import TransformerEncoder
 
 tiny = write_bert
-"""As `contracts.encoder.EncoderModule`."""
+"""The same as in `contracts.encoder.EncoderModule`."""
 
 
 def build(checkpoint: str, **options: Any) -> TransformerEncoder:

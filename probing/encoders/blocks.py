@@ -1,4 +1,4 @@
-"""Which modules of a Hugging Face encoder make which layer."""
+"""Modules of a Hugging Face encoder by the layer that they make."""
 
 from typing import Any, TypeVar, cast
 

@@ -1,4 +1,4 @@
-"""Whether an encoder may be believed: a few sentences through it before any of a task is encoded.
+"""Check whether an encoder may be believed: a few sentences go through it before any of a task is encoded.
 
 Architectures break the contract of an encoder in ways that no error tells of: convolutions and means that read padding,
 numbers that are scaled over a batch, attention that is zero where a kernel is missing. Each is met here by comparing
@@ -21,8 +21,8 @@ from probing.encoders.checkpoint_samples import Samples, draw_samples
 from probing.records import InputError
 
 _TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1}
-"""How far the states of a token may lie apart, relative to their length. A product is rounded by 6e-8 or by 4e-3 of
-itself; six layers come to 1e-6 and 1e-2 (measured), and deeper ones to some times that."""
+"""Distance that the states of a token may lie apart, relative to their length. A product is rounded by 6e-8 or by 4e-3
+of itself; six layers come to 1e-6 and 1e-2 (measured), and deeper ones to some times that."""
 _MOVED = 1e-6
 """From here on a state counts as another one, where batches are of one shape and so are rounded alike."""
 _MOST_PARAMETERS = 10**9
@@ -31,7 +31,7 @@ _MOST_PARAMETERS = 10**9
 
 @dataclass(frozen=True)
 class Findings:
-    """What the check found."""
+    """Findings of the check."""
 
     facts: dict[str, Any]
     """For the manifest: how batches are made, and how far states lie apart."""
@@ -135,7 +135,7 @@ def _open_float32(encoder: Encoder) -> dict[str, Tensor]:
 
 
 def _check_form(encoder: Encoder, samples: Samples, alone: Sequence[Tensor]) -> None:
-    """As many states as names, as many tokens as went in, of the declared width, all finite."""
+    """Check for as many states as names, as many tokens as went in, of the declared width, all finite."""
     others = {row: _encode(encoder, samples, [row])[0] for row in (Samples.PAIR, Samples.WORD, Samples.LONGEST)}
     for row, states in {Samples.TEXT: alone[0], **others}.items():
         found = tuple(states.shape)
@@ -176,7 +176,7 @@ def _choose_batching(encoder: Encoder, samples: Samples, tensors: Mapping[str, T
 
 
 def _find_context(encoder: Encoder, samples: Samples, alone: Sequence[Tensor]) -> Findings:
-    """Which words a state reads.
+    """Find which words a state reads.
 
     Raises:
         _RefusedError: only its own.
@@ -206,7 +206,7 @@ def _find_context(encoder: Encoder, samples: Samples, alone: Sequence[Tensor]) -
 
 
 def _compare_fused(encoder: Encoder, samples: Samples, tensors: Mapping[str, Tensor]) -> float:
-    """How far means over tokens by a backend of its own lie from those of the states; 0 where there is none.
+    """Compare means over tokens by a backend of its own with those of the states: the distance; 0 where there is none.
 
     Raises:
         _RefusedError: farther than its number format allows.
@@ -246,7 +246,7 @@ def _describe_batching(encoder: Encoder, facts: dict[str, Any]) -> list[str]:
 
 
 def _judge_cls(encoder: Encoder, facts: dict[str, Any], *, first_is_special: bool) -> list[str]:
-    """Whether the first token stands for a sentence.
+    """Judge whether the first token stands for a sentence.
 
     Raises:
         InputError: it reads no other word, so that its vector is the same for every sentence, or tells the first word.

@@ -1,4 +1,4 @@
-"""What stands in a checkpoint's folder, looked at before libraries read it, and one line for whatever they throw."""
+"""Files of a checkpoint's folder, looked at before libraries read them, and one line for whatever those throw."""
 
 import json
 import pickle
@@ -32,8 +32,8 @@ MODEL_ERRORS = (
     *(ArithmeticError, AssertionError, AttributeError, ImportError),
     *(LookupError, RuntimeError, TypeError, ValueError),
 )
-"""What the code of an architecture throws at inputs or tensors that it does not take. Too little memory and what the
-system refuses are no fault of it, and rise."""
+"""Errors that the code of an architecture throws at inputs or tensors that it does not take. Too little memory and what
+the system refuses are no fault of it, and rise."""
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def reading(name: str, part: str, advice: str) -> Iterator[None]:
 
 
 def explain(error: Exception) -> str:
-    """What an error of a library says, in one line."""
+    """The message of a library's error, in one line."""
     if isinstance(error, pickle.UnpicklingError):
         return "it holds more than tensors, a pickle whose code is never run, or is damaged"
     if isinstance(error, MemoryError) or "can't start new thread" in str(error):

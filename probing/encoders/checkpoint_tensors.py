@@ -1,4 +1,4 @@
-"""Whether a model holds what its checkpoint stored: no tensor drawn at random, none left over, none of them NaN."""
+"""Check that a model holds what its checkpoint stored: no tensor drawn at random, none left over, none of them NaN."""
 
 from collections.abc import Collection
 from typing import Any
@@ -101,5 +101,5 @@ def list_homeless(model: PreTrainedModel, encoder: nn.Module, keys: Collection[s
 
 
 def is_pooler(name: str) -> bool:
-    """Whether a tensor belongs to a pooler, which reads the hidden states and is read by none."""
+    """True where a tensor belongs to a pooler, which reads the hidden states and is read by none."""
     return "pooler" in name.split(".")

@@ -1,4 +1,4 @@
-"""Where weights come from: the embedded encoder, a local folder, or the Hugging Face hub."""
+"""Checkpoints: the embedded encoder, a local folder, or the Hugging Face hub."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ class Checkpoint:
     """Stored weights and their tokenizer, found on this machine."""
 
     name: str
-    """As the user named it, without the revision."""
+    """Name that the user gave it, without the revision."""
     revision: str
     """The commit on the hub; the SHA-256 of the weights for the embedded encoder; empty for a local folder."""
     folder: Path

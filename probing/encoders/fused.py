@@ -22,7 +22,7 @@ from probing.kernels import load_kernels
 _BLOCK = 32
 """Rows and columns of the products that kernels are made of."""
 _CACHE_BYTES = 2 * 2**20
-"""What the states of a block of sentences take at most: the second-level cache of a core."""
+"""Size of the states of a block of sentences at most: the second-level cache of a core."""
 _TYPES = ("bert", "roberta", "xlm-roberta", "camembert")
 """Model types that are BERT but for their embeddings' numbering."""
 
@@ -68,7 +68,7 @@ class FusedModel:
         largest: bool,
         threads: int,
     ) -> Float[np.ndarray, "layers batch hidden"]:
-        """As `probing.contracts.encoder.PoolingEncoder.pool`, each thread taking one block of texts after the other.
+        """Pool as `contracts.encoder.PoolingEncoder.pool` does, each thread taking one block of texts after the other.
 
         Raises:
             IndexError: a token that the encoder has no embedding for.

@@ -14,7 +14,7 @@ from probing.records import Text
 
 
 class ModelInputs:
-    """What a Hugging Face encoder reads, made from texts by its tokenizer.
+    """Inputs of a Hugging Face encoder, made from texts by its tokenizer.
 
     Args:
         tokenizer: of the encoder.
@@ -34,7 +34,7 @@ class ModelInputs:
         # DistilBERT's tokenizer gives segments that the model does not take; DeBERTa's has no table for them.
         knows_types = getattr(config, "type_vocab_size", 0) > 1
         self.takes_types = knows_types and "token_type_ids" in tokenizer.model_input_names
-        """Whether the model is given segments; else all of its tokens are of segment 0."""
+        """True where the model is given segments; else all of its tokens are of segment 0."""
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
         """Tokens of each text, cut to the limit; an empty text keeps its special tokens only."""
@@ -62,7 +62,7 @@ class ModelInputs:
 
 
 def group_rows(lengths: Int[np.ndarray, " batch"], batching: Batching) -> list[Int[np.ndarray, " group"]]:
-    """Which of some texts may be computed together."""
+    """Group the rows of some texts that may be computed together."""
     if batching == "padded":
         return [np.arange(len(lengths))]
     if batching == "single":

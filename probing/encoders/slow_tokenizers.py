@@ -18,11 +18,11 @@ class SlowEncoding:
     type_ids: list[int]
     special_tokens_mask: list[int]
     overflowing: list[int]
-    """What was cut off."""
+    """Ids that were cut off."""
 
 
 class SlowTokenizer:
-    """What is used of a fast tokenizer's backend, made by a slow one: some hundred times slower.
+    """Stand-in for what is used of a fast tokenizer's backend, made by a slow one: some hundred times slower.
 
     Args:
         tokenizer: whose way of making tokens is in Python.
@@ -32,7 +32,7 @@ class SlowTokenizer:
         self._tokenizer = tokenizer
         self._limit: int | None = None
         self.encode_special_tokens = False
-        """Whether marks typed in a text are split as text."""
+        """True where marks typed in a text are split as text."""
 
     def no_padding(self) -> None:
         """It never pads."""
@@ -80,7 +80,7 @@ class SlowTokenizer:
         )
 
     def to_str(self) -> str:
-        """What its tokens depend on: its class, settings and files."""
+        """Everything that its tokens depend on, as JSON: its class, settings and files."""
         tokenizer, folder = self._tokenizer, str(self._tokenizer.name_or_path)
         paths = [Path(folder) / file for file in sorted(set(tokenizer.vocab_files_names.values()))]
         files = {path.name: sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
@@ -90,7 +90,7 @@ class SlowTokenizer:
 
 
 def open_backend(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """What makes the tokens: the compiled backend of a fast tokenizer, or a slow one in its manners."""
+    """Open what makes the tokens: the compiled backend of a fast tokenizer, or a slow one in its manners."""
     if isinstance(tokenizer, PreTrainedTokenizerFast):
         return tokenizer.backend_tokenizer
     return SlowTokenizer(tokenizer)

@@ -105,7 +105,7 @@ class TransformerEncoder:
         shares: Float[np.ndarray, " tokens"],
         largest: bool,
     ) -> Float[np.ndarray, "layers batch hidden"]:
-        """As `contracts.encoder.PoolingEncoder`, on as many threads as torch takes; with the fused backend only."""
+        """Pool as `PoolingEncoder.pool` does, on as many threads as torch takes; with the fused backend only."""
         if self._fused is None:
             raise TypeError("pool: only with the fused backend; `encode` gives hidden states with any")
         return self._fused.pool(tokens, rows, shares, largest, torch.get_num_threads())
@@ -113,7 +113,7 @@ class TransformerEncoder:
     def compute_states(
         self, tokens: Tokens, rows: Int[np.ndarray, " batch"], tensors: Mapping[str, Tensor]
     ) -> HiddenStates:
-        """As `encode`, with other tensors in place of some parameters and buffers, and with their gradient.
+        """Compute as `encode` does, with other tensors for some parameters and buffers, and with their gradient.
 
         Args:
             tokens: of all texts.
@@ -156,7 +156,7 @@ class TransformerEncoder:
 
 @torch.inference_mode()
 def can_compute(model: PreTrainedModel, inputs: Mapping[str, Any], dtype: torch.dtype) -> bool:
-    """Whether the operations of a model exist in a number format, on the device of its inputs.
+    """True where the operations of a model exist in a number format, on the device of its inputs.
 
     Every tensor is a single zero, repeated: this takes no memory, and the model need not be converted.
     """

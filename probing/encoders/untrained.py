@@ -13,7 +13,7 @@ from probing.encoders.transformer import TransformerEncoder
 from probing.randomness import derived_seed
 
 tiny = write_bert
-"""As `contracts.encoder.EncoderModule`; of its checkpoint, the configuration and the tokenizer are read."""
+"""The same as in `contracts.encoder.EncoderModule`; of its checkpoint, the configuration and the tokenizer are read."""
 
 
 def build(checkpoint: str, *, seed: int = 0, **options: Any) -> TransformerEncoder:

@@ -29,7 +29,7 @@ over sentences of the loss of each problem (nats), and of its slopes by weights 
 
 
 def can_fuse(vectors: Tensor, labels: Labels, tolerance: float) -> bool:
-    """Whether the kernels can do it: float32 on a CPU, a class for each sentence, no goal too tight for the engine."""
+    """True where the kernels can do it: float32 on a CPU, one class per sentence, no goal too tight for the engine."""
     # Probabilities as labels, float64 and other devices are rare: torch does them, and the kernels stay small.
     simple = vectors.dtype == torch.float32 and vectors.device.type == "cpu" and labels.ndim == 1
     engine = choose_engine()
@@ -43,7 +43,7 @@ def choose_engine() -> str:
 
 
 def suits_mix(n_classes: int) -> bool:
-    """Whether a mix costs less as a probe on all layers side by side than by way of mixed vectors through torch.
+    """True where a mix costs less as a probe on all layers side by side than by way of mixed vectors through torch.
 
     On the matrix unit always; in float32 up to some number of classes, for side by side multiplies each layer by all of
     them (measured at 7 layers of width 384, one thread: equal at some 35 classes with 16 lanes, 15 with fewer).
@@ -52,7 +52,7 @@ def suits_mix(n_classes: int) -> bool:
 
 
 def explain_engine() -> str:
-    """Which engine computes the probes' products, or why none does."""
+    """Name of the engine that computes the probes' products, or why none does."""
     engine = choose_engine()
     return f"{engine}, the fastest engine on this processor" if engine else f"torch: {why_not('float32')}"
 

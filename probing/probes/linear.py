@@ -231,7 +231,7 @@ class LogisticProblem:
 
 
 def share_layers(n_layers: int, layer_bytes: int, device: str) -> tuple[int, int]:
-    """How many groups of layers are fitted side by side, and of how many layers each is."""
+    """Number of groups of layers that are fitted side by side, and number of layers in each."""
     affordable = max(1, _GROUP_BYTES // (3 * layer_bytes))
     if torch.device(device).type != "cpu":
         return 1, affordable

@@ -1,4 +1,4 @@
-"""What the linear and the mixed probe share: standardisation, softmax loss, the coordinates of the solver."""
+"""Parts that the linear and the mixed probe share: standardisation, softmax loss, the coordinates of the solver."""
 
 import torch
 from jaxtyping import Float, Int
@@ -10,7 +10,7 @@ _BLOCK_ROWS = (256, 4096)
 
 
 def block_rows(n_logits: int) -> int:
-    """How many sentences to take at a time, when each has `n_logits`: few for the caches, enough for a product."""
+    """Number of sentences to take at a time, when each has `n_logits`: few for the caches, enough for a product."""
     least, most = _BLOCK_ROWS
     return max(least, min(most, _BLOCK_LOGITS // n_logits))
 
@@ -20,7 +20,7 @@ Labels = Int[Tensor, " sentences"] | Float[Tensor, "sentences classes"]
 
 
 def count_classes(labels: Labels) -> int:
-    """How many classes there are."""
+    """Number of classes."""
     return labels.shape[1] if labels.ndim == 2 else int(labels.max()) + 1
 
 

@@ -27,7 +27,7 @@ from probing.probes.stack_blocks import SUMMED_ROWS, StackBlocks
 from probing.scalar_mix import mix_layers
 
 _MIX_RATE = 3.0
-"""How far the solver moves c where it would move a weight of the classifier by 1: the mix's own learning rate."""
+"""Step of c where the solver would move a weight of the classifier by 1: the mix's own learning rate."""
 
 _REVIVED = 0.02
 """Share of the weight that all layers have alike where a problem goes on from another's end."""

@@ -1,4 +1,4 @@
-"""How far other training sentences would have moved the weights of a mix: its fit again on bootstrap resamples.
+"""Weights of a mix had the training sentences been others: its fit again on bootstrap resamples.
 
 A resample b counts every training sentence n_bi times, sum_i n_bi = N (Efron 1979), and minimises what the mix does,
 
@@ -28,7 +28,7 @@ _MOST_ITERATIONS = 300
 _GROUP_NUMBERS = 2**23
 """Weights, counted for every layer, that are fitted together: ten times as much memory, here 300 MiB."""
 _REVIVED = 0.1
-"""What all layers share in a start: a resample may need one that the probe left out."""
+"""Share that all layers have together in a start: a resample may need one that the probe left out."""
 
 
 @dataclass(frozen=True)

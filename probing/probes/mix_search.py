@@ -18,7 +18,7 @@ from probing.randomness import stream
 _NEAR_STARTS = 6
 """Most starts near a layer, or near layers that follow one another."""
 _NEAR = 0.6
-"""What those layers have in a start near them, all sharing the rest."""
+"""Share that those layers have in a start near them, all sharing the rest."""
 _DRAWN_STARTS = 2
 _SPREAD = 2.0
 """Standard deviation of the logarithms of weights that are drawn."""

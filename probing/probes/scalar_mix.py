@@ -39,7 +39,7 @@ from probing.probes.stack_blocks import StackBlocks, normalise
 from probing.scalar_mix import mix_layers
 
 _CHOOSING_TOLERANCE = 1e-3
-"""What the fits that dev chooses among end with: scores settle long before weights do."""
+"""Tolerance of the fits that dev chooses among: scores settle long before weights do."""
 _OFFERED_TOLERANCE = 5e-3
 """Of fits with a mix that stands still, which say where to begin."""
 _CONTENDERS = 3
@@ -143,7 +143,7 @@ class ScalarMixProbe(Reader):
 
 
 class _Choice:
-    """Which strength dev chooses, and the minima there.
+    """The strength that dev chooses, and the minima there.
 
     Args:
         problem: of all strengths.
@@ -236,7 +236,7 @@ class _Choice:
     def _score(
         self, mix: Float[Tensor, " layers"], weights: Float[Tensor, "classes hidden"], intercepts: Tensor
     ) -> float:
-        """What dev says of a fit."""
+        """Score of a fit on dev."""
         mean, deviation = self.problem.moments(mix.unsqueeze(0))
         scaled = (mix_layers(self.vectors, mix) - mean) / deviation
         return float(score_strengths(scaled, weights[None], intercepts[None], self.labels)[0])
@@ -245,7 +245,7 @@ class _Choice:
 def compute_contribution(
     weights: Float[np.ndarray, " layers"], lengths: Float[np.ndarray, " layers"]
 ) -> Float[np.ndarray, " layers"]:
-    """What each layer adds to the mix: `weight_l * mean_i ||h_li - m_l||`, normalised to sum 1 (gamma cancels).
+    """Share of each layer in the mix: `weight_l * mean_i ||h_li - m_l||`, normalised to sum 1 (gamma cancels).
 
     About the mean m_l of the layer's vectors, since the probe takes means off: a constant added to a layer changes
     neither its predictions nor its contribution. Where no vector differs from another, the weights themselves.

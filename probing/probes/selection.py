@@ -1,4 +1,4 @@
-"""Which of several fitted strengths to keep."""
+"""Choice among several fitted strengths."""
 
 from collections.abc import Sequence
 

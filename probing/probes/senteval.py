@@ -163,7 +163,7 @@ class SentEvalProbe(Reader):
             step_networks(parameters, optimiser, X[:, rows], y[rows], layers, dropped)
 
     def _go_on(self, idle: Tensor, active: Tensor, better: Tensor) -> Tensor:
-        """Which of the active networks train on; counts the rounds that brought nothing, in place."""
+        """True where an active network trains on; counts the rounds that brought nothing, in place."""
         if self.faults:
             going = better | (idle[active] < self.tenacity)
             idle[active[~better]] += 1

@@ -24,7 +24,7 @@ Objective = Callable[
 _DECREASE = 1e-4
 """Share of the decrease that the slope promises which a step must bring (Nocedal & Wright, section 3.1)."""
 _SHRINK = 0.3
-"""What a step is shortened to when it does not: in scaled coordinates the full step fits nearly always."""
+"""Factor by which a step is shortened when it does not: in scaled coordinates the full step fits nearly always."""
 _MOST_TRIALS = 12
 """Shortened so often a step is 5e-7 of itself: below that, float32 sees no change."""
 _FULL_CREW = 0.75
@@ -46,13 +46,13 @@ def alone(work: Callable[[], Result]) -> Result:
 
 @dataclass(frozen=True)
 class Solution:
-    """Where the minimisation ended."""
+    """End of the minimisation."""
 
     points: Float[Tensor, "problems parameters"]
     losses: Float[Tensor, " problems"]
     gradient_norms: Float[Tensor, " problems"]
     converged: Bool[Tensor, " problems"]
-    """Whether the gradient fell below its goal."""
+    """True where the gradient fell below its goal."""
     n_iterations: int
 
     def pick(self, numbers: Int[Tensor, " chosen"]) -> "Solution":

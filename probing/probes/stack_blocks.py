@@ -47,7 +47,7 @@ class StackBlocks:
 
     @property
     def in_memory(self) -> bool:
-        """Whether the stack is small enough to stand in memory, and so for a copy of it."""
+        """True where the stack is small enough to stand in memory, and so for a copy of it."""
         return not is_mapped(self._X)
 
     def mix(self, weights: Float[Tensor, " layers"], size: int) -> Float[Tensor, "sentences hidden"]:
@@ -59,7 +59,7 @@ class StackBlocks:
 
     @property
     def held(self) -> bool:
-        """Whether all vectors stand in memory about their means."""
+        """True where all vectors stand in memory about their means."""
         return self._centred is not None
 
     def hold(self) -> None:
@@ -70,7 +70,7 @@ class StackBlocks:
 
     @property
     def mean(self) -> Float[Tensor, "layers hidden"]:
-        """What was taken off."""
+        """Means that were taken off."""
         return self._mean.squeeze(1)
 
     def read(self, size: int) -> Iterator[tuple[slice, Float[Tensor, "layers block hidden"]]]:

@@ -39,11 +39,11 @@ _TOKENISED = 8192
 
 @dataclass(frozen=True)
 class Pooling:
-    """How one vector is made of a sentence's tokens."""
+    """Rule that makes one vector of a sentence's tokens."""
 
     name: str = "mean"
     special_tokens: bool = True
-    """Whether [CLS], [SEP] and their like are read too."""
+    """True where [CLS], [SEP] and their like are read too."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +186,7 @@ def choose_way(
     Callable[[Tokens, Int[np.ndarray, " batch"]], Float[np.ndarray, "layers batch hidden"]],
     Callable[[Int[np.ndarray, " sentences"]], list[Int[np.ndarray, " batch"]]],
 ]:
-    """How a batch becomes pooled vectors, and how sentences are cut into batches for it."""
+    """Choose the function from a batch to pooled vectors, and the one that cuts sentences into batches for it."""
     if encoder.backend == "fused" and isinstance(encoder, PoolingEncoder) and pooling.name in SHARES:
         budget = _FUSED_TOKENS * torch.get_num_threads()
         return partial(pool_fused, encoder, pooling), partial(plan_batches, budget=budget, pads=False)

@@ -1,4 +1,4 @@
-"""How near encoding comes to what the machine can do: its useful arithmetic, beside the rate of a plain product."""
+"""Rate of encoding beside the machine's peak: its useful arithmetic, and the rate of a plain product."""
 
 import time
 from functools import partial

@@ -52,7 +52,7 @@ SHARES = ("mean", "cls", "max")
 def share_tokens(
     pooling: str, special: Bool[np.ndarray, " tokens"], lengths: Int[np.ndarray, " batch"], *, special_tokens: bool
 ) -> Float[np.ndarray, " tokens"]:
-    """How much each token counts in a pooling, for texts that stand one after the other.
+    """Share of each token in a pooling, for texts that stand one after the other.
 
     Args:
         pooling: one of `SHARES`; what `max` leaves out has a share of 0.

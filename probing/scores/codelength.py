@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 from scipy.special import logsumexp
 
 PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 1.0)
-"""Where the data are cut, as shares of the training sentences: those of Voita & Titov."""
+"""Ends of the portions of the data, as shares of the training sentences: those of Voita & Titov."""
 
 
 def cut_portions(n: int, portions: Sequence[float] = PORTIONS) -> list[int]:

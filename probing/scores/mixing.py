@@ -1,4 +1,4 @@
-"""What the weights of a mix say about depth: for one mix, or for many resamples of it.
+"""Summaries of depth by the weights of a mix: of one mix, or of many resamples of it.
 
 With the weights s_l of layer l (after softmax), and the contributions c_l = s_l m_l / sum_k s_k m_k, m_l the mean
 length of the layer's vectors about their mean (weights mislead where lengths differ: Fayyaz et al. 2021, arXiv

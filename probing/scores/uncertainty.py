@@ -1,4 +1,4 @@
-"""How sure a score is, given how many sentences it was measured on."""
+"""Uncertainty of a score, given how many sentences it was measured on."""
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -55,7 +55,7 @@ def means_with_intervals(
 
 
 def _split_resamples(n: int) -> list[int]:
-    """How many resamples of n things are drawn at a time, so that their counts fit in memory; all of them in the end.
+    """Number of resamples of n things to draw at a time, so that their counts fit in memory; all of them in the end.
 
     One after the other they are the same draws as all at once.
     """

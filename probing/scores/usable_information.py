@@ -81,5 +81,5 @@ def blend_with_prior(
 def gather_evidence(
     log_probabilities: Float[np.ndarray, "sentences classes"], prior: Float[np.ndarray, " classes"]
 ) -> Float[np.ndarray, "sentences classes"]:
-    """What the probe adds to the prior; finite, since -inf * 0 is no number."""
+    """Evidence that the probe adds to the prior; finite, since -inf * 0 is no number."""
     return np.maximum(log_probabilities, _LEAST_LOG) - prior

@@ -23,12 +23,12 @@ class Range:
     """Numbers that a setting may have."""
 
     words: str
-    """What is expected, as the message says it."""
+    """Words of the message for what is expected."""
     low: float
     below: float = math.inf
-    """What it stays under."""
+    """Bound that it stays under."""
     above_low: bool = False
-    """Whether `low` itself is too low."""
+    """True where `low` itself is too low."""
 
     def __contains__(self, value: float) -> bool:
         return (self.low < value if self.above_low else self.low <= value) and value < self.below

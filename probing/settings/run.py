@@ -13,7 +13,7 @@ EMBEDDED = "all-MiniLM-L6-v2"
 SENTEVAL_URL = (
     "https://raw.githubusercontent.com/facebookresearch/SentEval/5d6dc117d1ac30357ddaeb7347fb5684e9b87015/data/probing"
 )
-"""Where SentEval's project keeps its probing files."""
+"""Address of SentEval's probing files, in their project."""
 
 
 @dataclass(frozen=True)
@@ -46,31 +46,30 @@ class RunSettings:
     layers: tuple[int, ...] = ()
     """Layers to probe and to mix, 0 being the embeddings, -1 the last; none given: all."""
     pooling: str = "mean"
-    """How a sentence's token states become one vector: mean, cls or max."""
+    """Rule that makes a sentence's token states one vector: mean, cls or max."""
     special_tokens: bool = True
-    """Whether mean and max pooling read [CLS] and [SEP] too, as most published layer-wise figures do."""
+    """True where mean and max pooling read [CLS] and [SEP] too, as most published layer-wise figures do."""
     mix: Literal["auto", "on", "off"] = "auto"
-    """Whether the learned mix of the layers is probed beside each layer; auto: where the model itself reads it
-    (bermo)."""
+    """Probing of the learned mix of the layers beside each layer. Auto: where the model itself reads it (bermo)."""
     mix_embeddings: bool = False
-    """Whether layer 0 takes part in the mix. BERMo's text speaks of one scalar per layer: no."""
+    """True where layer 0 takes part in the mix. BERMo's text speaks of one scalar per layer: no."""
     probe: str = "linear"
     """Probe on each layer: linear, mlp (one hidden layer) or knn (the vote of the nearest training sentences)."""
     protocol: Literal["modern", "senteval", "senteval_original"] = "modern"
-    """How probes are trained: modern (to the minimum, on standardised vectors), senteval (the published set-up: Adam,
+    """Training of probes: modern (to the minimum, on standardised vectors), senteval (the published set-up: Adam,
     minibatches, early stopping), senteval_original (that with the original's faults, for comparison with papers)."""
     mix_norm: bool = False
-    """Whether every vector is brought to mean 0 and variance 1 over its dimensions before it is mixed."""
+    """True where every vector is brought to mean 0 and variance 1 over its dimensions before it is mixed."""
     mix_dropout: float = 0.0
     """Probability of leaving a layer out of the mix in a training step; above 0, the mix is trained by minibatches."""
     controls: tuple[str, ...] = DEFAULT_CONTROLS
-    """What the scores are held against beside the majority: bag_of_embeddings, control_task, untrained (encodes every
-    sentence again), shuffled_labels. The default is the two that cost least."""
+    """Controls that scores are held against beside the majority: bag_of_embeddings, control_task, untrained (encodes
+    every sentence again), shuffled_labels. The default is the two that cost least."""
     control_mix: bool = False
-    """Whether control_task and shuffled_labels are held against the mix too, and not only against each layer: takes
+    """True where control_task and shuffled_labels are held against the mix too, and not only against each layer: takes
     about as long as the mixes of the run."""
     measures: tuple[str, ...] = ()
-    """What is measured beyond scores: code_length (bits, and compression), conditional_information (what a layer adds
+    """Measures beyond scores: code_length (bits, and compression), conditional_information (what a layer adds
     to the baseline layer), cumulative_mix (the mix of layers 0 to l, for each l), concat (all layers side by side),
     weight_intervals (of the mix's weights and their centre of gravity: the mix again on 40 resamples of train)."""
     baseline_layer: int = 0
@@ -89,8 +88,8 @@ class RunSettings:
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """Number format of the encoder; auto is bfloat16 where the device computes it natively."""
     backend: Literal["auto", "torch", "fused"] = "auto"
-    """What encodes: torch, or fused, compiled kernels for BERT on a CPU; auto takes those where they can be had. The
-    vectors agree within the rounding of the number format."""
+    """Engine that encodes: torch, or fused, compiled kernels for BERT on a CPU; auto takes those where they can be had.
+    The vectors agree within the rounding of the number format."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     threads: int = 0
@@ -98,9 +97,9 @@ class RunSettings:
     output: Path | None = None
     """Run folder; by default data/results/ and a name made of the settings. An unfinished run there is resumed."""
     senteval_url: str = SENTEVAL_URL
-    """Where the official files are fetched from, when --data is senteval and they are not there yet."""
+    """Address of the official files, fetched when --data is senteval and they are not there yet."""
     cache_dir: Path = Path("data/cache")
-    """Where encoded sentences are kept, for this run and all others."""
+    """Folder of encoded sentences, for this run and all others."""
     cache_limit: float = 0.0
     """Most that encoded sentences may take on disk, in GB; those used longest ago go first, and none that a run is
     using. 0 sets no limit."""
@@ -117,5 +116,5 @@ WITHOUT_EFFECT = ("output", "senteval_url", "cache_dir", "cache_limit", "overwri
 
 
 def effective_settings(settings: RunSettings) -> dict[str, Any]:
-    """Those that numbers depend on."""
+    """The settings that numbers depend on."""
     return {name: value for name, value in asdict(settings).items() if name not in WITHOUT_EFFECT}

@@ -33,7 +33,7 @@ class TrainSettings:
     recipe: str = "finetune"
     """The way of training, such as finetune or prune. Each has flags of its own: --recipe prune --help."""
     model: str = "bermo"
-    """What the head reads: bert (the last layer) or bermo (the scalar mix of all layers)."""
+    """Model whose head is trained: bert (reads the last layer) or bermo (reads the scalar mix of all layers)."""
     checkpoint: str = EMBEDDED
     """The encoder to start from: the embedded all-MiniLM-L6-v2, a local folder, or a Hugging Face id."""
     task: str = "SST-2"
@@ -80,7 +80,7 @@ class TrainSettings:
     checkpoint_every: int = 0
     """Steps between two checkpoints that a killed run goes on from; 0: at an evaluation, every two minutes at most."""
     keep_models: bool = True
-    """Whether the trained models are kept, one folder each."""
+    """True where the trained models are kept, one folder each."""
     tensorboard: bool = False
     """Write TensorBoard events too (pip install 'bermo-probing[tensorboard]')."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
@@ -102,5 +102,5 @@ TRAINING_WITHOUT_EFFECT = ("output", "overwrite", "quiet", "threads", "tensorboa
 
 
 def effective_settings(settings: TrainSettings) -> dict[str, Any]:
-    """Those that numbers depend on, as JSON values."""
+    """The settings that numbers depend on, as JSON values."""
     return {name: value for name, value in asdict(settings).items() if name not in TRAINING_WITHOUT_EFFECT}

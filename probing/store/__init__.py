@@ -1,1 +1,1 @@
-"""What is kept on disk: files that are whole or absent, the cache of layer stacks, run folders."""
+"""Store on disk: files that are whole or absent, the cache of layer stacks, run folders."""

@@ -86,7 +86,7 @@ class _Lock:
 
 @contextmanager
 def _hold(lock: _Lock) -> Iterator[bool]:
-    """Whether nobody else shares the folder, which then stays so; afterwards it is shared again."""
+    """Hold the folder alone: true where nobody else shares it, which then stays so; afterwards it is shared again."""
     try:
         flock(lock.file, LOCK_EX | LOCK_NB)
         alone = True
@@ -117,7 +117,7 @@ class StackSpace:
             self._index(path)
 
     def find(self, keys: Collection[bytes]) -> set[bytes]:
-        """Those of the keys whose vectors are here and whole: the files that hold them are read through once."""
+        """The keys whose vectors are here and whole: the files that hold them are read through once."""
         shards = {shard.path: shard for key in keys if (shard := self._shard(key)) and shard.path not in self.used}
         for path, shard in shards.items():
             if not shard.is_whole():

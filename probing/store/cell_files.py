@@ -13,7 +13,7 @@ from probing.records import Predictions
 from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
 
 _BEFORE, _EMPTY = b'"crc32":"', b"0" * 8
-"""What stands before the checksum, and in its place while it is computed. Quotes within the rows are escaped."""
+"""Bytes before the checksum, and in its place while it is computed. Quotes within the rows are escaped."""
 
 
 class DamageError(Exception):
@@ -21,7 +21,7 @@ class DamageError(Exception):
 
 
 def pack_cell(key: str, result: CellResult) -> bytes:
-    """What the file of a cell holds; `key` says what its numbers depend on."""
+    """Pack the content of the file of a cell; `key` says what its numbers depend on."""
     arrays = {
         f"{readout}/{field}": np.ascontiguousarray(values)
         for readout, predictions in result.predictions.items()

@@ -1,4 +1,4 @@
-"""What numbers depend on beside the settings: versions and the machine."""
+"""Environment that numbers depend on beside the settings: versions and the machine."""
 
 import os
 import platform

@@ -12,7 +12,7 @@ from jaxtyping import Float
 IN_MEMORY_BYTES = 2**30
 """A larger array goes to a file that is mapped into memory, whose pages the system may take back."""
 HELD_BYTES = 2**29
-"""How much of a mapped array is read or written before its pages are given back."""
+"""Length of a mapped array that is read or written before its pages are given back."""
 
 
 def allocate(shape: tuple[int, ...], folder: Path) -> Float[np.ndarray, "..."]:
@@ -36,7 +36,7 @@ def allocate(shape: tuple[int, ...], folder: Path) -> Float[np.ndarray, "..."]:
 
 
 def is_mapped(array: Any) -> bool:
-    """Whether an array, or the one that it is a view of, stands in a file."""
+    """True where an array, or the one that it is a view of, stands in a file."""
     return isinstance(_find_base(array)[0], mmap.mmap)
 
 
@@ -53,7 +53,7 @@ def release(array: Any) -> None:
 
 
 def _find_base(array: Any) -> tuple[Any, bool]:
-    """What holds an array's numbers, and whether that is a private mapping."""
+    """Find what holds an array's numbers; true beside it where that is a private mapping."""
     private = False
     while isinstance(array, np.ndarray):
         private |= isinstance(array, np.memmap) and array.mode == "c"

@@ -1,4 +1,4 @@
-"""Which files of a run folder are a run's own, and how they are thrown away: whole, and nothing beside them."""
+"""Files of a run folder that are a run's own, and their removal: whole, and nothing beside them."""
 
 import shutil
 from collections.abc import Iterator

@@ -101,7 +101,7 @@ class RunFolder:
 def check_folder(
     path: Path, settings: Mapping[str, Any], defaults: Mapping[str, Any], *, overwrite: bool = False
 ) -> bool:
-    """Whether a run stands in a folder that is to be written: this one, unless it may go. Writes nothing.
+    """Check a folder that is to be written for this run, unless it may go: true where it holds one. Writes nothing.
 
     Raises:
         InputError: the folder holds a run with other settings, or something else, or cannot be written.

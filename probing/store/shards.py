@@ -30,7 +30,7 @@ class Shard:
     shape: tuple[int, int, int]
     """Layers, sentences, hidden."""
     offset: int
-    """Where in the file the vectors begin, in bytes."""
+    """Place in the file where the vectors begin, in bytes."""
     checksum: str
     """CRC-32 of keys, truncated and values, in a row."""
 
@@ -39,7 +39,7 @@ class Shard:
         return np.memmap(self.path, np.float32, "r", self.offset, self.shape)
 
     def is_whole(self) -> bool:
-        """Whether the file's content is what was written; reads all of it."""
+        """True where the file's content is what was written; reads all of it."""
         total = crc32(self.truncated.data, crc32(self.keys.data))
         left, buffer = 4 * int(np.prod(self.shape)), memoryview(bytearray(_READ_BYTES))
         try:
@@ -57,7 +57,7 @@ def pack_shard(
     truncated: Bool[np.ndarray, " sentences"],
     values: Float[np.ndarray, "layers sentences hidden"],
 ) -> bytes:
-    """What such a file holds."""
+    """Pack the content of such a file."""
     tensors = {"keys": keys, "truncated": truncated.astype(np.uint8), "values": np.ascontiguousarray(values)}
     checksum = 0
     for name in sorted(tensors):
@@ -110,7 +110,7 @@ class StoredStack(LayerStack):
 
     @cached_property
     def truncated(self) -> Bool[np.ndarray, " sentences"]:
-        """Which of the sentences had been cut."""
+        """True where a sentence had been cut."""
         cut = [self._shards[number].truncated[place] for number, place in zip(self._numbers, self._places, strict=True)]
         return np.array(cut, dtype=bool)
 

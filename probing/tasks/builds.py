@@ -1,4 +1,4 @@
-"""What a build leaves in its folder: the task files, and `tasks.json`, which tells of them."""
+"""Files that a build leaves in its folder: the tasks, and `tasks.json`, which describes them."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ HEAD = {
     "format": "split TAB label TAB sentence, tokens separated by spaces (SentEval)",
     "reference": "arXiv 1805.01070",
 }
-"""How every `tasks.json` begins."""
+"""Beginning of every `tasks.json`."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Build:
     rows: Mapping[str, Sequence[Row]]
     """By task key, the supported tasks only."""
     report: Mapping[str, Any]
-    """What `tasks.json` holds."""
+    """Content of `tasks.json`."""
 
 
 def count_rows(rows: Sequence[Row]) -> dict[str, Any]:
-    """How large a task is: its classes and, by split, its sentences, the share of its majority, each label's count."""
+    """Count a task: its classes and, by split, its sentences, the share of its majority, each label's count."""
     counts = {split: Counter(label for mark, label, _ in rows if mark == split) for split in SPLITS}
     return {
         "classes": len({label for _, label, _ in rows}),

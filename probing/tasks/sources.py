@@ -1,4 +1,4 @@
-"""Where tasks come from: the built-in corpus, the official files, a folder of the user's, or an installed package."""
+"""Sources of tasks: the built-in corpus, the official files, a folder of the user's, or an installed package."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Reader:
     read: Callable[[], Task]
     """Reads or makes it."""
     graded: bool = False
-    """Whether its labels are known to be scores before it is read."""
+    """True where its labels are known to be scores before it is read."""
 
 
 def load_tasks(
@@ -118,7 +118,7 @@ def check_tasks(data: str, wanted: Sequence[str]) -> None:
 
 
 def list_readers(data: str) -> Mapping[str, Reader]:
-    """What a source candidates, by the name of the task.
+    """List the readers of a source's candidates, by the name of the task.
 
     Raises:
         InputError: there is no such source, or two of its files stand for one task.
@@ -152,7 +152,7 @@ def read_hub(data: str) -> Task:
 
 
 def choose_tasks(data: str, wanted: Sequence[str], offered: Sequence[TaskSpec]) -> tuple[list[TaskSpec], list[str]]:
-    """Those of the offered tasks that are wanted, and the names of the wanted ones that are missing.
+    """Choose those of the offered tasks that are wanted, and the names of the wanted ones that are missing.
 
     Of a family of tasks that the source has nothing of, none is missing unless it was asked for by name.
 

@@ -1,4 +1,4 @@
-"""What a stage leaves on disk: a model's folder, which says how to load it, and the rows of the run's tables."""
+"""Artifacts that a stage leaves on disk: a model's folder, which says how to load it, and rows of the run's tables."""
 
 import json
 import shutil

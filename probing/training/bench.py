@@ -1,4 +1,4 @@
-"""What a stage works with, and where it stands in its chain and on disk."""
+"""Bench that a stage works at, and its place in its chain and on disk."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from probing.training.plan import ModelPlan, Origin, Source, Stage
 
 @dataclass(frozen=True)
 class Bench:
-    """What all stages of a run work with."""
+    """Tools that all stages of a run work with."""
 
     settings: TrainSettings
     origin: Origin
     """The encoder that the run starts from."""
     source: Source
-    """What its models are trained and scored on."""
+    """Data that its models are trained and scored on."""
     accelerator: Accelerator
     folder: Path
     """Of the run."""
     reporter: Reporter
 
     def facts(self) -> dict[str, Any]:
-        """What the numbers depend on beside the settings, for a manifest."""
+        """Facts that the numbers depend on beside the settings, for a manifest."""
         bfloat16 = self.accelerator.mixed_precision == "bf16"
         checkpoint = self.origin.checkpoint
         return {
@@ -47,7 +47,7 @@ class Bench:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a stage stands."""
+    """Place of a stage."""
 
     plan: ModelPlan
     stage: Stage
@@ -62,7 +62,7 @@ class Place:
     artifact: Path
     """Folder that it leaves."""
     key: str
-    """What its numbers depend on."""
+    """Key of everything that its numbers depend on."""
 
     @property
     def state(self) -> Path:
@@ -71,5 +71,5 @@ class Place:
 
     @property
     def is_last(self) -> bool:
-        """Whether it leaves the model that the chain is for."""
+        """True where it leaves the model that the chain is for."""
         return self.stage is self.plan.stages[-1]

@@ -18,7 +18,7 @@ from probing.training.plan import ModelPlan
 from probing.training.train import train_stage
 
 KINDS: Mapping[str, Callable[[Bench, Place], Finished]] = {"train": train_stage}
-"""What the kinds of stages do."""
+"""Functions that run the kinds of stages."""
 
 
 def make_model(bench: Bench, plan: ModelPlan) -> list[Finished]:
@@ -62,7 +62,7 @@ def find_stages(bench: Bench, plan: ModelPlan) -> list[Finished]:
 
 
 def locate(bench: Bench, plan: ModelPlan, finished: Sequence[Finished]) -> Place:
-    """Where the stage stands that follows the finished ones."""
+    """Locate the stage that follows the finished ones."""
     number, n_stages = len(finished), len(plan.stages)
     stage, stages = plan.stages[number], _stages(bench, plan)
     name = plan.name if n_stages == 1 else f"{plan.name}.{stage.name}"
@@ -83,5 +83,5 @@ def locate(bench: Bench, plan: ModelPlan, finished: Sequence[Finished]) -> Place
 
 
 def _stages(bench: Bench, plan: ModelPlan) -> Path:
-    """Where the stages before the last one leave their folders."""
+    """Folder of the stages before the last one."""
     return bench.folder / "stages" / plan.name

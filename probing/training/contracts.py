@@ -31,14 +31,14 @@ class SplitScore:
     n: int
     """Examples scored."""
     majority: float
-    """What the metric gives to an answer that knows nothing of the input; NaN where there is none."""
+    """Value of the metric for an answer that knows nothing of the input; NaN where there is none."""
     diverged: bool
-    """Whether the training failed, by this score."""
+    """True where the training failed, by this score."""
 
 
 @dataclass(frozen=True)
 class Pace:
-    """How long a stage trains, and how often it is looked at."""
+    """Length of a stage's training, and how often it is looked at."""
 
     epochs: float = 3.0
     """Passes over the data."""
@@ -61,7 +61,7 @@ class Examples:
     """Some labelled sentences, padded together."""
 
     inputs: dict[str, Tensor]
-    """As keywords of a model."""
+    """Inputs as keywords of a model."""
     labels: Tensor
     """Class indices; in a regression, scores."""
 
@@ -85,7 +85,7 @@ class LabelledSplit(Protocol):
 
 
 class Batch(Protocol):
-    """What one optimiser step learns from, drawn as a whole: in however many parts it is computed, it is the same."""
+    """Examples of one optimiser step, drawn as a whole: in however many parts it is computed, it is the same."""
 
     @property
     def n_tokens(self) -> int:
@@ -102,7 +102,7 @@ class Batch(Protocol):
 
 
 class Data(Protocol):
-    """What is learned from: labelled sentences, running text, triples, what an earlier stage wrote."""
+    """Source that a training learns from: labelled sentences, running text, triples, what an earlier stage wrote."""
 
     n_steps_per_epoch: int
 
@@ -116,7 +116,7 @@ class Data(Protocol):
 
 
 class Objective(Protocol):
-    """What is made small: the sum of its losses, each times its weight. All of them are logged."""
+    """Losses that are made small: their sum, each times its weight. All of them are logged."""
 
     weights: Mapping[str, float]
     """Of each loss by its name."""
@@ -136,7 +136,7 @@ class Objective(Protocol):
         return []
 
     def state_dict(self) -> dict[str, Any]:
-        """What it keeps from step to step, its own parameters included."""
+        """State that it keeps from step to step, its own parameters included."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> Any:
@@ -157,7 +157,7 @@ class Transform(Protocol):
         """Set what the schedule says after `step` of `n_steps` optimiser steps; it may be called twice with one."""
 
     def penalty(self) -> Float[Tensor, ""] | None:
-        """What is added to the loss."""
+        """Term that is added to the loss."""
         return None
 
     def measure(self) -> Sequence[Row]:
@@ -168,12 +168,12 @@ class Transform(Protocol):
         """Leave a plain model that loads without this transform."""
 
     def facts(self) -> dict[str, float]:
-        """What has become of the model, once it is finished, by the name of a column or of a quantity of the log."""
+        """Facts about the finished model, by the name of a column or of a quantity of the log."""
         return {}
 
 
 class Evaluation(Protocol):
-    """How well a model does."""
+    """Rule for how well a model does."""
 
     headline: str
     """The quantity of `measure` that says which model is the best: the one with the largest."""
@@ -192,7 +192,7 @@ class HasRates(Protocol):
     """A model some of whose parameters need a rate of their own, such as the scalars of a mix."""
 
     def named_rates(self) -> dict[str, list[nn.Parameter]]:
-        """Those parameters by the name of their rate; they have no decay."""
+        """The same parameters by the name of their rate; they have no decay."""
         ...
 
 

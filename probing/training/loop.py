@@ -42,9 +42,9 @@ class Job:
     pace: Pace
     seed: int
     state: Path
-    """Where the state of a training that is not finished is kept."""
+    """Folder for the state of a training that is not finished."""
     key: str = ""
-    """What the numbers depend on: a state with another key is not gone on from."""
+    """Key of what the numbers depend on: a state with another key is not gone on from."""
 
     @property
     def n_steps(self) -> int:

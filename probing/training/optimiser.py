@@ -14,7 +14,7 @@ from probing.training.contracts import HasRates
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast a stage learns."""
+    """Learning rates of a stage."""
 
     learning_rate: float = 3e-5
     """Of AdamW, at its highest."""

@@ -1,4 +1,4 @@
-"""What a recipe plans: models, each made by a chain of stages, and what they are trained and scored on."""
+"""Plans that recipes make: models, each made by a chain of stages, and what they are trained and scored on."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,10 +40,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class Start:
-    """What a stage finds when it begins."""
+    """Start of a stage: all that it finds when it begins."""
 
     checkpoint: Checkpoint
-    """What it starts from: the run's encoder, or the model that an earlier stage left."""
+    """Checkpoint that it starts from: the run's encoder, or the model that an earlier stage left."""
     artifacts: Mapping[str, Path]
     """The folders that all earlier stages left, by their names."""
 
@@ -84,12 +84,12 @@ class ModelPlan:
     seed: int
     stages: Sequence[Stage]
     variant: Mapping[str, Any] = field(default_factory=dict)
-    """What tells it from other models of its seed, as JSON values, such as the way of pruning."""
+    """Facts that tell it from other models of its seed, as JSON values, such as the way of pruning."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """What the models of a run are trained and scored on."""
+    """Data that the models of a run are trained and scored on."""
 
     name: str
     """Key of the task, or name of the corpus."""

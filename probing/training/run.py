@@ -38,12 +38,12 @@ from probing.training.chain import make_model
 from probing.training.plan import Origin, Source
 
 RESULTS = Path("data/results")
-"""Where run folders stand by default."""
+"""Folder of run folders by default."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """Where a training run's models stand."""
+    """Places of a training run's models."""
 
     folder: Path
     n_models: int

@@ -1,4 +1,4 @@
-"""Where a training stands: what a killed one needs to go on as if nothing had happened."""
+"""State of a training: what a killed one needs to go on as if nothing had happened."""
 
 import io
 import os
@@ -24,7 +24,7 @@ class StateError(Exception):
 
 @dataclass
 class Progress:
-    """What a training has done and measured so far."""
+    """Steps that a training has done, and what it has measured so far."""
 
     step: int = 0
     rows: list[tuple[int, str, int, float]] = field(default_factory=list)
@@ -34,7 +34,7 @@ class Progress:
     loss_sums: dict[str, float] = field(default_factory=dict)
     """By quantity, over the steps since the losses were last logged."""
     loss_count: int = 0
-    """Those steps."""
+    """Number of those steps."""
     best_score: float = float("-inf")
     best_step: int = 0
     evaluations_without_better: int = 0
@@ -60,7 +60,7 @@ class Progress:
         return means
 
     def note_score(self, score: float) -> bool:
-        """Whether a headline score is the best so far."""
+        """Keep a headline score; true where it is the best so far."""
         better = score > self.best_score
         self.evaluations_without_better = 0 if better else self.evaluations_without_better + 1
         if better:

@@ -1,4 +1,4 @@
-"""What a task gives away to something that reads no sentence: to its majority, its lengths, its bag of words.
+"""Shortcuts: what a task gives away to something that reads no sentence: its majority, its lengths, its bag of words.
 
 A probe's score means little where one of these does as well.
 """
@@ -50,7 +50,7 @@ class Shortcuts:
     telling_coverage: float
     """Share of test sentences with such a word."""
     telling_accuracy: float
-    """How many of those are of the class that the word tells; 0 where there are none."""
+    """Share of those that are of the class that the word tells; 0 where there are none."""
 
 
 def measure_shortcuts(task: Task) -> Shortcuts:

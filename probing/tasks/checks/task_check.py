@@ -19,12 +19,12 @@ from probing.tasks.sources import find_source
 
 _DOUBTFUL = {"none", "null", "na", "n/a"}
 _SHOWN = 3
-"""How many examples are given of one kind of fault."""
+"""Number of examples that are given of one kind of fault."""
 
 
 @dataclass(frozen=True)
 class TaskCheck:
-    """What was found in the files of one task."""
+    """Findings in the files of one task."""
 
     task: str
     origin: str
@@ -42,11 +42,11 @@ class TaskCheck:
     contradicted: int
     """Texts that have two labels."""
     shortcuts: Shortcuts | None
-    """What the task gives away; none where it cannot be read as a task at all."""
+    """Shortcuts that the task leaves open; none where it cannot be read as a task at all."""
     faults: Sequence[str]
-    """What has to be mended, a line each."""
+    """Faults that have to be mended, a line each."""
     notes: Sequence[str]
-    """What is worth knowing."""
+    """Notes that are worth knowing."""
 
     def as_json(self) -> dict[str, Any]:
         """The same as JSON values."""
@@ -176,7 +176,7 @@ def _show_faults(contents: Contents) -> Iterator[str]:
 
 
 def _show_official(candidate: Candidate) -> Iterator[str]:
-    """Whether an official file is what it should be."""
+    """Report an official file that is not what it should be."""
     path, expected = dict(candidate.files).get(""), BLOB_IDS.get(candidate.spec.name)
     if path and expected and path.parent == OFFICIAL_FOLDER and blob_id(path.read_bytes()) != expected:
         yield f"{path}: is not SentEval's file: expected git blob {expected}"

@@ -21,7 +21,7 @@ SUBJECT_KINDS = {
 TARGET_ROLES = frozenset({"tsubj", "tobj"})
 """Noun phrases whose noun a task asks for."""
 MAIN_CLAUSES = ("S.main", "S.first", "S.second", "SQ")
-"""How the symbols of main clauses below the root begin."""
+"""Beginnings of the symbols of main clauses below the root."""
 
 
 class DeadEndError(Exception):
@@ -30,7 +30,7 @@ class DeadEndError(Exception):
 
 @dataclass(frozen=True)
 class Plan:
-    """What a task asks of the words of one sentence."""
+    """Demands of a task on the words of one sentence."""
 
     past: bool | None = None
     """Tense of the main clause; drawn where it is None."""
@@ -41,7 +41,7 @@ class Plan:
     verbs: Collection[str] | None = None
     """Lemmas that the finite verb of the main clause may be taken from."""
     strict: bool = False
-    """Whether the verb of a target object is one that makes objects of other kinds odd."""
+    """True where the verb of a target object is one that makes objects of other kinds odd."""
     banned: Collection[str] = ()
     """Forms that may not occur."""
     reserved: Collection[str] = ()
@@ -58,13 +58,13 @@ class Plan:
     """The role whose determiner tells the number of its noun, while that of no other noun does; empty if none does."""
 
     def hides_number_of(self, nominal: "Nominal") -> bool:
-        """Whether nothing but the noun itself may tell its number."""
+        """True where nothing but the noun itself may tell its number."""
         return nominal.role in self.plurals and nominal.role != self.cued
 
 
 @dataclass(slots=True)
 class Clause:
-    """What the words of a clause agree in, and what its latest words select."""
+    """Features that the words of a clause agree in, and what its latest words select."""
 
     past: bool
     kind: str = "person"
@@ -83,21 +83,21 @@ class Clause:
     place: tuple[str, ...] = ()
     """Kinds that the latest preposition selects."""
     same_tense: bool = False
-    """Whether the clause that comes next keeps the tense."""
+    """True where the clause that comes next keeps the tense."""
     active: bool = False
-    """Whether no stative may stand, as after an adverb of manner."""
+    """True where no stative may stand, as after an adverb of manner."""
     neutral: bool = False
-    """Whether no verb may tell the number of the subject."""
+    """True where no verb may tell the number of the subject."""
 
 
 @dataclass(slots=True)
 class Nominal:
-    """What the words of a noun phrase agree in."""
+    """Features that the words of a noun phrase agree in."""
 
     kind: str
     plural: bool
     role: str
-    """What the phrase does; the part of its symbol after the dot."""
+    """Role of the phrase; the part of its symbol after the dot."""
     lemma: str = ""
     """The noun, once it is chosen."""
 
@@ -119,7 +119,7 @@ def _fits(verb: Verb, slot: str, kind: str, gap: str) -> bool:
 
 
 def find_slot(parts: Sequence[Derivation]) -> str:
-    """What the first verb of a clause needs, read off its derivation: `pred` stands for an adjective."""
+    """Find what the first verb of a clause needs, read off its derivation: `pred` stands for an adjective."""
     for symbol, inner in parts:
         if symbol == "ADJP":
             return "pred"
@@ -131,7 +131,7 @@ def find_slot(parts: Sequence[Derivation]) -> str:
 
 
 def joins_subjects(parts: Sequence[Derivation]) -> bool:
-    """Whether the subject consists of several."""
+    """True where the subject consists of several."""
     return any(
         symbol == "NP.subj" and any(inner_symbol == "CC" for inner_symbol, _ in inner) for symbol, inner in parts
     )

@@ -39,7 +39,7 @@ _EITHER_SIDE = {"that", "near", "outside", "inside", "before", "after"}
 """Words that may stand on either side of their neighbours."""
 _STRICT_OBJECTS = {verb.lemma: verb.objects for verb in VERBS if verb.strict}
 _WAITING = 40
-"""How many sentences that still lack a partner are looked at."""
+"""Number of sentences that still lack a partner and are looked at."""
 
 
 class Altered(NamedTuple):
@@ -87,7 +87,7 @@ def exchange_words(sentences: Sequence[Sentence], random: Random) -> Iterator[Al
 
 
 def _clash(one: Sentence, other: Sentence) -> bool:
-    """Whether the objects of each verb are plainly odd with the other."""
+    """True where the objects of each verb are plainly odd with the other."""
     return all(
         first != second and frozenset((first, second)) not in NEAR_KINDS
         for first, second in product(_STRICT_OBJECTS[one.verb], _STRICT_OBJECTS[other.verb])
@@ -95,7 +95,7 @@ def _clash(one: Sentence, other: Sentence) -> bool:
 
 
 def _same_tags(one: Sentence, other: Sentence) -> list[str]:
-    """Which of the two words may be exchanged without breaking agreement."""
+    """List which of the two words may be exchanged without breaking agreement."""
     return [role for role in ("verb_at", "noun_at") if one.tags[getattr(one, role)] == other.tags[getattr(other, role)]]
 
 
@@ -142,7 +142,7 @@ ALTERATIONS: dict[str, tuple[str, Callable[[Sequence[Sentence], Random], Iterato
 
 
 def split_sides(source: SentenceSource, task: str, size: int) -> dict[str, Counter[str]]:
-    """How many sentences of each label a task has; by side, where each label has words of its own."""
+    """Count the sentences of each label that a task has; by side, where each label has words of its own."""
     labels = ALTERATIONS[task][0]
     counts = Counter(source.spread(labels, size))
     if "content_words" not in source.confounds:
@@ -151,7 +151,7 @@ def split_sides(source: SentenceSource, task: str, size: int) -> dict[str, Count
 
 
 def count_missing(task: str, sentences: Sequence[Sentence], side: str, labels: Counter[str]) -> int:
-    """How many more sentences, at least, a task needs."""
+    """Number of further sentences, at least, that a task needs."""
     needed = labels.total() if task == "bigram_shift" else max(labels.values())
     return needed - sum(1 for _ in _alter(task, sentences, side, 0))
 

@@ -25,7 +25,7 @@ CONFOUNDS: dict[str, tuple[str, ...]] = {
         *_BINARY,
     ),
 }
-"""What can be switched on, and the tasks that it changes; the sentences of all others stay as they are."""
+"""Confounds that can be switched on, and the tasks that each changes; the sentences of all others stay as they are."""
 
 
 def find_confounds(wanted: Iterable[str]) -> frozenset[str]:

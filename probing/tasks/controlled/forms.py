@@ -54,7 +54,7 @@ def find_variants(form: str, length: int, depth: int | None) -> str:
 
 
 def find_lengths(forms: Iterable[str], lengths: Iterable[int], depth: int | None = None) -> list[int]:
-    """Those of the lengths that some of the forms can have."""
+    """The lengths that some of the forms can have."""
     return [length for length in lengths if any(find_variants(form, length, depth) for form in forms)]
 
 

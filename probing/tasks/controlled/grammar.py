@@ -196,7 +196,7 @@ class Rule:
     left: str
     right: tuple[str, ...]
     weight: float
-    """How often it is taken, against the other rules of the same symbol."""
+    """Weight of the rule against the other rules of the same symbol: how often it is taken."""
 
 
 @dataclass(slots=True)
@@ -207,7 +207,7 @@ class Node:
     """Penn Treebank label of a phrase, tag of a word."""
     children: tuple["Node", ...] = ()
     word: str = ""
-    """As it stands inside a sentence; empty for a phrase."""
+    """The word inside a sentence; empty for a phrase."""
     lemma: str = ""
     group: tuple[str, ...] = ()
     """Words of one group may stand in for one another; empty for function words."""

@@ -165,10 +165,10 @@ PUBLIC_DETERMINERS = {
 """For what seldom belongs to one person."""
 
 NEUTRAL_DETERMINERS = ("the",) * 8 + POSSESSIVES
-"""Those that leave the number of the noun open."""
+"""Determiners that leave the number of the noun open."""
 
 TELLING_DETERMINERS = {False: ("a", "this", "that", "every"), True: ("these", "those", "some", "many")}
-"""Those that do not."""
+"""Determiners that do not."""
 
 PRONOUNS = {
     (False, False): ("he", "she"),

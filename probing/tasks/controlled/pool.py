@@ -23,7 +23,7 @@ from probing.tasks.controlled.word_tasks import Targets
 _PATIENCE = 200
 """Draws after which a sentence gives up a form that no task asks for."""
 _STRICT_SHARE = 0.9
-"""How often an object's verb is one that makes others odd; the odd word needs many."""
+"""Share of objects whose verb makes other objects odd; the odd word needs many."""
 _AUXILIARIES = frozenset({"BE", "HAVE", "DO", "COP"})
 """Symbols of function words whose form is that of their clause's tense."""
 _CUED = {"subj_number": "tsubj", "obj_number": "tobj"}
@@ -180,7 +180,7 @@ def _has_auxiliary(tree: Node) -> bool:
 
 
 def _find_strict(leaves: list[Node]) -> tuple[int, int]:
-    """Where a verb of a person stands that makes objects of other kinds odd, and its object's noun; else -1 twice."""
+    """Find the verb of a person that makes objects of other kinds odd, and its object's noun: places, or -1 twice."""
     roles = [leaf.role for leaf in leaves]
     if "V.act" not in roles:
         return -1, -1

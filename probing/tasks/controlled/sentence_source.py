@@ -31,16 +31,16 @@ class Sentence:
 
     split: str
     words: tuple[str, ...]
-    """As inside a sentence: `written` has them as they are written."""
+    """Words in the form that they have inside a sentence: `written` has them as they are written."""
     tags: tuple[str, ...]
     labels: Mapping[str, str]
     """By task that only reads the sentence."""
     side: str
     """The label that the sentence has words for; empty if they go with any."""
     verb_at: int
-    """Where the verb stands that makes objects of other kinds odd; -1 if there is none."""
+    """Place of the verb that makes objects of other kinds odd; -1 if there is none."""
     noun_at: int
-    """Where the noun of its object stands."""
+    """Place of the noun of its object."""
     verb: str
     """That verb's lemma."""
     clauses: tuple[int, int, int]
@@ -72,7 +72,7 @@ class SentenceSource:
             return None
 
     def is_new(self, sentence: str) -> bool:
-        """Whether the sentence is seen for the first time; from now on it is known."""
+        """True where the sentence is seen for the first time; from now on it is known."""
         before = len(self._seen)
         self._seen.add(sentence)
         return len(self._seen) > before

@@ -11,12 +11,12 @@ class Verb:
 
     lemma: str
     slot: str
-    """What follows: `intr` nothing, `trans` and `topic` an object, `ditr` two, `tell` an object and a clause,
+    """Complement of the verb: `intr` nothing, `trans` and `topic` an object, `ditr` two, `tell` an object and a clause,
     `urge` an object and an infinitive, `want` an infinitive, the others a clause."""
     subjects: tuple[str, ...]
     objects: tuple[str, ...] = ()
     strict: bool = False
-    """Whether an object of an unrelated kind is plainly odd."""
+    """True where an object of an unrelated kind is plainly odd."""
     stative: bool = False
     """Statives take no progressive."""
 

@@ -39,7 +39,7 @@ NUMBERS = {"NN": False, "NNS": True}
 
 @dataclass(slots=True, eq=False)
 class Wish:
-    """What one sentence shall be; what is None or empty is free."""
+    """Demands on one sentence; what is None or empty is free."""
 
     form: str = ""
     length: int = 0
@@ -56,12 +56,12 @@ class Wish:
     """By task."""
 
     def fits(self, form: str) -> bool:
-        """Whether a sentence of this shape can have a form."""
+        """True where a sentence of this shape can have a form."""
         return bool(find_variants(form, self.length, self.depth))
 
     @property
     def is_statement(self) -> bool:
-        """Whether its tense can be asked for."""
+        """True where its tense can be asked for."""
         return self.form in STATEMENTS
 
 
@@ -124,7 +124,7 @@ class WishList:
             wish.labels["sentence_length"] = str(label)
 
     def _plan_forms(self) -> None:
-        """What stands directly below the root, equally many of each, with the same lengths in each."""
+        """Plan the form directly below the root, equally many of each, with the same lengths in each."""
         requests = self._spread("top_constituents", tuple(TOP_FORMS))
         open_wishes = [wish for wish in self.wishes if wish.length in _TOP_LENGTHS]
         lengths = self._choose_lengths(max(Counter(requests).values(), default=0), open_wishes)

@@ -14,7 +14,7 @@ from probing.tasks.controlled.word_choice import group_verb
 N_TARGETS = 250
 """Forty training sentences for each. The lexicon has a thousand, as SentEval; each would have ten sentences."""
 Group = tuple[str, ...]
-"""What `Node.group` holds: words of one group may stand in for one another."""
+"""Content of `Node.group`: words of one group may stand in for one another."""
 _USUAL_SUBJECTS = {"person", " ".join(lexicon.NOUNS)}
 _RARE_OBJECTS = {
     *("idea", "vehicle", "vessel", "drink", "jewel vessel", "garment", "text", "device", "animal", "event idea text"),
@@ -49,9 +49,9 @@ class Targets:
         for target in source.spread(targets, size):
             self.missing[target.word] = self.missing.get(target.word, 0) + 1
         self.reserved = self._words if self.missing else frozenset()
-        """What other words than targets are chosen from leaves these out, as long as some are missing."""
+        """Words that other words than targets are not chosen from, as long as some targets are missing."""
         self.spent: set[str] = set()
-        """Those of them that are no longer missing."""
+        """Words of `reserved` that are no longer missing."""
         self._of_group: dict[Group, list[Target]] = {}
         for target in targets:
             for group in target.groups if target.word in self.missing else ():
@@ -125,7 +125,7 @@ def target_words(count: int = N_TARGETS) -> list[Target]:
 
 
 def _is_scarce(group: Group) -> bool:
-    """Whether sentences seldom have a place for a group."""
+    """True where sentences seldom have a place for a group."""
     return group[:2] in _SCARCE or (group[0] == "V" and (group[2] not in _USUAL_SUBJECTS or group[3] in _RARE_OBJECTS))
 
 

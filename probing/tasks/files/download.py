@@ -23,7 +23,7 @@ COMMIT = "5d6dc117d1ac30357ddaeb7347fb5684e9b87015"
 """Of facebookresearch/SentEval, whose folder data/probing has the files."""
 
 OFFICIAL_FOLDER = Path("data/corpora/senteval")
-"""Where the official files are kept."""
+"""Folder of the official files."""
 
 BLOB_IDS = {
     "bigram_shift": "1226c0467bd342c92132dd2fd26e54b7bd066bd7",
@@ -40,7 +40,7 @@ BLOB_IDS = {
 """Of the ten files at `COMMIT`."""
 
 ATTEMPTS = 8
-"""How often in all a broken download is taken up again."""
+"""Number of attempts in all at a download that breaks."""
 _PAUSE_S = 1.0
 _TIMEOUT_S = 20.0
 _CHUNK_BYTES = 2**12
@@ -105,7 +105,7 @@ def fetch_files(
 
 
 def _verify(path: Path, expected: str) -> bool:
-    """Whether the file is there; it must be the official one then."""
+    """True where the file is there; it must be the official one then."""
     try:
         found = blob_id(path.read_bytes())
     except FileNotFoundError:
@@ -189,7 +189,7 @@ class _Bar:
         self.advance(step)
 
     def reset(self) -> None:
-        """As if nothing had come."""
+        """Start again as if nothing had come."""
         self.advance(-self.share)
         self.share = 0.0
 
@@ -198,7 +198,7 @@ class _Bar:
 
 
 def _may_pass(error: OSError) -> bool:
-    """Whether the server answered with something that another attempt may mend."""
+    """True where the server answered with something that another attempt may mend."""
     status = getattr(getattr(error, "response", None), "status_code", 0)
     return status == _RANGE_REFUSED or status >= _SERVER_TROUBLE
 

@@ -1,4 +1,4 @@
-"""What a reader finds in a file, sound or not.
+"""Entries that a reader finds in a file, sound or not.
 
 Readers stop at nothing: each line is an entry or a fault. A run stops at the first fault; the check lists all.
 """
@@ -31,13 +31,13 @@ class Fault:
     """0 where the file as a whole is meant."""
     message: str
     blank: bool = False
-    """Whether it is a row without a text."""
+    """True where it is a row without a text."""
     ragged: bool = False
-    """Whether it is a row with too few or too many fields."""
+    """True where it is a row with too few or too many fields."""
 
     @property
     def is_usual(self) -> bool:
-        """Whether published corpora have a few such rows: they are left out there, and counted."""
+        """True where the fault is one that published corpora have a few of: such rows are left out, and counted."""
         return self.blank or self.ragged
 
     def __str__(self) -> str:

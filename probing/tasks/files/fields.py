@@ -1,4 +1,4 @@
-"""What a text, a label and the columns that hold them must be, whatever file or dataset they come from."""
+"""Rules for a text, a label and the columns that hold them, whatever file or dataset they come from."""
 
 import re
 import unicodedata
@@ -21,10 +21,10 @@ SPLIT_WORDS = {
     **dict.fromkeys(("dev", "development", "valid", "validation", "val", "va"), "dev"),
     **dict.fromkeys(("test", "testing", "te"), "test"),
 }
-"""What a column `split` may say, in any case; the whole words also name files."""
+"""Words that a column `split` may say, in any case; the whole words also name files."""
 
 _MISSING = {"nan", "<na>", "nat", "#n/a"}
-"""How programs write a label that is missing, in any case."""
+"""Ways in which programs write a label that is missing, in any case."""
 _BYTES = re.compile(r"""b(['"]).*\1""", re.DOTALL)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -71,7 +71,7 @@ def list_labels(names: Iterable[str]) -> list[str]:
 
 
 def find_repeated(names: Iterable[str]) -> str:
-    """What to say of names that stand twice; empty where none does."""
+    """Describe names that stand twice; empty where none does."""
     seen: set[str] = set()
     twice = {name for name in names if name and (name in seen or seen.add(name))}
     return f"{', '.join(map(repr, sorted(twice)))} stands twice; keep one" if twice else ""
@@ -94,12 +94,12 @@ def parse_record(path: Any, line: int, record: Mapping[str, Any], columns: Colum
 
 
 def is_blank(value: Any) -> bool:
-    """Whether nothing of a value can be seen: none, or only spaces, controls and marks without width."""
+    """True where nothing of a value can be seen: none, or only spaces, controls and marks without width."""
     return value is None or (isinstance(value, str) and all(unicodedata.category(one)[0] in "ZC" for one in value))
 
 
 def find_text_fault(text: Any) -> str:
-    """What is wrong with a text; empty where nothing is."""
+    """Find what is wrong with a text; empty where nothing is."""
     broken = find_bad_character(text)
     if broken:
         return broken
@@ -109,7 +109,7 @@ def find_text_fault(text: Any) -> str:
 
 
 def find_label_fault(label: Any) -> str:
-    """What is wrong with a label, spelt by `spell_label`; empty where nothing is."""
+    """Find what is wrong with a label, spelt by `spell_label`; empty where nothing is."""
     if find_bad_character(label):
         return find_bad_character(label)
     if not isinstance(label, str) or is_blank(label):
@@ -120,7 +120,7 @@ def find_label_fault(label: Any) -> str:
 
 
 def find_bad_character(value: Any) -> str:
-    """What to say of half a character, which JSON can hold, or of NUL, a sign of UTF-16; empty where there is none."""
+    """Describe half a character, which JSON can hold, or NUL, a sign of UTF-16; empty where there is none."""
     if isinstance(value, str) and "\0" in value:
         return "has a NUL character (U+0000); write the file as UTF-8 text"
     found = _SURROGATE.search(value) if isinstance(value, str) else None

@@ -1,4 +1,4 @@
-"""What a folder candidates: which of its files make which task.
+"""Candidates of a folder: which of its files make which task.
 
     NAME.txt                          SentEval's form
     NAME.csv .tsv .parquet .jsonl     a table of the user's own
@@ -37,7 +37,7 @@ class Candidate:
     folds: int = 0
     graded: bool = False
     published: bool = False
-    """Whether the files are others', whose rows without a text, or with too few fields, are left out."""
+    """True where the files are others', whose rows without a text, or with too few fields, are left out."""
     header: tuple[str, ...] = ()
     """Columns of files that may have no header row."""
     passed: tuple[str, ...] = ()
@@ -127,7 +127,7 @@ def find_candidates(source: Path) -> list[Candidate]:
 
 
 def find_twins(candidates: Sequence[Candidate]) -> list[str]:
-    """What to say of tasks that two files stand for."""
+    """Describe tasks that two files stand for."""
     counts = Counter(candidate.spec.name for candidate in candidates)
     origins = {
         name: [str(candidate.origin) for candidate in candidates if candidate.spec.name == name] for name in counts
@@ -140,7 +140,7 @@ def find_twins(candidates: Sequence[Candidate]) -> list[str]:
 
 
 def name_custom(path: Path) -> TaskSpec:
-    """What the task of a file or folder is: SentEval's of that name, or the user's tables."""
+    """Name the task of a file or folder: SentEval's of that name, or the user's tables."""
     known = {spec.name: spec for spec in SENTEVAL_TASKS}
     name = "_".join(path.stem.split())
     return known.get(name) or TaskSpec(name, path.stem, "own")
@@ -162,7 +162,7 @@ def _candidate_of_file(path: Path) -> Candidate | None:
 
 
 def _has_columns(path: Path) -> bool:
-    """Whether a text file looks like a task and not like a note: two tabs in its first line."""
+    """True where a text file looks like a task and not like a note: two tabs in its first line."""
     try:
         with path.open("rb") as file:
             return file.read(_SNIFFED_BYTES).lstrip().split(b"\n")[0].count(b"\t") >= 2

@@ -1,4 +1,4 @@
-"""Which columns of a dataset of the hub are the text and the label: never guessed where that is not sure."""
+"""Columns of a dataset of the hub that are the text and the label: never guessed where that is not sure."""
 
 import re
 from collections import Counter
@@ -16,7 +16,7 @@ _REPEATED = 2
 
 
 class Address(NamedTuple):
-    """What the user asked for."""
+    """Address of a dataset, as the user wrote it."""
 
     identity: str
     """`owner/name`, a name alone or a local folder."""
@@ -62,7 +62,7 @@ def _is_textual(kind: Any) -> bool:
 
 
 def _list_texts(rows: Dataset, textual: Sequence[str], label: str) -> list[tuple[str, ...]]:
-    """What could be the text: columns of known names, else those that are neither ids nor names of labels."""
+    """List what could be the text: columns of known names, else those that are neither ids nor names of labels."""
     known = list_texts(textual)
     others = [column for column in textual if not _is_side_column(column)]
     left = [column for column in others if not tells_label(rows[column], rows[label], alone=False)]
@@ -70,13 +70,13 @@ def _list_texts(rows: Dataset, textual: Sequence[str], label: str) -> list[tuple
 
 
 def _is_side_column(name: str) -> bool:
-    """Whether a column's name says that it holds no text to read: an id, a name of the label, an address."""
+    """True where a column's name says that it holds no text to read: an id, a name of the label, an address."""
     parts = re.split(r"[^a-z]+", name.lower())
     return not {"id", "idx", "uid", "guid", "index", "label", "labels", "url", "split", "source"}.isdisjoint(parts)
 
 
 def tells_label(values: Sequence[Any], labels: Sequence[Any], *, alone: bool) -> bool:
-    """Whether a column is another name of the label: its values come again and again, each with one label only.
+    """True where a column is another name of the label: its values come again and again, each with one label only.
 
     Args:
         values: of the column.

@@ -1,4 +1,4 @@
-"""How sound entries become a task: what their labels are, and whether a probe can learn them."""
+"""Task from sound entries: what its labels are, and whether a probe can learn them."""
 
 import re
 from collections.abc import Sequence
@@ -63,7 +63,7 @@ def _drop_unlabelled(entries: Sequence[Entry]) -> Sequence[Entry]:
 
 
 def has_fractions(entries: Sequence[Entry]) -> bool:
-    """Whether all labels are numbers and some are no whole ones; infinity is the fault of a score, and no class."""
+    """True where all labels are numbers and some are no whole ones; infinity is the fault of a score, and no class."""
     distinct = {entry.label for entry in entries if not _INFINITE.fullmatch(entry.label)}
     return all(map(_NUMBER.fullmatch, distinct)) and any(not float(label).is_integer() for label in distinct)
 

@@ -35,7 +35,7 @@ def read_contents(path: Path, header: Sequence[str] = ()) -> Contents:
 
 
 def has_labels(path: Path) -> bool:
-    """Whether a table has labels, as the published test sets of GLUE have none; true where it cannot be read."""
+    """True where a table has labels, as the published test sets of GLUE have none; true where it cannot be read."""
     first = next(_read_records(path, ()), None)
     if first is None or isinstance(first, Fault):
         return True

@@ -27,13 +27,13 @@ class TransferTask:
     folds: int = 0
     """Parts of the cross-validation that the literature reports, if it does."""
     graded: bool = False
-    """Whether the labels are scores."""
+    """True where the labels are scores."""
     header: tuple[str, ...] = ()
     """Columns of files without a header row."""
 
     @property
     def files(self) -> Mapping[str, str]:
-        """Those of the first layout."""
+        """Files of the first layout."""
         return self.layouts[0]
 
 

@@ -27,19 +27,19 @@ class Fault(NamedTuple):
     """A sentence that was left out."""
 
     line: int
-    """Where it starts, counted from 1."""
+    """Line where it starts, counted from 1."""
     reason: str
 
 
 class Treebank(NamedTuple):
-    """What a file holds."""
+    """Content of a file."""
 
     sentences: list[Sentence]
     faults: list[Fault]
 
 
 class _UnusableError(Exception):
-    """What is wrong with a sentence."""
+    """Fault of a sentence that makes it unusable."""
 
 
 def split_of(path: Path) -> str:
@@ -80,7 +80,7 @@ def read_conllu(path: Path) -> Treebank:
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file or folder.
+    """True where there is such a file or folder.
 
     Raises:
         InputError: it cannot be looked at, such as a name too long.

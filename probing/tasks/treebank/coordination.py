@@ -66,7 +66,7 @@ def _halve(cuts: Sequence[Coordination]) -> tuple[list[Coordination], list[Coord
 
 
 def find_coordination(sentence: Sentence) -> Coordination | None:
-    """How the sentence falls into two main clauses, if it is nothing else than that.
+    """Find how the sentence falls into two main clauses, if it is nothing else than that.
 
     Both verbs have a subject of their own, no other coordinating conjunction stands anywhere, every word before the
     conjunction belongs to the first clause and every word after it to the second, neither clause begins with

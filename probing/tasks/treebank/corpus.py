@@ -32,9 +32,9 @@ NEED_DEPENDENCIES = frozenset(
 )
 """Tasks whose labels are read from the tree."""
 _FROM_CONSTITUENTS = frozenset(("tree_depth", "top_constituents"))
-"""Those for which brackets do too."""
+"""Tasks for which brackets do too."""
 _SHOWN, _SHOWN_ON_SCREEN = 100, 5
-"""How many sentences that cannot be used the report and the screen name."""
+"""Number of sentences that cannot be used that the report and the screen name."""
 
 BUILDERS: Mapping[str, Callable[[Sequence[Sentence], int, Floor], Draft]] = {
     "sentence_length": build_sentence_length,
@@ -140,7 +140,7 @@ def _find_fault(sentence: Sentence, home: str, seen: set[str]) -> str:
 
 
 def _is_withheld(sentence: Sentence) -> bool:
-    """Whether half of its words or more are underscores: one alone may be an underscore that was written."""
+    """True where half of its words or more are underscores: one alone may be an underscore that was written."""
     words = [token for token, mark in zip(sentence.tokens, sentence.punctuation, strict=True) if not mark]
     return 2 * words.count(WITHHELD) >= max(1, len(words))
 

@@ -21,7 +21,7 @@ _APOSTROPHES = "'\u2019\u02bc"
 
 @dataclass(frozen=True)
 class Casing:
-    """How a treebank's language writes first letters."""
+    """Rules of a treebank's language for the case of first letters."""
 
     spelling: Mapping[str, str] = field(default_factory=dict)
     """A word with a small first letter -> how it is mostly written inside sentences."""
@@ -75,12 +75,12 @@ class Casing:
 
 
 def _is_plain(word: str) -> bool:
-    """Whether a capital of this word is a matter of its first letter alone: not so of Dutch IJs, nor of ß."""
+    """True where a capital of this word is a matter of its first letter alone: not so of Dutch IJs, nor of ß."""
     return word[:2].lower() != "ij" and len(word[0].title()) == 1
 
 
 def learn_casing(corpus: Sequence[Sentence]) -> Casing:
-    """How first letters are written inside the sentences of a treebank."""
+    """Learn how first letters are written inside the sentences of a treebank."""
     dotless = sum(_DOTLESS in sentence.text for sentence in corpus)
     plain = Casing(is_turkic=dotless > _TURKIC_SHARE * len(corpus))
     counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""What makes a sample fair: cleaned text, balanced classes, forms and sentences kept apart between the splits."""
+"""Rules of a fair sample: cleaned text, balanced classes, forms and sentences kept apart between the splits."""
 
 import unicodedata
 from collections import Counter, defaultdict
@@ -13,7 +13,7 @@ from probing.tasks.files.senteval import Row
 FORM_SHARE = 0.05
 """The largest share of a class that one target form may have in a split; SentEval bounds it as 5,000 of 100,000."""
 _HELD_OUT_WEIGHT = 3
-"""How much more a held-out sentence counts than a training one when a form's split is chosen; ours."""
+"""Weight of a held-out sentence against a training one when a form's split is chosen; ours."""
 
 
 class UnsupportedTaskError(Exception):
@@ -42,9 +42,9 @@ class Draft:
 
     rows: Sequence[Row]
     source: str = "dependencies"
-    """What the labels were read from."""
+    """Source that the labels were read from."""
     relaxed: tuple[str, ...] = ()
-    """Where the definition departs from SentEval's, and why."""
+    """Points where the definition departs from SentEval's, and why."""
     measures: Mapping[str, Any] = field(default_factory=dict)
     """Numbers that tell how good the sample is, by name."""
 
@@ -59,7 +59,7 @@ class Candidate(NamedTuple):
 
 
 def normalise(text: str) -> str:
-    """What two sentences must not share across splits: letters, digits and symbols, without case and spacing."""
+    """Reduce a text to what splits must not share: its letters, digits and symbols, without case and spacing."""
     folded = unicodedata.normalize("NFKC", text).casefold()
     kept = "".join(letter for letter in folded if unicodedata.category(letter)[0] not in "PZC")
     return kept or "".join(folded.split())
@@ -108,7 +108,7 @@ def draw(items: Sequence[Any], size: int, seed: int, *purpose: str | int) -> lis
 
 
 def separate_forms(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those candidates whose target form belongs to their split: each form is given to one split, none is moved.
+    """The candidates whose target form belongs to their split: each form is given to one split, none is moved.
 
     Frequent forms (more than `FORM_SHARE` of a class in dev or test) go to train, and are thinned out there to that
     share. The others, from frequent to rare, go where the share of sentences kept is smallest so far.

@@ -39,7 +39,7 @@ class Word:
 
     @property
     def is_punctuation(self) -> bool:
-        """Whether the word is a punctuation mark; symbols such as `$` are not."""
+        """True where the word is a punctuation mark; symbols such as `$` are not."""
         return self.upos == "PUNCT" or self.relation.startswith("punct")
 
     @property
@@ -58,7 +58,7 @@ class Sentence:
     tokens: tuple[str, ...]
     """Surface tokens; white space within one (as in Vietnamese or in French numbers) is a single space."""
     glued: tuple[bool, ...]
-    """Whether no space follows the token in the printed text."""
+    """True where no space follows the token in the printed text."""
     words: tuple[Word, ...]
     tree: Tree | None = None
     """Constituency tree over the words, where one is known."""
@@ -75,17 +75,17 @@ class Sentence:
 
     @property
     def has_double_quotes(self) -> bool:
-        """Whether double quotes of any script stand in it, or two single ones that stand for them."""
+        """True where double quotes of any script stand in it, or two single ones that stand for them."""
         return _DOUBLE_QUOTES.search(" ".join(self.tokens)) is not None
 
     @property
     def is_parsed(self) -> bool:
-        """Whether it has dependencies."""
+        """True where it has dependencies."""
         return any(word.head != NO_HEAD for word in self.words)
 
     @cached_property
     def joins(self) -> tuple[bool, ...]:
-        """Which tokens are written together with the next one where most are set apart: a clitic and its host.
+        """True where a token is written together with the next one and most are set apart: a clitic and its host.
 
         Punctuation does not count; in a script without spaces all are together, and none is a join.
         """
@@ -101,7 +101,7 @@ class Sentence:
 
     @cached_property
     def punctuation(self) -> tuple[bool, ...]:
-        """Which tokens are punctuation."""
+        """True where a token is punctuation."""
         marks = [True] * len(self.tokens)
         for word in self.words:
             marks[word.token] &= word.is_punctuation
@@ -122,7 +122,7 @@ def print_tokens(tokens: Sequence[str], glued: Sequence[bool]) -> str:
 
 
 def head_depths(words: Sequence[Word]) -> list[int]:
-    """How many words stand on the way from the root down to each word, itself included; -1 on or below a circle."""
+    """Number of words on the way from the root down to each word, itself included; -1 on or below a circle."""
     depths = [0] * len(words)
     for start in range(len(words)):
         way, index = [], start

@@ -16,7 +16,7 @@ from probing.tasks.treebank.trees import constituency_depth, dependency_depth, t
 N_TOP_CLASSES = 19
 """Named classes of TopConst; all other sequences are `OTHER`."""
 TOP_RATIO = 4
-"""How many times the rarest class of TopConst the others may be: exact balance would leave little; ours."""
+"""Number of times the rarest class of TopConst that the others may be: exact balance would leave little; ours."""
 LENGTH_STEP = 2
 """Lengths that TreeDepth counts as one when it decorrelates depth from length, in tokens; ours."""
 _ADEQUATE = 5

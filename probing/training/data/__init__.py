@@ -1,1 +1,1 @@
-"""What a training reads, as batches."""
+"""Data that a training reads, as batches."""

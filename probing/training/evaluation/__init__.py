@@ -1,1 +1,1 @@
-"""How a trained model is scored."""
+"""Evaluations of a trained model."""

@@ -1,4 +1,4 @@
-"""What a classifier predicts of each split, and how well."""
+"""Predictions of a classifier for each split, and their scores."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _TOKENS = 4096
 
 @dataclass(frozen=True)
 class Answers:
-    """What a model predicts of one split."""
+    """Predictions of a model for one split."""
 
     loss: float
     """Mean over the sentences."""
@@ -101,7 +101,7 @@ def score_answers(answers: Answers, metric: str, rng: np.random.Generator) -> Fl
 
 
 def score_majority(task: Task, split: str, metric: str) -> float:
-    """What the metric gives to always answering the most frequent class of train (a graded task: its mean score)."""
+    """Score of always answering the most frequent class of train (a graded task: its mean score), by the metric."""
     train, read = task.splits["train"], task.splits[split]
     if train.targets is not None and read.targets is not None:
         labels, answer = read.targets, train.targets.mean()
@@ -111,5 +111,5 @@ def score_majority(task: Task, split: str, metric: str) -> float:
 
 
 def has_diverged(score: float, majority: float, margin: float = 0.01) -> bool:
-    """Whether a run failed: its score is no number, or at or below majority + 1 point."""
+    """True where a run failed: its score is no number, or at or below majority + 1 point."""
     return not score > majority + margin

@@ -1,1 +1,1 @@
-"""What a training minimises."""
+"""Objectives that a training minimises."""

@@ -38,7 +38,7 @@ class PruneSettings(TrainSettings):
     recipe: str = "prune"
     """The way of training, such as finetune or prune."""
     method: tuple[Literal["magnitude", "movement", "soft_movement"], ...] = ("soft_movement",)
-    """How weights are chosen: magnitude (the largest stay), movement (those of the highest learned scores S stay),
+    """Choice of the weights: magnitude (the largest stay), movement (those of the highest learned scores S stay),
     soft_movement (those whose sigmoid(S) is above a threshold stay, and a penalty keeps it small)."""
     sparsity: tuple[float, ...] = (0.9,)
     """Share of zeros at the end of magnitude and movement in each matrix of the encoder's blocks; one model each.
@@ -47,7 +47,7 @@ class PruneSettings(TrainSettings):
     """Weight of soft_movement's penalty, mean sigmoid(S), at the end; it grows with the threshold. One model each:
     more of it leaves fewer weights."""
     threshold: float = 0.1
-    """What sigmoid(S) must be above at the end of soft_movement; at first it is 0."""
+    """Value that sigmoid(S) must be above at the end of soft_movement; at first it is 0."""
     weight_decay: float = 0.0
     """Of weight matrices. The paper's: none."""
     score_learning_rate: float = 1e-2
@@ -83,7 +83,7 @@ RANGES: Mapping[str, Range] = {
 
 
 _PRINTED = {"method": "{}", "sparsity": "{:.4g}", "penalty": "{:g}"}
-"""How amounts stand in tables and figures, at most: two that look alike there could not be told apart."""
+"""Formats of amounts in tables and figures, at most: two that look alike there could not be told apart."""
 
 
 def check(settings: PruneSettings) -> None:

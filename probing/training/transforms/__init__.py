@@ -1,1 +1,1 @@
-"""What is done to a model while it trains."""
+"""Transforms of a model while it trains."""

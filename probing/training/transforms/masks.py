@@ -1,4 +1,4 @@
-"""Which weights of a matrix are kept: W' = W * M, as parametrizations of `torch.nn.utils.parametrize`.
+"""Masks of the weights that are kept: W' = W * M, as parametrizations of `torch.nn.utils.parametrize`.
 
 The mask M is chosen once for each optimiser step and not in every forward pass, between which nothing moves. It is no
 part of the state: weights, scores and the level that the schedule has reached say what it is.
@@ -37,7 +37,7 @@ class Mask(nn.Module, ABC):
 
     @abstractmethod
     def choose(self, weight: Float[Tensor, "rows columns"], level: float) -> Bool[Tensor, "rows columns"]:
-        """Which weights are kept at a level."""
+        """Choose the weights that are kept at a level: true where one is kept."""
 
 
 class MagnitudeMask(Mask):

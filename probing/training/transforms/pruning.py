@@ -27,7 +27,7 @@ MASKS: dict[str, type[Mask]] = {
 
 @dataclass(frozen=True)
 class Aim:
-    """How one model is pruned, and how far."""
+    """Way in which one model is pruned, and how far."""
 
     method: str
     """A key of `MASKS`."""
@@ -39,10 +39,10 @@ class Aim:
 
 @dataclass(frozen=True)
 class Course:
-    """How pruning goes on from step to step, whatever its aim."""
+    """Way in which pruning goes on from step to step, whatever its aim."""
 
     threshold: float = 0.1
-    """What sigmoid(S) must be above at the end of soft movement; at first it is 0."""
+    """Value that sigmoid(S) must be above at the end of soft movement; at first it is 0."""
     score_rate: float = 1e-2
     """Learning rate of the scores S."""
     warmup_share: float = 0.1

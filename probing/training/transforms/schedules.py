@@ -1,4 +1,4 @@
-"""How far pruning has come at a step (Sanh et al. 2020, arXiv 2005.07683, sections 3 and 4)."""
+"""Schedules of pruning: how far it has come at a step (Sanh et al. 2020, arXiv 2005.07683, sections 3 and 4)."""
 
 
 def follow_cubic(
