@@ -12,10 +12,11 @@ import torch
 from jaxtyping import Float, Int
 
 from probing.contracts.encoder import BatchingEncoder, Encoder, PoolingEncoder, Tokens
+from probing.contracts.pooling import TokenShares, find_shares
 from probing.digests import text_key
 from probing.records import InputError, Text
 from probing.registry import POOLINGS
-from probing.representations.pooling import SHARES, choose_positions, share_tokens
+from probing.representations.pooling import choose_positions, choose_tokens
 from probing.store.cache import StackCache
 from probing.store.shards import StoredStack
 
@@ -187,9 +188,11 @@ def choose_way(
     Callable[[Int[np.ndarray, " sentences"]], list[Int[np.ndarray, " batch"]]],
 ]:
     """Choose the function from a batch to pooled vectors, and the one that cuts sentences into batches for it."""
-    if encoder.backend == "fused" and isinstance(encoder, PoolingEncoder) and pooling.name in SHARES:
+    shares = find_shares(POOLINGS.load(pooling.name))
+    if encoder.backend == "fused" and isinstance(encoder, PoolingEncoder) and shares:
         budget = _FUSED_TOKENS * torch.get_num_threads()
-        return partial(pool_fused, encoder, pooling), partial(plan_batches, budget=budget, pads=False)
+        pool = partial(pool_fused, encoder, shares, special_tokens=pooling.special_tokens)
+        return pool, partial(plan_batches, budget=budget, pads=False)
     budget = _BATCH_TOKENS.get(encoder.device.partition(":")[0], _BATCH_TOKENS["cpu"])
     return partial(pool_batch, encoder, pooling), partial(plan_batches, budget=budget)
 
@@ -226,9 +229,14 @@ def pool_batch(
 
 
 def pool_fused(
-    encoder: PoolingEncoder, pooling: Pooling, tokens: Tokens, rows: Int[np.ndarray, " batch"]
+    encoder: PoolingEncoder,
+    shares: TokenShares,
+    tokens: Tokens,
+    rows: Int[np.ndarray, " batch"],
+    *,
+    special_tokens: bool,
 ) -> Float[np.ndarray, "layers batch hidden"]:
     """The same by an encoder that pools by itself."""
-    special = np.concatenate([tokens.special[row] for row in rows])
-    shares = share_tokens(pooling.name, special, tokens.lengths[rows], special_tokens=pooling.special_tokens)
-    return encoder.pool(tokens, rows, shares, pooling.name == "max")
+    special, lengths = np.concatenate([tokens.special[row] for row in rows]), tokens.lengths[rows]
+    read = choose_tokens(special, lengths, special_tokens=special_tokens)
+    return encoder.pool(tokens, rows, shares.share(read, lengths), shares.largest)

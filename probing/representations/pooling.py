@@ -10,8 +10,25 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from probing.contracts.encoder import HiddenStates
+from probing.contracts.pooling import declare_shares
 
 
+def share_evenly(
+    tokens: Bool[np.ndarray, " tokens"], lengths: Int[np.ndarray, " batch"]
+) -> Float[np.ndarray, " tokens"]:
+    """Shares of a mean: 1 / n for each of the n tokens of a text that are read, 0 for the others."""
+    n_read = np.add.reduceat(tokens.astype(np.int64), np.cumsum(lengths) - lengths)
+    return (tokens / np.repeat(n_read, lengths)).astype(np.float32)
+
+
+def share_first(
+    tokens: Bool[np.ndarray, " tokens"], lengths: Int[np.ndarray, " batch"]
+) -> Float[np.ndarray, " tokens"]:
+    """Shares of the first token: 1 for the first of each text, 0 for the others."""
+    return np.bincount(np.cumsum(lengths) - lengths, minlength=len(tokens)).astype(np.float32)
+
+
+@declare_shares(share_evenly)
 def pool_mean(
     states: Float[Tensor, "batch tokens hidden"], positions: Bool[Tensor, "batch tokens"]
 ) -> Float[Tensor, "batch hidden"]:
@@ -20,6 +37,7 @@ def pool_mean(
     return torch.einsum("bth,bt->bh", states.float(), share)
 
 
+@declare_shares(share_first)
 def pool_cls(
     states: Float[Tensor, "batch tokens hidden"], positions: Bool[Tensor, "batch tokens"]
 ) -> Float[Tensor, "batch hidden"]:
@@ -27,6 +45,7 @@ def pool_cls(
     return states[:, 0].float()
 
 
+@declare_shares(share_evenly, largest=True)
 def pool_max(
     states: Float[Tensor, "batch tokens hidden"], positions: Bool[Tensor, "batch tokens"]
 ) -> Float[Tensor, "batch hidden"]:
@@ -45,25 +64,17 @@ def choose_positions(states: HiddenStates, *, special_tokens: bool) -> Bool[Tens
     return torch.where(words.any(dim=1, keepdim=True), words, states.mask)
 
 
-SHARES = ("mean", "cls", "max")
-"""Poolings that are a sum of states, each times a share, or their largest values: what `share_tokens` knows."""
-
-
-def share_tokens(
-    pooling: str, special: Bool[np.ndarray, " tokens"], lengths: Int[np.ndarray, " batch"], *, special_tokens: bool
-) -> Float[np.ndarray, " tokens"]:
-    """Share of each token in a pooling, for texts that stand one after the other.
+def choose_tokens(
+    special: Bool[np.ndarray, " tokens"], lengths: Int[np.ndarray, " batch"], *, special_tokens: bool
+) -> Bool[np.ndarray, " tokens"]:
+    """The same for texts that stand one after the other, without padding.
 
     Args:
-        pooling: one of `SHARES`; what `max` leaves out has a share of 0.
-        special: whether each token is a special one.
+        special: true where a token is a special one.
         lengths: tokens of each text.
-        special_tokens: whether pooling reads those; a text without words has nothing else, which is read then.
+        special_tokens: whether pooling reads those.
     """
-    starts = np.cumsum(lengths) - lengths
-    if pooling == "cls":
-        return np.bincount(starts, minlength=len(special)).astype(np.float32)
-    words = np.ones_like(special) if special_tokens else ~special
-    n_read = np.add.reduceat(words.astype(np.int64), starts)
-    words |= np.repeat(n_read == 0, lengths)
-    return (words / np.repeat(np.where(n_read, n_read, lengths), lengths)).astype(np.float32)
+    if special_tokens:
+        return np.ones_like(special)
+    n_words = np.add.reduceat((~special).astype(np.int64), np.cumsum(lengths) - lengths)
+    return ~special | np.repeat(n_words == 0, lengths)

@@ -1,10 +1,12 @@
 """What every pooling must hold to, whoever wrote it: see `probing.contracts.pooling`."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from probing.contracts.pooling import TokenShares, find_shares
 from probing.registry import POOLINGS
 
 BATCH, TOKENS, HIDDEN = 4, 6, 5
@@ -94,3 +96,40 @@ def test_scales_with_the_states(seed, length, scale):
         torch.testing.assert_close(
             pool(scale * states, positions), scale * pool(states, positions), rtol=1e-4, atol=1e-4
         )
+
+
+def pool_by_shares(shares, states, positions, lengths):
+    """The pooling that the declared shares stand for, in double precision, text by text."""
+    flat = np.concatenate([row[:n].double().numpy() for row, n in zip(states, lengths, strict=True)])
+    read = np.concatenate([row[:n].numpy() for row, n in zip(positions, lengths, strict=True)])
+    counts = shares.share(read, np.array(lengths))
+    assert counts.shape == (sum(lengths),)
+    assert counts.dtype == np.float32
+    assert (counts >= 0).all()
+    borders = np.cumsum(lengths)[:-1]
+    texts = list(zip(np.split(flat, borders), np.split(counts, borders), strict=True))
+    assert all(part.any() for _, part in texts)
+    return np.stack([text[part > 0].max(axis=0) if shares.largest else part @ text for text, part in texts])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_shares_of_tokens_where_they_are_declared_give_the_same_vectors(pool, seed):
+    """Encoders that pool in kernels of their own take the shares; without any they are never asked."""
+    assert isinstance(getattr(pool, "shares", None), TokenShares | None)
+    shares = find_shares(pool)
+    if shares is None:
+        return
+    states, mask = draw(seed)
+    positions = mask & (torch.rand(mask.shape, generator=torch.Generator().manual_seed(seed)) < 0.6)
+    positions |= mask & ~positions.any(dim=1, keepdim=True)
+    found = pool_by_shares(shares, states, positions, mask.sum(dim=1).tolist())
+    # Some roundings of float32 in a mean of six.
+    np.testing.assert_allclose(found, pool(states, positions).numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_shares_that_stand_for_another_pooling_give_other_vectors():
+    states, mask = draw()
+    lengths = mask.sum(dim=1).tolist()
+    first, even = (find_shares(POOLINGS.load(name)) for name in ("cls", "mean"))
+    found = pool_by_shares(first, states, mask, lengths)
+    assert not np.allclose(found, pool_by_shares(even, states, mask, lengths), rtol=1e-2)

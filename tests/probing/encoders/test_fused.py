@@ -3,6 +3,7 @@ import pytest
 import torch
 from transformers import AutoModel, BertConfig, DistilBertConfig
 
+from probing.contracts.pooling import find_shares
 from probing.encoders import fused, transformer
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model
@@ -10,9 +11,9 @@ from probing.encoders.fused import FusedModel, find_obstacle
 from probing.encoders.transformer import TransformerEncoder
 from probing.kernels import load_kernels
 from probing.records import InputError
-from probing.registry import ENCODERS
+from probing.registry import ENCODERS, POOLINGS
 from probing.representations.extraction import Pooling, encode_in_shards
-from probing.representations.pooling import SHARES
+from probing.representations.pooling import pool_mean
 from tests.helpers import WORDS, save_encoder, save_tokenizer
 
 LONGEST = 80
@@ -86,12 +87,28 @@ def measure_errors(found, expected):
 def test_gives_the_vectors_of_torch_in_float32_within_the_rounding_of_its_numbers(folder, dtype):
     exact, kernels = (build(folder, device="cpu", dtype=way, backend=backend) for way, backend in PAIRS[dtype])
     assert (exact.backend, kernels.backend) == ("torch", "fused")
-    for pooling in SHARES:
+    shared = [name for name in POOLINGS.names() if find_shares(POOLINGS.load(name))]
+    assert {"mean", "cls", "max", "last"} <= set(shared), "ours, and one of an installed package"
+    for pooling in shared:
         for special_tokens in (True, False):
             found, expected = (encode(encoder, draw_texts(), pooling, special_tokens) for encoder in (kernels, exact))
             errors = measure_errors(found, expected)
             assert errors.max() < RELATIVE[dtype], (pooling, special_tokens)
             assert errors[0].max() < 1e-5, "embeddings are never rounded"
+
+
+def pool_bare(states, positions):
+    """Mean pooling that declares no shares."""
+    return pool_mean(states, positions)
+
+
+def test_a_pooling_without_shares_reads_hidden_states(folder, dtype, monkeypatch):
+    encoder = build(folder, device="cpu", dtype=dtype, backend="fused")
+    expected = encode(encoder, draw_texts())
+    monkeypatch.setitem(POOLINGS.rows, "bare", f"{__name__}:pool_bare")
+    monkeypatch.setattr(encoder, "pool", None)
+    errors = measure_errors(encode(encoder, draw_texts(), "bare"), expected)
+    assert errors.max() < 2 * RELATIVE[dtype], "both are that near to float32"
 
 
 def test_is_nearer_to_float32_than_a_model_converted_to_bfloat16(folder, dtype):
