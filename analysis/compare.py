@@ -16,7 +16,6 @@ from typing import Annotated
 
 import tyro
 
-from analysis.terminal.differences import show_differences
 from probing.command_line import read_settings
 from probing.exit_codes import end_in_one_line
 
@@ -51,6 +50,8 @@ def main() -> int:
 
 def _compare() -> int:
     settings = read_settings(CompareSettings, description=__doc__, prog="python -m analysis.compare")
+    from analysis.terminal.differences import show_differences  # noqa: PLC0415 - pandas: not for --help
+
     fell = show_differences(settings.first, settings.second, settings.tasks, settings.output, settings.seed)
     return FELL if fell else 0
 

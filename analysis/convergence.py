@@ -35,12 +35,6 @@ from typing import Annotated
 
 import tyro
 
-from analysis.figures.files import write_figures
-from analysis.figures.training import plot_training
-from analysis.runs.training_run import label_runs, load_trainings, stack_logs
-from analysis.stats.convergence import compare_convergence
-from analysis.terminal.training import print_convergence
-from probing.atomic_files import check_writable, to_csv, write_atomically
 from probing.command_line import read_settings
 from probing.exit_codes import end_in_one_line
 
@@ -57,24 +51,6 @@ class ConvergenceSettings:
     """Folder for the curves (PNG and PDF) and the table (CSV); none given: nothing is written."""
 
 
-def show_convergence(settings: ConvergenceSettings) -> None:
-    """Print the comparison, and save it where it is asked for.
-
-    Raises:
-        InputError: as `compare_convergence` and `analysis.runs.training_run.load_training`.
-    """
-    if settings.output is not None:
-        check_writable(settings.output)
-    runs = load_trainings([settings.baseline, settings.other])
-    table = compare_convergence(runs[0], runs[1])
-    labels = label_runs(runs)
-    if settings.output is not None:
-        figures = {"convergence": plot_training(stack_logs(runs), metric=runs[0].metric)}
-        write_figures(figures, settings.output)
-        write_atomically(settings.output / "convergence.csv", to_csv(table))
-    print_convergence(table, labels[0], labels[1], runs[0])
-
-
 def main() -> int:
     """Run the command.
 
@@ -85,7 +61,10 @@ def main() -> int:
 
 
 def _show() -> int:
-    show_convergence(read_settings(ConvergenceSettings, description=__doc__, prog="python -m analysis.convergence"))
+    settings = read_settings(ConvergenceSettings, description=__doc__, prog="python -m analysis.convergence")
+    from analysis.terminal.convergence import show_convergence  # noqa: PLC0415 - pandas: not for --help
+
+    show_convergence(settings.baseline, settings.other, settings.output)
     return 0
 
 

@@ -17,7 +17,10 @@ The flow, and the room of each stage:
     kernels          C++ for encoding and probes             scalar_mix       the mix as a torch module
     progress         what the user sees while it works       terminals        a screen never costs a result
     command_line     what was typed -> settings              flags            settings as flags, in groups
+    config_files     files of settings                       suggestions      the nearest known name
     starting         how a command begins                    exit_codes       how it ends
+    entry_points     every command by its name               cli              `bermo-probing NAME`
+    commands         those that have no script
 
 The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`.
 Importing this package loads nothing else: the names below come from their modules when they are first used.

@@ -9,6 +9,8 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
+from probing.config_files import CONFIG_HELP, read_config, take_config
+from probing.entry_points import name_examples, name_program
 from probing.flags import read_flags
 from probing.records import InputError
 
@@ -21,19 +23,28 @@ _RULES = set("─-╰╯")
 """Lines within and below what tyro says of a mistake, with or without letters beyond ASCII."""
 
 
-def read_settings(kind: type[Settings], **options: Any) -> Settings:
+def read_settings(kind: type[Settings], *, config: bool = False, **options: Any) -> Settings:
     """The settings that the command line gives.
 
     Args:
         kind: their class, one field for each flag.
+        config: whether `--config FILE` gives settings too, which flags override.
         options: of `read_flags`, such as a description.
 
     Raises:
         InputError: a flag that is not there, or a value that it cannot have; a path that is empty, no text, or in the
             home of a user who is not there; a negative seed.
     """
-    _check_empty(kind, sys.argv[1:])
-    settings = expand_paths(_parse(kind, options))
+    path, arguments = take_config(sys.argv[1:]) if config else (None, sys.argv[1:])
+    described = name_examples(options.get("description", ""))
+    options |= {"description": described, "prog": name_program(options.get("prog"))}
+    options |= {"config_help": CONFIG_HELP if config else ""}
+    if path is not None:
+        flags = read_config(path, [column.name for column in fields(kind)])  # pyright: ignore
+        _parse_file(kind, path, flags, options)
+        arguments = [*flags, *arguments]
+    _check_empty(kind, arguments)
+    settings = expand_paths(_parse(kind, arguments, options))
     seed = getattr(settings, "seed", 0)
     if seed < 0:
         raise InputError(f"--seed {seed}: expected 0 or more")
@@ -54,12 +65,21 @@ def expand_paths(settings: Settings) -> Settings:
     return replace(settings, **changed)  # pyright: ignore
 
 
-def _parse(kind: type[Settings], options: dict[str, Any]) -> Settings:
+def _parse_file(kind: type, path: Path, flags: list[str], options: dict[str, Any]) -> None:
+    """Refuse a value in a file of settings, naming the file."""
+    try:
+        _check_empty(kind, flags)
+        _parse(kind, flags, options)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _parse(kind: type[Settings], arguments: Sequence[str], options: dict[str, Any]) -> Settings:
     """Read settings by tyro, its refusals in a line; `--help` ends the program as usual."""
     box = StringIO()
     try:
         with redirect_stderr(box):
-            return read_flags(kind, **options)
+            return read_flags(kind, arguments, **options)
     except SystemExit as stop:
         if not stop.code:
             raise

@@ -4,23 +4,35 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, Field, field, fields, make_dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
+from probing.entry_points import PROGRAM
+
 Settings = TypeVar("Settings")
 
 
-def read_flags(kind: type[Settings], *, description: str = "", prog: str | None = None) -> Settings:
+def read_flags(
+    kind: type[Settings],
+    arguments: Sequence[str],
+    *,
+    description: str = "",
+    prog: str | None = None,
+    config_help: str = "",
+) -> Settings:
     """The settings that the command line gives.
 
     Args:
+        arguments: of the command line, `--config` taken out.
         kind: their class. Its `GROUPS`, if it has any, maps titles to names of fields; other fields stand in front.
         description: what the command does; its lines that begin with `python` are examples, and stay lines.
         prog: what the command is called.
+        config_help: the help of `--config`, which whoever calls has read; empty where there is no such flag.
     """
     groups: dict[str, tuple[str, ...]] = getattr(kind, "GROUPS", {})
     grouped = {name for names in groups.values() for name in names}
@@ -29,10 +41,18 @@ def read_flags(kind: type[Settings], *, description: str = "", prog: str | None 
     nested = {
         f"group_{n}": _nest(title, [flags[name] for name in names]) for n, (title, names) in enumerate(groups.items())
     }
+    if config_help:
+        first.append(("config", Annotated[Path | None, tyro.conf.arg(help=config_help)], field(default=None)))
     whole = make_dataclass(kind.__name__, [*first, *((name, *one) for name, one in nested.items())])
-    given = vars(
-        tyro.cli(whole, description=_keep_examples(description), prog=prog, config=(tyro.conf.OmitArgPrefixes,))
+    read = tyro.cli(
+        whole,
+        args=list(arguments),
+        description=_keep_examples(description),
+        prog=prog,
+        config=(tyro.conf.OmitArgPrefixes,),
     )
+    given = vars(read)
+    given.pop("config", None) if config_help else None
     values = {name: value for name, value in given.items() if name not in nested}
     for name in nested:
         values |= vars(given[name])
@@ -81,4 +101,4 @@ def read_docs(kind: type) -> dict[str, str]:
 
 def _keep_examples(description: str) -> str:
     """The text with each example as a paragraph of its own: lines of one paragraph would be run together."""
-    return re.sub(r"\n+(?=python )", "\n\n", description.strip())
+    return re.sub(rf"\n+(?=(?:python|{PROGRAM}) )", "\n\n", description.strip())

@@ -4,8 +4,7 @@ One registry per kind. A row maps a name to `"module:attribute"`, or to a module
 entry points in the group `probing.<registry>`, such as `probing.encoders`.
 """
 
-from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from functools import cached_property
 from importlib import import_module
 from importlib.metadata import entry_points
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from probing.contracts.checking import find_breach
 from probing.records import InputError
+from probing.suggestions import suggest
 
 if TYPE_CHECKING:  # The contracts themselves load torch, which `--help` has no need of.
     from probing.contracts.classifier import BuildClassifier
@@ -105,13 +105,6 @@ def import_part(place: str) -> Any:
     module, _, attribute = place.partition(":")
     part = import_module(module)
     return getattr(part, attribute) if attribute else part
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """Suggest known names to someone who typed an unknown one."""
-    known = list(known)
-    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
-    return f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(known)}"
 
 
 ENCODERS: "Registry[EncoderModule]" = Registry(

@@ -89,7 +89,7 @@ def main() -> int:
     Returns:
         0; 2 after a mistake that the user can mend.
     """
-    settings = read_settings(ReplicationSettings, description=__doc__)
+    settings = read_settings(ReplicationSettings, config=True, description=__doc__)
     from analysis.replication import show_replication  # noqa: PLC0415 - pandas: not for --help
     from probing.training.run import train  # noqa: PLC0415 - torch: not for --help
 

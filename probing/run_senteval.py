@@ -31,7 +31,7 @@ def main() -> int:
     Returns:
         0; 2 after a mistake that the user can mend; 1 where some of the numbers could not be computed.
     """
-    settings = read_settings(RunSettings, description=__doc__)
+    settings = read_settings(RunSettings, config=True, description=__doc__)
     from probing.pipeline import run  # noqa: PLC0415 - torch: not for --help
 
     outcome = run(settings, Reporter(quiet=settings.quiet))

@@ -20,6 +20,7 @@ if __name__ == "__main__":
 import argparse
 
 from probing.command_line import read_settings
+from probing.config_files import load_mapping, take_config
 from probing.exit_codes import end_in_one_line
 from probing.progress import Reporter
 from probing.registry import RECIPES
@@ -32,7 +33,7 @@ def main() -> int:
     Returns:
         0; 2 after a mistake that the user can mend.
     """
-    settings = read_settings(choose_settings(sys.argv[1:]), description=__doc__)
+    settings = read_settings(choose_settings(sys.argv[1:]), config=True, description=__doc__)
     from analysis.terminal.training import show_training  # noqa: PLC0415 - pandas: not for --help
     from probing.training.run import train  # noqa: PLC0415 - torch: not for --help
 
@@ -45,13 +46,14 @@ def choose_settings(arguments: list[str]) -> type[TrainSettings]:
     """The class of settings that the recipe has: each recipe has flags of its own.
 
     Raises:
-        InputError: there is no such recipe.
+        InputError: there is no such recipe, or no such file of settings.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--recipe")
-    recipe = parser.parse_known_args(arguments)[0].recipe
+    path, arguments = take_config(arguments)
+    recipe = parser.parse_known_args(arguments)[0].recipe or (load_mapping(path).get("recipe") if path else None)
     # A recipe's module loads torch; the plain --help does without.
-    return TrainSettings if recipe is None else RECIPES.load(recipe).settings
+    return TrainSettings if recipe is None else RECIPES.load(str(recipe)).settings
 
 
 if __name__ == "__main__":

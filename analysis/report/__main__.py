@@ -16,7 +16,6 @@ from typing import Annotated
 
 import tyro
 
-from analysis.report.build import write_report
 from probing.command_line import read_settings
 from probing.exit_codes import end_in_one_line
 
@@ -42,6 +41,8 @@ def main() -> int:
 
 def _report() -> int:
     settings = read_settings(ReportSettings, description=__doc__, prog="python -m analysis.report")
+    from analysis.report.build import write_report  # noqa: PLC0415 - pandas and altair: not for --help
+
     print(write_report(settings.runs, settings.output))
     return 0
 

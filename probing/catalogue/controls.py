@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from probing.records import InputError
-from probing.registry import suggest
+from probing.suggestions import suggest
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ SentEval's are of arXiv 1805.01070; the transfer tasks of arXiv 1803.05449 and, 
 from collections.abc import Iterable, Sequence
 
 from probing.records import InputError, TaskSpec
-from probing.registry import suggest
+from probing.suggestions import suggest
 
 SENTEVAL_TASKS = (
     TaskSpec("sentence_length", "SentLen", "surface", ("Length",)),

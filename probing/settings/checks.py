@@ -11,8 +11,9 @@ from probing.atomic_files import check_writable
 from probing.catalogue.controls import check_controls
 from probing.contracts.measure import find_measure, list_on_request
 from probing.records import InputError
-from probing.registry import ENCODERS, POOLINGS, PROBES, suggest
+from probing.registry import ENCODERS, POOLINGS, PROBES
 from probing.settings.run import RunSettings
+from probing.suggestions import suggest
 
 _OF_SENTEVAL = ("linear", "mlp")
 """The probes that SentEval has: without and with a hidden layer."""

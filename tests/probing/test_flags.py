@@ -42,7 +42,7 @@ class Child(Parent):
 
 def read(monkeypatch, kind, *arguments):
     monkeypatch.setattr(sys, "argv", ["a.py", *arguments])
-    return read_flags(kind, description=EXAMPLES)
+    return read_flags(kind, sys.argv[1:], description=EXAMPLES)
 
 
 @pytest.mark.parametrize("kind", KINDS)

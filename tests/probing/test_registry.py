@@ -6,7 +6,8 @@ import pytest
 from probing import registry
 from probing.contracts.checking import find_breach
 from probing.records import InputError
-from probing.registry import METRICS, PROBES, REGISTRIES, Registry, suggest
+from probing.registry import METRICS, PROBES, REGISTRIES, Registry
+from probing.suggestions import suggest
 
 ROWS = [(one, name) for one in REGISTRIES for name in one.own]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from probing.records import InputError
-from probing.registry import suggest
+from probing.suggestions import suggest
 from probing.tasks.controlled import lexicon
 
 _BINARY = ("bigram_shift", "odd_man_out", "coordination_inversion")

@@ -1,0 +1,1 @@
+"""Commands of `bermo-probing` that have no script of their own."""

@@ -1,0 +1,92 @@
+"""Say how far a run is, whether it works, and what failed in it.
+
+bermo-probing status data/results/RUN
+"""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from probing.command_line import read_settings
+from probing.exit_codes import end_in_one_line
+from probing.records import InputError
+from probing.store.folder_lock import check_free
+
+
+@dataclass(frozen=True)
+class StatusSettings:
+    """Which run."""
+
+    run: Annotated[Path, tyro.conf.Positional]
+    """Run folder, of probing or of training."""
+
+
+def main() -> int:
+    """Run the command.
+
+    Returns:
+        0; 1 where cells of a finished run failed; 2 after a mistake that the user can mend.
+    """
+    folder = read_settings(StatusSettings, description=__doc__, prog="python -m probing.commands.show_status").run
+    print(*describe_status(folder), sep="\n")
+    return 1 if _read(folder / "manifest.json").get("failures") else 0
+
+
+def describe_status(folder: Path) -> Iterator[str]:
+    """Lines on a run: what it is of, whether it works or is finished, its finished cells by kind, and its failures.
+
+    Raises:
+        InputError: no run stands there.
+    """
+    settings = _read(folder / "settings.json")
+    if not settings:
+        raise InputError(f"{folder}: no settings.json; expected a run folder")
+    names = ("recipe", "model", "checkpoint", "data", "task")
+    yield f"{folder}: " + ", ".join(str(settings[name]) for name in names if name in settings)
+    manifest = _read(folder / "manifest.json")
+    yield f"state: {_describe_state(folder, manifest)}"
+    cells = [path for path in (folder / "cells").glob("*") if path.is_file() and not path.name.startswith(".")]
+    if cells:
+        newest = datetime.fromtimestamp(max(path.stat().st_mtime for path in cells), UTC)
+        counts = Counter(_name_kind(path) for path in cells)
+        kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(counts.items()))
+        yield f"finished cells: {len(cells)} ({kinds}), the last {newest:%Y-%m-%d %H:%M:%S} UTC"
+    for failure in manifest.get("failures", ()):
+        yield "failed: " + ", ".join(str(value) for value in failure.values() if value not in ("", None))
+    for warning in manifest.get("warnings", ()):
+        yield f"warning: {warning}"
+
+
+def _describe_state(folder: Path, manifest: Mapping[str, Any]) -> str:
+    try:
+        check_free(folder)
+    except InputError as held:
+        return str(held).partition(": ")[2].partition(";")[0]
+    if manifest.get("finished"):
+        return f"finished {manifest['finished']}"
+    return "stopped before its end; the same command goes on"
+
+
+def _name_kind(path: Path) -> str:
+    """The part of a cell's name that says what was computed: readout, and control or measure where there is one."""
+    parts = [part for part in path.stem.split(".")[1:] if part != "none" and not part.isdecimal()]
+    return " ".join(parts) or "majority" if path.suffix == ".safetensors" else "models"
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    with suppress(OSError, ValueError):
+        value = json.loads(path.read_text(encoding="utf-8"))
+        return value if isinstance(value, dict) else {}
+    return {}
+
+
+if __name__ == "__main__":
+    sys.exit(end_in_one_line(main))
