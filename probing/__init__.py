@@ -22,6 +22,8 @@ The flow, and the room of each stage:
     entry_points     every command by its name               cli              `bermo-probing NAME`
     commands         those that have no script
 
+    api              the same from Python: `probing.run`, `probing.encode`
+
 The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`.
 Importing this package loads nothing else: the names below come from their modules when they are first used.
 """
@@ -30,15 +32,30 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from probing.api import FinishedRun, encode, run
     from probing.records import InputError, LayerStack, Predictions, Split, Task, TaskSpec
     from probing.tables import Score
 
 __version__ = "0.2.0"
 
-__all__ = ["InputError", "LayerStack", "Predictions", "Score", "Split", "Task", "TaskSpec"]
+__all__ = [
+    "FinishedRun",
+    "InputError",
+    "LayerStack",
+    "Predictions",
+    "Score",
+    "Split",
+    "Task",
+    "TaskSpec",
+    "encode",
+    "run",
+]
+
+
+_HOMES = {"Score": "probing.tables"} | dict.fromkeys(("FinishedRun", "encode", "run"), "probing.api")
 
 
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module("probing.tables" if name == "Score" else "probing.records"), name)
+    return getattr(import_module(_HOMES.get(name, "probing.records")), name)

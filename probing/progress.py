@@ -114,8 +114,8 @@ class Reporter:
 
     @property
     def is_live(self) -> bool:
-        """True where a table is kept up to date on a terminal."""
-        return self.console.is_terminal and not self.quiet
+        """True where a table is kept up to date, on a terminal or in a notebook."""
+        return (self.console.is_terminal or self.console.is_jupyter) and not self.quiet
 
     @contextmanager
     def stage(self, name: str, total: float, unit: str) -> Iterator[Advance]:
