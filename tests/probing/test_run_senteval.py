@@ -27,7 +27,7 @@ def start(tmp_path, tiny_folder, corpus, monkeypatch, capsys):
     here.mkdir()
     monkeypatch.chdir(here)
 
-    def run(*flags, shown=False):
+    def run(*flags, shown=False, bare=()):
         usual = {
             "--checkpoint": [str(tiny_folder)],
             "--data": [str(corpus)],
@@ -37,7 +37,7 @@ def start(tmp_path, tiny_folder, corpus, monkeypatch, capsys):
             "--controls": [],
             "--no-report": [],  # the tests of the analysis make reports
         }
-        kept = [part for flag, values in usual.items() if flag not in flags for part in (flag, *values)]
+        kept = [part for flag, values in usual.items() if flag not in (*flags, *bare) for part in (flag, *values)]
         if not shown:  # the figures of a run take seconds
             monkeypatch.setattr("analysis.terminal.run.show_run", lambda folder: None)
         return run_script(main, "run_senteval.py", [*kept, *flags], monkeypatch, capsys)
@@ -261,3 +261,28 @@ def test_the_script_as_file_and_the_package_are_one(tmp_path):
     )
     done = in_fresh_interpreter(tmp_path, "-I", "-c", code)
     assert done.stdout.endswith(f"{SCRIPT.parent / '__init__.py'}\n"), done.stderr
+
+
+def test_the_settings_that_a_run_left_make_its_numbers_again(start):
+    start(
+        "--output",
+        "one",
+        "--limit",
+        "40",
+        "--layers",
+        "-1",
+        "1",
+        "--mix-embeddings",
+        "--seeds",
+        "3",
+        "--gradients",
+        "0",
+    )
+    # None of the usual flags but the folder: all others come from the file.
+    usual = ("--checkpoint", "--data", "--tasks", "--device", "--dtype", "--controls")
+    code, _, _ = start("--config", "one/settings.json", "--output", "two", "--quiet", bare=usual)
+    assert code == 0
+    assert Path("one/settings.json").read_bytes() == Path("two/settings.json").read_bytes()
+    one, two = (pd.read_parquet(f"{name}/scores.parquet").drop(columns="seconds") for name in ("one", "two"))
+    pd.testing.assert_frame_equal(one, two)
+    assert set(one.loc[one["representation"] == "scalar_mix", "seed"]) == {3}
