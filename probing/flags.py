@@ -30,12 +30,12 @@ def read_flags(kind: type[Settings], *, description: str = "", prog: str | None 
         f"group_{n}": _nest(title, [flags[name] for name in names]) for n, (title, names) in enumerate(groups.items())
     }
     whole = make_dataclass(kind.__name__, [*first, *((name, *one) for name, one in nested.items())])
-    given = vars(
+    typed = vars(
         tyro.cli(whole, description=_keep_examples(description), prog=prog, config=(tyro.conf.OmitArgPrefixes,))
     )
-    values = {name: value for name, value in given.items() if name not in nested}
+    values = {name: value for name, value in typed.items() if name not in nested}
     for name in nested:
-        values |= vars(given[name])
+        values |= vars(typed[name])
     return kind(**values)
 
 
