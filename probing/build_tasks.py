@@ -200,8 +200,8 @@ def show_checks(checks: Sequence[Any], faults: Sequence[str]) -> None:
         row = [one.task, sizes if any(one.sentences[split] for split in SPLITS) else str(one.sentences.get("", 0))]
         row += [str(one.classes), f"{one.class_shares[0]:.1%}", "{}-{}-{}".format(*one.words)]
         row += [str(one.repeated), str(one.shared)]
-        given = one.shortcuts
-        row += [f"{100 * getattr(given, each):.1f}" if given else "-" for each in _SHORTCUTS.values()]
+        shortcuts = one.shortcuts
+        row += [f"{100 * getattr(shortcuts, each):.1f}" if shortcuts else "-" for each in _SHORTCUTS.values()]
         table.add_row(*map(Text, row))  # names of files are no markup
     table.caption = (
         "rarest: share of the rarest class. words: least, median, most. repeated: within a split; shared: with an "

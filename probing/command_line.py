@@ -90,9 +90,9 @@ def _format_box(box: str) -> str:
     """The message of a box of tyro's, with the flag that it takes to be meant, or the values that a flag takes."""
     lines = [line.strip(" │") for line in _COLOUR.sub("", box).splitlines()[1:]]
     parts = "\n".join("\0" if set(line) <= _RULES else line for line in lines).split("\0")
-    message, *rest = filter(None, map(str.strip, parts))
+    message, *others = filter(None, map(str.strip, parts))
     sentences = [" ".join(message.split()).rstrip(".")]
-    for part in rest:
+    for part in others:
         flags = re.findall(r"^(?:-\w, )?(--.+)", part, re.MULTILINE)
         if part.startswith("Perhaps you meant") and flags:
             sentences.append(f"perhaps you meant {' or '.join(dict.fromkeys(flag.split()[0] for flag in flags))}")

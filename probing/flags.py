@@ -51,11 +51,10 @@ def read_flags(
         prog=prog,
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    given = vars(read)
-    given.pop("config", None) if config_help else None
-    values = {name: value for name, value in given.items() if name not in nested}
+    typed = {name: value for name, value in vars(read).items() if name != "config" or not config_help}
+    values = {name: value for name, value in typed.items() if name not in nested}
     for name in nested:
-        values |= vars(given[name])
+        values |= vars(typed[name])
     return kind(**values)
 
 

@@ -58,7 +58,7 @@ def describe_folds(task: Task) -> list[dict[str, str | int]]:
 def plan_folds(task: Task) -> list[Mapping[str, Int[np.ndarray, " rows"]]]:
     """Plan the rows that a probe is fitted, chosen and tested on, of the task's splits: once, or once for each fold.
 
-    Round k of a cross-validation tests on fold k, chooses the strength on the next fold and trains on the others: over
+    Plan k of a cross-validation tests on fold k, chooses the strength on the next fold and trains on the others: over
     all folds each sentence is predicted once as test and once as dev, never by a probe that had seen it.
     """
     if not task.folds:

@@ -57,7 +57,7 @@ LINE_STYLES: tuple[LineStyle, ...] = (
 """Colour (Okabe and Ito), mark and dashes of each line: told apart without colour."""
 
 NOISE = "#e4e4e4"
-"""Paper of a cell that is not told apart from chance, whatever its number."""
+"""Paper of a cell whose interval does not lie above chance, whatever its number."""
 NOISE_HATCH = "////"
 
 _INCHES_PER_LETTER = 0.066

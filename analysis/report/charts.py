@@ -20,7 +20,7 @@ _PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
 _DASHES = [[1, 0], [7, 3], [2, 2], [8, 3, 2, 3], [4, 2], [12, 3]]
 _MARKS = ["circle", "diamond", "square", "triangle-up", "triangle-down", "cross"]
 _NOISE = "#cccccc"
-"""Of cells that are not told apart from chance."""
+"""Of cells whose interval does not lie above chance."""
 _DARK = 0.45
 """Below this place on viridis white ink stands out more, above it black."""
 

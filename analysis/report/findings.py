@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.runs.training_run import TrainingRun
-from analysis.stats.depth import AGREE, UNTOLD, judge_agreement
+from analysis.stats.depth import AGREE, INCONCLUSIVE, judge_agreement
 from analysis.tables.depth import list_layers
 
 _HEADS = {"last_layer": "a head on the last layer", "scalar_mix": "a head on the mix"}
@@ -120,8 +120,8 @@ def _judge_depth(row: Mapping[Any, Any], n_layers: int) -> str:
     if row["disagreement"]:
         return f"they disagree ({row['disagreement']})"
     agreement = judge_agreement(row, n_layers)
-    if agreement == UNTOLD:
-        alike = f"{len(row['indistinct'])} of {n_layers} layers are not told apart from the best"
+    if agreement == INCONCLUSIVE:
+        alike = f"{len(row['indistinct'])} of {n_layers} layers are not significantly worse than the best"
         return f"{alike}, so the depth of this task is inconclusive"
     return "inside the range of those layers" if agreement == AGREE else "outside the range of those layers"
 

@@ -89,7 +89,7 @@ def _find_difference(first: Run, second: Run, task: str) -> str:
 
 def _compare(first: Run, second: Run, chosen: Sequence[str], seed: int) -> Iterator[dict[str, Any]]:
     one, other = (summarise_tasks(run).set_index("task") for run in (first, second))
-    ours, theirs = (_by_reading(run) for run in (first, second))
+    ours, theirs = (_by_readout(run) for run in (first, second))
     for task in one.index[one["metric"] == ACCURACY].intersection(other.index).intersection(list(chosen), sort=False):
         for contender in CONTENDERS:
             readouts = [(task, *readout_of(frame.loc[task], contender)) for frame in (one, other)]
@@ -104,7 +104,7 @@ def _compare(first: Run, second: Run, chosen: Sequence[str], seed: int) -> Itera
             yield row | _measure(differences, np.random.default_rng([seed, *f"{task}/{contender}".encode()]))
 
 
-def _by_reading(run: Run) -> Mapping[tuple, pd.DataFrame]:
+def _by_readout(run: Run) -> Mapping[tuple, pd.DataFrame]:
     plain = run.predictions[run.predictions["control"] == "none"]
     return dict(list(plain.groupby(["task", "representation", "layer"], sort=False)))
 

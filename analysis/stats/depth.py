@@ -29,7 +29,7 @@ _MEASURED = {
 """Summary -> the metric of the score that holds its interval."""
 
 
-AGREE, DISAGREE, UNTOLD = "agree", "do not agree", "cannot be told"
+AGREE, DISAGREE, INCONCLUSIVE = "agree", "do not agree", "inconclusive"
 
 
 def summarise_depth(run: Run, seed: int = 0) -> pd.DataFrame:
@@ -140,11 +140,11 @@ def explain_disagreement(row: Mapping[str, Any], names: Mapping[int, str]) -> st
 
 
 def judge_agreement(row: Mapping[str, Any], n_layers: int) -> str:
-    """Judge whether mix and single layers point to the same depth: `agree`, `do not agree`, or `cannot be told`.
+    """Judge whether mix and single layers point to the same depth: `agree`, `do not agree`, or `inconclusive`.
 
     They agree where no reason of `explain_disagreement` speaks against it and the centre of gravity of contributions
-    lies among the layers that are not told apart from the best one; but only where those are at most half of the
-    layers: among most of the layers any mix would lie.
+    lies among the layers that are not significantly worse than the best one; but only where those are at most half of
+    the layers: among most of the layers any mix would lie.
 
     Args:
         row: of `summarise_depth`.
@@ -153,7 +153,7 @@ def judge_agreement(row: Mapping[str, Any], n_layers: int) -> str:
     if row["disagreement"]:
         return DISAGREE
     if 2 * len(row["indistinct"]) > n_layers or np.isnan(row["gravity_contribution"]):
-        return UNTOLD
+        return INCONCLUSIVE
     inside = min(row["indistinct"]) <= row["gravity_contribution"] <= max(row["indistinct"])
     return AGREE if inside else DISAGREE
 

@@ -86,7 +86,7 @@ def tabulate_agreement(depth: pd.DataFrame) -> Table:
     rows = [[str(row["title"]), *(_format(row, name) for name in _RANKS), _judge(row)] for _, row in found.iterrows()]
     caption = (
         "Spearman's rank correlations over the mixed layers, and whether mix and single layers point to the same "
-        "depth: it cannot be told where more than half of the layers are not told apart from the best"
+        "depth: inconclusive where more than half of the layers are not significantly worse than the best"
     )
     return Table(caption, ["Task", *_RANKS.values(), "Mix and layers"], rows)
 

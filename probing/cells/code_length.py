@@ -46,13 +46,13 @@ def measure_code_length(cell: Cell, encoded: Encoded, settings: RunSettings) -> 
     parts = [measure_code(np.concatenate(bits), counts, len(task.classes)) for counts in drawn]
     values = {metric: np.concatenate([part[metric] for part in parts], axis=1) for metric in parts[0]}
     name = REPRESENTATIONS[cell.representation].title
-    places = [(layer, encoder.layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
+    readouts = [(layer, encoder.layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
     if by_layer:
         values["compression_gravity"] = find_gravity(values["compression"], layers)[None]
     scores, facts = [], identify(cell, encoded, settings) | {"seconds": seconds}
     for metric, samples in values.items():
-        for place, row in zip(places if len(samples) == len(places) else [(NO_LAYER, "all")], samples, strict=True):
-            readout = Readout(*place, {"portions": len(cut_portions(len(labels)))}, True)
+        for names, row in zip(readouts if len(samples) == len(readouts) else [(NO_LAYER, "all")], samples, strict=True):
+            readout = Readout(*names, {"portions": len(cut_portions(len(labels)))}, True)
             scores.append(score_samples(task, "train", metric, row, facts | readout.columns()))
     return CellResult(scores)
 
@@ -72,7 +72,7 @@ def code_sentences(
     """
     cuts = cut_portions(len(labels))
     fit = fit_layers if by_layer else partial(fit_mix, norm=norm)
-    given = predict_onwards(fit, vectors, labels, cuts, device)
-    unseen = np.full((*given.shape[:2], cuts[0]), -np.inf)
+    log_probs = predict_onwards(fit, vectors, labels, cuts, device)
+    unseen = np.full((*log_probs.shape[:2], cuts[0]), -np.inf)
     seen = np.repeat([0, *cuts[:-1]], np.diff([0, *cuts]))
-    return mix_codes(smooth(np.concatenate([unseen, given], axis=2), seen, n_classes))
+    return mix_codes(smooth(np.concatenate([unseen, log_probs], axis=2), seen, n_classes))

@@ -108,9 +108,9 @@ def describe_readouts(
 ) -> Iterator[Readout]:
     """Describe the readouts of fitted probes, in their order."""
     by_layer = REPRESENTATIONS[cell.representation].by_layer
-    name = REPRESENTATIONS[cell.representation].title
-    places = [(layer, layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, name)]
-    for number, (layer, layer_name) in enumerate(places):
+    title = REPRESENTATIONS[cell.representation].title
+    names = [(layer, layer_names[layer]) for layer in layers] if by_layer else [(NO_LAYER, title)]
+    for number, (layer, layer_name) in enumerate(names):
         chosen = {
             fact.rstrip("_"): _one_or_all(np.ravel(getattr(probe, fact))[number] for probe in probes)
             for fact in probes[0].choices
@@ -128,11 +128,11 @@ def _one_or_all(values: Iterable[Any]) -> float | list[float]:
 def read_predictions(log_probabilities: Float[np.ndarray, "sentences classes"], split: Split) -> Predictions:
     """Predictions of a readout for the texts of a split."""
     if split.targets is None:
-        given = log_probabilities[np.arange(len(split)), split.labels].astype(np.float32)
-        return Predictions(split.labels, log_probabilities.argmax(axis=1), given)
+        log_probs = log_probabilities[np.arange(len(split)), split.labels].astype(np.float32)
+        return Predictions(split.labels, log_probabilities.argmax(axis=1), log_probs)
     wanted = spread_scores(split.targets, log_probabilities.shape[1])
-    given = np.where(wanted > 0, wanted * np.maximum(log_probabilities, _LEAST_LOG), 0).sum(axis=1)
-    return Predictions(split.targets, expect_scores(log_probabilities), given.astype(np.float32))
+    log_probs = np.where(wanted > 0, wanted * np.maximum(log_probabilities, _LEAST_LOG), 0).sum(axis=1)
+    return Predictions(split.targets, expect_scores(log_probabilities), log_probs.astype(np.float32))
 
 
 def score_predictions(task: Task, split: str, predictions: Predictions, facts: Mapping[str, Any]) -> Iterator[Score]:
@@ -160,8 +160,8 @@ def score_predictions(task: Task, split: str, predictions: Predictions, facts: M
 
 def score_samples(task: Task, split: str, metric: str, values: np.ndarray, facts: Mapping[str, Any]) -> Score:
     """A score whose first value is what was measured; the others, resamples or the bounds of the interval."""
-    rest = values[1:]
-    low, high = rest if len(rest) == 2 else percentile_interval(rest)
+    others = values[1:]
+    low, high = others if len(others) == 2 else percentile_interval(others)
     return Score(
         **facts,
         split=split,

@@ -61,8 +61,8 @@ def measure_weight_intervals(cell: Cell, encoded: Encoded, settings: RunSettings
     names, converged = encoded.encoder.layer_names, all(probe.converged_ for probe in fit.probes)
     each = [(layer, names[layer]) for layer in layers]
     for metric, values in found.items():
-        places = each if metric.startswith("mix_") else [(NO_LAYER, REPRESENTATIONS[cell.representation].title)]
-        for place, row in zip(places, values, strict=True):
-            readout = Readout(*place, {"resamples": len(row) - 1} | minima, converged)
+        readouts = each if metric.startswith("mix_") else [(NO_LAYER, REPRESENTATIONS[cell.representation].title)]
+        for names, row in zip(readouts, values, strict=True):
+            readout = Readout(*names, {"resamples": len(row) - 1} | minima, converged)
             scores.append(score_samples(cell.task, "train", metric, row, facts | readout.columns()))
     return CellResult(scores)

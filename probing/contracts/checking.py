@@ -19,21 +19,21 @@ def find_breach(part: Any, contract: type) -> str:
     for name in members:
         if not hasattr(part, name):
             return f"no `{name}`"
-        promised, given = getattr(contract, name, None), getattr(part, name)
+        promised, found = getattr(contract, name, None), getattr(part, name)
         if callable(promised):
-            function = part if name == "__call__" else given
+            function = part if name == "__call__" else found
             misfit = find_misfit(function, promised, unbound=_is_unbound(part, name))
             if misfit:
                 return f"`{name}` takes other arguments: {misfit}" if name != "__call__" else misfit
-        elif hints.get(name) in _PLAIN and not isinstance(given, hints[name]):
-            return f"`{name}` is {given!r}, no {hints[name].__name__}"
+        elif hints.get(name) in _PLAIN and not isinstance(found, hints[name]):
+            return f"`{name}` is {found!r}, no {hints[name].__name__}"
     return ""
 
 
 def list_members(contract: type) -> list[str]:
     """The public members that a protocol declares, and `__call__`."""
-    own = [base for base in contract.__mro__ if getattr(base, "_is_protocol", False) and base is not Protocol]
-    names = dict.fromkeys(name for base in own for name in (*vars(base).get("__annotations__", ()), *vars(base)))
+    protocols = [base for base in contract.__mro__ if getattr(base, "_is_protocol", False) and base is not Protocol]
+    names = dict.fromkeys(name for base in protocols for name in (*vars(base).get("__annotations__", ()), *vars(base)))
     return [name for name in names if name == "__call__" or not name.startswith("_")]
 
 
@@ -46,14 +46,14 @@ def find_misfit(function: Callable[..., Any], promised: Callable[..., Any], *, u
         unbound: whether the function takes `self` too, as the promised one does.
     """
     try:
-        given = signature(function)
+        found = signature(function)
     except (TypeError, ValueError):  # some functions written in C do not say
         return "" if callable(function) else f"{function!r} is no function"
     wanted = list(signature(promised).parameters.values())[0 if unbound else 1 :]
     places = [one.name for one in wanted if one.kind in (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)]
     keywords = {one.name: None for one in wanted if one.kind is Parameter.KEYWORD_ONLY}
     try:
-        given.bind(*places, **keywords)
+        found.bind(*places, **keywords)
     except TypeError as error:
         return str(error)
     return ""

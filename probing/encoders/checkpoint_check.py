@@ -105,17 +105,17 @@ def _describe_final_norm(encoder: Encoder, samples: Samples) -> list[str]:
     model = getattr(encoder, "model", None)
     if not isinstance(model, torch.nn.Module):
         return []
-    given: list[Any] = []
+    outputs: list[Any] = []
     norms = {name: part for name, part in model.named_modules() if "norm" in type(part).__name__.lower()}
     # Parts of a block have its number in their name.
     outer = [part for name, part in norms.items() if not any(step.isdigit() for step in name.split("."))]
-    hooks = [part.register_forward_hook(lambda _part, _inputs, output: given.append(output)) for part in outer]
+    hooks = [part.register_forward_hook(lambda _part, _inputs, output: outputs.append(output)) for part in outer]
     try:
         last = encoder.encode(samples.tokens, np.array([Samples.TEXT])).layers[-1]
     finally:
         for hook in hooks:
             hook.remove()
-    if not any(isinstance(output, Tensor) and torch.equal(output, last) for output in given):
+    if not any(isinstance(output, Tensor) and torch.equal(output, last) for output in outputs):
         return []
     return [
         f"checkpoint {encoder.checkpoint}: its last layer is read after a final norm, the others before: the mix "

@@ -37,7 +37,7 @@ the system refuses are no fault of it, and rise."""
 
 
 @contextmanager
-def reading(name: str, part: str, advice: str) -> Iterator[None]:
+def explain_failures(name: str, part: str, advice: str) -> Iterator[None]:
     """Turn what libraries throw while they read a part of a checkpoint into one line.
 
     They throw bare `Exception`, errors of pickle, of imports, of attributes and more, so that all is caught. Nothing
@@ -80,7 +80,7 @@ def read_json(path: Path, name: str) -> dict[str, Any]:
         InputError: it is none.
     """
     refuse_pointers([path])
-    with reading(name, path.name, "fetch it anew"):
+    with explain_failures(name, path.name, "fetch it anew"):
         content = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(content, dict):
         raise InputError(f"checkpoint {name}: {path.name} holds no JSON object; fetch it anew")

@@ -32,7 +32,7 @@ from transformers import __version__ as transformers_version
 from transformers.utils import logging
 
 import probing.encoders.architectures  # noqa: F401 - so that transformers knows ours, whatever was imported before
-from probing.encoders.checkpoint_files import check_reader, check_text_files, check_weights, read_json, reading
+from probing.encoders.checkpoint_files import check_reader, check_text_files, check_weights, explain_failures, read_json
 from probing.encoders.checkpoint_tensors import check_config, check_tensors, take_encoder
 from probing.records import InputError
 from probing.settings.run import EMBEDDED
@@ -92,7 +92,7 @@ def load_config(checkpoint: Checkpoint) -> PretrainedConfig:
             "take one of an architecture that transformers has"
         )
     advice = f"correct it, or take an architecture that transformers {transformers_version} has"
-    with reading(checkpoint.name, "config.json", advice):
+    with explain_failures(checkpoint.name, "config.json", advice):
         config = AutoConfig.from_pretrained(checkpoint.folder, trust_remote_code=False)
     check_config(config, checkpoint.name)
     return config
@@ -108,7 +108,7 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
     config, name = load_config(checkpoint), checkpoint.name
     _refuse_changed_weights(checkpoint)
     check_weights(checkpoint.folder, name)
-    with reading(name, "its weights", "fetch them anew, or save them again with save_pretrained"):
+    with explain_failures(name, "its weights", "fetch them anew, or save them again with save_pretrained"):
         model, report = AutoModel.from_pretrained(
             checkpoint.folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
         )
@@ -133,7 +133,7 @@ def load_classifier(
     config = config or load_config(checkpoint)
     _refuse_changed_weights(checkpoint)
     check_weights(checkpoint.folder, checkpoint.name)
-    with reading(checkpoint.name, "a classifier", "take an encoder that transformers has a classifier for"):
+    with explain_failures(checkpoint.name, "a classifier", "take an encoder that transformers has a classifier for"):
         return AutoModelForSequenceClassification.from_pretrained(
             checkpoint.folder,
             config=config,
@@ -172,7 +172,7 @@ def load_tokenizer(checkpoint: Checkpoint) -> PreTrainedTokenizerBase:
     check_text_files(folder)
     check_reader(folder, name)
     advice = f"fetch it anew, or save it for transformers {transformers_version} and tokenizers {tokenizers_version}"
-    with reading(name, "its tokenizer", advice):
+    with explain_failures(name, "its tokenizer", advice):
         tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     files = sorted(set(tokenizer.vocab_files_names.values()))
     # Without any of its files, transformers makes up a tokenizer that knows no word.

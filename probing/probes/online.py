@@ -87,8 +87,10 @@ def fit_mix(
     return predict
 
 
-def _read_true(given: Tensor, classes: np.ndarray, labels: np.ndarray) -> Float[np.ndarray, "readouts strengths block"]:
+def _read_true(
+    log_probs: Tensor, classes: np.ndarray, labels: np.ndarray
+) -> Float[np.ndarray, "readouts strengths block"]:
     known = np.isin(labels, classes)
     column = np.where(known, np.searchsorted(classes, labels), 0)
-    index = torch.from_numpy(column).to(given.device).view(1, 1, -1, 1).expand(*given.shape[:3], 1)
-    return np.where(known, given.gather(3, index).squeeze(3).double().cpu().numpy(), -np.inf)
+    index = torch.from_numpy(column).to(log_probs.device).view(1, 1, -1, 1).expand(*log_probs.shape[:3], 1)
+    return np.where(known, log_probs.gather(3, index).squeeze(3).double().cpu().numpy(), -np.inf)

@@ -40,7 +40,7 @@ from probing.scalar_mix import mix_layers
 
 _CHOOSING_TOLERANCE = 1e-3
 """Tolerance of the fits that dev chooses among: scores settle long before weights do."""
-_OFFERED_TOLERANCE = 5e-3
+_CANDIDATE_TOLERANCE = 5e-3
 """Of fits with a mix that stands still, which say where to begin."""
 _CONTENDERS = 3
 """Strengths that learn a mix of their own before dev chooses: those that it likes best where they begin."""
@@ -170,11 +170,11 @@ class _Choice:
         wide = problem.start(torch.from_numpy(starts).to(problem.root))
         # What is best at one strength need not be at another: each begins where its own loss is lowest.
         for mix in (starts[0], *np.eye(problem.n_layers)):
-            self._offer(torch.from_numpy(mix).to(problem.root))
+            self._try_candidate(torch.from_numpy(mix).to(problem.root))
         number = choose_strength(self.scores, self.probe.strengths)
         minima = self._search(number, wide)
         for mix in minima.mixes:
-            self._offer(mix)
+            self._try_candidate(mix)
         best, point = self._contend()
         if best != number:
             minima = self._search(best, torch.cat([point, self._carry(minima, number, best)]))
@@ -183,9 +183,9 @@ class _Choice:
         self._score_at(minima.points[:1], self._repeat(best, minima.points[:1]))
         return best, minima
 
-    def _offer(self, mix: Float[Tensor, " layers"]) -> None:
+    def _try_candidate(self, mix: Float[Tensor, " layers"]) -> None:
         """Fit all strengths with one mix; those whose loss it lowers take it, and are scored with it."""
-        losses, weights, intercepts = self.problem.fit_at(mix, _OFFERED_TOLERANCE, self.probe.max_iterations)
+        losses, weights, intercepts = self.problem.fit_at(mix, _CANDIDATE_TOLERANCE, self.probe.max_iterations)
         for number in (losses < self.losses).nonzero().flatten().tolist():
             self.losses[number], self.mixes[number] = losses[number], mix
             self.weights[number], self.intercepts[number] = weights[number], intercepts[number]

@@ -46,8 +46,8 @@ def pointwise_information(
     """
     prior = np.log(np.maximum(shares, _FLOOR))
     blend = choose_blend(dev, dev_labels, prior)
-    given = blend_with_prior(test, prior, blend)[np.arange(len(test_labels)), test_labels]
-    return (given - prior[test_labels]) / np.log(2)
+    log_probs = blend_with_prior(test, prior, blend)[np.arange(len(test_labels)), test_labels]
+    return (log_probs - prior[test_labels]) / np.log(2)
 
 
 def choose_blend(

@@ -91,8 +91,8 @@ def check_seeds(seeds: Sequence[int]) -> None:
         InputError: naming them.
     """
     if not seeds or not all(seed in _SEED for seed in seeds) or len(set(seeds)) < len(seeds):
-        given = "".join(f" {seed}" for seed in seeds)
-        raise InputError(f"--seeds{given}: expected {_SEED.words}")
+        typed = "".join(f" {seed}" for seed in seeds)
+        raise InputError(f"--seeds{typed}: expected {_SEED.words}")
 
 
 def check_repeats(settings: Any, names: Sequence[str]) -> None:
@@ -102,10 +102,10 @@ def check_repeats(settings: Any, names: Sequence[str]) -> None:
         InputError: naming the flag and the name.
     """
     for name in names:
-        given = getattr(settings, name)
-        for value in given:
-            if given.count(value) > 1:
-                raise InputError(f"{flag_of(name)} {' '.join(given)}: {value} is there twice; name it once")
+        values = getattr(settings, name)
+        for value in values:
+            if values.count(value) > 1:
+                raise InputError(f"{flag_of(name)} {' '.join(values)}: {value} is there twice; name it once")
 
 
 def check_probe(settings: RunSettings) -> None:

@@ -67,18 +67,28 @@ def load_tasks(
     readers = list_readers(data)
     specs, absent = choose_tasks(data, wanted, [reader.spec for reader in readers.values()])
     check_graded([spec.title for spec in specs if readers[spec.name].graded], classes_only)
-    tasks = []
-    with reporter.stage("tasks", len(specs), "tasks") as advance:
-        for spec in specs:
-            tasks.append(_limited(readers[spec.name].read(), limit))
-            advance(1)
+    tasks = _read_tasks([readers[spec.name] for spec in specs], limit, reporter)
     check_graded([task.spec.title for task in tasks if task.graded], classes_only)
+    _report_tasks(tasks, reporter)
+    return tasks, absent
+
+
+def _read_tasks(readers: Sequence[Reader], limit: int, reporter: Reporter) -> list[Task]:
+    tasks = []
+    with reporter.stage("tasks", len(readers), "tasks") as advance:
+        for reader in readers:
+            tasks.append(_limited(reader.read(), limit))
+            advance(1)
+    return tasks
+
+
+def _report_tasks(tasks: Sequence[Task], reporter: Reporter) -> None:
+    """Warn of what the readers had to decide, and note how many sentences were read, and how fast."""
     for task in tasks:
         for note in task.notes:
             reporter.warn(f"task {task.name}: {note}")
     n_sentences = sum(len(split) for task in tasks for split in task.splits.values())
     reporter.note("tasks", tasks=len(tasks), **reporter.rate("tasks", n_sentences))
-    return tasks, absent
 
 
 def check_graded(titles: Sequence[str], flag: str) -> None:
@@ -151,21 +161,21 @@ def read_hub(data: str) -> Task:
     return hub.read_hub(data)
 
 
-def choose_tasks(data: str, wanted: Sequence[str], offered: Sequence[TaskSpec]) -> tuple[list[TaskSpec], list[str]]:
-    """Choose those of the offered tasks that are wanted, and the names of the wanted ones that are missing.
+def choose_tasks(data: str, wanted: Sequence[str], candidates: Sequence[TaskSpec]) -> tuple[list[TaskSpec], list[str]]:
+    """Choose the candidates that are wanted, and the names of the wanted ones that are missing.
 
     Of a family of tasks that the source has nothing of, none is missing unless it was asked for by name.
 
     Raises:
         InputError: an unknown task, one asked for by name that is missing, or nothing left.
     """
-    there = {spec.name for spec in offered}
+    there = {spec.name for spec in candidates}
     if not there:
         raise InputError(
             f"{data}: holds no tasks; expected NAME.txt in SentEval's form, NAME.csv, .tsv, .parquet or .jsonl"
         )
     papers = [spec for family in _FAMILIES for spec in family]
-    known = [*papers, *(spec for spec in offered if spec not in papers)]
+    known = [*papers, *(spec for spec in candidates if spec not in papers)]
     specs = find_specs(wanted, known)
     demanded = {found[0].name for name in wanted if len(found := find_specs([name], known)) == 1}
     present = [spec for spec in specs if spec.name in there]

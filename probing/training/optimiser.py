@@ -36,14 +36,14 @@ def make_optimiser(model: PreTrainedModel, rates: Rates, extra: Sequence[dict[st
         rates: of all groups that bring none.
         extra: groups of objective and transforms, whose parameters are in no other group.
     """
-    own = model.named_rates() if isinstance(model, HasRates) else {}
+    named = model.named_rates() if isinstance(model, HasRates) else {}
     claimed = {id(parameter) for group in extra for parameter in group["params"]}
-    claimed |= {id(parameter) for parameters in own.values() for parameter in parameters}
-    rest = [one for one in model.parameters() if one.requires_grad and id(one) not in claimed]
+    claimed |= {id(parameter) for parameters in named.values() for parameter in parameters}
+    others = [one for one in model.parameters() if one.requires_grad and id(one) not in claimed]
     groups = [
-        {"params": [one for one in rest if one.ndim > 1], "weight_decay": rates.weight_decay},
-        {"params": [one for one in rest if one.ndim <= 1], "weight_decay": 0.0},
-        *({"params": parameters, "weight_decay": 0.0, "lr": rates.own[name]} for name, parameters in own.items()),
+        {"params": [one for one in others if one.ndim > 1], "weight_decay": rates.weight_decay},
+        {"params": [one for one in others if one.ndim <= 1], "weight_decay": 0.0},
+        *({"params": parameters, "weight_decay": 0.0, "lr": rates.own[name]} for name, parameters in named.items()),
         *extra,
     ]
     groups = [group for group in groups if group["params"]]
@@ -67,8 +67,9 @@ def gradient_norms(model: PreTrainedModel) -> list[float]:
 
     What transforms add to a layer, such as scores of pruning, is not counted.
     """
-    own = [[value.grad for name, value in block.named_parameters() if _is_own(name)] for block in find_blocks(model)]
-    return [_norm(gradients) for gradients in own]
+    blocks = find_blocks(model)
+    layers = [[value.grad for name, value in block.named_parameters() if _is_own(name)] for block in blocks]
+    return [_norm(gradients) for gradients in layers]
 
 
 def _is_own(name: str) -> bool:

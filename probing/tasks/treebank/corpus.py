@@ -13,7 +13,7 @@ from typing import Any
 from probing.catalogue.tasks import SENTEVAL_TASKS, TITLES
 from probing.records import SPLITS, InputError
 from probing.tasks.builds import HEAD, Build, count_rows
-from probing.tasks.treebank.conllu import is_there, read_conllu, split_of
+from probing.tasks.treebank.conllu import Treebank, is_there, read_conllu, split_of
 from probing.tasks.treebank.coordination import build_coordination_inversion
 from probing.tasks.treebank.forms import build_obj_number, build_past_present, build_subj_number
 from probing.tasks.treebank.odd_man_out import build_odd_man_out
@@ -73,39 +73,49 @@ def build_corpus(
     tree_files = [file for folder in sorted(set(trees)) for file in find_tree_files(folder)]
     _check_files(files)
     log(f"reading {len(files)} treebank files")
-    read = {path: read_conllu(path) for path in files}
-    faults = [f"{path.name}:{line}: {reason}" for path in files for line, reason in read[path].faults]
-    corpus, dropped = clean([sentence for treebank in read.values() for sentence in treebank.sentences])
-    dropped = {"cannot be used": len(faults)} | dropped
-    if not corpus:
-        raise InputError(_explain_nothing(dropped))
-    for fault in faults[:_SHOWN_ON_SCREEN]:
-        log(f"left out: the sentence at {fault}")
-    if faults:
-        log(f"{len(faults)} sentences cannot be used and are left out")
-    corpus, dropped["tree does not fit its words"] = attach_trees(corpus, read_brackets(tree_files))
+    treebanks = {path: read_conllu(path) for path in files}
+    corpus, facts = _gather_sentences(treebanks, tree_files, log)
     drafts, unsupported = _make_drafts(corpus, seed, floor, log)
-    if not drafts:
-        name, reason = next(iter(unsupported.items()))
-        raise InputError(f"no task can be made of {len(corpus)} sentences, for {TITLES[name]}, to name one, {reason}")
     report = {
         **HEAD,
         "format": "split TAB label TAB sentence (SentEval)",
         "tokens": "the text as the treebank prints it; counted are its surface tokens, contractions whole",
         "seed": seed,
         "floor": asdict(floor),
-        "sources": [_describe(path, sentences=len(read[path].sentences)) for path in files],
+        "sources": [_describe(path, sentences=len(treebank.sentences)) for path, treebank in treebanks.items()],
         "trees": [_describe(path) for path in tree_files],
-        "sentences": {
-            "kept": _count_splits(corpus),
-            "with_tree": sum(sentence.tree is not None for sentence in corpus),
-            "dropped": dropped,
-            "faults": faults[:_SHOWN],
-        },
+        "sentences": facts,
         "tasks": {name: _report_task(draft) for name, draft in drafts.items()},
         "unsupported": unsupported,
     }
     return Build({name: draft.rows for name, draft in drafts.items()}, report)
+
+
+def _gather_sentences(
+    treebanks: Mapping[Path, Treebank], tree_files: Sequence[Path], log: Callable[[str], None]
+) -> tuple[list[Sentence], dict[str, Any]]:
+    """The usable sentences of all files, with their trees, and how many there are and were dropped, for the report.
+
+    Raises:
+        InputError: none is left.
+    """
+    faults = [f"{path.name}:{line}: {reason}" for path, one in treebanks.items() for line, reason in one.faults]
+    corpus, dropped = clean([sentence for treebank in treebanks.values() for sentence in treebank.sentences])
+    dropped = {"cannot be used": len(faults)} | dropped
+    if not corpus:
+        raise InputError(_explain_nothing(dropped))
+    _log_faults(faults, log)
+    corpus, dropped["tree does not fit its words"] = attach_trees(corpus, read_brackets(tree_files))
+    with_tree = sum(sentence.tree is not None for sentence in corpus)
+    facts = {"kept": _count_splits(corpus), "with_tree": with_tree, "dropped": dropped, "faults": faults[:_SHOWN]}
+    return corpus, facts
+
+
+def _log_faults(faults: Sequence[str], log: Callable[[str], None]) -> None:
+    for fault in faults[:_SHOWN_ON_SCREEN]:
+        log(f"left out: the sentence at {fault}")
+    if faults:
+        log(f"{len(faults)} sentences cannot be used and are left out")
 
 
 def clean(sentences: Sequence[Sentence]) -> tuple[list[Sentence], dict[str, int]]:
@@ -156,6 +166,11 @@ def _explain_nothing(dropped: Mapping[str, int]) -> str:
 def _make_drafts(
     corpus: Sequence[Sentence], seed: int, floor: Floor, log: Callable[[str], None]
 ) -> tuple[dict[str, Draft], dict[str, str]]:
+    """Make a draft of each task that the corpus supports; for the others, the reason why it does not.
+
+    Raises:
+        InputError: it supports none.
+    """
     drafts, unsupported = {}, {}
     for spec in SENTEVAL_TASKS:
         log(f"building {spec.title}")
@@ -163,6 +178,9 @@ def _make_drafts(
             drafts[spec.name] = BUILDERS[spec.name](_choose_usable(spec.name, corpus), seed, floor)
         except UnsupportedTaskError as reason:
             unsupported[spec.name] = str(reason)
+    if not drafts:
+        name, reason = next(iter(unsupported.items()))
+        raise InputError(f"no task can be made of {len(corpus)} sentences, for {TITLES[name]}, to name one, {reason}")
     return drafts, unsupported
 
 

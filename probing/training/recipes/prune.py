@@ -96,8 +96,8 @@ def check(settings: PruneSettings) -> None:
         values = getattr(settings, name)
         printed = {_PRINTED[name].format(value) for value in values}
         if not values or len(printed) < len(values):
-            given = "".join(f" {value}" for value in values)
-            raise InputError(f"{flag_of(name)}{given}: expected one or more different ones, also as they are printed")
+            typed = "".join(f" {value}" for value in values)
+            raise InputError(f"{flag_of(name)}{typed}: expected one or more different ones, also as they are printed")
     both = settings.prune_warmup_share + settings.prune_cooldown_share
     if both > 1:
         raise InputError(f"--prune-warmup-share and --prune-cooldown-share: expected at most 1 together, got {both:g}")

@@ -21,7 +21,7 @@ WEIGHTS = pd.DataFrame({"task": "past_present", "layer_name": ["1", "2", "3"], "
     ("changed", "verdict"),
     [
         ({}, "gravity is 2.5: inside the range"),
-        ({"indistinct": (1, 2, 3)}, "3 of 4 layers are not told apart from the best, so the depth"),
+        ({"indistinct": (1, 2, 3)}, "3 of 4 layers are not significantly worse than the best, so the depth"),
         ({"gravity_contribution": 5.0}, "gravity is 5.0: outside the range"),
         ({"disagreement": "weight points to layer 1"}, "they disagree (weight points to layer 1)"),
         ({"indistinct": (0, 1, 2, 3)}, "the depth of this task is inconclusive"),
