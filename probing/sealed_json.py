@@ -1,4 +1,4 @@
-"""JSON files with a checksum as their last member, so that damage is noticed; files of before it are read as they are."""
+"""JSON files with a checksum as their last member, so that damage is noticed; older files are read as they are."""
 
 import json
 from collections.abc import Mapping
