@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from probing.records import InputError
+from probing.sealed_json import DamageError, unseal_json
 from probing.suggestions import suggest
 
 CONFIG_HELP = (
@@ -63,9 +64,13 @@ def load_mapping(path: Path) -> Mapping[Any, Any]:
         InputError: it cannot be read, or holds something else.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        # YAML would read JSON too, but not its checksum.
+        values = unseal_json(content) if path.suffix == ".json" else yaml.safe_load(content.decode())
     except OSError as error:
         raise InputError(f"--config {path}: cannot be read ({error.strerror}); expected a file of settings") from None
+    except DamageError:
+        raise InputError(f"--config {path}: is not as it was written; take an undamaged copy") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())[:200]
         raise InputError(f"--config {path}: no YAML or JSON ({line})") from None

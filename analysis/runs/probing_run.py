@@ -1,6 +1,5 @@
 """Run folders -> tidy pandas frames, checked at the border."""
 
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from hashlib import file_digest
@@ -13,6 +12,7 @@ from pandas.api.types import is_numeric_dtype
 from probing.catalogue.controls import DIFFERENCES
 from probing.catalogue.measures import QUANTITIES
 from probing.records import InputError
+from probing.sealed_json import DamageError, unseal_json
 from probing.tables import PREDICTION_TYPES, GradientNorm, LayerWeight, Score, column_names
 
 Loaded = TypeVar("Loaded")
@@ -53,6 +53,10 @@ def load_run(folder: Path | str) -> Run:
     check_folder(folder)
     gradients = folder / "gradient_norms.parquet"
     known = gradients.is_file() or gradients.name in _read_digests(gradients)
+    splits = folder / "splits.parquet"
+    if splits.name in _read_digests(splits):
+        _check_file(splits)
+        _check_whole(splits)
     measured = {"gradients": read_table(gradients, types_of(GradientNorm))} if known else {}
     return Run(
         folder,
@@ -145,11 +149,16 @@ def read_json(path: Path) -> Mapping[str, Any]:
     """The JSON object of a run, such as its settings.
 
     Raises:
-        InputError: the file is missing or no JSON object.
+        InputError: the file is missing, no JSON object, or its checksum does not fit; older files have none.
     """
     _check_file(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = unseal_json(path.read_bytes())
+    except DamageError:
+        again = "start the run again with --overwrite" if path.name == "settings.json" else "start the run again"
+        raise InputError(
+            f"{path}: damaged, or changed since it was written: its checksum does not fit; {again}"
+        ) from None
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({_first_line(error)})") from None
     if not isinstance(content, dict):

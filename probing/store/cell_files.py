@@ -10,14 +10,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from probing.records import Predictions
+from probing.sealed_json import DamageError
 from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
 
 _BEFORE, _EMPTY = b'"crc32":"', b"0" * 8
 """Bytes before the checksum, and in its place while it is computed. Quotes within the rows are escaped."""
-
-
-class DamageError(Exception):
-    """A file is not as it was written."""
 
 
 def pack_cell(key: str, result: CellResult) -> bytes:

@@ -13,7 +13,8 @@ from probing.atomic_files import check_writable, to_csv, write_atomically
 from probing.digests import digest_file
 from probing.folds import describe_folds
 from probing.records import InputError, Task, readout_key
-from probing.store.cell_files import DamageError, pack_cell, unpack_cell
+from probing.sealed_json import DamageError, seal_json, unseal_json
+from probing.store.cell_files import pack_cell, unpack_cell
 from probing.store.own_files import TABLES, check_places, clear_leftovers, replace_run
 from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
 
@@ -47,9 +48,9 @@ class RunFolder:
         self.damaged: list[Path] = []
         """Cells that were asked for and are not as they were written; they count as not computed."""
         if check_folder(path, settings, defaults or {}, overwrite=overwrite) and overwrite:
-            replace_run(path, _json(settings))
+            replace_run(path, seal_json(settings))
         else:
-            write_atomically(path / "settings.json", _json(settings))
+            write_atomically(path / "settings.json", seal_json(settings))
         clear_leftovers(path)
 
     def find_cell(self, name: str, key: str) -> CellResult | None:
@@ -92,7 +93,7 @@ class RunFolder:
         """Write what the run was: versions, hashes, costs, warnings, failures; and the digests of its tables."""
         tables = [path for name in TABLES if (path := self.path / f"{name}.parquet").is_file()]
         digests = {path.name: digest_file(path) for path in tables}
-        write_atomically(self.path / "manifest.json", _json({**manifest, "files": digests}))
+        write_atomically(self.path / "manifest.json", seal_json({**manifest, "files": digests}))
 
     def _cell(self, name: str) -> Path:
         return self.path / "cells" / f"{name}.safetensors"
@@ -106,17 +107,17 @@ def check_folder(
     Raises:
         InputError: the folder holds a run with other settings, or something else, or cannot be written.
     """
-    wanted = json.loads(_json(settings))
-    found = _find_settings(path, wanted)
+    wanted = _as_json(settings)
+    found = _find_settings(path, wanted, overwrite=overwrite)
     if found and not overwrite:
         known = {name: value for name, value in defaults.items() if name in wanted}
-        _compare(path, json.loads(_json(known)) | found, wanted)
+        _compare(path, _as_json(known) | found, wanted)
     check_places(path)
     check_writable(path)
     return bool(found)
 
 
-def _find_settings(path: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+def _find_settings(path: Path, wanted: Mapping[str, Any], *, overwrite: bool) -> Mapping[str, Any]:
     """The settings of the run that stands in a folder; empty where nothing stands there, hidden files left aside."""
     if path.is_file():
         raise InputError(f"{path}: a file stands where the run folder should be; choose another --output")
@@ -126,8 +127,16 @@ def _find_settings(path: Path, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
     file = path / "settings.json"
     if not file.is_file():
         raise InputError(f"{path}: not empty and no run folder; choose another --output")
+    content = file.read_bytes()
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = unseal_json(content)
+    except DamageError:
+        if not overwrite:
+            raise InputError(
+                f"{file}: damaged, or changed since it was written (its checksum does not fit); choose another "
+                "--output, or --overwrite"
+            ) from None
+        found = _parse(content)
     except (ValueError, RecursionError):
         found = None
     # Other programs leave a settings.json too: what bears few of our settings is not ours to throw away.
@@ -148,9 +157,16 @@ def _compare(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) ->
         )
 
 
-def _json(value: Mapping[str, Any]) -> bytes:
-    # Names of files need not be text: what is none is written as an escape, which JSON reads back.
-    return (json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+def _as_json(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Values as a file of them gives them back."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _frame(record: type, rows: Iterable[Any]) -> pd.DataFrame:

@@ -7,12 +7,13 @@ import pandas as pd
 import pytest
 
 from analysis.runs.frames import layer_names, mean_scores, order_tasks, unit_of
-from analysis.runs.probing_run import load_run, load_runs, name_runs, stack_frames
+from analysis.runs.probing_run import load_run, load_runs, name_runs, read_json, stack_frames
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
 from analysis.tables.main import main_table
 from probing.catalogue.tasks import SENTEVAL_TASKS, TITLES
 from probing.records import InputError
+from probing.sealed_json import seal_json
 from probing.store.run_folder import RunFolder
 from probing.tables import GradientNorm
 from probing.tasks.files.transfer import TRANSFER_TASKS
@@ -57,14 +58,15 @@ def test_more_columns_than_known_are_no_fault(folder):
 def sealed(folder):
     """A run whose manifest has the digests of its tables, as the writer of runs leaves it."""
     settings = {"model": "bermo"}
-    (folder / "settings.json").write_text(json.dumps(settings))
+    (folder / "settings.json").write_bytes(seal_json(settings))
     norm = GradientNorm("bermo", "made-up", "past_present", "last_layer", 0, 1, "1", "hidden", 0.3, 0.1, 0.5, 32)
     pd.DataFrame([vars(norm)]).to_parquet(folder / "gradient_norms.parquet")
+    pd.DataFrame({"task": ["past_present"], "row": [0], "split": ["test"]}).to_parquet(folder / "splits.parquet")
     RunFolder(folder, settings).write_manifest(json.loads((folder / "manifest.json").read_text()))
     return folder
 
 
-@pytest.mark.parametrize("name", ["scores", "layer_weights", "predictions", "gradient_norms"])
+@pytest.mark.parametrize("name", ["scores", "layer_weights", "predictions", "gradient_norms", "splits"])
 def test_a_flipped_bit_in_a_table_is_named_wherever_it_is(name, sealed):
     path = sealed / f"{name}.parquet"
     content = path.read_bytes()
@@ -79,6 +81,31 @@ def test_a_flipped_bit_in_a_table_is_named_wherever_it_is(name, sealed):
         load_run(sealed)
     path.write_bytes(content)
     load_run(sealed)
+
+
+@pytest.mark.parametrize("name", ["settings", "manifest"])
+def test_a_flipped_bit_in_settings_or_manifest_is_named_wherever_it_is(name, sealed):
+    path = sealed / f"{name}.json"
+    content = path.read_bytes()
+    for place in range(len(content)):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        with pytest.raises(InputError, match=rf"{name}.json: (damaged|not JSON)"):
+            read_json(path)
+    path.write_bytes(content.replace(b'  "', b'  "x', 1))
+    with pytest.raises(InputError, match=rf"{name}.json: damaged"):
+        load_run(sealed)
+    path.write_bytes(content)
+    assert "crc32" not in read_json(path)
+    load_run(sealed)
+
+
+def test_settings_and_manifest_of_before_they_had_checksums_are_read(sealed):
+    for name in ("settings", "manifest"):
+        path = sealed / f"{name}.json"
+        path.write_text(json.dumps(dict(read_json(path))))
+    assert load_run(sealed).settings == {"model": "bermo"}
 
 
 def break_run(folder, how):

@@ -148,6 +148,28 @@ def test_the_same_settings_open_the_same_folder_again(tmp_path):
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["model"] == "bermo"
 
 
+def test_damaged_settings_of_a_run_are_named_and_go_with_overwrite_alone(tmp_path):
+    RunFolder(tmp_path, SETTINGS)
+    path = tmp_path / "settings.json"
+    content = path.read_bytes()
+    damaged = content.replace(b'"limit": 0', b'"limit": 1')
+    path.write_bytes(damaged)
+    assert f"{path}: damaged" in refused(tmp_path, SETTINGS)
+    assert path.read_bytes() == damaged
+    RunFolder(tmp_path, SETTINGS, overwrite=True)
+    assert path.read_bytes() == content
+
+
+def test_a_run_begun_before_settings_had_a_checksum_goes_on(tmp_path):
+    folder = RunFolder(tmp_path, SETTINGS)
+    folder.keep_cell("a.layer.none.0", "key", make_result())
+    path = tmp_path / "settings.json"
+    sealed = path.read_bytes()
+    path.write_text(json.dumps(SETTINGS, indent=2) + "\n")
+    assert RunFolder(tmp_path, SETTINGS).find_cell("a.layer.none.0", "key") is not None
+    assert path.read_bytes() == sealed
+
+
 def test_other_settings_are_refused_by_the_name_of_the_field_and_nothing_is_touched(tmp_path):
     RunFolder(tmp_path / "run", SETTINGS).keep_cell("a", "key", make_result())
     before = (tmp_path / "run" / "settings.json").read_bytes()

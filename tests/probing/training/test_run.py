@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from analysis.runs.training_run import load_training
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.training import TrainSettings
@@ -122,6 +123,34 @@ def test_damaged_rows_of_a_finished_model_are_named_and_not_believed(damage, set
     assert f"warning: {path}: damaged" in capsys.readouterr().err
     for expected, found in zip(whole, read(settings.output), strict=True):
         pd.testing.assert_frame_equal(expected, found, check_exact=True)
+
+
+def notice(settings):
+    """What is said of a run folder by whoever reads its tables, or else by the command that made it, given again."""
+    try:
+        load_training(settings.output)
+        return make(settings)
+    except InputError as error:
+        return [str(error)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["settings.json", "manifest.json", "trained_models.parquet", "training_log.parquet", "cells/seed-0.json"]
+    + [f"models/seed-0/{name}" for name in ("model.safetensors", "config.json", "tokenizer.json", "README.md")],
+)
+def test_a_flipped_bit_anywhere_in_a_training_folder_is_named(name, settings):
+    make(settings)
+    assert notice(settings) == []
+    path = settings.output / name
+    content = path.read_bytes()
+    for place in (0, len(content) // 2, len(content) - 3):
+        flipped = bytearray(content)
+        flipped[place] ^= 1
+        path.write_bytes(flipped)
+        [line] = notice(settings)
+        assert str(path) in line or str(path.parent) in line
+        path.write_bytes(content)
 
 
 def test_what_kills_left_half_written_is_removed_and_nothing_else(settings):
