@@ -7,7 +7,7 @@ from zlib import crc32
 
 _NAME = "crc32"
 _END = b',\n  "crc32": "%b"\n}\n'
-"""How such a file ends; the sum is of the file with zeros in its place."""
+"""End of such a file; the sum is of the file with zeros in its place."""
 _EMPTY = b"0" * 8
 _LENGTH = len(_END % _EMPTY)
 

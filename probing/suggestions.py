@@ -1,4 +1,4 @@
-"""What to offer to someone who typed a name that is not there."""
+"""Suggestions for someone who typed a name that is not there."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -17,7 +17,7 @@ from probing.exit_codes import end_in_one_line
 
 @dataclass(frozen=True)
 class CheckSettings:
-    """Which tasks, and where what was found goes."""
+    """The tasks to check, and where what was found goes."""
 
     data: Annotated[str, tyro.conf.Positional]
     """A folder of task files, controlled or senteval."""

@@ -35,7 +35,7 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class TasksSettings:
-    """Which corpus."""
+    """The corpus to list."""
 
     data: Annotated[str, tyro.conf.Positional] = ""
     """The corpus, as of --data: controlled, senteval (where its files are there), a folder, or hub:ID. Empty: the tasks

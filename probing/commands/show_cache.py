@@ -17,7 +17,7 @@ from probing.settings.run import RunSettings
 
 @dataclass(frozen=True)
 class CacheSettings:
-    """Which cache, and what to do with it; without a flag, it is listed."""
+    """The cache, and what to do with it; without a flag, it is listed."""
 
     cache_dir: Path = RunSettings.cache_dir
     """The cache."""

@@ -23,7 +23,7 @@ from probing.store.folder_lock import check_free
 
 @dataclass(frozen=True)
 class StatusSettings:
-    """Which run."""
+    """The run to look at."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """Run folder, of probing or of training."""
