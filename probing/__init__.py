@@ -14,7 +14,7 @@ The flow, and the room of each stage:
     store            cache, shards, run folders              atomic_files     files that are whole or absent
     folds            which sentence trains, chooses, tests   digests          short names of content
     bootstrap        resampling, and the intervals of it     sealed_json      JSON files that bear a checksum
-    randomness       a stream of its own for each draw
+    randomness       a stream of its own for each draw       memory           how much of it may still be taken
     kernels          C++ for encoding and probes             scalar_mix       the mix as a torch module
     progress         what the user sees while it works       terminals        a screen never costs a result
     command_line     what was typed -> settings              flags            settings as flags, in groups

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from probing.memory import LIKELY_ERRORS, lacks_memory
 from probing.records import InputError
 from probing.terminals import forgive_terminals
 
@@ -44,8 +45,6 @@ _ANYWHERE = {
 
 
 _NO_MEMORY = "not enough memory here; free some, or take fewer sentences (--limit): what is finished is kept"
-_NO_MEMORY_WORDS = ("can't allocate memory", "can't start new thread", "bad_alloc", "out of memory")
-"""Words of libraries for it, in errors that are mere RuntimeErrors."""
 
 
 def end_in_one_line(work: Callable[[], int]) -> int:
@@ -64,16 +63,11 @@ def end_in_one_line(work: Callable[[], int]) -> int:
         except InputError as error:
             print(error, file=sys.stderr)
             return MISTAKE
-        except OSError as error:
-            line = explain(error)
+        except LIKELY_ERRORS as error:
+            line = _explain_memory(error) or (explain(error) if isinstance(error, OSError) else "")
             if not line:
                 raise
             print(line, file=sys.stderr)
-            return MISTAKE
-        except (MemoryError, RuntimeError) as error:
-            if not _lacks_memory(error):
-                raise
-            print(f"{_NO_MEMORY} ({' '.join(str(error).split())[:200] or type(error).__name__})", file=sys.stderr)
             return MISTAKE
         except KeyboardInterrupt:
             print("interrupted; the same command goes on where this one stopped", file=sys.stderr)
@@ -89,8 +83,10 @@ def explain(error: OSError) -> str:
     return f"{path}: {advice}" if path and advice else advice
 
 
-def _lacks_memory(error: Exception) -> bool:
-    return isinstance(error, MemoryError) or any(words in str(error) for words in _NO_MEMORY_WORDS)
+def _explain_memory(error: Exception) -> str:
+    if not lacks_memory(error):
+        return ""
+    return f"{_NO_MEMORY} ({' '.join(str(error).split())[:200] or type(error).__name__})"
 
 
 def _check_working_folder() -> None:

@@ -13,6 +13,7 @@ from probing.catalogue.controls import CONTROLS
 from probing.cells.encoding import TaskEncoder
 from probing.cells.gradients import can_measure
 from probing.cells.plan import find_classes_only, plan_cells, plan_control, plan_measure
+from probing.cells.room import check_room
 from probing.cells.runner import CellRunner
 from probing.cells.scoreboard import Scoreboard
 from probing.cells.selectivity import subtract_controls
@@ -70,6 +71,7 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
     tasks, absent = load_tasks(
         settings.data, settings.tasks, settings.limit, reporter, settings.senteval_url, find_classes_only(settings)
     )
+    check_room(tasks, len(layers), encoder.hidden_size, settings.measures)
     reporter.say("kernels: " + "; ".join(f"{what} by {how}" for what, how in kernels.items()))
     if absent:
         reporter.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")

@@ -5,13 +5,18 @@ import signal
 import sys
 from importlib.util import find_spec
 
+from probing.memory import LIGHT, Need, find_shortage
+
 _NEEDED = ("numpy", "rich", "tyro")
 """Packages that every installation has, and another Python lacks."""
 _OLDEST = (3, 11)
 
 
-def start() -> None:
-    """See that this Python can run the program, and answer Ctrl-C while the imports are read.
+def start(need: Need = LIGHT) -> None:
+    """See that this Python and this machine can run the program, and answer Ctrl-C while the imports are read.
+
+    Args:
+        need: memory that the command takes on small data; `--help` takes next to none.
 
     Raises:
         SystemExit: it cannot; said in a line, exit code 2.
@@ -21,6 +26,10 @@ def start() -> None:
             f"{sys.executable} lacks what the program needs: give `source .venv/bin/activate` first "
             "(where there is no .venv, `make setup`), then the same command again\n"
         )
+        sys.exit(2)
+    shortage = "" if {"-h", "--help"} & set(sys.argv) else find_shortage(need)
+    if shortage:
+        sys.stderr.write(f"{shortage}\n")
         sys.exit(2)
     # Later `end_in_one_line` answers it.
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:

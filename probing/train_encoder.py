@@ -13,9 +13,10 @@ if __name__ == "__main__":
     _here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
     _named = [p for p in sys.path if not (os.path.isdir(p or ".") and os.path.samefile(p or ".", _here))]  # noqa: PTH112, PTH121
     sys.path[:] = [os.path.dirname(_here), *_named]  # noqa: PTH120
+    from probing.memory import HEAVY
     from probing.starting import start
 
-    start()
+    start(HEAVY)
 
 import argparse
 

@@ -1,6 +1,6 @@
 """Layer x task heatmaps: scores, and the weights of the mix."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -88,12 +88,13 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
 
 
 @styled
-def plot_weights(weights: pd.DataFrame, title: str = "") -> Figure:
+def plot_weights(weights: pd.DataFrame, title: str = "", unconverged: Collection[str] = ()) -> Figure:
     """Plot what the mix learned: weights beside contributions, in percent of a task's column, and centres of gravity.
 
     Args:
         weights: from `analysis.runs.frames.mean_weights`.
         title: above the figure, such as the model's name.
+        unconverged: tasks whose mix stopped before its minimum, from `analysis.runs.frames.list_unconverged`; starred.
 
     Raises:
         InputError: there are no weights, or a task lacks a layer that others have.
@@ -113,10 +114,12 @@ def plot_weights(weights: pd.DataFrame, title: str = "") -> Figure:
         draw_separators(axes, group_spans(weights, tasks))
         axes.set_title(heading)
         label_layers(axes, list(names.values()))
-    label_tasks(panels[-1], [title_of(task) for task in tasks], width)
+    starred = [f"{title_of(task)}{'*' if task in unconverged else ''}" for task in tasks]
+    label_tasks(panels[-1], starred, width)
     panels[0].tick_params(length=0, labelbottom=False)
     _draw_bar(figure, panels[0], panels.tolist(), "share of the task's sum", percent=True)
-    figure.legend(handles=[_gravity_mark()], loc="outside lower center")
+    notes = [_STOPPED] if set(unconverged) & set(tasks) else []
+    figure.legend(handles=[_gravity_mark(), *notes], loc="outside lower center")
     set_title(figure, _join(title, "scalar mix by layer, in percent"))
     return figure
 
@@ -194,6 +197,9 @@ def _mark_gravity(axes: Axes, gravity: pd.Series, layers: Sequence[int], width: 
     # Points squared: a quarter of the column's width, beside the number in its middle.
     size = float(np.clip((0.25 * 72 * width) ** 2, 8, 30))
     axes.scatter(columns, rows, s=size, marker="<", facecolor="white", edgecolor="black", linewidth=0.6, zorder=3)
+
+
+_STOPPED = Line2D([], [], linestyle="", label="*: this mix stopped before its minimum")
 
 
 def _gravity_mark() -> Line2D:

@@ -10,7 +10,7 @@ from analysis.figures.depth import plot_depth
 from analysis.figures.dumbbell import plot_dumbbell
 from analysis.figures.heatmaps import plot_scores, plot_weights
 from analysis.runs.choosing import name_model
-from analysis.runs.frames import mean_scores, mean_weights
+from analysis.runs.frames import list_unconverged, mean_scores, mean_weights
 from analysis.runs.probing_run import Run
 from analysis.stats.depth import summarise_depth
 from analysis.stats.summary import summarise
@@ -44,7 +44,7 @@ def draw_figures(run: Run, seed: int = 0) -> Mapping[str, Figure]:
         "last_best_mix": plot_dumbbell(summarise(run), compare_all(run, seed), title),
     }
     if len(weights):
-        figures["mix_weights"] = plot_weights(weights, title)
+        figures["mix_weights"] = plot_weights(weights, title, list_unconverged(run.scores))
         figures["depth"] = plot_depth(summarise_depth(run, seed), title)
     if run.scores["metric"].isin(DIFFERENCES).any():
         figures["above_controls"] = plot_selectivity(run.scores, title)

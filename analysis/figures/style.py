@@ -13,7 +13,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.font_manager import get_font_names
+from matplotlib.font_manager import findfont, get_font_names
+from matplotlib.ft2font import FT2Font
 from matplotlib.ticker import LogLocator, NullFormatter
 
 STYLE = Path(__file__).with_name("style.mplstyle")
@@ -81,7 +82,7 @@ def styled(draw: Callable[P, Figure]) -> Callable[P, Figure]:
 def use_style() -> Iterator[None]:
     """Set what every figure is drawn and saved under: the style file, and fonts for letters that its own font lacks.
 
-    Where no font has a letter its box is drawn without a word: nobody who runs the program could mend that there.
+    Where no font has a letter its box is drawn: `warn_of_letters` says so once, for all figures.
     """
     with warnings.catch_warnings(), mpl.rc_context(rc={"font.sans-serif": list(_find_fonts())}, fname=STYLE):
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
@@ -92,6 +93,25 @@ def use_style() -> Iterator[None]:
 def _find_fonts() -> tuple[str, ...]:
     known = set(get_font_names())
     return ("DejaVu Sans", *(name for name in _FALLBACKS if name in known))
+
+
+@cache
+def _find_letters() -> frozenset[int]:
+    """Code points that some font of the figures has."""
+    return frozenset().union(*(FT2Font(findfont(name)).get_charmap() for name in _find_fonts()))
+
+
+def warn_of_letters(texts: Iterable[str]) -> str:
+    """A warning that names the texts with letters that no font here has, and what to install; empty where all do."""
+    known = _find_letters()
+    lacking = [text for text in texts if any(ord(sign) not in known for sign in text if sign.isprintable())]
+    if not lacking:
+        return ""
+    return (
+        f"figures show boxes in place of letters of {', '.join(lacking[:3])}{' ...' if lacking[3:] else ''}: no font "
+        "here has them; install one (fonts-noto-cjk on Debian and Ubuntu, google-noto-sans-cjk-fonts on Fedora) and "
+        "give the same command again"
+    )
 
 
 def fit_width(n_tasks: int) -> float:

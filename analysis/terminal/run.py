@@ -9,7 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.figures.files import save_figures
+from analysis.figures.style import warn_of_letters
 from analysis.report.answer import answer_control
+from analysis.runs.choosing import name_model
 from analysis.runs.frames import mean_scores, unit_of
 from analysis.runs.probing_run import Run, load_run
 from analysis.stats.depth import warn_of_disagreement
@@ -64,7 +66,8 @@ def show_details(numbers: RunNumbers, console: Console) -> None:
     for table in (controls, narrow_depth(numbers.depth), narrow_seeds(numbers.seeds)):
         if table.rows:
             print_table(console, draw(table))
-    for line in warn_of_disagreement(numbers.depth):
+    named = [*numbers.summary["title"].dropna(), name_model(numbers.run)]
+    for line in filter(None, [*warn_of_disagreement(numbers.depth), warn_of_letters(named)]):
         console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
 
 

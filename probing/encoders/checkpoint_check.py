@@ -18,6 +18,7 @@ from torch import Tensor
 from probing.contracts.encoder import Batching, BatchingEncoder, DifferentiableEncoder, Encoder, PoolingEncoder
 from probing.encoders.checkpoint_files import MODEL_ERRORS
 from probing.encoders.checkpoint_samples import Samples, draw_samples
+from probing.memory import lacks_memory
 from probing.records import InputError
 
 _TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1}
@@ -89,6 +90,8 @@ def _encode(
         if shapes <= {(len(rows), max(lengths))}:
             return [torch.stack([layer[i, :n] for layer in layers]) for i, n in enumerate(lengths)]
     except MODEL_ERRORS as error:
+        if lacks_memory(error):
+            raise MemoryError(str(error)) from error
         reason = " ".join(str(error).split())[:300]
         raise _RefusedError(
             f"{_kind(encoder)} cannot encode a text of {max(lengths)} tokens ({type(error).__name__}: {reason}); "

@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from probing.memory import find_room, lacks_memory
 from probing.records import InputError
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
@@ -64,7 +65,7 @@ def explain(error: Exception) -> str:
     """The message of a library's error, in one line."""
     if isinstance(error, pickle.UnpicklingError):
         return "it holds more than tensors, a pickle whose code is never run, or is damaged"
-    if isinstance(error, MemoryError) or "can't start new thread" in str(error):
+    if lacks_memory(error):
         return _NO_MEMORY
     if "ignore_mismatched_sizes" in str(error):
         return "its tensors have other shapes than config.json gives"
@@ -91,14 +92,21 @@ def check_weights(folder: Path, name: str) -> None:
     """See that the files are there from which weights will be read.
 
     Raises:
-        InputError: there is none, one is missing, or one is only a pointer of Git LFS.
+        InputError: there is none, one is missing, or one is only a pointer of Git LFS; or memory cannot hold them.
     """
     first = next((folder / file for file in WEIGHTS if (folder / file).is_file()), None)
     if first is None:
         others = sorted({path.name for pattern in _OF_OTHERS for path in folder.glob(pattern)})
         found = f", found {', '.join(others[:3])}" if others else ""
         raise InputError(f"checkpoint {name}: no weights; expected {WEIGHTS[0]} or {WEIGHTS[2]} in {folder}{found}")
-    refuse_pointers([first] if first.suffix != ".json" else list_shards(first, name))
+    files = [first] if first.suffix != ".json" else list_shards(first, name)
+    refuse_pointers(files)
+    size, room = sum(path.stat().st_size for path in files), find_room()
+    if size > room:
+        raise InputError(
+            f"checkpoint {name}: its weights take {size / 2**30:.1f} GiB, {room / 2**30:.1f} GiB of memory are free; "
+            "free some, raise the limit (ulimit), or take a smaller one"
+        )
 
 
 def list_shards(index: Path, name: str) -> list[Path]:

@@ -17,6 +17,7 @@ from probing.contracts.encoder import Batching, HiddenStates, Tokens
 from probing.encoders.checkpoint_files import MODEL_ERRORS
 from probing.encoders.checkpoint_tensors import is_pooler
 from probing.encoders.checkpoints import Checkpoint, list_passed_over, load_tokenizer
+from probing.encoders.first_state import find_first_state
 from probing.encoders.fused import FusedModel, find_obstacle
 from probing.encoders.inputs import ModelInputs, group_rows, pad_rows
 from probing.encoders.slow_tokenizers import open_backend
@@ -78,6 +79,10 @@ class TransformerEncoder:
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
             self.notes.append(f"{type(tokenizer).__name__} is written in Python: making tokens takes far longer")
         """Warnings about the checkpoint."""
+        example = self._inputs.collate(self._inputs.tokenize([("a", "b")]), np.arange(1), "cpu")
+        self._first_state = find_first_state(self.model, example | self._flags)
+        if self._first_state:  # vectors that were kept of states in other places are others
+            self.digest = sha256(f"{self.digest}, from what the first block reads".encode()).hexdigest()
         self.dtype = self._choose_dtype(dtype)
         engine, self.backend_reason = choose_engine(backend, model, self.dtype, self.device)
         self.backend = "fused" if engine else "torch"
@@ -137,7 +142,8 @@ class TransformerEncoder:
         self, tokens: Tokens, rows: Int[np.ndarray, " group"], tensors: Mapping[str, Tensor]
     ) -> tuple[Tensor, ...]:
         inputs = self._inputs.collate(tokens, rows, self.device) | self._flags
-        return tuple(functional_call(self.model, dict(tensors), (), inputs).hidden_states)
+        states = tuple(functional_call(self.model, dict(tensors), (), inputs).hidden_states)
+        return self._first_state.put_first(states) if self._first_state else states
 
     def _choose_dtype(self, dtype: str) -> str:
         """The number format asked for; with `auto`, float32 where the architecture cannot compute in bfloat16."""

@@ -125,6 +125,21 @@ def test_the_centre_of_gravity_is_marked_at_its_depth(two_task_run):
     assert marks[0, 1] == pytest.approx(6 - depth + 0.5)  # row 0 is layer 6, and the middle of a row is at a half
 
 
+def test_a_mix_that_stopped_early_is_starred_and_no_other(two_task_run):
+    def draw(run):
+        figure = draw_figures(run)["mix_weights"]
+        stars = [label.get_text() for label in figure.axes[1].get_xticklabels() if label.get_text().endswith("*")]
+        return stars, any("stopped before its minimum" in text for text in texts(figure))
+
+    assert draw(two_task_run) == ([], False)
+    scores = two_task_run.scores
+    mixes = (scores["task"] == "odd_man_out") & (scores["representation"] == "scalar_mix")
+    stopped = replace(two_task_run, scores=scores.assign(converged=scores["converged"] & ~mixes))
+    assert draw(stopped) == (["SOMO*"], True)
+    layers = replace(two_task_run, scores=scores.assign(converged=scores["representation"] != "layer"))
+    assert draw(layers) == ([], False)
+
+
 def test_a_mix_that_leaves_out_the_embeddings_is_drawn_from_its_own_layers(two_task_run):
     weights = mean_weights(two_task_run.weights[two_task_run.weights["layer"] > 0])
     labels = [label.get_text() for label in plot_weights(weights).axes[0].get_yticklabels()]

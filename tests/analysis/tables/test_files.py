@@ -12,10 +12,13 @@ from analysis.runs.probing_run import load_run
 from analysis.stats.of_a_run import RunNumbers
 from analysis.tables import __main__ as command
 from analysis.tables.formats import to_latex, to_markdown
+from analysis.tables.measures import tabulate_information, tabulate_several_layers, tabulate_weight_intervals
 from analysis.tables.of_a_run import tabulate_run
 from analysis.tables.scores import narrow_pairs, tabulate_pairs
 from analysis.tables.table import Table, format_p, frame_of, table_of
 from analysis.terminal.tables import draw
+from probing.catalogue.measures import name_quantities
+from probing.store.own_files import list_own
 
 RUNS = Path(__file__).parents[1] / "runs"
 
@@ -42,6 +45,24 @@ def test_the_command_writes_every_table_of_a_run_as_latex(tables, tmp_path, monk
         columns = lines[1].removeprefix(r"\begin{tabular}{").removesuffix("}")
         assert {line.count(" & ") + 1 for line in lines if line.endswith(r"\\")} == {len(columns)}
         assert lines[-1] == r"\end{tabular}"
+
+
+@pytest.mark.parametrize("form", ["latex", "markdown", "csv"])
+@pytest.mark.parametrize("name", ["bermo", "training_bert"])
+def test_every_table_in_the_folder_of_a_run_is_known_as_its_own(name, form, tmp_path, monkeypatch):
+    """What --overwrite removes: a table of an earlier run must not stay beside a later one."""
+    assert write(monkeypatch, RUNS / name, "--output", tmp_path / "tables", "--form", form) == 0
+    assert sorted(list_own(tmp_path)) == sorted((tmp_path / "tables").iterdir())
+
+
+def test_names_of_tables_that_no_stored_run_has_are_known_too(run, tmp_path):
+    (tmp_path / "tables").mkdir()
+    quantities = {**tabulate_information(run), **tabulate_weight_intervals(run), **tabulate_several_layers(run)}
+    named = [*quantities, *name_quantities("information"), *name_quantities("share"), "pruning", "above_untrained"]
+    for name in named:
+        (tmp_path / "tables" / f"{name}.tex").touch()
+    (tmp_path / "tables" / "mine.tex").touch()
+    assert {path.stem for path in list_own(tmp_path)} == set(named)
 
 
 def test_the_same_cells_stand_in_latex_and_in_csv(tables, tmp_path, monkeypatch):
