@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerBase
 
 from probing.atomic_files import name_part, remove_leftovers
@@ -22,7 +21,7 @@ from probing.digests import digest_file, digest_json
 from probing.encoders.slow_tokenizers import open_backend
 from probing.records import SPLITS, InputError
 from probing.training.data.text_sources import TextSource
-from probing.training.data.vocabulary import Marks
+from probing.training.data.vocabulary import Marks, open_plain
 
 Blocks = Int[np.ndarray, "blocks tokens"]
 
@@ -95,24 +94,12 @@ def pack(paragraphs: Iterable[str], packing: Packing) -> Iterator[Blocks]:
 
 def _tokenise(paragraphs: Iterable[str], packing: Packing) -> Iterator[Int[np.ndarray, " tokens"]]:
     """The tokens of many paragraphs at a time, each with the mark that ends it."""
-    backend = _open(packing.tokenizer)
+    backend = open_plain(packing.tokenizer)
     lines = iter(paragraphs)
     while some := list(islice(lines, _AT_ONCE)):
         # Of an empty paragraph only the marks are left.
         rows = [row.ids[1:] for row in backend.encode_batch_fast(some) if len(row.ids) > 2]
         yield np.array([number for row in rows for number in row], dtype=packing.dtype)
-
-
-def _open(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """What makes the tokens of texts of any length, apart from the tokenizer itself, which will be saved as it is."""
-    backend = open_backend(tokenizer)
-    if isinstance(backend, Tokenizer):
-        backend = Tokenizer.from_str(backend.to_str())
-        backend.no_padding()
-        backend.no_truncation()
-    # "[SEP]" in a text is text.
-    backend.encode_special_tokens = True
-    return backend
 
 
 def _make(folder: Path, source: TextSource, packing: Packing) -> None:

@@ -50,11 +50,16 @@ def find_source(text: Sequence[str]) -> TextSource:
         )
     _check_dev(files, " ".join(text))
     content = {split: [digest_file(path) for path in paths] for split, paths in files.items()}
-    name = Path(text[0]).expanduser().resolve().name.partition(".")[0]
     facts = {"text": list(text), "files": describe_files(files)}
     return TextSource(
-        name, digest_json(content), {split: partial(_read, paths) for split, paths in files.items()}, facts
+        _name(text), digest_json(content), {split: partial(_read, paths) for split, paths in files.items()}, facts
     )
+
+
+def _name(text: Sequence[str]) -> str:
+    """The name of the first folder or, of several files, of the one that the first of them is in; of one, its own."""
+    first = Path(text[0]).expanduser().resolve()
+    return first.parent.name if first.is_file() and len(text) > 1 else first.name.partition(".")[0]
 
 
 def _check_dev(splits: Mapping[str, Any], name: str) -> None:

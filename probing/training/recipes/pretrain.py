@@ -317,7 +317,7 @@ def _outline_new(settings: PretrainSettings) -> Origin:
 def _choose_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
     if settings.vocabulary:
         source = find_source(settings.text)
-        return train_tokenizer(source.splits["train"](), settings.vocabulary, settings.max_length)
+        return train_tokenizer(source.splits["train"], settings.vocabulary, settings.max_length)
     tokenizer = load_tokenizer(find_checkpoint(settings.tokenizer or EMBEDDED))
     tokenizer.model_max_length = settings.max_length
     return tokenizer
