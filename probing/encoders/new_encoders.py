@@ -72,28 +72,28 @@ def make_config(kind: str, sizes: Sizes, tokenizer: PreTrainedTokenizerBase, len
     Raises:
         InputError: no such architecture has a head for masked tokens, or it cannot be made in these sizes.
     """
-    config_class = find_architecture(kind)
-    config: Any = config_class()
-    wanted = sizes.as_fields()
+    config_class, wanted = find_architecture(kind), sizes.as_fields()
+    usual: Any = config_class()
     if wanted["hidden_size"] % wanted["num_attention_heads"]:
         raise InputError(
             f"--heads {wanted['num_attention_heads']}: does not divide --hidden-size {wanted['hidden_size']}; "
             "expected a number of heads of equal width"
         )
+    named: dict[str, Any] = {"vocab_size": max(tokenizer.get_vocab().values()) + 1}
     for size, value in wanted.items():
-        name = next((name for name in _FIELDS[size] if hasattr(config, name)), "")
+        name = next((name for name in _FIELDS[size] if hasattr(usual, name)), "")
         if name:
-            setattr(config, name, value)
+            named[name] = value
         elif getattr(sizes, size, 0):
             raise InputError(f"--{size.replace('_', '-')}: {kind} has none; leave it away")
-    config.vocab_size = max(tokenizer.get_vocab().values()) + 1
     for name, mark in _MARKS.items():
-        if getattr(config, f"{name}_token_id", None) is not None:
-            setattr(config, f"{name}_token_id", getattr(tokenizer, f"{mark}_token_id"))
-    if hasattr(config, "max_position_embeddings"):
-        config.max_position_embeddings = length
-        # RoBERTa's table holds rows that no token can use.
-        config.max_position_embeddings += max(0, length - find_limit(outline(config), tokenizer))
+        if getattr(usual, f"{name}_token_id", None) is not None:
+            named[f"{name}_token_id"] = getattr(tokenizer, f"{mark}_token_id")
+    if not hasattr(usual, "max_position_embeddings"):
+        return config_class(**named)
+    config = config_class(**named, max_position_embeddings=length)
+    # RoBERTa's table holds rows that no token can use.
+    config.max_position_embeddings += max(0, length - find_limit(outline(config), tokenizer))
     return config
 
 

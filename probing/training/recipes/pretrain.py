@@ -1,6 +1,7 @@
 """Pre-training on running text: an encoder of any architecture and size, from scratch or going on from a checkpoint."""
 
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, fields
 from functools import partial
 from math import ceil
@@ -255,7 +256,7 @@ def build_generator(config: Any, fraction: float, model: PreTrainedModel, seed: 
 
 
 def _config_of(settings: PretrainSettings, origin: Origin, start: Start) -> Any:
-    config = type(origin.config).from_dict(origin.config.to_dict())
+    config: Any = deepcopy(origin.config)
     if start.checkpoint.name != SCRATCH:
         config = load_config(start.checkpoint)
     set_dropout(config, settings.dropout)
