@@ -25,7 +25,7 @@ from probing.config_files import load_mapping, take_config
 from probing.exit_codes import end_in_one_line
 from probing.progress import Reporter
 from probing.registry import RECIPES
-from probing.settings.training import TrainSettings
+from probing.settings.training import RecipeSettings, TrainSettings
 
 
 def main() -> int:
@@ -43,7 +43,7 @@ def main() -> int:
     return 0
 
 
-def choose_settings(arguments: list[str]) -> type[TrainSettings]:
+def choose_settings(arguments: list[str]) -> type[RecipeSettings]:
     """The class of settings that the recipe has: each recipe has flags of its own.
 
     Raises:

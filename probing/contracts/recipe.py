@@ -8,11 +8,15 @@ class Recipe(Protocol):
     """A way of training: a row of the registry `RECIPES`. `probing.training.plan.Recipe` makes one."""
 
     settings: type
-    """Its flags: a dataclass that inherits from `probing.settings.training.TrainSettings`."""
+    """Its flags: a dataclass that inherits from `probing.settings.training.RecipeSettings`."""
     ranges: Mapping[str, Any]
     """A `probing.settings.checks.Range` for each of the settings that has one, by its name."""
     gentle: Mapping[str, Any]
     """Settings under which any model learns an easy task in 120 steps: the conformance tests try that."""
+    origin: Any
+    """Settings and a taker of warnings -> a `probing.training.plan.Origin`; None for an encoder with a classifier."""
+    tiny: Any
+    """A folder -> settings for trying the recipe on a little data there; None for those of a labelled task."""
 
     def check(self, settings: Any, /) -> None:
         """Refuse, by an InputError, settings in range that do not go together; nothing has been loaded yet."""

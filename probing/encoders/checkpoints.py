@@ -129,12 +129,29 @@ def load_classifier(
     Raises:
         InputError: the architecture has no such head, or it cannot be read.
     """
+    return load_with_head(AutoModelForSequenceClassification, "a classifier", checkpoint, config)
+
+
+def load_with_head(
+    auto: Any, what: str, checkpoint: Checkpoint, config: PretrainedConfig | None = None
+) -> tuple[PreTrainedModel, dict[str, Any]]:
+    """An encoder with the head of its architecture for some use, in float32, and transformers' report on its tensors.
+
+    Args:
+        auto: transformers' class that makes models with such heads, such as `AutoModelForMaskedLM`.
+        what: such a model is, in words.
+        checkpoint: of an encoder, with or without that head.
+        config: with other settings of the head than are stored.
+
+    Raises:
+        InputError: the architecture has no such head, or it cannot be read.
+    """
     silence_transformers()
     config = config or load_config(checkpoint)
     _refuse_changed_weights(checkpoint)
     check_weights(checkpoint.folder, checkpoint.name)
-    with explain_failures(checkpoint.name, "a classifier", "take an encoder that transformers has a classifier for"):
-        return AutoModelForSequenceClassification.from_pretrained(
+    with explain_failures(checkpoint.name, what, f"take an encoder that transformers has {what} for"):
+        return auto.from_pretrained(
             checkpoint.folder,
             config=config,
             dtype=torch.float32,

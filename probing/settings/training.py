@@ -1,6 +1,7 @@
 """The settings of training: one field is one flag, and its docstring is the flag's help.
 
-A recipe that needs others inherits from these, in a class that stands beside its plan (`probing/training/recipes/`).
+A recipe that needs others inherits from these, in a class that stands beside its plan (`probing/training/recipes/`):
+from `TrainSettings` where it learns a labelled task, else from `RecipeSettings`.
 """
 
 from collections.abc import Mapping
@@ -12,53 +13,38 @@ from probing.settings.run import EMBEDDED
 
 
 @dataclass(frozen=True)
-class TrainSettings:
-    """Fine-tune an encoder on one task, once per seed."""
+class RecipeSettings:
+    """What every recipe has: an encoder, the loop, the machine and the run folder."""
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "model and data": (
-            *("recipe", "model", "checkpoint", "task", "data", "seeds"),
-            *("limit", "limit_dev", "max_length", "freeze_up_to"),
-        ),
-        "optimiser": (
-            *("epochs", "max_steps", "batch_size", "accumulation_steps", "learning_rate", "mix_learning_rate"),
-            *("weight_decay", "warmup_share", "max_grad_norm", "dropout"),
-        ),
         "evaluation": ("evaluate_every", "log_every", "early_stopping", "checkpoint_every", "keep_models"),
         "machine": ("dtype", "device", "threads"),
         "output": ("output", "overwrite", "tensorboard", "quiet"),
     }
     """Flags that `--help` shows together; those of a recipe of one's own stand in front, or in groups that it adds."""
 
-    recipe: str = "finetune"
-    """The way of training, such as finetune or prune. Each has flags of its own: --recipe prune --help."""
-    model: str = "bermo"
-    """Model whose head is trained: bert (reads the last layer) or bermo (reads the scalar mix of all layers)."""
+    recipe: str = ""
+    """The way of training, such as finetune or prune."""
+    model: str = "bert"
+    """What is trained: see the recipe."""
     checkpoint: str = EMBEDDED
     """The encoder to start from: the embedded all-MiniLM-L6-v2, a local folder, or a Hugging Face id."""
-    task: str = "SST-2"
-    """The task, by any of its names: SST-2, MNLI, QQP, tree_depth, ..."""
-    data: str = "data/corpora/classification"
-    """A folder with one folder per task (SST-2/train.tsv, ...), any corpus of run_senteval.py, or the id of a dataset
-    on the Hugging Face hub as hub:ID or hub:ID/CONFIGURATION."""
     seeds: tuple[int, ...] = (0,)
-    """One model per seed: the order of the sentences, the head's start and dropout depend on it."""
+    """One model per seed: the order of the data and all that is drawn depend on it."""
     epochs: float = 3.0
-    """Passes over the training sentences."""
+    """Passes over the training data."""
     max_steps: int = 0
     """Optimiser steps; 0 leaves it to --epochs."""
     limit: int = 0
-    """At most this many training sentences, the same ones for every seed; 0 takes all."""
+    """At most this many training examples, the same ones for every seed; 0 takes all."""
     limit_dev: int = 0
-    """At most this many sentences of dev and of test; 0 takes all."""
+    """At most this many examples of dev and of test; 0 takes all."""
     batch_size: int = 32
-    """Sentences per optimiser step, over all processes."""
+    """Examples per optimiser step, over all processes."""
     accumulation_steps: int = 1
     """Parts that a batch is computed in, where memory is short."""
     learning_rate: float = 3e-5
     """Of AdamW, at its highest."""
-    mix_learning_rate: float = 1e-2
-    """Of the mix's weights and gamma, which have no decay. Ours: scalars move too little at the encoder's rate."""
     weight_decay: float = 0.01
     """Of weight matrices; biases, norms and the mix have none."""
     warmup_share: float = 0.1
@@ -66,7 +52,7 @@ class TrainSettings:
     max_grad_norm: float = 1.0
     """Longer gradients are cut to this length; 0 leaves them."""
     dropout: float = 0.1
-    """In the encoder and before the classifier."""
+    """In the encoder and before its head."""
     max_length: int = 128
     """Longest input in tokens."""
     freeze_up_to: int = -1
@@ -97,10 +83,50 @@ class TrainSettings:
     """No progress on the screen."""
 
 
-TRAINING_WITHOUT_EFFECT = ("output", "overwrite", "quiet", "threads", "tensorboard", "checkpoint_every")
+@dataclass(frozen=True)
+class TrainSettings(RecipeSettings):
+    """Fine-tune an encoder on one task, once per seed."""
+
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "model and data": (
+            *("recipe", "model", "checkpoint", "task", "data", "seeds"),
+            *("limit", "limit_dev", "max_length", "freeze_up_to"),
+        ),
+        "optimiser": (
+            *("epochs", "max_steps", "batch_size", "accumulation_steps", "learning_rate", "mix_learning_rate"),
+            *("weight_decay", "warmup_share", "max_grad_norm", "dropout"),
+        ),
+        **RecipeSettings.GROUPS,
+    }
+    """Flags that `--help` shows together."""
+
+    recipe: str = "finetune"
+    """The way of training, such as finetune or prune. Each has flags of its own: --recipe prune --help."""
+    model: str = "bermo"
+    """What the head reads: bert (the last layer) or bermo (the scalar mix of all layers)."""
+    task: str = "SST-2"
+    """The task, by any of its names: SST-2, MNLI, QQP, tree_depth, ..."""
+    data: str = "data/corpora/classification"
+    """A folder with one folder per task (SST-2/train.tsv, ...), any corpus of run_senteval.py, or the id of a dataset
+    on the Hugging Face hub as hub:ID or hub:ID/CONFIGURATION."""
+    seeds: tuple[int, ...] = (0,)
+    """One model per seed: the order of the sentences, the head's start and dropout depend on it."""
+    limit: int = 0
+    """At most this many training sentences, the same ones for every seed; 0 takes all."""
+    limit_dev: int = 0
+    """At most this many sentences of dev and of test; 0 takes all."""
+    batch_size: int = 32
+    """Sentences per optimiser step, over all processes."""
+    mix_learning_rate: float = 1e-2
+    """Of the mix's weights and gamma, which have no decay. Ours: scalars move too little at the encoder's rate."""
+    dropout: float = 0.1
+    """In the encoder and before the classifier."""
+
+
+TRAINING_WITHOUT_EFFECT = ("output", "overwrite", "quiet", "threads", "tensorboard", "checkpoint_every", "cache_dir")
 """Settings that move no number: a run may be resumed with others."""
 
 
-def effective_settings(settings: TrainSettings) -> dict[str, Any]:
+def effective_settings(settings: RecipeSettings) -> dict[str, Any]:
     """The settings that numbers depend on, as JSON values."""
     return {name: value for name, value in asdict(settings).items() if name not in TRAINING_WITHOUT_EFFECT}

@@ -7,10 +7,10 @@ from accelerate.state import AcceleratorState
 from probing.encoders.transformer import choose_dtype
 from probing.records import InputError
 from probing.settings.checks import check_device
-from probing.settings.training import TrainSettings
+from probing.settings.training import RecipeSettings
 
 
-def make_accelerator(settings: TrainSettings) -> Accelerator:
+def make_accelerator(settings: RecipeSettings) -> Accelerator:
     """Device, precision and processes, as `accelerate launch` or the settings say."""
     AcceleratorState._reset_state(reset_partial_state=True)  # a second run in one process may want another precision
     device = "cuda" if settings.device == "auto" and torch.cuda.is_available() else settings.device

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.atomic_files import write_atomically
 from probing.digests import digest_json
+from probing.registry import ENCODERS
 from probing.store.own_files import keep_others
 from probing.tables import TrainedModel, TrainingRow
 
@@ -35,6 +36,8 @@ _NOTE = """
 The architecture `{kind}` is not part of transformers: importing `probing.encoders.architectures` (package
 `bermo-probing`) makes it known. `AutoModel` in place of `{auto}` gives the encoder without its head.
 """
+_HEADS = ("ForSequenceClassification", "ForMaskedLM", "ForPreTraining", "ForTokenClassification")
+"""Ends of the names of models, which their automatic classes share."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +112,8 @@ def digest_folder(folder: Path) -> str:
 
 def _describe(name: str, model: PreTrainedModel, origin: Mapping[str, Any]) -> str:
     """The README of a model's folder."""
-    auto = "AutoModelForSequenceClassification" if "SequenceClassification" in type(model).__name__ else "AutoModel"
+    head = next((head for head in _HEADS if type(model).__name__.endswith(head)), "")
+    auto = f"AutoModel{head}"
     ours = type(model).__module__.startswith("probing.")
     imports = f"from transformers import {auto}, AutoTokenizer"
     if ours:
@@ -121,5 +125,5 @@ def _describe(name: str, model: PreTrainedModel, origin: Mapping[str, Any]) -> s
         imports=imports,
         auto=auto,
         note=_NOTE.format(kind=model.config.model_type, auto=auto) if ours else "",
-        model=origin["model"],
+        model=origin["model"] if origin["model"] in ENCODERS.names() else "bert",
     )

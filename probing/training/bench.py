@@ -8,7 +8,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from probing.progress import Reporter
-from probing.settings.training import TrainSettings
+from probing.settings.training import RecipeSettings
 from probing.training.plan import ModelPlan, Origin, Source, Stage
 
 
@@ -16,7 +16,7 @@ from probing.training.plan import ModelPlan, Origin, Source, Stage
 class Bench:
     """Tools that all stages of a run work with."""
 
-    settings: TrainSettings
+    settings: RecipeSettings
     origin: Origin
     """The encoder that the run starts from."""
     source: Source

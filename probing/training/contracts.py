@@ -84,6 +84,24 @@ class LabelledSplit(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class MaskedBlocks:
+    """Some blocks of running text, in which tokens are hidden."""
+
+    inputs: dict[str, Int[Tensor, "batch tokens"]]
+    """As keywords of a model; no block has padding."""
+    original: Int[Tensor, "batch tokens"]
+    places: Int[Tensor, " hidden_tokens"]
+    """Of the hidden tokens, counted over all blocks laid end to end."""
+    labels: Int[Tensor, " hidden_tokens"]
+    """The hidden tokens themselves."""
+    noise: Float[Tensor, " hidden_tokens"]
+    """Uniform in [0, 1): what a token in their stead is sampled with, the same on every device."""
+    per_block: float
+    """Hidden tokens of a block, the mean over the whole batch that these blocks are a part of: a loss that is their sum
+    over (blocks here times this) adds up, over the parts, to the mean over all hidden tokens."""
+
+
 class Batch(Protocol):
     """Examples of one optimiser step, drawn as a whole: in however many parts it is computed, it is the same."""
 

@@ -12,7 +12,7 @@ from probing.encoders.checkpoints import Checkpoint
 from probing.progress import Reporter
 from probing.records import Task
 from probing.settings.checks import Range
-from probing.settings.training import TrainSettings
+from probing.settings.training import RecipeSettings
 from probing.training.contracts import Data, Evaluation, Objective, Pace, Transform
 from probing.training.optimiser import Rates
 
@@ -71,6 +71,8 @@ class Stage:
     """In the order in which they are applied."""
     kind: str = "train"
     """A key of `probing.training.chain.KINDS`: what the stage does and what it leaves."""
+    weighed: bool = False
+    """Whether its rate is held against the peak rate of the machine, which costs a step more."""
     start: str = ""
     """The earlier stage that it starts from; empty: the run's encoder."""
 
@@ -113,7 +115,7 @@ class RunPlan:
 class Recipe:
     """A way of training: a row of the registry's table `recipes`."""
 
-    settings: type[TrainSettings]
+    settings: type[RecipeSettings]
     """Its flags."""
     plan: Callable[[Any, Origin, Reporter], RunPlan]
     """Settings, encoder and reporter -> what is to be made. Raises InputError for data that cannot be used."""
@@ -123,3 +125,9 @@ class Recipe:
     """Refuses, by an InputError, settings in range that do not go together."""
     gentle: Mapping[str, Any] = field(default_factory=dict)
     """Settings under which any model learns an easy task in 120 steps: the conformance tests try that."""
+    origin: Callable[[Any, Callable[[str], None]], Origin] | None = None
+    """Settings and a taker of warnings -> what the run starts from, where that is more, or other, than an encoder that
+    a classifier of the registry can be put on. Raises InputError for what cannot be used."""
+    tiny: Callable[[Path], Mapping[str, Any]] | None = None
+    """Writes a little data into a folder and gives the settings for trying the recipe on it, where that is no labelled
+    task: the conformance tests do."""

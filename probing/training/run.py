@@ -26,7 +26,7 @@ from probing.progress import Reporter
 from probing.records import InputError
 from probing.registry import CLASSIFIERS, RECIPES
 from probing.settings.checks import check_ranges, check_seeds
-from probing.settings.training import TrainSettings, effective_settings
+from probing.settings.training import RecipeSettings, effective_settings
 from probing.store.environment import describe_environment
 from probing.store.folder_lock import check_free, hold_folder
 from probing.store.run_folder import RunFolder, check_folder
@@ -49,7 +49,7 @@ class Outcome:
     n_models: int
 
 
-def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
+def train(settings: RecipeSettings, reporter: Reporter) -> Outcome:
     """Train the models that a recipe plans, and leave a run folder.
 
     Raises:
@@ -62,7 +62,7 @@ def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
         check_folder(settings.output, effective_settings(settings), {}, overwrite=settings.overwrite)
     if settings.threads:
         torch.set_num_threads(settings.threads)
-    origin = find_origin(settings, reporter.warn)
+    origin = (recipe.origin or find_origin)(settings, reporter.warn)
     planned = recipe.plan(settings, origin, reporter)
     accelerator = make_accelerator(settings)
     path = name_folder(settings, planned.source)
@@ -84,14 +84,15 @@ def train(settings: TrainSettings, reporter: Reporter) -> Outcome:
     return Outcome(path, len(planned.models))
 
 
-def check_training(settings: TrainSettings) -> Recipe:
+def check_training(settings: RecipeSettings) -> Recipe:
     """Refuse early what would fail late; the recipe.
 
     Raises:
         InputError: naming the flag, and what it expects.
     """
     recipe = RECIPES.load(settings.recipe)
-    CLASSIFIERS.check(settings.model)
+    if recipe.origin is None:
+        CLASSIFIERS.check(settings.model)
     check_ranges(settings, recipe.ranges)
     recipe.check(settings)
     check_seeds(settings.seeds)
@@ -101,7 +102,7 @@ def check_training(settings: TrainSettings) -> Recipe:
     return recipe
 
 
-def find_origin(settings: TrainSettings, warn: Callable[[str], None] = lambda line: None) -> Origin:
+def find_origin(settings: RecipeSettings, warn: Callable[[str], None] = lambda line: None) -> Origin:
     """The encoder that the settings name.
 
     Args:
@@ -149,7 +150,7 @@ def check_reader_of_first_token(model: PreTrainedModel, checkpoint: Checkpoint, 
         )
 
 
-def name_folder(settings: TrainSettings, source: Source) -> Path:
+def name_folder(settings: RecipeSettings, source: Source) -> Path:
     """The run folder: the one asked for, or one named after the settings."""
     if settings.output is not None:
         return settings.output

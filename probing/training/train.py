@@ -19,6 +19,7 @@ from probing.training.contracts import SplitScore
 from probing.training.loop import Job, Reporter, train_model
 from probing.training.plan import Start
 from probing.training.state import Progress
+from probing.training.throughput import share_of_peak
 
 _ORIGIN = ("recipe", "model", "checkpoint", "task", "seed", "stage", "variant")
 """Columns that say how a model was made."""
@@ -40,7 +41,8 @@ def train_stage(bench: Bench, place: Place) -> Finished:
             transform.finish(job.model)
         scores = job.evaluation.score(job.model, bench.accelerator)
     rate = progress.n_tokens / progress.seconds
-    bench.reporter.note(place.name, tokens=progress.n_tokens, tokens_per_s=rate)
+    facts = {"share_of_peak": share_of_peak(job, bench.accelerator, rate)} if place.stage.weighed else {}
+    bench.reporter.note(place.name, tokens=progress.n_tokens, tokens_per_s=rate, **facts)
     artifact = _keep_model(bench, place, job)
     facts = {name: value for transform in job.transforms for name, value in transform.facts().items()}
     known: dict[str, Any] = {name: value for name, value in facts.items() if name in column_names(TrainedModel)}

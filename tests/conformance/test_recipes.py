@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForSequenceClassification
 
 from probing.encoders.blocks import find_blocks
 from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
@@ -28,19 +28,26 @@ def data(tmp_path_factory):
     return folder
 
 
-PAIRS = [(recipe, model) for recipe in RECIPES.names() for model in CLASSIFIERS.names()]
+WITHOUT_LABELS = [name for name in RECIPES.names() if RECIPES.load(name).tiny]
+"""Recipes that bring data of their own."""
+PAIRS = [(recipe, model) for recipe in RECIPES.names() if recipe not in WITHOUT_LABELS for model in CLASSIFIERS.names()]
+PAIRS += [(recipe, "own") for recipe in WITHOUT_LABELS]
 
 
 @pytest.fixture(scope="module", params=PAIRS, ids="-".join)
-def make(request, data, tiny_folder):
+def make(request, data, tiny_folder, tmp_path_factory):
     """Function: settings of a short training of one recipe and model, changed as asked."""
-    recipe, model = request.param
+    name, model = request.param
+    recipe = RECIPES.load(name)
+    if recipe.tiny:
+        tiny = recipe.tiny(tmp_path_factory.mktemp("own"))
+    else:
+        tiny = {"task": "past_present", "data": str(data), "checkpoint": str(tiny_folder), "model": model}
 
     def make_settings(output, **changes):
-        usual = {"task": "past_present", "data": str(data), "checkpoint": str(tiny_folder), "model": model}
-        usual |= {"max_steps": 12, "batch_size": 16, "learning_rate": 1e-2, "log_every": 2, "evaluate_every": 4}
+        usual = {"max_steps": 12, "batch_size": 16, "learning_rate": 1e-2, "log_every": 2, "evaluate_every": 4}
         usual |= {"output": output, "device": "cpu", "quiet": True, "dropout": 0.1}
-        return RECIPES.load(recipe).settings(**(usual | changes))
+        return recipe.settings(**(usual | tiny | changes))
 
     return make_settings
 
@@ -57,6 +64,11 @@ def finished(make, tmp_path_factory):
     settings = make(tmp_path_factory.mktemp("finished") / "run", tensorboard=True)
     run(settings)
     return settings
+
+
+def need_labels(settings):
+    if settings.recipe in WITHOUT_LABELS:
+        pytest.skip("of recipes that learn labels")
 
 
 def run(settings):
@@ -132,10 +144,10 @@ def test_other_settings_in_the_same_folder_are_refused(finished):
         run(dataclasses.replace(finished, max_steps=3))
 
 
-def test_frozen_layers_keep_every_bit_and_the_others_move(make_settings, tiny_folder):
-    folder = run(make_settings(freeze_up_to=1))
-    trained = AutoModelForSequenceClassification.from_pretrained(find_model(folder))
-    start = AutoModelForSequenceClassification.from_pretrained(tiny_folder)
+def test_frozen_layers_keep_every_bit_and_the_others_move(make_settings):
+    settings = make_settings(freeze_up_to=1)
+    trained = AutoModel.from_pretrained(find_model(run(settings)))
+    start = AutoModel.from_pretrained(settings.checkpoint)
     same = [
         [torch.equal(new, old) for new, old in zip(one.parameters(), other.parameters(), strict=True)]
         for one, other in zip(find_blocks(trained), find_blocks(start), strict=True)
@@ -146,6 +158,7 @@ def test_frozen_layers_keep_every_bit_and_the_others_move(make_settings, tiny_fo
 
 
 def test_the_kept_model_loads_as_any_other_and_scores_as_the_table_says(finished, data):
+    need_labels(finished)
     folder = finished.output
     model = AutoModelForSequenceClassification.from_pretrained(find_model(folder)).eval()
     _, models = read_tables(folder)
@@ -189,7 +202,7 @@ def test_tensorboard_gets_what_the_log_gets(finished):
     rows = log[(log["quantity"] == "dev_score") & (log["stage"] == stage)].set_index("step")["value"]
     assert {event.step: event.value for event in reader.Scalars("dev_score")} == pytest.approx(rows.to_dict())
     assert "gradient_norm/1" in reader.Tags()["scalars"]
-    assert len(models) == 2 * len(found)
+    assert len(models) == 2 * len(found) * models["metric"].nunique()
 
 
 def test_settings_are_kept_and_are_enough_to_run_it_again(finished):
@@ -197,6 +210,13 @@ def test_settings_are_kept_and_are_enough_to_run_it_again(finished):
     usual = {field.name for field in dataclasses.fields(finished)}
     assert set(kept) <= usual
     assert kept["learning_rate"] == finished.learning_rate
+
+
+def refuse(settings, message):
+    with pytest.raises(InputError, match=message) as error:
+        run(settings)
+    assert "\n" not in str(error.value)
+    assert not settings.output.exists()
 
 
 @pytest.mark.parametrize(
@@ -208,16 +228,22 @@ def test_settings_are_kept_and_are_enough_to_run_it_again(finished):
         ({"learning_rate": float("nan")}, "--learning-rate nan: expected more than 0"),
         ({"weight_decay": float("inf")}, "--weight-decay inf: expected 0 or more"),
         ({"device": "meta"}, "--device meta: not a device that is computed on"),
-        ({"model": "brt"}, "unknown classifier 'brt': did you mean bert"),
-        ({"limit": 1}, "--limit 1: leaves one class of past_present in train"),
         ({"freeze_up_to": 7}, "the encoder has blocks 1 to 2"),
-        ({"task": "MNLI"}, "MNLI"),
         ({"checkpoint": "no/such/folder"}, "neither a local folder"),
     ],
 )
 def test_what_cannot_be_is_refused_in_one_line_before_anything_is_written(make_settings, changes, message):
-    settings = make_settings(**changes)
-    with pytest.raises(InputError, match=message) as error:
-        run(settings)
-    assert "\n" not in str(error.value)
-    assert not settings.output.exists()
+    refuse(make_settings(**changes), message)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "brt"}, "unknown classifier 'brt': did you mean bert"),
+        ({"limit": 1}, "--limit 1: leaves one class of past_present in train"),
+        ({"task": "MNLI"}, "MNLI"),
+    ],
+)
+def test_a_task_that_cannot_be_learned_is_refused_as_early(make_settings, changes, message):
+    need_labels(make_settings())
+    refuse(make_settings(**changes), message)

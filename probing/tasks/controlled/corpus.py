@@ -101,6 +101,12 @@ def make_examples(
     return _draw_examples(name, seed, sizes, find_confounds(confounds), keep_trees=True)
 
 
+def list_sentences(seed: int = 0, sizes: Mapping[str, int] = SIZES) -> dict[str, list[str]]:
+    """Split -> the sentences that all ten tasks draw from, none of them altered, in the order of their making."""
+    pool = make_pool(seed, tuple(sizes[split] for split in SPLITS), _ALL, frozenset())
+    return {split: [" ".join(one.written()) for one in pool if one.split == split] for split in SPLITS}
+
+
 def _make_rows(name: str, seed: int, sizes: Mapping[str, int], confounds: frozenset[str]) -> list[Row]:
     return [(one.split, one.label, one.sentence) for one in _draw_examples(name, seed, sizes, confounds)]
 
