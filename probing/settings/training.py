@@ -26,7 +26,7 @@ class TrainSettings:
         ),
         "evaluation": ("evaluate_every", "log_every", "early_stopping", "checkpoint_every", "keep_models"),
         "machine": ("dtype", "device", "threads"),
-        "output": ("output", "overwrite", "tensorboard", "quiet"),
+        "output": ("output", "overwrite", "trackers", "quiet"),
     }
     """Flags that `--help` shows together; those of a recipe of one's own stand in front, or in groups that it adds."""
 
@@ -81,8 +81,9 @@ class TrainSettings:
     """Steps between two checkpoints that a killed run goes on from; 0: at an evaluation, every two minutes at most."""
     keep_models: bool = True
     """True where the trained models are kept, one folder each."""
-    tensorboard: bool = False
-    """Write TensorBoard events too (pip install 'bermo-probing[tensorboard]')."""
+    trackers: tuple[str, ...] = ()
+    """Trackers that hear of losses and scores while they grow, by accelerate's names: tensorboard (into events/ of the
+    run folder), wandb, trackio, mlflow, aim, comet_ml, clearml, dvclive, swanlab. Their packages come by pip."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """Number format of the products; weights stay in float32. auto: bfloat16 where the device computes it natively."""
     device: str = "auto"
@@ -97,7 +98,7 @@ class TrainSettings:
     """No progress on the screen."""
 
 
-TRAINING_WITHOUT_EFFECT = ("output", "overwrite", "quiet", "threads", "tensorboard", "checkpoint_every")
+TRAINING_WITHOUT_EFFECT = ("output", "overwrite", "quiet", "threads", "trackers", "checkpoint_every")
 """Settings that move no number: a run may be resumed with others."""
 
 

@@ -25,7 +25,7 @@ _PATTERNS = (
     *(f"figures/{stem}.{form}" for stem in _FIGURES for form in ("png", "pdf")),
     *(f"models/*seed-*/{name}" for name in _MODEL),
     *(f"stages/*seed-*/*/{name}" for name in _MODEL),
-    "events/**/events.out.tfevents.*",
+    *(f"events/**/{name}" for name in ("events.out.tfevents.*", "hparams.yml")),
 )
 """All but settings.json, which the next run replaces."""
 
