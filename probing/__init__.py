@@ -21,7 +21,7 @@ The flow, and the room of each stage:
     config_files     files of settings                       suggestions      the nearest known name
     starting         how a command begins                    exit_codes       how it ends
     entry_points     every command by its name               cli              `bermo-probing NAME`
-    commands         those that have no script
+    commands         those that have no script               trackers         TensorBoard, Weights & Biases, MLflow, ...
 
     api              the same from Python: `probing.run`, `probing.encode`
 

@@ -35,6 +35,7 @@ from probing.store.folder_lock import check_free, hold_folder
 from probing.store.run_folder import RunFolder, check_folder
 from probing.tables import CellResult, Failure
 from probing.tasks.sources import check_tasks, load_tasks
+from probing.trackers import EVENTS, send_scores, track
 
 RESULTS = Path("data/results")
 """Folder of run folders by default."""
@@ -76,19 +77,20 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
     if absent:
         reporter.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
     path = name_folder(settings, tasks)
+    effective = effective_settings(settings)
     with hold_folder(path):
-        folder = RunFolder(
-            path, effective_settings(settings), defaults=asdict(RunSettings()), overwrite=settings.overwrite
-        )
+        folder = RunFolder(path, effective, defaults=asdict(RunSettings()), overwrite=settings.overwrite)
         folder.write_splits(tasks)
         runner = CellRunner(settings, folder, reporter, Scoreboard(tasks))
-        with reporter.display(runner.board):
-            probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
-            probe_other_encoders(tasks, encoder, layers, runner)
-        # What this run needed is spared no longer.
-        open_cache(settings).trim()
-        if any(result.scores for result in runner.results):
-            folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
+        with track(settings.trackers, path / EVENTS / path.name, effective) as trackers:
+            with reporter.display(runner.board):
+                probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
+                probe_other_encoders(tasks, encoder, layers, runner)
+            # What this run needed is spared no longer.
+            open_cache(settings).trim()
+            if any(result.scores for result in runner.results):
+                folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
+            send_scores(trackers, (score for result in runner.results for score in result.scores), reporter.warn)
         failures = [asdict(failure) for failure in runner.failures]
         outcome = {"stages": reporter.stages, "warnings": reporter.warnings, "failures": failures}
         described = describe_run(settings, tasks, encoder) | {"kernels": kernels, "check": findings}

@@ -41,6 +41,7 @@ def list_facts(run: Run) -> list[tuple[str, str]]:
         "Seeds": join_known(map(str, sorted(run.scores["seed"].unique().tolist()))),
         "Machine": describe_machine(run.manifest),
         "Cost": _cost(run.manifest.get("stages", {})),
+        "Code": describe_code(run.manifest),
         "Versions": join_known(f"{name} {number}" for name, number in run.manifest.get("versions", {}).items()),
     }
     return [(term, str(text)) for term, text in facts.items() if text]
@@ -157,11 +158,22 @@ def describe_sizes(tasks: Mapping[str, Any]) -> str:
 
 
 def describe_machine(manifest: Mapping[str, Any]) -> str:
-    """Device, number format, cores and system."""
+    """Device, number format, processor, cores and system."""
     machine = manifest.get("machine", {})
+    cpu = [str(machine.get(name, "")) for name in ("cpu", "instruction_set")]
     cores = [f"{machine['cores']} cores"] if "cores" in machine else []
     return join_known(
-        [str(manifest.get("device", "")), str(manifest.get("dtype", "")), *cores, machine.get("system", "")]
+        [str(manifest.get("device", "")), str(manifest.get("dtype", "")), *cpu, *cores, machine.get("system", "")]
+    )
+
+
+def describe_code(manifest: Mapping[str, Any]) -> str:
+    """The commit of the code, and whether files were changed since; empty where it was no checkout."""
+    code = manifest.get("code") or {}
+    return (
+        join_known([f"commit {str(code.get('commit', ''))[:12]}", "files changed since" if code.get("changed") else ""])
+        if code
+        else ""
     )
 
 

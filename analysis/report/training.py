@@ -177,6 +177,7 @@ def _list_facts(run: TrainingRun) -> list[tuple[str, str]]:
         "Cost": _describe_cost(run.models),
         "Finished": str(run.manifest.get("finished", "")),
         "Machine": facts.describe_machine(run.manifest),
+        "Code": facts.describe_code(run.manifest),
         "Versions": facts.join_known(f"{name} {number}" for name, number in run.manifest.get("versions", {}).items()),
     }
     return [(term, str(text)) for term, text in found.items() if text]

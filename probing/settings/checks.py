@@ -14,6 +14,7 @@ from probing.records import InputError
 from probing.registry import ENCODERS, POOLINGS, PROBES
 from probing.settings.run import RunSettings
 from probing.suggestions import suggest
+from probing.trackers import check_trackers
 
 _OF_SENTEVAL = ("linear", "mlp")
 """The probes that SentEval has: without and with a hidden layer."""
@@ -64,6 +65,7 @@ def check_settings(settings: RunSettings) -> None:
     if not settings.tasks:
         raise InputError("--tasks: expected one or more names or groups, or all")
     check_repeats(settings, ("controls", "measures"))
+    check_trackers(settings.trackers)
     check_writable(settings.cache_dir / "stacks", "--cache-dir")
 
 

@@ -30,7 +30,7 @@ class RunSettings:
             *("gradients", "gradient_steps"),
         ),
         "machine": ("dtype", "backend", "device", "threads"),
-        "output": ("output", "overwrite", "report", "quiet", "cache_dir", "cache_limit"),
+        "output": ("output", "overwrite", "report", "trackers", "quiet", "cache_dir", "cache_limit"),
     }
     """Flags that `--help` shows together."""
 
@@ -107,11 +107,16 @@ class RunSettings:
     """Throw away the run that stands in the run folder; files that no run wrote stay."""
     report: bool = True
     """Write report.html into the run folder at the end."""
+    trackers: tuple[str, ...] = ()
+    """Trackers that get the scores, one curve by layer for each task, by accelerate's names: tensorboard (into events/
+    of the run folder), wandb, trackio, mlflow, aim, comet_ml, clearml, dvclive, swanlab. Their packages come by pip."""
     quiet: bool = False
     """No progress on the screen; the table only."""
 
 
-WITHOUT_EFFECT = ("output", "senteval_url", "cache_dir", "cache_limit", "overwrite", "report", "quiet", "threads")
+WITHOUT_EFFECT = (
+    *("output", "senteval_url", "cache_dir", "cache_limit", "overwrite", "report", "trackers", "quiet", "threads"),
+)
 """Settings that move no number: a run may be resumed with others."""
 
 

@@ -19,7 +19,7 @@ class RecipeSettings:
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "evaluation": ("evaluate_every", "log_every", "early_stopping", "checkpoint_every", "keep_models"),
         "machine": ("dtype", "device", "threads"),
-        "output": ("output", "overwrite", "tensorboard", "quiet"),
+        "output": ("output", "overwrite", "trackers", "quiet"),
     }
     """Flags that `--help` shows together; those of a recipe of one's own stand in front, or in groups that it adds."""
 
@@ -67,8 +67,9 @@ class RecipeSettings:
     """Steps between two checkpoints that a killed run goes on from; 0: at an evaluation, every two minutes at most."""
     keep_models: bool = True
     """True where the trained models are kept, one folder each."""
-    tensorboard: bool = False
-    """Write TensorBoard events too (pip install 'bermo-probing[tensorboard]')."""
+    trackers: tuple[str, ...] = ()
+    """Trackers that hear of losses and scores while they grow, by accelerate's names: tensorboard (into events/ of the
+    run folder), wandb, trackio, mlflow, aim, comet_ml, clearml, dvclive, swanlab. Their packages come by pip."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """Number format of the products; weights stay in float32. auto: bfloat16 where the device computes it natively."""
     device: str = "auto"
@@ -103,7 +104,7 @@ class TrainSettings(RecipeSettings):
     recipe: str = "finetune"
     """The way of training, such as finetune or prune. Each has flags of its own: --recipe prune --help."""
     model: str = "bermo"
-    """What the head reads: bert (the last layer) or bermo (the scalar mix of all layers)."""
+    """Model whose head is trained: bert (reads the last layer) or bermo (reads the scalar mix of all layers)."""
     task: str = "SST-2"
     """The task, by any of its names: SST-2, MNLI, QQP, tree_depth, ..."""
     data: str = "data/corpora/classification"
@@ -123,7 +124,7 @@ class TrainSettings(RecipeSettings):
     """In the encoder and before the classifier."""
 
 
-TRAINING_WITHOUT_EFFECT = ("output", "overwrite", "quiet", "threads", "tensorboard", "checkpoint_every", "cache_dir")
+TRAINING_WITHOUT_EFFECT = ("output", "overwrite", "quiet", "threads", "trackers", "checkpoint_every", "cache_dir")
 """Settings that move no number: a run may be resumed with others."""
 
 

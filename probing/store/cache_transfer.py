@@ -1,8 +1,9 @@
 """The cache of encoded sentences: what it holds, and taking parts of it to another machine."""
 
 import json
+import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from probing.store.shards import open_shard
 HASHES = "hashes.json"
 """In an exported folder: SHA-256 of each file, by its path there."""
 _SPACE = "space.json"
+_NAME = re.compile(r"stacks/([0-9a-f]{16})/(space\.json|[0-9a-f]{16}\.safetensors)")
+"""Names that files of a cache have; none leads out of it."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def export_cache(cache: Path, target: Path) -> int:
     hashes = {}
     for space in spaces:
         for path in [space.folder / _SPACE, *sorted(space.folder.glob("*.safetensors"))]:
-            if path.name != _SPACE and not ((shard := open_shard(path)) and shard.is_whole()):
+            if path.name != _SPACE and not _is_whole(path):
                 continue
             place = target / "stacks" / space.folder.name / path.name
             _copy(path, place)
@@ -81,7 +84,7 @@ def import_cache(source: Path, cache: Path) -> int:
     except (OSError, ValueError, TypeError):
         raise InputError(f"{source}: no readable {HASHES}; expected a folder that `cache --export-to` wrote") from None
     for name, expected in hashes.items():
-        _check(source, name, expected)
+        _check(source, name, expected, hashes)
     new = {name: cache / name for name in hashes if not (cache / name).is_file()}
     # A space's description stands before its vectors, as when they are made.
     for name in sorted(new, key=lambda name: not name.endswith(_SPACE)):
@@ -102,23 +105,28 @@ def empty_cache(cache: Path) -> int:
     return removed
 
 
-def _check(source: Path, name: str, expected: str) -> None:
-    """Refuse a file that is not as it was written, or a name that leads out of the cache."""
-    path, parts = source / name, Path(name).parts
-    if len(parts) != 3 or parts[0] != "stacks" or not (parts[2] == _SPACE or parts[2].endswith(".safetensors")):
+def _check(source: Path, name: str, expected: str, listed: Container[str]) -> None:
+    """Refuse a file that was changed, one that nothing describes, or a name that leads out of the cache."""
+    path, named = source / name, _NAME.fullmatch(name)
+    if named is None or f"stacks/{named[1]}/{_SPACE}" not in listed:
         raise InputError(f"{source / HASHES}: {name!r} is no file of a cache")
     if not path.is_file() or digest_file(path) != expected:
         raise InputError(f"{path}: is missing or not as it was written; copy the folder again")
-    if parts[2] == _SPACE:
-        try:
-            fits = digest_json(json.loads(path.read_text())) == parts[1]
-        except ValueError:
-            fits = False
-    else:
-        shard = open_shard(path)
-        fits = shard is not None and shard.is_whole()
-    if not fits:
+    if not (_describes(path, named[1]) if named[2] == _SPACE else _is_whole(path)):
         raise InputError(f"{path}: is no file of a cache; expected a folder that `cache --export-to` wrote")
+
+
+def _describes(path: Path, folder: str) -> bool:
+    """True where a description is that of the folder, which is named after it."""
+    try:
+        return digest_json(json.loads(path.read_text())) == folder
+    except ValueError:
+        return False
+
+
+def _is_whole(path: Path) -> bool:
+    shard = open_shard(path)
+    return shard is not None and shard.is_whole()
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -30,7 +30,7 @@ _PATTERNS = (
     *(f"tables/{stem}.{form}" for stem in _TABLES for form in ("tex", "md", "csv")),
     *(f"models/*seed-*/{name}" for name in _MODEL),
     *(f"stages/*seed-*/*/{name}" for name in _MODEL),
-    "events/**/events.out.tfevents.*",
+    *(f"events/**/{name}" for name in ("events.out.tfevents.*", "hparams.yml")),
 )
 """All but settings.json, which the next run replaces."""
 

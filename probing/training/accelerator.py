@@ -20,8 +20,6 @@ def make_accelerator(settings: RecipeSettings) -> Accelerator:
     return Accelerator(
         cpu=not device.startswith("cuda"),
         mixed_precision="bf16" if dtype == "bfloat16" else "no",
-        log_with="tensorboard" if settings.tensorboard else None,
-        project_dir=".",  # asked for here, set for each model
     )
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from probing.store.environment import describe_environment
 from probing.store.folder_lock import check_free, hold_folder
 from probing.store.run_folder import RunFolder, check_folder
 from probing.tables import TrainedModel, TrainingRow, column_names
+from probing.trackers import check_trackers
 from probing.training.accelerator import check_training_device, make_accelerator
 from probing.training.artifacts import Finished
 from probing.training.bench import Bench
@@ -97,8 +97,7 @@ def check_training(settings: RecipeSettings) -> Recipe:
     recipe.check(settings)
     check_seeds(settings.seeds)
     check_training_device(settings.device)
-    if settings.tensorboard and find_spec("tensorboard") is None:
-        raise InputError("--tensorboard: not installed; pip install 'bermo-probing[tensorboard]'")
+    check_trackers(settings.trackers)
     return recipe
 
 

@@ -1,7 +1,8 @@
 """A stage that trains: a model is built, trained and scored, and left for the next stage and for whoever wants it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
@@ -12,7 +13,9 @@ from probing.encoders.checkpoints import find_checkpoint
 from probing.encoders.transformer import name_layers
 from probing.progress import peak_rss
 from probing.randomness import derived_seed
+from probing.settings.training import effective_settings
 from probing.tables import TrainedModel, TrainingRow, column_names
+from probing.trackers import EVENTS, track
 from probing.training.artifacts import Finished, save_model
 from probing.training.bench import Bench, Place
 from probing.training.contracts import SplitScore
@@ -32,10 +35,7 @@ def train_stage(bench: Bench, place: Place) -> Finished:
         InputError: a part of the stage cannot be made from what it starts from.
     """
     job = make_job(bench, place)
-    if bench.settings.tensorboard:  # the events of each stage in a folder of their own
-        bench.accelerator.project_configuration.logging_dir = str(bench.folder / "events")
-        bench.accelerator.init_trackers(place.name)
-    with bench.reporter.stage(place.name, job.n_steps, "steps") as advance:
+    with follow(bench, place), bench.reporter.stage(place.name, job.n_steps, "steps") as advance:
         progress = train_model(job, bench.accelerator, Reporter(advance, bench.reporter.warn))
         for transform in job.transforms:
             transform.finish(job.model)
@@ -53,6 +53,15 @@ def train_stage(bench: Bench, place: Place) -> Finished:
     models = _list_models(bench, place, job, progress, scores)
     log = _list_log(columns, progress, name_layers(job.model))
     return Finished([TrainedModel(**(columns | known | row)) for row in models], log, artifact)
+
+
+@contextmanager
+def follow(bench: Bench, place: Place) -> Iterator[None]:
+    """Let the trackers that are asked for hear of a stage, under its name and as no other does."""
+    names = bench.settings.trackers if bench.accelerator.is_main_process else ()
+    settings = effective_settings(bench.settings) | identify(bench, place)
+    with track(names, bench.folder / EVENTS / place.name, settings) as bench.accelerator.trackers:
+        yield
 
 
 def make_job(bench: Bench, place: Place) -> Job:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from tests.benchmarks.machine import ROOT
+from probing.store.environment import ROOT
 from tests.benchmarks.sizes import Sizes
 from tests.benchmarks.timing import Comparison
 

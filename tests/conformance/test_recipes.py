@@ -61,7 +61,7 @@ def make_settings(make, tmp_path):
 @pytest.fixture(scope="module")
 def finished(make, tmp_path_factory):
     """The settings of a training that has ended, whose folder no test changes."""
-    settings = make(tmp_path_factory.mktemp("finished") / "run", tensorboard=True)
+    settings = make(tmp_path_factory.mktemp("finished") / "run", trackers=("tensorboard",))
     run(settings)
     return settings
 
