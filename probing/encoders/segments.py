@@ -15,7 +15,7 @@ from jaxtyping import Int
 from probing.encoders.slow_tokenizers import SlowEncoding
 from probing.records import InputError
 
-Pieces = Int[np.ndarray, " pieces"]
+Pieces = Int[np.ndarray, " _pieces"]
 """The tokens of one segment, without marks."""
 
 
