@@ -13,8 +13,8 @@ _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 def read_lines(path: Path, *, blank: bool = False) -> Iterator[tuple[int, str] | Fault]:
     """The lines of a UTF-8 file that are not blank, or all, each with its number, or what is wrong with it.
 
-    The file may be gzipped. Lines end at a line feed alone, so that no character within a sentence can break it; a carriage return before it
-    and a byte order mark are dropped.
+    The file may be gzipped. Lines end at a line feed alone, so that no character within a sentence can break it; a
+    carriage return before it and a byte order mark are dropped.
     """
     try:
         content = _read_bytes(path).removeprefix(_BYTE_ORDER_MARK)

@@ -43,7 +43,8 @@ def read_graph(folder: Path, texts: str = "names") -> Graph:
     )
     found = {split: _read_triples(find_file(folder, split), split, places) for split in SPLITS}
     _check_relations(folder, found, list(relations))
-    true = {split: _drop_repeated(rows[truth]) for split, (rows, truth) in found.items()}
+    true = {split: rows[truth] for split, (rows, truth) in found.items()}
+    true["train"] = _drop_repeated(true["train"])
     return Graph(
         name=folder.resolve().name,
         entities=tuple(entities),

@@ -29,7 +29,7 @@ class Graph:
     """Ids, in the order of the source."""
     relation_texts: tuple[str, ...]
     true: Mapping[str, Triples]
-    """By split, each but once."""
+    """By split; in train each but once, in dev and test as the source has them."""
     false: Mapping[str, Triples]
     """By split, those that the source calls false; none in train."""
     known: "KnownTriples"
