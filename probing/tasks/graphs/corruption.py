@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Bool, Int
 
-from probing.tasks.graphs.graph import SIDES, KnownTriples, Triples
+from probing.tasks.graphs.graph import HEAD, SIDES, KnownTriples, Triples
 
 _TRIES = 20
 """Draws until what is left is drawn from the entities that are free: those few have hardly any."""
@@ -26,7 +26,7 @@ def corrupt(known: KnownTriples, triples: Triples, k: int, generator: np.random.
     sides = np.array(SIDES)[places]
     drawn, left = rows.copy(), np.arange(len(rows))
     for _ in range(_TRIES):
-        drawn[left, sides[left]] = generator.integers(known.n_entities, size=len(left))
+        drawn[left, sides[left]] = generator.integers(known.sizes[HEAD], size=len(left))
         left = left[known.contain(drawn[left])]
         if not len(left):
             return drawn
@@ -36,13 +36,13 @@ def corrupt(known: KnownTriples, triples: Triples, k: int, generator: np.random.
     return drawn
 
 
-def list_free(known: KnownTriples, triple: Int[np.ndarray, "3"], side: int) -> Int[np.ndarray, " entities"]:
-    """The entities that make no known triple on one side, in ascending order."""
-    free = np.ones(known.n_entities, dtype=bool)
-    free[known.find(triple, side)] = False
+def list_free(known: KnownTriples, triple: Int[np.ndarray, "3"], column: int) -> Int[np.ndarray, " candidates"]:
+    """What makes no known triple in one column, in ascending order."""
+    free = np.ones(known.sizes[column], dtype=bool)
+    free[known.find(triple, column)] = False
     return np.flatnonzero(free)
 
 
 def _find_free(known: KnownTriples, triples: Triples) -> Bool[np.ndarray, "triples sides"]:
     """Whether a side of a triple has an entity that makes no known one."""
-    return np.stack([known.count(triples, side) < known.n_entities for side in SIDES], axis=1)
+    return np.stack([known.count(triples, side) < known.sizes[side] for side in SIDES], axis=1)

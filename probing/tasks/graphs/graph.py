@@ -11,8 +11,10 @@ from probing.digests import digest_json
 from probing.records import SPLITS
 
 HEAD, RELATION, TAIL = 0, 1, 2
-"""Columns of triples."""
+COLUMNS = (HEAD, RELATION, TAIL)
+"""Of triples."""
 SIDES = (HEAD, TAIL)
+"""The columns of entities."""
 Triples = Int[np.ndarray, "triples 3"]
 """Indices of head, relation and tail, a row each."""
 
@@ -65,35 +67,37 @@ class KnownTriples:
     """
 
     def __init__(self, triples: Triples, n_entities: int, n_relations: int):
-        self.n_entities, self.n_relations = n_entities, n_relations
-        self._by_side = {side: np.unique(self._pack(triples, side)) for side in SIDES}
+        self.sizes = (n_entities, n_relations, n_entities)
+        """Number of candidates for each column."""
+        self._by_column = {column: np.unique(self._pack(triples, column)) for column in COLUMNS}
 
     def __contains__(self, triple: tuple[int, int, int]) -> bool:
         return bool(self.contain(np.array([triple]))[0])
 
     def contain(self, triples: Triples) -> Bool[np.ndarray, " triples"]:
         """Which triples are known to be true."""
-        packed, sought = self._by_side[TAIL], self._pack(triples, TAIL)
+        packed, sought = self._by_column[TAIL], self._pack(triples, TAIL)
         places = np.minimum(np.searchsorted(packed, sought), len(packed) - 1)
         return packed[places] == sought
 
-    def find(self, triple: Int[np.ndarray, "3"], side: int) -> Int[np.ndarray, " entities"]:
-        """The entities that make a true triple on one side, in ascending order."""
-        packed = self._by_side[side]
-        start = int(self._pack(triple[None], side)[0]) // self.n_entities * self.n_entities
-        low, high = np.searchsorted(packed, [start, start + self.n_entities])
+    def find(self, triple: Int[np.ndarray, "3"], column: int) -> Int[np.ndarray, " candidates"]:
+        """What makes a true triple in one column, in ascending order."""
+        packed, size = self._by_column[column], self.sizes[column]
+        start = int(self._pack(triple[None], column)[0]) // size * size
+        low, high = np.searchsorted(packed, [start, start + size])
         return packed[low:high] - start
 
-    def count(self, triples: Triples, side: int) -> Int[np.ndarray, " triples"]:
-        """How many entities make each triple a true one on one side."""
-        packed = self._by_side[side]
-        starts = self._pack(triples, side) // self.n_entities * self.n_entities
-        return np.searchsorted(packed, starts + self.n_entities) - np.searchsorted(packed, starts)
+    def count(self, triples: Triples, column: int) -> Int[np.ndarray, " triples"]:
+        """How many candidates make each triple a true one in one column."""
+        packed, size = self._by_column[column], self.sizes[column]
+        starts = self._pack(triples, column) // size * size
+        return np.searchsorted(packed, starts + size) - np.searchsorted(packed, starts)
 
-    def _pack(self, triples: Triples, side: int) -> Int[np.ndarray, " triples"]:
-        """One number for each triple, in which the side counts least: those that differ there alone are neighbours."""
-        other = triples[:, HEAD + TAIL - side].astype(np.int64)
-        return (other * self.n_relations + triples[:, RELATION]) * self.n_entities + triples[:, side]
+    def _pack(self, triples: Triples, column: int) -> Int[np.ndarray, " triples"]:
+        """One number for each triple; those that differ in one column alone are neighbours."""
+        first, second = (other for other in COLUMNS if other != column)
+        packed = triples[:, first].astype(np.int64) * self.sizes[second] + triples[:, second]
+        return packed * self.sizes[column] + triples[:, column]
 
 
 def find_reversed(graph: Graph, split: str) -> Bool[np.ndarray, " triples"]:

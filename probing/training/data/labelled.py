@@ -15,7 +15,7 @@ from probing.records import SPLITS, InputError, Split, Task
 from probing.settings.training import TrainSettings
 from probing.tasks.sources import load_tasks
 from probing.tasks.subset import limit_task
-from probing.training.contracts import Batch, Data, Examples
+from probing.training.contracts import Batch, Data, Examples, LabelledSplit
 from probing.training.plan import Origin, Source
 
 _POOL = 32
@@ -53,7 +53,7 @@ class TokenisedSplit:
 class Rows(Batch):
     """Some rows of a split."""
 
-    split: TokenisedSplit
+    split: LabelledSplit
     rows: Int[np.ndarray, " batch"]
 
     @property
