@@ -123,7 +123,16 @@ class TrainSettings(RecipeSettings):
     """In the encoder and before the classifier."""
 
 
-TRAINING_WITHOUT_EFFECT = ("output", "overwrite", "quiet", "threads", "tensorboard", "checkpoint_every", "cache_dir")
+TRAINING_WITHOUT_EFFECT = (
+    "output",
+    "overwrite",
+    "quiet",
+    "threads",
+    "tensorboard",
+    "checkpoint_every",
+    "cache_dir",
+    "rank_budget",
+)
 """Settings that move no number: a run may be resumed with others."""
 
 

@@ -46,11 +46,11 @@ KINDS: Mapping[str, Kind] = {
 class EmbeddingSettings:
     """How vectors are learned."""
 
-    steps: int = 5000
+    steps: int = 4000
     size: int = 100
     """Numbers of a vector."""
-    batch_size: int = 1024
-    n_false: int = 64
+    batch_size: int = 512
+    n_false: int = 16
     """Negatives of each triple, which share head or tail with it."""
 
 

@@ -33,7 +33,7 @@ class TokenisedSplit:
     def __init__(self, inputs: ModelInputs, split: Split):
         self._inputs = inputs
         self._tokens: Tokens = inputs.tokenize(split.texts)
-        self.lengths = self._tokens.lengths
+        self.lengths, self.truncated = self._tokens.lengths, self._tokens.truncated
         self.labels = split.labels if split.targets is None else split.targets.astype(np.float32)
 
     def __len__(self) -> int:

@@ -1,9 +1,9 @@
 """Where the true entity or relation of a triple stands among all candidates, by whatever scores triples.
 
 A query is a triple with one column left out; its candidates are all that could stand there, less what makes another
-known triple (filtered; Bordes et al. 2013). The rank is realistic (Berrendorf et al. 2020, arXiv 2002.06914): the mean over the
-orders in which candidates of one score could stand, 1 + (those above) + (the others alike) / 2, so that a model that
-gives all one score is in the middle, whatever sorts them.
+known triple (filtered; Bordes et al. 2013). The rank is realistic (Berrendorf et al. 2020, arXiv 2002.06914): the mean
+over the orders in which candidates of one score could stand, 1 + (those above) + (the others alike) / 2, so that a
+model that gives all one score is in the middle, whatever sorts them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 
 from probing.randomness import stream
 from probing.tasks.graphs.corruption import list_free
-from probing.tasks.graphs.graph import COLUMNS, SIDES, Graph, Triples
+from probing.tasks.graphs.graph import COLUMNS, SIDES, Graph, KnownTriples, Triples
 
 Score = Callable[[Triples], Float[np.ndarray, " triples"]]
 """The higher, the truer."""
@@ -25,19 +25,35 @@ _BLOCK = 2**20
 
 @dataclass(frozen=True)
 class Query:
-    """What is left out of some true triples that are else alike: the candidates, and which of them are true."""
+    """A column left out of some true triples that are else alike, and what could stand there."""
 
+    known: KnownTriples
     triple: Int[np.ndarray, "3"]
     column: int
-    candidates: Int[np.ndarray, " candidates"]
-    """The false ones, and behind them the true ones of `rows`."""
+    true: Int[np.ndarray, " rows"]
+    """The candidates that are looked for."""
     rows: Int[np.ndarray, " rows"]
-    """Of the true triples among all that are ranked."""
+    """Of their triples among all that are ranked."""
+    n_drawn: int = 0
+    """False candidates, where they are a sample; 0 for all."""
+
+    def __len__(self) -> int:
+        n_free = self.known.sizes[self.column] - int(self.known.count(self.triple[None], self.column)[0])
+        return (min(n_free, self.n_drawn) if self.n_drawn else n_free) + len(self.rows)
+
+    def list_candidates(self) -> Int[np.ndarray, " candidates"]:
+        """The false candidates, and behind them the true ones. A sample is the same for whoever asks."""
+        false = list_free(self.known, self.triple, self.column)
+        if self.n_drawn and len(false) > self.n_drawn:
+            others = [int(self.triple[other]) for other in COLUMNS if other != self.column]
+            false = stream(0, "candidates", self.column, *others).choice(false, self.n_drawn, replace=False)
+        return np.concatenate([false, self.true])
 
     def fill(self) -> Triples:
         """A triple for each candidate."""
-        triples = np.tile(self.triple, (len(self.candidates), 1))
-        triples[:, self.column] = self.candidates
+        candidates = self.list_candidates()
+        triples = np.tile(self.triple, (len(candidates), 1))
+        triples[:, self.column] = candidates
         return triples
 
     def rank(self, scores: Float[np.ndarray, " candidates"]) -> Float[np.ndarray, " rows"]:
@@ -70,18 +86,7 @@ def list_queries(graph: Graph, triples: Triples, column: int, n_candidates: int 
     keys, places = np.unique(triples[:, kept], axis=0, return_inverse=True)
     order = np.argsort(places, kind="stable")
     groups = np.split(order, np.searchsorted(places[order], np.arange(1, len(keys))))
-    return [_make_query(graph, triples, rows, column, n_candidates) for rows in groups]
-
-
-def _make_query(
-    graph: Graph, triples: Triples, rows: Int[np.ndarray, " rows"], column: int, n_candidates: int
-) -> Query:
-    triple = triples[rows[0]]
-    false = list_free(graph.known, triple, column)
-    if n_candidates and len(false) > n_candidates:
-        others = [int(triple[other]) for other in COLUMNS if other != column]
-        false = stream(0, "candidates", column, *others).choice(false, n_candidates, replace=False)
-    return Query(triple, column, np.concatenate([false, triples[rows, column]]), rows)
+    return [Query(graph.known, triples[rows[0]], column, triples[rows, column], rows, n_candidates) for rows in groups]
 
 
 def rank_queries(
@@ -97,8 +102,9 @@ def rank_queries(
     """
     ranks = np.full(n_triples, np.nan)
     for block in _list_blocks(queries):
-        scores = score(np.concatenate([query.fill() for query in block]))
-        borders = np.cumsum([len(query.candidates) for query in block])
+        filled = [query.fill() for query in block]
+        scores = score(np.concatenate(filled))
+        borders = np.cumsum([len(part) for part in filled])
         for query, own in zip(block, np.split(scores, borders[:-1]), strict=True):
             ranks[query.rows] = query.rank(own)
         progress(len(scores))
@@ -107,17 +113,17 @@ def rank_queries(
 
 def count_scored(queries: Sequence[Query]) -> int:
     """Number of triples that have to be scored."""
-    return sum(len(query.candidates) for query in queries)
+    return sum(map(len, queries))
 
 
 def _list_blocks(queries: Sequence[Query]) -> Iterator[list[Query]]:
     block, size = list[Query](), 0
     for query in queries:
-        if block and size + len(query.candidates) > _BLOCK:
+        if block and size + len(query) > _BLOCK:
             yield block
             block, size = [], 0
         block.append(query)
-        size += len(query.candidates)
+        size += len(query)
     if block:
         yield block
 

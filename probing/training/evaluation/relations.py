@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from probing.randomness import stream
 from probing.scores.uncertainty import score_with_interval
-from probing.tasks.graphs.graph import HEAD, RELATION, TAIL, Graph, Triples
+from probing.tasks.graphs.graph import RELATION, Graph, Triples
 from probing.training.contracts import SplitScore
 from probing.training.evaluation.classification import has_diverged
 from probing.training.evaluation.ranking import Score, list_queries
@@ -28,7 +28,11 @@ class RelationTask:
     seed: int
     """Of the resamples that intervals are made of."""
 
-    def score(self, score: ScoreRelations) -> list[SplitScore]:
+    def score_triples(self, score: Score) -> list[SplitScore]:
+        """As `score_splits`, by what scores triples."""
+        return self.score_splits(lambda split: score_all_relations(self.graph, self.graph.true[split], score))
+
+    def score_splits(self, score: ScoreRelations) -> list[SplitScore]:
         """Accuracy on dev and test, then ranks on test, where other relations that are true are left out."""
         scores = {split: score(split) for split in ("dev", "test")}
         rows = [self._score_first(split, values) for split, values in scores.items()]
@@ -50,7 +54,7 @@ class RelationTask:
         triples = self.graph.true["test"]
         ranks = np.full((len(triples), 1), np.nan)
         for query in list_queries(self.graph, triples, RELATION):
-            ranks[query.rows, 0] = query.rank(scores[query.rows[0]][query.candidates])
+            ranks[query.rows, 0] = query.rank(scores[query.rows[0]][query.list_candidates()])
         return ranks
 
 
@@ -60,7 +64,7 @@ def score_all_relations(graph: Graph, triples: Triples, score: Score) -> Float[n
     found = []
     size = max(1, _BLOCK // n)
     for start in range(0, len(triples), size):
-        part = np.repeat(triples[start : start + size][:, [HEAD, RELATION, TAIL]], n, axis=0)
+        part = np.repeat(triples[start : start + size], n, axis=0)
         part[:, RELATION] = np.tile(np.arange(n), len(part) // n)
         found.append(score(part).reshape(-1, n))
     return np.concatenate(found)

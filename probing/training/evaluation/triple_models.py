@@ -1,4 +1,4 @@
-"""The evaluations of a model that reads triples as texts: of three segments with two labels, or of two with relations."""
+"""Evaluations of a model that reads triples as texts: three segments with two labels, or two with relations."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -44,14 +44,21 @@ class TripleEvaluation(Evaluation):
         """All scores of the task."""
 
         def score(triples: Triples) -> Float[np.ndarray, " triples"]:
-            examples = self.examples(LabelledTriples(triples, np.zeros(len(triples), dtype=np.int64)))
-            logits = compute_logits(model, examples, accelerator)
-            return logits[:, TRUE] - logits[:, FALSE]
+            return score_triples(model, triples, self.examples, accelerator)
 
         if not self.task.queries:
-            return self.task.score(score)
+            return self.task.score_triples(score)
         with self.reporter.stage(f"ranking seed {self.task.seed}", self.task.n_ranked, "triples") as advance:
-            return self.task.score(score, advance)
+            return self.task.score_triples(score, advance)
+
+
+def score_triples(
+    model: PreTrainedModel, triples: Triples, examples: MakeExamples, accelerator: Accelerator
+) -> Float[np.ndarray, " triples"]:
+    """The logit of true less that of false."""
+    unlabelled = LabelledTriples(triples, np.zeros(len(triples), dtype=np.int64))
+    logits = compute_logits(model, examples(unlabelled), accelerator)
+    return logits[:, TRUE] - logits[:, FALSE]
 
 
 @dataclass(frozen=True)
@@ -71,7 +78,7 @@ class RelationEvaluation(Evaluation):
 
     def score(self, model: PreTrainedModel, accelerator: Accelerator) -> list[SplitScore]:
         """All scores of the task."""
-        return self.task.score(lambda split: compute_logits(model, self.splits[split], accelerator))
+        return self.task.score_splits(lambda split: compute_logits(model, self.splits[split], accelerator))
 
 
 def _measure_labels(

@@ -50,7 +50,7 @@ class TripleTask:
         """Triples that have to be scored for the ranking."""
         return sum(map(count_scored, self.queries))
 
-    def score(self, score: Score, progress: Progress = lambda done: None) -> list[SplitScore]:
+    def score_triples(self, score: Score, progress: Progress = lambda done: None) -> list[SplitScore]:
         """All scores of whoever scores triples so; those of the metric that heads tables come first."""
         rows = self._score_classes(score)
         diverged = any(row.diverged for row in rows if row.metric == ACCURACY)
