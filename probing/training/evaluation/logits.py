@@ -1,6 +1,6 @@
-"""A model's logits for many texts, in eval mode, from batches sorted by length; processes share the work."""
+"""Logits of a model for many texts, in eval mode, from batches sorted by length; processes share them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from probing.training.contracts import LabelledSplit
+from probing.training.evaluation.fused_logits import FusedClassifier, can_fuse, name_precision
 
 _TOKENS = {"cpu": 4096, "cuda": 65536}
 """In a batch, by the kind of device."""
@@ -25,12 +26,12 @@ def compute_logits(
     was_training = model.training
     model.eval()
     batches = split.list_batches(_TOKENS.get(accelerator.device.type, _TOKENS["cpu"]))
-    found = []
-    with torch.inference_mode(), _in_float32(getattr(model, "classifier", None)):
-        for rows in batches[accelerator.process_index :: accelerator.num_processes]:
-            inputs = split.collate(rows, str(accelerator.device)).inputs
-            with accelerator.autocast():
-                found.append((rows, model(**inputs).logits.float()))
+    compute = _choose_way(model, accelerator)
+    with torch.inference_mode():
+        found = [
+            (rows, compute(split.collate(rows, str(accelerator.device)).inputs))
+            for rows in batches[accelerator.process_index :: accelerator.num_processes]
+        ]
     model.train(was_training)
     found = [(rows, logits.cpu().numpy()) for rows, logits in found]
     every = gather_object(found)
@@ -38,6 +39,18 @@ def compute_logits(
     for rows, values in every:
         logits[rows] = values
     return logits
+
+
+def _choose_way(model: PreTrainedModel, accelerator: Accelerator) -> Callable[[Mapping[str, Tensor]], Tensor]:
+    """The kernels where they can be had, else torch."""
+    if can_fuse(model, accelerator):
+        return FusedClassifier(model, name_precision(accelerator)).compute
+
+    def compute(inputs: Mapping[str, Tensor]) -> Tensor:
+        with _in_float32(getattr(model, "classifier", None)), accelerator.autocast():
+            return model(**inputs).logits.float()
+
+    return compute
 
 
 @contextmanager
