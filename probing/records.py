@@ -17,7 +17,7 @@ SPLITS = ("train", "dev", "test")
 GROUPS = ("surface", "syntactic", "semantic", "transfer", "own", "control")
 
 Text = tuple[str, ...]
-"""One text to encode: one segment, or two for a sentence pair."""
+"""One text to encode: one segment, two for a sentence pair, or more, such as the three of a triple."""
 
 
 class InputError(ValueError):

@@ -129,6 +129,7 @@ RECIPES: "Registry[Recipe]" = Registry(
     "probing.contracts.recipe:Recipe",
     {
         "finetune": "probing.training.recipes.finetune:RECIPE",
+        "kg_bert": "probing.training.recipes.kg_bert:RECIPE",
         "pretrain": "probing.training.recipes.pretrain:RECIPE",
         "prune": "probing.training.recipes.prune:RECIPE",
     },

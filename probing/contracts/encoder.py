@@ -22,7 +22,7 @@ class Tokens:
 
     ids: tuple[Int[np.ndarray, " _tokens"], ...]
     types: tuple[Int[np.ndarray, " _tokens"], ...]
-    """Segment of each token: 0, or 1 for the second of a pair."""
+    """Segment of each token: 0, or 1 for the second of a pair; of more segments, 0 and 1 in turn."""
     special: tuple[Bool[np.ndarray, " _tokens"], ...]
     """True where the token is [CLS], [SEP] or their like."""
     truncated: Bool[np.ndarray, " sentences"]

@@ -1,6 +1,8 @@
 """Text to model inputs: tokens of several lengths, and padded batches of some of them."""
 
 from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,8 +11,12 @@ from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from probing.contracts.encoder import Batching, Tokens
-from probing.encoders.slow_tokenizers import open_backend
+from probing.encoders.segments import Frame, Pieces, find_frame, join_segments
+from probing.encoders.slow_tokenizers import SlowEncoding, open_backend
 from probing.records import Text
+
+_PAIR = 2
+"""Segments of the longest text that a tokenizer puts together itself."""
 
 
 class ModelInputs:
@@ -23,7 +29,7 @@ class ModelInputs:
     """
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, config: PretrainedConfig, max_length: int):
-        self._tokenizer = open_backend(tokenizer)
+        self._tokenizer, self._limit = open_backend(tokenizer), max_length
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(max_length)
         # "[SEP]" in a text is text: as a mark it would split the sentence, and no mask would know of it.
@@ -38,13 +44,37 @@ class ModelInputs:
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
         """Tokens of each text, cut to the limit; an empty text keeps its special tokens only."""
-        encodings = self._tokenizer.encode_batch_fast([text if len(text) > 1 else "".join(text) for text in texts])
-        return Tokens(
-            ids=tuple(np.array(encoding.ids, dtype=np.int64) for encoding in encodings),
-            types=tuple(np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings),
-            special=tuple(np.array(encoding.special_tokens_mask, dtype=bool) for encoding in encodings),
-            truncated=np.array([bool(encoding.overflowing) for encoding in encodings], dtype=bool),
-        )
+        few = [text if len(text) > 1 else "".join(text) for text in texts if len(text) <= _PAIR]
+        encodings = iter(self._tokenizer.encode_batch_fast(few))
+        return make_tokens([next(encodings) if len(text) <= _PAIR else self._encode(text) for text in texts])
+
+    def split(self, segments: Sequence[str]) -> list[Pieces]:
+        """The tokens of each segment without marks, from which `join` makes texts: none is longer than the limit."""
+        encodings = self._tokenizer.encode_batch_fast(list(segments), add_special_tokens=False)
+        return [np.array(encoding.ids, dtype=np.int64) for encoding in encodings]
+
+    def join(self, segments: Sequence[Pieces]) -> SlowEncoding:
+        """One text of segments that `split` gave, for `make_tokens`; as the tokenizer makes a pair, if it has two.
+
+        Raises:
+            InputError: the limit has no room for a word of each segment.
+        """
+        return join_segments(self._frame, segments, self._limit)
+
+    def count_marks(self, n_segments: int) -> int:
+        """Number of special tokens of a text of so many segments."""
+        return self._frame.count_marks(n_segments)
+
+    def _encode(self, text: Text) -> SlowEncoding:
+        return self.join(self.split(text))
+
+    @cached_property
+    def _frame(self) -> Frame:
+        self._tokenizer.no_truncation()
+        try:
+            return find_frame(self._tokenizer)
+        finally:
+            self._tokenizer.enable_truncation(self._limit)
 
     def collate(self, tokens: Tokens, rows: Int[np.ndarray, " batch"], device: str) -> dict[str, Tensor]:
         """The inputs of some texts, in the order of `rows`, as keywords of the model.
@@ -59,6 +89,16 @@ class ModelInputs:
         if self.takes_types:
             inputs["token_type_ids"] = pad_rows([tokens.types[row] for row in rows], 0).to(device)
         return inputs
+
+
+def make_tokens(encodings: Sequence[Any]) -> Tokens:
+    """What a tokenizer gave, as arrays."""
+    return Tokens(
+        ids=tuple(np.array(encoding.ids, dtype=np.int64) for encoding in encodings),
+        types=tuple(np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings),
+        special=tuple(np.array(encoding.special_tokens_mask, dtype=bool) for encoding in encodings),
+        truncated=np.array([bool(encoding.overflowing) for encoding in encodings], dtype=bool),
+    )
 
 
 def group_rows(lengths: Int[np.ndarray, " batch"], batching: Batching) -> list[Int[np.ndarray, " group"]]:

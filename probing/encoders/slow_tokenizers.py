@@ -41,20 +41,27 @@ class SlowTokenizer:
         """Cut texts to a number of tokens."""
         self._limit = max_length
 
+    def no_truncation(self) -> None:
+        """Cut nothing."""
+        self._limit = None
+
     def num_special_tokens_to_add(self, is_pair: bool) -> int:
         """Marks that a text gets."""
         return self._tokenizer.num_special_tokens_to_add(pair=is_pair)
 
-    def encode_batch_fast(self, texts: Sequence[str | tuple[str, ...]]) -> list[SlowEncoding]:
-        """Tokens of each text."""
-        return [self._encode((text,) if isinstance(text, str) else text) for text in texts]
+    def encode_batch_fast(
+        self, texts: Sequence[str | tuple[str, ...]], add_special_tokens: bool = True
+    ) -> list[SlowEncoding]:
+        """Tokens of each text, which has one segment or two, with marks or without."""
+        pairs = [(text,) if isinstance(text, str) else text for text in texts]
+        return [self._encode(text, add_special_tokens=add_special_tokens) for text in pairs]
 
-    def _encode(self, text: tuple[str, ...]) -> SlowEncoding:
-        whole = self._call(text)
+    def _encode(self, text: tuple[str, ...], **marks: bool) -> SlowEncoding:
+        whole = self._call(text, **marks)
         ids, lost = whole["input_ids"], []
         if self._limit is not None and len(ids) > self._limit:
             # Of pairs, transformers cannot say what it cut off.
-            whole = self._call(text, truncation=True, max_length=self._limit)
+            whole = self._call(text, truncation=True, max_length=self._limit, **marks)
             ids, lost = whole["input_ids"], ids[len(whole["input_ids"]) :]
         types, special = whole.get("token_type_ids", [0] * len(ids)), whole["special_tokens_mask"]
         if self.encode_special_tokens:

@@ -22,6 +22,10 @@ class RecipeSettings:
         "output": ("output", "overwrite", "trackers", "quiet"),
     }
     """Flags that `--help` shows together; those of a recipe of one's own stand in front, or in groups that it adds."""
+    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = (
+        *("output", "overwrite", "quiet", "threads", "trackers", "checkpoint_every"),
+    )
+    """Settings that move no number: a run may be resumed with others. A recipe adds its own."""
 
     recipe: str = ""
     """The way of training, such as finetune or prune."""
@@ -124,10 +128,6 @@ class TrainSettings(RecipeSettings):
     """In the encoder and before the classifier."""
 
 
-TRAINING_WITHOUT_EFFECT = ("output", "overwrite", "quiet", "threads", "trackers", "checkpoint_every", "cache_dir")
-"""Settings that move no number: a run may be resumed with others."""
-
-
 def effective_settings(settings: RecipeSettings) -> dict[str, Any]:
     """The settings that numbers depend on, as JSON values."""
-    return {name: value for name, value in asdict(settings).items() if name not in TRAINING_WITHOUT_EFFECT}
+    return {name: value for name, value in asdict(settings).items() if name not in settings.WITHOUT_EFFECT}

@@ -14,8 +14,8 @@ from probing.randomness import derived_seed
 from probing.settings.training import effective_settings
 from probing.training.artifacts import Finished, digest_folder, find_finished, keep_finished
 from probing.training.bench import Bench, Place
-from probing.training.plan import ModelPlan
-from probing.training.train import train_stage
+from probing.training.plan import Baseline, ModelPlan
+from probing.training.train import identify_baseline, train_stage
 
 KINDS: Mapping[str, Callable[[Bench, Place], Finished]] = {"train": train_stage}
 """Functions that run the kinds of stages."""
@@ -35,6 +35,23 @@ def make_model(bench: Bench, plan: ModelPlan) -> list[Finished]:
     if main and not bench.settings.keep_models:
         shutil.rmtree(_stages(bench, plan), ignore_errors=True)
     return finished
+
+
+def make_baseline(bench: Bench, baseline: Baseline) -> Finished:
+    """The rows of a baseline, made now or found in the folder."""
+    name = f"{baseline.name}-seed-{baseline.seed}"
+    path = bench.folder / "cells" / f"baseline-{name}.json"
+    key = digest_json([__version__, effective_settings(bench.settings), bench.source.digest, name])
+    found = find_finished(path, key)
+    if found is None:
+        with bench.reporter.stage(name, 1, "baseline") as advance:
+            scores = baseline.score(bench.accelerator)
+            advance(1)
+        found = Finished(identify_baseline(bench, baseline, scores), [], "")
+        if bench.accelerator.is_main_process:
+            keep_finished(path, key, found)
+        bench.accelerator.wait_for_everyone()
+    return found
 
 
 def find_stages(bench: Bench, plan: ModelPlan) -> list[Finished]:

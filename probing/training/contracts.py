@@ -69,7 +69,15 @@ class Examples:
 class LabelledSplit(Protocol):
     """A split of a task, to be gone through once."""
 
-    labels: Int[np.ndarray, " sentences"] | Float[np.ndarray, " sentences"]
+    @property
+    def labels(self) -> Int[np.ndarray, " sentences"] | Float[np.ndarray, " sentences"]:
+        """Class indices; in a regression, scores."""
+        ...
+
+    @property
+    def lengths(self) -> Int[np.ndarray, " sentences"]:
+        """Tokens of each, special tokens included."""
+        ...
 
     def __len__(self) -> int:
         """Number of sentences."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.encoders.checkpoints import Checkpoint
@@ -13,7 +14,7 @@ from probing.progress import Reporter
 from probing.records import Task
 from probing.settings.checks import Range
 from probing.settings.training import RecipeSettings
-from probing.training.contracts import Data, Evaluation, Objective, Pace, Transform
+from probing.training.contracts import Data, Evaluation, Objective, Pace, SplitScore, Transform
 from probing.training.optimiser import Rates
 
 
@@ -104,11 +105,25 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Baseline:
+    """Scores of an answer that reads no encoder, on the same data: rows of a table of their own."""
+
+    name: str
+    """In the column `model`."""
+    seed: int
+    n_train: int
+    """Examples that it learned from."""
+    score: Callable[[Accelerator], Sequence[SplitScore]]
+
+
+@dataclass(frozen=True)
 class RunPlan:
     """All that a run makes."""
 
     models: Sequence[ModelPlan]
     source: Source
+    baselines: Sequence[Baseline] = ()
+    """Answers that the models are compared with."""
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ from probing.trackers import check_trackers
 from probing.training.accelerator import check_training_device, make_accelerator
 from probing.training.artifacts import Finished
 from probing.training.bench import Bench
-from probing.training.chain import make_model
+from probing.training.chain import make_baseline, make_model
 from probing.training.plan import Origin, Source
 
 RESULTS = Path("data/results")
@@ -78,6 +78,8 @@ def train(settings: RecipeSettings, reporter: Reporter) -> Outcome:
         bench = Bench(settings, origin, planned.source, accelerator, path, reporter)
         finished = [stage for model in planned.models for stage in make_model(bench, model)]
         write_tables(path, finished)
+        if planned.baselines:
+            write_baselines(path, [make_baseline(bench, baseline) for baseline in planned.baselines])
         outcome: dict[str, Any] = {"stages": reporter.stages, "warnings": reporter.warnings}
         outcome["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         folder.write_manifest(describe_environment() | bench.facts() | outcome)
@@ -165,3 +167,10 @@ def write_tables(folder: Path, stages: Sequence[Finished]) -> None:
     for name, frame in (("trained_models", models), ("training_log", log)):
         write_atomically(folder / f"{name}.parquet", frame.to_parquet(index=False))
     write_atomically(folder / "trained_models.csv", to_csv(models))
+
+
+def write_baselines(folder: Path, baselines: Sequence[Finished]) -> None:
+    """Write the scores of all baselines."""
+    rows = pd.DataFrame([asdict(row) for one in baselines for row in one.models], columns=column_names(TrainedModel))
+    write_atomically(folder / "baselines.parquet", rows.to_parquet(index=False))
+    write_atomically(folder / "baselines.csv", to_csv(rows))

@@ -20,7 +20,7 @@ from probing.training.artifacts import Finished, save_model
 from probing.training.bench import Bench, Place
 from probing.training.contracts import SplitScore
 from probing.training.loop import Job, Reporter, train_model
-from probing.training.plan import Start
+from probing.training.plan import Baseline, Start
 from probing.training.state import Progress
 from probing.training.throughput import share_of_peak
 
@@ -101,6 +101,15 @@ def identify(bench: Bench, place: Place) -> dict[str, Any]:
         "variant": json.dumps(variant, sort_keys=True),
     }
     return facts | {name: variant[name] for name in column_names(TrainingRow) if name in variant}
+
+
+def identify_baseline(bench: Bench, baseline: Baseline, scores: Sequence[SplitScore]) -> list[TrainedModel]:
+    """The rows of a baseline in a table like that of the models; what only a training has is 0 or empty."""
+    columns: dict[str, Any] = dict.fromkeys(("steps", "best_step"), 0) | {"tokens_per_s": 0.0}
+    columns |= {"seconds": bench.reporter.stages[f"{baseline.name}-seed-{baseline.seed}"]["seconds"]}
+    columns |= {"recipe": bench.settings.recipe, "model": baseline.name, "checkpoint": "", "revision": "", "folder": ""}
+    columns |= {"task": bench.source.name, "seed": baseline.seed, "n_train": baseline.n_train}
+    return [TrainedModel(**columns, peak_rss_bytes=peak_rss(), **asdict(score)) for score in scores]
 
 
 def _keep_model(bench: Bench, place: Place, job: Job) -> str:

@@ -15,7 +15,7 @@ from probing.records import SPLITS, InputError, Split, Task
 from probing.settings.training import TrainSettings
 from probing.tasks.sources import load_tasks
 from probing.tasks.subset import limit_task
-from probing.training.contracts import Batch, Data, Examples
+from probing.training.contracts import Batch, Data, Examples, LabelledSplit
 from probing.training.plan import Origin, Source
 
 _POOL = 32
@@ -33,7 +33,7 @@ class TokenisedSplit:
     def __init__(self, inputs: ModelInputs, split: Split):
         self._inputs = inputs
         self._tokens: Tokens = inputs.tokenize(split.texts)
-        self.lengths = self._tokens.lengths
+        self.lengths, self.truncated = self._tokens.lengths, self._tokens.truncated
         self.labels = split.labels if split.targets is None else split.targets.astype(np.float32)
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class TokenisedSplit:
 class Rows(Batch):
     """Some rows of a split."""
 
-    split: TokenisedSplit
+    split: LabelledSplit
     rows: Int[np.ndarray, " batch"]
 
     @property

@@ -1,8 +1,9 @@
 """Fine-tuning: a classifier on a labelled task, with the task's own loss and nothing else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import partial
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -11,8 +12,8 @@ from probing.progress import Reporter
 from probing.records import Task
 from probing.registry import CLASSIFIERS
 from probing.settings.checks import ABOVE_0, FROM_0, SHARE, Range
-from probing.settings.training import TrainSettings
-from probing.training.contracts import Objective, Pace, Transform
+from probing.settings.training import RecipeSettings, TrainSettings
+from probing.training.contracts import Data, Evaluation, Objective, Pace, Transform
 from probing.training.data.labelled import Labelled, LabelledData, load_labelled
 from probing.training.evaluation.classification import Classification
 from probing.training.objectives.supervised import Supervised, compute_loss
@@ -48,12 +49,29 @@ def plan(settings: TrainSettings, origin: Origin, reporter: Reporter) -> RunPlan
 def plan_stage(name: str, settings: TrainSettings, labelled: Labelled, seed: int) -> Stage:
     """A stage that trains a classifier on the labels of a task."""
     task, splits = labelled.task, labelled.splits
+    return make_stage(
+        name,
+        settings,
+        partial(build_classifier, settings, task),
+        LabelledData(splits["train"], settings.batch_size, seed),
+        Classification(task, splits, compute_loss, seed),
+    )
+
+
+def make_stage(
+    name: str,
+    settings: Any,
+    build: Callable[[Start, torch.Generator], PreTrainedModel],
+    data: Data,
+    evaluation: Evaluation,
+) -> Stage:
+    """A stage that learns labels, with the rates, the pace and the frozen layers of a recipe's settings."""
     return Stage(
         name,
-        build=partial(build_classifier, settings, task),
-        data=lambda start: LabelledData(splits["train"], settings.batch_size, seed),
+        build=build,
+        data=lambda start: data,
         objective=_learn_labels,
-        evaluation=lambda start: Classification(task, splits, compute_loss, seed),
+        evaluation=lambda start: evaluation,
         rates=choose_rates(settings),
         pace=Pace(**{field.name: getattr(settings, field.name) for field in fields(Pace)}),
         transforms=partial(freeze, settings),
@@ -66,16 +84,27 @@ def build_classifier(settings: TrainSettings, task: Task, start: Start, generato
     Raises:
         InputError: the checkpoint cannot be used.
     """
-    n_labels = 1 if task.graded else len(task.classes)
+    if task.graded:
+        return CLASSIFIERS.load(settings.model)(start.checkpoint, 1, settings.dropout, generator)
+    return build_for_classes(settings, task.classes, start, generator)
+
+
+def build_for_classes(
+    settings: RecipeSettings, classes: Sequence[str], start: Start, generator: torch.Generator
+) -> PreTrainedModel:
+    """The model of the settings with a head for two classes or more, whose names it bears.
+
+    Raises:
+        InputError: the checkpoint cannot be used.
+    """
     build = CLASSIFIERS.load(settings.model)
-    model = build(start.checkpoint, n_labels, settings.dropout, generator)
-    if n_labels > 1:
-        model.config.id2label = dict(enumerate(task.classes))
-        model.config.label2id = {label: number for number, label in enumerate(task.classes)}
+    model = build(start.checkpoint, len(classes), settings.dropout, generator)
+    model.config.id2label = dict(enumerate(classes))
+    model.config.label2id = {label: number for number, label in enumerate(classes)}
     return model
 
 
-def choose_rates(settings: TrainSettings) -> Rates:
+def choose_rates(settings: Any) -> Rates:
     """The rates that the settings name."""
     return Rates(
         learning_rate=settings.learning_rate,
@@ -86,7 +115,7 @@ def choose_rates(settings: TrainSettings) -> Rates:
     )
 
 
-def freeze(settings: TrainSettings, start: Start) -> Sequence[Transform]:
+def freeze(settings: RecipeSettings, start: Start) -> Sequence[Transform]:
     """The layers that the settings freeze."""
     del start
     return (Freezing(settings.freeze_up_to),)

@@ -62,6 +62,8 @@ class PretrainSettings(RecipeSettings):
         **RecipeSettings.GROUPS,
     }
     """Flags that `--help` shows together."""
+    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = (*RecipeSettings.WITHOUT_EFFECT, "cache_dir")
+    """Settings that move no number."""
 
     recipe: str = "pretrain"
     """The way of training."""

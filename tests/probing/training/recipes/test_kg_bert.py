@@ -1,0 +1,187 @@
+"""KG-BERT as it is run: what it writes, what it leaves for probing, and what it refuses."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification
+
+from probing.encoders.tiny_checkpoints import write_bert
+from probing.progress import Reporter
+from probing.records import InputError
+from probing.run_senteval import main as probe
+from probing.tables import TrainedModel, column_names
+from probing.train_encoder import main
+from probing.training.recipes import rank_budget
+from probing.training.recipes.kg_bert import KgBertSettings
+from probing.training.run import train
+from tests.helpers import run_script
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    return write_bert(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture
+def make(encoder, tmp_path):
+    def make_settings(**changes):
+        usual = {"checkpoint": encoder, "limit": 100, "limit_dev": 10, "max_steps": 6, "batch_size": 16}
+        usual |= {"max_length": 0, "evaluate_every": 3, "log_every": 2, "baseline_steps": 5, "device": "cpu"}
+        usual |= {"output": tmp_path / "run", "quiet": True}
+        return KgBertSettings(**(usual | changes))
+
+    return make_settings
+
+
+def run(settings):
+    folder = train(settings, Reporter(quiet=True)).folder
+    return folder, *(pd.read_parquet(folder / f"{name}.parquet") for name in ("trained_models", "baselines"))
+
+
+METRICS = {
+    "classification": {"accuracy", "accuracy_relation_thresholds", "accuracy[near]"},
+    "links": {"accuracy", "mrr", "mean_rank", "hits_at_1", "hits_at_3", "hits_at_10", "reverse_in_train"},
+    "relations": {"accuracy", "mrr", "mean_rank", "hits_at_1", "hits_at_3", "hits_at_10"},
+}
+
+
+@pytest.mark.parametrize("task", METRICS)
+def test_a_run_scores_models_and_baselines_on_the_same_triples(make, task):
+    folder, models, baselines = run(make(task=task, seeds=(0, 1)))
+    assert METRICS[task] <= set(models["metric"])
+    assert list(baselines) == column_names(TrainedModel)
+    assert {name: set(own["seed"]) for name, own in baselines.groupby("model")} == {
+        "frequency": {0}, "transe": {0, 1}, "distmult": {0, 1},
+    }  # fmt: skip
+    keys = ["split", "metric", "n"]
+    one = models[models["seed"] == 0][keys].reset_index(drop=True)
+    for _, own in baselines.groupby(["model", "seed"]):
+        pd.testing.assert_frame_equal(own[keys].reset_index(drop=True), one)
+    assert (baselines["majority"].fillna(-1).iloc[: len(one)] == models["majority"].fillna(-1).iloc[: len(one)]).all()
+    assert set(models["task"]) == {f"made_{task}"}
+    facts = json.loads((folder / "manifest.json").read_text())["tasks"][f"made_{task}"]
+    assert facts["train"] == 100
+    assert facts["check"]["n_reversed"][1] > 0
+
+
+def test_baselines_that_are_there_are_not_made_again(make, monkeypatch):
+    settings = make()
+    _, _, first = run(settings)
+    monkeypatch.setattr("probing.training.baselines.plan.train_embeddings", lambda *_: pytest.fail("trained again"))
+    _, _, again = run(settings)
+    pd.testing.assert_frame_equal(first, again)
+
+
+def test_false_triples_of_dev_and_test_are_the_same_for_every_seed_and_limit_of_train(make, tmp_path):
+    _, one, own = run(make())
+    _, two, others = run(make(output=tmp_path / "two", seeds=(7,)))
+    kept = ["split", "metric", "value"]
+    frequency = [rows[rows["model"] == "frequency"][kept].reset_index(drop=True) for rows in (own, others)]
+    pd.testing.assert_frame_equal(*frequency)
+    assert one["n"].tolist() == two["n"].tolist()
+
+
+def test_the_trained_encoder_is_probed_by_the_main_job(make, tmp_path, monkeypatch, capsys):
+    folder, *_ = run(make(task="links", baselines=()))
+    model = folder / "models" / "seed-0"
+    assert AutoModelForSequenceClassification.from_pretrained(model).config.id2label == {0: "false", 1: "true"}
+    flags = ["--checkpoint", str(model), "--model", "bert", "--tasks", "Tense", "--limit", "40", "--gradients", "0"]
+    flags += ["--output", str(tmp_path / "probed"), "--cache-dir", str(tmp_path / "cache"), "--device", "cpu"]
+    code, _, complaint = run_script(probe, "run_senteval.py", [*flags, "--quiet"], monkeypatch, capsys)
+    assert code == 0, complaint
+    scores = pd.read_parquet(tmp_path / "probed" / "scores.parquet")
+    assert len(scores[scores["representation"] == "layer"]) > 0
+
+
+def test_links_of_a_model_are_ranked_by_its_own_logits(make):
+    """The table's MRR from the kept model, triple by triple, without batches, queries or kernels."""
+    folder, models, _ = run(make(task="links", limit_dev=3, baselines=(), dtype="float32", max_length=64))
+    from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
+    from probing.encoders.inputs import ModelInputs
+    from probing.tasks.graphs.sources import load_graph
+
+    path = folder / "models" / "seed-0"
+    model = AutoModelForSequenceClassification.from_pretrained(path).eval()
+    whole, graph = load_graph("made"), load_graph("made").limit(100, 3)
+    inputs = ModelInputs(load_tokenizer(find_checkpoint(str(path))), model.config, 16)
+
+    def score(triple):
+        text = tuple(names[n] for names, n in zip(
+            (graph.entity_texts, graph.relation_texts, graph.entity_texts), triple, strict=True
+        ))  # fmt: skip
+        with torch.inference_mode():
+            logits = model(**inputs.collate(inputs.tokenize([text]), np.arange(1), "cpu")).logits[0]
+        return float(logits[1] - logits[0])
+
+    reciprocal = []
+    for triple in graph.true["test"].tolist():
+        for column in (0, 2):
+            others = np.array([[*triple[:column], n, *triple[column + 1 :]] for n in range(len(graph.entities))])
+            false = others[~whole.known.contain(others)].tolist()
+            own, rest = score(triple), np.array([score(other) for other in false])
+            close = np.abs(rest - own) < 1e-6
+            reciprocal.append(1 / (1 + ((rest > own) & ~close).sum() + close.sum() / 2))
+    found = models.loc[models["metric"] == "mrr", "value"].iloc[0]
+    assert found == pytest.approx(np.mean(reciprocal), rel=1e-3)
+
+
+def test_a_ranking_that_takes_days_is_refused_and_says_what_to_pass(make, monkeypatch):
+    monkeypatch.setattr(rank_budget, "_FEW", 100)
+    monkeypatch.setattr(rank_budget, "measure_rate", lambda *_: 0.01)
+    settings = make(task="links")
+    with pytest.raises(InputError, match=r"about \d+ h .* above --rank-budget 60 .* --candidates 50") as error:
+        run(settings)
+    assert "\n" not in str(error.value)
+    assert not settings.output.exists()
+    run(make(task="links", rank_budget=1e6, baselines=()))
+
+
+def test_the_rate_is_measured_where_it_matters(make, monkeypatch):
+    monkeypatch.setattr(rank_budget, "_FEW", 100)
+    said = []
+    monkeypatch.setattr(Reporter, "say", lambda self, line: said.append(line))
+    run(make(task="links", baselines=()))
+    assert any("triples to score, about" in line for line in said)
+
+
+def test_a_sampled_ranking_scores_fewer_and_says_so(make):
+    _, models, baselines = run(make(task="links", candidates=5))
+    for rows in (models, baselines):
+        assert "mrr_sampled_5" in set(rows["metric"])
+        assert "mrr" not in set(rows["metric"])
+        worst = rows.loc[rows["metric"] == "mean_rank_sampled_5", "value"].max()
+        assert worst <= 6
+
+
+def test_rank_budget_moves_no_number(make):
+    settings = make(baselines=())
+    run(settings)
+    run(dataclasses.replace(settings, rank_budget=1.0))
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--graph", "no/such"], "--graph no/such: no such folder"),
+        (["--graph", "umls"], "pip install 'bermo-probing[kg]'"),
+        (["--candidates", "5"], "--candidates 5: entities are ranked with --task links alone"),
+        (["--negatives", "-1"], "--negatives -1: expected 0 or more"),
+        (["--task", "relations", "--negatives", "2"], "--negatives 2: --task relations has none"),
+        (["--task", "link"], "--task"),
+        (["--rank-budget", "0"], "--rank-budget 0.0: expected more than 0"),
+        (["--max-length", "6"], "--max-length 6: the marks of 3 segments and a word of each take 7"),
+    ],
+)
+def test_a_mistake_ends_in_one_line_and_exit_code_2(flags, message, encoder, monkeypatch, capsys, tmp_path):
+    if flags[-1] == "umls":
+        monkeypatch.setattr("probing.tasks.graphs.sources.find_spec", lambda _: None)
+    usual = ["--recipe", "kg_bert", "--checkpoint", encoder, "--device", "cpu", "--output", str(tmp_path / "run")]
+    code, _, complaint = run_script(main, "train_encoder.py", [*usual, *flags], monkeypatch, capsys)
+    assert code == 2
+    assert message in complaint
+    assert complaint.count("\n") == 1
+    assert not (tmp_path / "run").exists()
