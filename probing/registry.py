@@ -120,6 +120,7 @@ ENCODERS: "Registry[EncoderModule]" = Registry(
     {
         "bert": "probing.encoders.bert",
         "bermo": "probing.encoders.bermo",
+        "lv_bert": "probing.encoders.lv_bert",
         "untrained": "probing.encoders.untrained",
     },
 )
