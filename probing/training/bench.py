@@ -56,7 +56,7 @@ class Place:
     seed: int
     """Of all that it draws."""
     before: Mapping[str, Path]
-    """The folders that the stages before it leave, by their names."""
+    """The folders that the stages before it leave, and those of the models that it needs, by their names."""
     cell: Path
     """File of its rows."""
     artifact: Path

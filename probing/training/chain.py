@@ -15,9 +15,10 @@ from probing.settings.training import effective_settings
 from probing.training.artifacts import Finished, digest_folder, find_finished, keep_finished
 from probing.training.bench import Bench, Place
 from probing.training.plan import ModelPlan
+from probing.training.search import search_stage
 from probing.training.train import train_stage
 
-KINDS: Mapping[str, Callable[[Bench, Place], Finished]] = {"train": train_stage}
+KINDS: Mapping[str, Callable[[Bench, Place], Finished]] = {"train": train_stage, "search": search_stage}
 """What the kinds of stages do."""
 
 
@@ -69,13 +70,15 @@ def locate(bench: Bench, plan: ModelPlan, finished: Sequence[Finished]) -> Place
     key = [__version__, effective_settings(bench.settings), str(bench.accelerator.mixed_precision)]
     key += [bench.origin.digest, bench.source.digest, *(one.artifact for one in finished)]
     key += [plan.name, plan.seed, plan.variant, stage.name, stage.kind, stage.start]
+    needed = {name: bench.folder / "models" / name for name in plan.needs}
+    key += [digest_folder(folder) for folder in needed.values()]
     return Place(
         plan,
         stage,
         name=name,
         # A chain of one stage draws what it always has.
         seed=plan.seed if number == 0 else derived_seed(plan.seed, stage.name),
-        before={one.name: stages / one.name for one in plan.stages[:number]},
+        before=needed | {one.name: stages / one.name for one in plan.stages[:number]},
         cell=bench.folder / "cells" / f"{name}.json",
         artifact=bench.folder / "models" / plan.name if number == n_stages - 1 else stages / stage.name,
         key=digest_json(key),

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate import Accelerator
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.encoders.checkpoints import Checkpoint
@@ -14,6 +15,7 @@ from probing.records import Task
 from probing.settings.checks import Range
 from probing.settings.training import RecipeSettings
 from probing.training.contracts import Data, Evaluation, Objective, Pace, Transform
+from probing.training.evolution import Candidate, Evolution, Space
 from probing.training.optimiser import Rates
 
 
@@ -45,7 +47,19 @@ class Start:
     checkpoint: Checkpoint
     """What it starts from: the run's encoder, or the model that an earlier stage left."""
     artifacts: Mapping[str, Path]
-    """The folders that all earlier stages left, by their names."""
+    """The folders that all earlier stages left, and the models that this one needs, by their names."""
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """What a stage of kind `search` looks for, and how."""
+
+    space: Space
+    evolution: Evolution
+    score: Callable[[Start, PreTrainedModel, Accelerator], Callable[[Candidate], float]]
+    """Given the stage's model on its device: what scores a candidate."""
+    named: Mapping[str, Candidate]
+    """Candidates that are scored beside those of the search, by their names."""
 
 
 def no_transforms(start: Start) -> Sequence[Transform]:
@@ -75,6 +89,8 @@ class Stage:
     """Whether its rate is held against the peak rate of the machine, which costs a step more."""
     start: str = ""
     """The earlier stage that it starts from; empty: the run's encoder."""
+    hunt: Hunt | None = None
+    """Of a stage of kind `search`."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +101,8 @@ class ModelPlan:
     """Of its cells and folder, unlike that of any other model of the run."""
     seed: int
     stages: Sequence[Stage]
+    needs: Sequence[str] = ()
+    """Other models, planned before it, whose folders its stages read."""
     variant: Mapping[str, Any] = field(default_factory=dict)
     """What tells it from other models of its seed, as JSON values, such as the way of pruning."""
 

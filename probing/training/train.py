@@ -5,9 +5,11 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+import pandas as pd
 import torch
 from accelerate.utils import broadcast_object_list
 
+from probing.atomic_files import write_atomically
 from probing.encoders.checkpoints import find_checkpoint
 from probing.encoders.transformer import name_layers
 from probing.progress import peak_rss
@@ -15,7 +17,7 @@ from probing.randomness import derived_seed
 from probing.tables import TrainedModel, TrainingRow, column_names
 from probing.training.artifacts import Finished, save_model
 from probing.training.bench import Bench, Place
-from probing.training.contracts import SplitScore
+from probing.training.contracts import HasAnswers, SplitScore
 from probing.training.loop import Job, Reporter, train_model
 from probing.training.plan import Start
 from probing.training.state import Progress
@@ -40,6 +42,7 @@ def train_stage(bench: Bench, place: Place) -> Finished:
         for transform in job.transforms:
             transform.finish(job.model)
         scores = job.evaluation.score(job.model, bench.accelerator)
+    _keep_answers(bench, place, job)
     rate = progress.n_tokens / progress.seconds
     facts = {"share_of_peak": share_of_peak(job, bench.accelerator, rate)} if place.stage.weighed else {}
     bench.reporter.note(place.name, tokens=progress.n_tokens, tokens_per_s=rate, **facts)
@@ -92,6 +95,13 @@ def identify(bench: Bench, place: Place) -> dict[str, Any]:
         "variant": json.dumps(variant, sort_keys=True),
     }
     return facts | {name: variant[name] for name in column_names(TrainingRow) if name in variant}
+
+
+def _keep_answers(bench: Bench, place: Place, job: Job) -> None:
+    """Write what the examples were answered, where the evaluation says it."""
+    if isinstance(job.evaluation, HasAnswers) and bench.accelerator.is_main_process:
+        answers = pd.DataFrame(job.evaluation.list_answers())
+        write_atomically(bench.folder / "answers" / f"{place.name}.parquet", answers.to_parquet(index=False))
 
 
 def _keep_model(bench: Bench, place: Place, job: Job) -> str:
