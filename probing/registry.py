@@ -137,6 +137,7 @@ RECIPES: "Registry[Recipe]" = Registry(
     "probing.contracts.recipe:Recipe",
     {
         "finetune": "probing.training.recipes.finetune:RECIPE",
+        "lv_bert": "probing.training.recipes.lv_bert:RECIPE",
         "pretrain": "probing.training.recipes.pretrain:RECIPE",
         "prune": "probing.training.recipes.prune:RECIPE",
     },

@@ -10,7 +10,8 @@ KINDS = ("conv", "att", "ffn")
 CONV, ATT, FFN = range(3)
 AUTHORS = (0, 0, 1, 2, 2, 1, 0, 2, 2, 1, 0, 0, 1, 2, 0, 2, 1, 0, 2, 0, 1, 1, 2, 1)
 """What their search found for the small model, eight of each kind (github.com/yuweihao/LV-BERT, README)."""
-_NAMED = ("interleaved", "sandwich", "convolution_first", "authors")
+NAMED = ("interleaved", "sandwich", "convolution_first", "varied", "authors")
+"""Patterns that `build_pattern` knows."""
 
 
 def check_pattern(pattern: Sequence[int], n_places: int = 0) -> tuple[int, ...]:
@@ -44,18 +45,21 @@ def build_pattern(name: str, n_places: int) -> tuple[int, ...]:
 
     `interleaved` is BERT's order; `sandwich` (Press et al. 2020, arXiv 1911.03864) begins with half of its attention
     and ends with half of its feed-forward, interleaved between; `convolution_first` is a sandwich whose front is of
-    convolutions; `authors` is what the authors' search found.
+    convolutions; `varied` is interleaved with every second attention a convolution; `authors` is what the authors'
+    search found.
 
     Raises:
         InputError: there is no such pattern of that length.
     """
-    if name not in _NAMED:
-        raise InputError(f"unknown pattern {name!r}: expected {', '.join(_NAMED)}")
+    if name not in NAMED:
+        raise InputError(f"unknown pattern {name!r}: expected {', '.join(NAMED)}")
     if name == "authors":
         return check_pattern(AUTHORS, n_places)
     if n_places < 2 or n_places % 2:
         raise InputError(f"pattern {name}: {n_places} sub-layers; expected an even number")
     half = n_places // 2
+    if name == "varied":
+        return tuple(code for place in range(half) for code in ((CONV, ATT)[place % 2], FFN))
     moved = 0 if name == "interleaved" else half // 2
     front = CONV if name == "convolution_first" else ATT
     return (front,) * moved + (ATT, FFN) * (half - moved) + (FFN,) * moved

@@ -88,14 +88,26 @@ class LvBertForMaskedLM(LvBertPreTrainedModel):
         return MaskedLMOutput(loss=loss, logits=logits, hidden_states=output.hidden_states)  # pyright: ignore
 
 
+class LvBertDetection(nn.Module):
+    """Whether a token was replaced, as one logit: a map, GELU, and a map to one number."""
+
+    def __init__(self, config: LvBertConfig):
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.prediction = nn.Linear(config.hidden_size, 1)
+
+    def forward(self, states: Float[Tensor, "batch tokens hidden"]) -> Float[Tensor, "batch tokens"]:
+        """Logits of all tokens."""
+        return self.prediction(F.gelu(self.dense(states))).squeeze(-1)
+
+
 class LvBertForPreTraining(LvBertPreTrainedModel):
     """ELECTRA's discriminator: whether each token was replaced."""
 
     def __init__(self, config: LvBertConfig):
         super().__init__(config)
         self.lv_bert = LvBertModel(config)
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.prediction = nn.Linear(config.hidden_size, 1)
+        self.discriminator_predictions = LvBertDetection(config)
         self.post_init()
 
     def forward(
@@ -107,7 +119,7 @@ class LvBertForPreTraining(LvBertPreTrainedModel):
     ) -> ElectraForPreTrainingOutput:
         """Logit of each token's having been replaced, and with labels (1: replaced) the mean loss over tokens."""
         output = self.lv_bert(input_ids, attention_mask, **inputs)
-        logits = self.prediction(F.gelu(self.dense(output.last_hidden_state))).squeeze(-1)
+        logits = self.discriminator_predictions(output.last_hidden_state)
         loss = None
         if labels is not None:
             there = slice(None) if attention_mask is None else attention_mask.bool()

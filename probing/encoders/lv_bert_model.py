@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from probing.encoders.layer_patterns import AUTHORS, check_pattern, name_places
+from probing.encoders.layer_patterns import AUTHORS, build_pattern, check_pattern, name_places
 from probing.encoders.sublayers import Choice, build_place, draw_weights
 from probing.records import InputError
 
@@ -30,7 +30,8 @@ class LvBertConfig(PretrainedConfig):
         num_attention_heads: heads of attention and of convolution, by which `hidden_size` can be divided.
         intermediate_size: inner width of a feed-forward sub-layer.
         conv_kernel_size: taps of a convolution, an odd number.
-        layer_pattern: the code of each sub-layer: 0 convolution, 1 self-attention, 2 feed-forward.
+        layer_pattern: the code of each sub-layer: 0 convolution, 1 self-attention, 2 feed-forward. Another number of
+            layers, where `num_hidden_layers` is set, makes it the interleaved one.
         supernet: whether every place has a sub-layer of each kind; the pattern is then the path that is taken.
         convolution_sees_padding: whether values at padding enter the convolution, as in the authors' code, where a
             sentence's states move with the length of its batch mates. Ours: no.
@@ -72,8 +73,6 @@ class LvBertConfig(PretrainedConfig):
         **kwargs: Any,
     ):
         self.layer_pattern = list(check_pattern(layer_pattern, int(kwargs.pop("num_hidden_layers", 0))))
-        self.num_hidden_layers = len(self.layer_pattern)
-        _check_sizes(hidden_size, num_attention_heads, conv_kernel_size)
         self.vocab_size, self.type_vocab_size = vocab_size, type_vocab_size
         self.embedding_size, self.hidden_size = embedding_size, hidden_size
         self.num_attention_heads, self.intermediate_size = num_attention_heads, intermediate_size
@@ -84,11 +83,36 @@ class LvBertConfig(PretrainedConfig):
         self.classifier_dropout = classifier_dropout
         self.max_position_embeddings = max_position_embeddings
         self.initializer_range, self.layer_norm_eps = initializer_range, layer_norm_eps
+        self.check_sizes()
         super().__init__(pad_token_id=pad_token_id, **({"tie_word_embeddings": True} | kwargs))
 
     @property
+    def num_hidden_layers(self) -> int:
+        """Number of sub-layers."""
+        return len(self.layer_pattern)
+
+    @num_hidden_layers.setter
+    def num_hidden_layers(self, value: int) -> None:
+        if value != len(self.layer_pattern):
+            self.layer_pattern = list(build_pattern("interleaved", value))
+
+    def check_sizes(self) -> None:
+        """Refuse sizes that do not go together.
+
+        Raises:
+            InputError: naming them.
+        """
+        size, heads = self.hidden_size, self.num_attention_heads
+        if size % heads:
+            raise InputError(f"hidden_size {size}: expected a multiple of num_attention_heads, {heads}")
+        if self.conv_kernel_size < 1 or self.conv_kernel_size % 2 == 0:
+            raise InputError(f"conv_kernel_size {self.conv_kernel_size}: expected an odd number of taps")
+
+    @property
     def layer_names(self) -> tuple[str, ...]:
-        """`embeddings`, then number and kind of each sub-layer: `1:conv`, `2:att`, ..."""
+        """`embeddings`, then number and kind of each sub-layer: `1:conv`, `2:att`, ...; in a supernet, `1:any`, ..."""
+        if self.supernet:
+            return ("embeddings", *(f"{place}:any" for place in range(1, len(self.layer_pattern) + 1)))
         return ("embeddings", *name_places(self.layer_pattern))
 
 
@@ -127,6 +151,7 @@ class LvBertModel(LvBertPreTrainedModel):
 
     def __init__(self, config: LvBertConfig):
         super().__init__(config)
+        config.check_sizes()
         self.embeddings = LvBertEmbeddings(config)
         if config.embedding_size != config.hidden_size:
             self.embeddings_project = nn.Linear(config.embedding_size, config.hidden_size)
@@ -189,10 +214,3 @@ def extract_path(supernet: nn.Module, model: nn.Module) -> None:
             name.replace(chosen, here): tensor for name, tensor in tensors.items() if chosen in name or here not in name
         }
     model.load_state_dict(tensors)
-
-
-def _check_sizes(hidden_size: int, n_heads: int, n_taps: int) -> None:
-    if hidden_size % n_heads:
-        raise InputError(f"hidden_size {hidden_size}: expected a multiple of num_attention_heads, {n_heads}")
-    if n_taps < 1 or n_taps % 2 == 0:
-        raise InputError(f"conv_kernel_size {n_taps}: expected an odd number of taps")

@@ -1,7 +1,7 @@
 """Evolutionary and random search over candidates whose scores are dear: each is scored once, and both cost alike.
 
 LV-BERT (arXiv 2106.11740) leaves its numbers unsaid; the scheme is that of single-path supernets (Guo et al. 2020,
-arXiv 1904.00420, algorithm 1): the best so far are parents; half of a generation are mutations of one, half crossings of
+arXiv 1904.00420, algorithm 1): the best so far are parents; half of a generation are mutations of one, half crosses of
 two. What is drawn depends on seed and generation alone, so that a search that was stopped goes on to the same ones.
 """
 

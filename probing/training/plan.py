@@ -18,6 +18,9 @@ from probing.training.contracts import Data, Evaluation, Objective, Pace, Transf
 from probing.training.evolution import Candidate, Evolution, Space
 from probing.training.optimiser import Rates
 
+ARCHITECTURE = "architecture.json"
+"""File of a search's folder: the best candidates, and those that have a name."""
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -47,7 +50,7 @@ class Start:
     checkpoint: Checkpoint
     """What it starts from: the run's encoder, or the model that an earlier stage left."""
     artifacts: Mapping[str, Path]
-    """The folders that all earlier stages left, and the models that this one needs, by their names."""
+    """The folders that all earlier stages left, and the stages that its model needs, by their names."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +104,10 @@ class ModelPlan:
     """Of its cells and folder, unlike that of any other model of the run."""
     seed: int
     stages: Sequence[Stage]
-    needs: Sequence[str] = ()
-    """Other models, planned before it, whose folders its stages read."""
     variant: Mapping[str, Any] = field(default_factory=dict)
     """What tells it from other models of its seed, as JSON values, such as the way of pruning."""
+    needs: Sequence[tuple[str, str]] = ()
+    """Stages of models that are planned before it, whose folders its own stages read: model and stage."""
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,8 @@ from probing.tables import TrainingRow
 from probing.training.artifacts import Finished, digest_folder
 from probing.training.bench import Bench, Place
 from probing.training.evolution import ARMS, EVOLUTION, RANDOM, Scored, best_by_generation, rank, search
-from probing.training.plan import Hunt, Start
+from probing.training.plan import ARCHITECTURE, Hunt, Start
 from probing.training.train import identify
-
-ARCHITECTURE = "architecture.json"
-"""File of the best candidates and of those that have a name."""
 
 
 def search_stage(bench: Bench, place: Place) -> Finished:

@@ -83,7 +83,7 @@ def test_eight_of_each_kind_have_128_squares_and_interleaved_144():
     assert count_weights(build_pattern("interleaved", 24), h, heads, 4 * h, 9) == 144 * h * h
 
 
-@pytest.mark.parametrize("name", ["interleaved", "sandwich", "convolution_first"])
+@pytest.mark.parametrize("name", ["interleaved", "sandwich", "convolution_first", "varied"])
 def test_named_patterns_hold_half_feed_forward_each_so_that_their_weights_are_nearly_equal(name):
     pattern = build_pattern(name, 12)
     assert len(pattern) == 12

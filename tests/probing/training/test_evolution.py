@@ -1,8 +1,8 @@
 """The search on a space where the best is known, and its being stopped and going on."""
 
 from collections import Counter
-from itertools import pairwise
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pytest
