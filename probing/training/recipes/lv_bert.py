@@ -137,10 +137,10 @@ def plan(settings: LvBertSettings, origin: Origin, reporter: Reporter) -> RunPla
     extra = range(settings.random_orders + 1, settings.random_orders + settings.extra_orders + 1)
     pairs = [(name, seed) for seed in settings.seeds for name in orders if (name, seed) != (FOUND[0], first)]
     pairs += [(f"random-{number}", first) for number in extra]
-    models = [ModelPlan(_name(FOUND[0], first), first, chain, {"order": FOUND[0]})]
+    models = [ModelPlan(_name(FOUND[0], first), first, chain, lab.describe(FOUND[0]))]
     for name, seed in pairs:
         needs = ((_name(FOUND[0], first), SEARCH),) if name in FOUND else ()
-        models.append(ModelPlan(_name(name, seed), seed, (lab.plan_training(name, seed),), {"order": name}, needs))
+        models.append(ModelPlan(_name(name, seed), seed, (lab.plan_training(name, seed),), lab.describe(name), needs))
     return RunPlan(models, text.source)
 
 
