@@ -30,8 +30,8 @@ class LvBertConfig(PretrainedConfig):
         num_attention_heads: heads of attention and of convolution, by which `hidden_size` can be divided.
         intermediate_size: inner width of a feed-forward sub-layer.
         conv_kernel_size: taps of a convolution, an odd number.
-        layer_pattern: the code of each sub-layer: 0 convolution, 1 self-attention, 2 feed-forward. Another number of
-            layers, where `num_hidden_layers` is set, makes it the interleaved one.
+        layer_pattern: the code of each sub-layer: 0 convolution, 1 self-attention, 2 feed-forward. None: what the
+            authors' search found, or the interleaved one where `num_hidden_layers` is given and is not 24.
         supernet: whether every place has a sub-layer of each kind; the pattern is then the path that is taken.
         convolution_sees_padding: whether values at padding enter the convolution, as in the authors' code, where a
             sentence's states move with the length of its batch mates. Ours: no.
@@ -59,7 +59,7 @@ class LvBertConfig(PretrainedConfig):
         num_attention_heads: int = 4,
         intermediate_size: int = 1024,
         conv_kernel_size: int = 9,
-        layer_pattern: Sequence[int] = AUTHORS,
+        layer_pattern: Sequence[int] | None = None,
         supernet: bool = False,
         convolution_sees_padding: bool = False,
         hidden_dropout_prob: float = 0.1,
@@ -72,7 +72,9 @@ class LvBertConfig(PretrainedConfig):
         pad_token_id: int = 0,
         **kwargs: Any,
     ):
-        self.layer_pattern = list(check_pattern(layer_pattern, int(kwargs.pop("num_hidden_layers", 0))))
+        n_places = int(kwargs.pop("num_hidden_layers", 0))
+        self.layer_pattern = list(AUTHORS if layer_pattern is None else check_pattern(layer_pattern, n_places))
+        self.num_hidden_layers = n_places or len(self.layer_pattern)
         self.vocab_size, self.type_vocab_size = vocab_size, type_vocab_size
         self.embedding_size, self.hidden_size = embedding_size, hidden_size
         self.num_attention_heads, self.intermediate_size = num_attention_heads, intermediate_size

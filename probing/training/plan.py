@@ -144,6 +144,8 @@ class Recipe:
     """Of its settings by their names."""
     check: Callable[[Any], None] = lambda settings: None
     """Refuses, by an InputError, settings in range that do not go together."""
+    seeds_depend: bool = False
+    """Whether the models of other seeds depend on what is found with the first one."""
     gentle: Mapping[str, Any] = field(default_factory=dict)
     """Settings under which any model learns an easy task in 120 steps: the conformance tests try that."""
     origin: Callable[[Any, Callable[[str], None]], Origin] | None = None

@@ -157,4 +157,13 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     return kept | small | {"checkpoint": pretrain.SCRATCH, "orders": ("searched",), "random_orders": 0}
 
 
-RECIPE = Recipe(LvBertSettings, plan, RANGES, check, gentle={"dropout": 0.0}, origin=pretrain.find_origin, tiny=try_out)
+RECIPE = Recipe(
+    LvBertSettings,
+    plan,
+    RANGES,
+    check,
+    seeds_depend=True,
+    gentle={"dropout": 0.0},
+    origin=pretrain.find_origin,
+    tiny=try_out,
+)

@@ -97,6 +97,14 @@ def test_layers_are_named_after_number_and_kind():
     assert len(LvBertConfig().layer_names) == 25
 
 
+def test_a_number_of_layers_alone_is_the_interleaved_order():
+    assert LvBertConfig(num_hidden_layers=4).layer_pattern == [1, 2, 1, 2]
+    assert LvBertConfig(num_hidden_layers=24).layer_pattern == LvBertConfig().layer_pattern == list(AUTHORS)
+    changed = LvBertConfig()
+    changed.num_hidden_layers = 6
+    assert changed.layer_names[-1] == "6:ffn"
+
+
 def test_states_are_those_of_embeddings_and_of_every_sub_layer():
     output = run(make(), output_hidden_states=True)
     assert len(output.hidden_states) == len(PATTERN) + 1
