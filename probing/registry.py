@@ -113,6 +113,7 @@ ENCODERS: "Registry[EncoderModule]" = Registry(
     {
         "bert": "probing.encoders.bert",
         "bermo": "probing.encoders.bermo",
+        "lv_bert": "probing.encoders.lv_bert",
         "untrained": "probing.encoders.untrained",
     },
 )
@@ -130,6 +131,7 @@ RECIPES: "Registry[Recipe]" = Registry(
     {
         "finetune": "probing.training.recipes.finetune:RECIPE",
         "kg_bert": "probing.training.recipes.kg_bert:RECIPE",
+        "lv_bert": "probing.training.recipes.lv_bert:RECIPE",
         "pretrain": "probing.training.recipes.pretrain:RECIPE",
         "prune": "probing.training.recipes.prune:RECIPE",
     },

@@ -1,5 +1,6 @@
 """Folders of training runs -> tidy pandas frames, checked at the border."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
@@ -106,11 +107,15 @@ def load_trainings(folders: Iterable[Path | str]) -> list[TrainingRun]:
 def stack_logs(runs: Sequence[TrainingRun]) -> pd.DataFrame:
     """The logs of all runs in one frame, with the folder's name as first column `run`.
 
-    The last column, `line`, names what is trained once per seed: the model, and the method and aim of pruning.
+    The last column, `line`, names what is trained once per seed: the model, the method and aim of pruning, the order
+    of its sub-layers.
     """
     logs = stack_frames([run.folder for run in runs], [run.log for run in runs])
     ways = " " + logs["method"].str.replace("_", " ") + " " + name_aims(logs)
-    return logs.assign(line=_lines(logs, runs) + ways.where(logs["method"] != "", ""))
+    lines = _lines(logs, runs) + ways.where(logs["method"] != "", "")
+    orders = {variant: json.loads(variant).get("order", "") for variant in logs["variant"].unique()}
+    named = logs["variant"].map(orders)
+    return logs.assign(line=lines.where(named == "", named.str.replace("_", " ")))
 
 
 def stack_models(runs: Sequence[TrainingRun]) -> pd.DataFrame:

@@ -17,10 +17,12 @@ from analysis.figures.training import (
     plot_training,
 )
 from analysis.runs.frames import title_of
+from analysis.runs.search_run import has_search
 from analysis.runs.training_run import TrainingRun, load_training, stack_logs, stack_models
 from analysis.stats.pruning import summarise_pruning
 from analysis.tables.table import table_of
 from analysis.tables.training import CONVERGENCE_NOTE, convergence_table, pruning_table, seeds_table
+from analysis.terminal.search import show_search
 from analysis.terminal.tables import draw, open_console, print_table
 
 _LEFT = ("Method", "Aim", "Seed")
@@ -41,6 +43,10 @@ def show_training(folder: Path) -> None:
     write_figures(draw_training_figures(run), folder / "figures")
     console = open_console()
     pruned = run.pruned
+    if has_search(folder):
+        show_search(folder)
+        console.print(f"log, models and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
+        return
     rows = pruning_table(summarise_pruning(run.scores))[_SHOWN] if pruned else seeds_table(run)
     print_table(console, draw_rows(rows, describe(run), _NOTES[pruned]))
     console.print(f"log, models and figures: {folder}", markup=False, highlight=False, soft_wrap=True)

@@ -4,10 +4,24 @@ Whoever loads a checkpoint imports it (`probing.encoders.checkpoints`). In a pro
 probing.encoders.architectures` is all that `AutoModel.from_pretrained` needs for a model that was trained here.
 """
 
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForMaskedLM,
+    AutoModelForPreTraining,
+    AutoModelForSequenceClassification,
+)
 
 from probing.encoders.bermo_model import BermoConfig, BermoForSequenceClassification, BermoModel
+from probing.encoders.lv_bert_heads import LvBertForMaskedLM, LvBertForPreTraining, LvBertForSequenceClassification
+from probing.encoders.lv_bert_model import LvBertConfig, LvBertModel
 
 AutoConfig.register(BermoConfig.model_type, BermoConfig)
 AutoModel.register(BermoConfig, BermoModel)
 AutoModelForSequenceClassification.register(BermoConfig, BermoForSequenceClassification)
+
+AutoConfig.register(LvBertConfig.model_type, LvBertConfig)
+AutoModel.register(LvBertConfig, LvBertModel)
+AutoModelForMaskedLM.register(LvBertConfig, LvBertForMaskedLM)
+AutoModelForPreTraining.register(LvBertConfig, LvBertForPreTraining)
+AutoModelForSequenceClassification.register(LvBertConfig, LvBertForSequenceClassification)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+from transformers import BertConfig, BertModel, PreTrainedModel, PreTrainedTokenizerFast
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _SPECIAL = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
@@ -13,7 +13,7 @@ _LIMIT = 16
 """Longest input in tokens, special tokens included."""
 
 
-def draw_bert(vocabulary_size: int, *, seed: int = 0) -> BertModel:
+def draw_bert(vocabulary_size: int, *, seed: int = 0) -> PreTrainedModel:
     """Two blocks of width 8, with random weights, biases and norms included: no parameter is left at 0 or 1."""
     config = BertConfig(
         vocab_size=vocabulary_size,
@@ -25,11 +25,15 @@ def draw_bert(vocabulary_size: int, *, seed: int = 0) -> BertModel:
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = BertModel(config)
-        with torch.no_grad():
-            for parameter in model.parameters():
-                parameter.add_(0.2 * torch.randn_like(parameter))
-    return model.eval()
+        return disturb(BertModel(config)).eval()
+
+
+@torch.no_grad()
+def disturb(model: PreTrainedModel) -> PreTrainedModel:
+    """Move every parameter off its start, in place, by draws from torch's own generator."""
+    for parameter in model.parameters():
+        parameter.add_(0.2 * torch.randn_like(parameter))
+    return model
 
 
 def write_bert(folder: Path) -> str:

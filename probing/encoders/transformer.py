@@ -234,7 +234,10 @@ def choose_engine(backend: str, model: PreTrainedModel, dtype: str, device: str)
 
 
 def name_layers(model: PreTrainedModel) -> tuple[str, ...]:
-    """`embeddings`, then the number of each block."""
+    """`embeddings`, then the number of each block, or what an architecture of ours names its layers."""
+    config = getattr(model.config, "backbone_config", model.config)
+    if isinstance(names := getattr(config, "layer_names", None), tuple):
+        return names
     return ("embeddings", *(str(block + 1) for block in range(model.config.num_hidden_layers)))
 
 

@@ -1,7 +1,7 @@
 """Bench that a stage works at, and its place in its chain and on disk."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ class Bench:
     folder: Path
     """Of the run."""
     reporter: Reporter
+    left: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Model and stage -> digest of the folder that it left, of all that are done."""
 
     def facts(self) -> dict[str, Any]:
         """Facts that the numbers depend on beside the settings, for a manifest."""
@@ -56,7 +58,7 @@ class Place:
     seed: int
     """Of all that it draws."""
     before: Mapping[str, Path]
-    """The folders that the stages before it leave, by their names."""
+    """The folders that the stages before it leave, and those that its model needs, by their names."""
     cell: Path
     """File of its rows."""
     artifact: Path

@@ -15,10 +15,27 @@ from probing.settings.training import effective_settings
 from probing.training.artifacts import Finished, digest_folder, find_finished, keep_finished
 from probing.training.bench import Bench, Place
 from probing.training.plan import Baseline, ModelPlan
+from probing.training.search import search_stage
 from probing.training.train import identify_baseline, train_stage
 
-KINDS: Mapping[str, Callable[[Bench, Place], Finished]] = {"train": train_stage}
+KINDS: Mapping[str, Callable[[Bench, Place], Finished]] = {"train": train_stage, "search": search_stage}
 """Functions that run the kinds of stages."""
+
+
+def make_models(bench: Bench, plans: Sequence[ModelPlan]) -> list[Finished]:
+    """The rows of all stages of all models.
+
+    Where models are not kept, what the stages leave goes as soon as no later model needs it.
+    """
+    finished: list[Finished] = []
+    for number, plan in enumerate(plans):
+        finished += make_model(bench, plan)
+        needed = {name for later in plans[number + 1 :] for name, _ in later.needs}
+        if bench.accelerator.is_main_process and not bench.settings.keep_models:
+            for done in plans[: number + 1]:
+                if done.name not in needed:
+                    shutil.rmtree(_stages(bench, done), ignore_errors=True)
+    return finished
 
 
 def make_model(bench: Bench, plan: ModelPlan) -> list[Finished]:
@@ -32,8 +49,8 @@ def make_model(bench: Bench, plan: ModelPlan) -> list[Finished]:
             place.state.unlink(missing_ok=True)
         bench.accelerator.wait_for_everyone()
         finished.append(done)
-    if main and not bench.settings.keep_models:
-        shutil.rmtree(_stages(bench, plan), ignore_errors=True)
+    for stage, one in zip(plan.stages, finished, strict=True):
+        bench.left[plan.name, stage.name] = one.artifact
     return finished
 
 
@@ -86,13 +103,15 @@ def locate(bench: Bench, plan: ModelPlan, finished: Sequence[Finished]) -> Place
     key = [__version__, effective_settings(bench.settings), str(bench.accelerator.mixed_precision)]
     key += [bench.origin.digest, bench.source.digest, *(one.artifact for one in finished)]
     key += [plan.name, plan.seed, plan.variant, stage.name, stage.kind, stage.start]
+    key += [bench.left[needed] for needed in plan.needs]
+    others = {needed: bench.folder / "stages" / model / needed for model, needed in plan.needs}
     return Place(
         plan,
         stage,
         name=name,
         # A chain of one stage draws what it always has.
         seed=plan.seed if number == 0 else derived_seed(plan.seed, stage.name),
-        before={one.name: stages / one.name for one in plan.stages[:number]},
+        before=others | {one.name: stages / one.name for one in plan.stages[:number]},
         cell=bench.folder / "cells" / f"{name}.json",
         artifact=bench.folder / "models" / plan.name if number == n_stages - 1 else stages / stage.name,
         key=digest_json(key),

@@ -223,6 +223,15 @@ class HasRates(Protocol):
 
 
 @runtime_checkable
+class HasAnswers(Protocol):
+    """An evaluation that keeps what each example was answered, so that models can be compared pair by pair."""
+
+    def list_answers(self) -> Mapping[str, np.ndarray]:
+        """Columns of a table, from when `score` was last called."""
+        ...
+
+
+@runtime_checkable
 class HasMeasures(Protocol):
     """A model with numbers of its own for the log, such as the weights of a mix."""
 

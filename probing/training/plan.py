@@ -15,7 +15,11 @@ from probing.records import Task
 from probing.settings.checks import Range
 from probing.settings.training import RecipeSettings
 from probing.training.contracts import Data, Evaluation, Objective, Pace, SplitScore, Transform
+from probing.training.evolution import Candidate, Evolution, Space
 from probing.training.optimiser import Rates
+
+ARCHITECTURE = "architecture.json"
+"""File of a search's folder: the best candidates, and those that have a name."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,19 @@ class Start:
     checkpoint: Checkpoint
     """Checkpoint that it starts from: the run's encoder, or the model that an earlier stage left."""
     artifacts: Mapping[str, Path]
-    """The folders that all earlier stages left, by their names."""
+    """The folders that all earlier stages left, and the stages that its model needs, by their names."""
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """What a stage of kind `search` looks for, and how."""
+
+    space: Space
+    evolution: Evolution
+    score: Callable[[Start, PreTrainedModel, Accelerator], Callable[[Candidate], float]]
+    """Given the stage's model on its device: what scores a candidate."""
+    named: Mapping[str, Candidate]
+    """Candidates that are scored beside those of the search, by their names."""
 
 
 def no_transforms(start: Start) -> Sequence[Transform]:
@@ -76,6 +92,8 @@ class Stage:
     """Whether its rate is held against the peak rate of the machine, which costs a step more."""
     start: str = ""
     """The earlier stage that it starts from; empty: the run's encoder."""
+    hunt: Hunt | None = None
+    """Of a stage of kind `search`."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +106,8 @@ class ModelPlan:
     stages: Sequence[Stage]
     variant: Mapping[str, Any] = field(default_factory=dict)
     """Facts that tell it from other models of its seed, as JSON values, such as the way of pruning."""
+    needs: Sequence[tuple[str, str]] = ()
+    """Stages of models that are planned before it, whose folders its own stages read: model and stage."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +158,8 @@ class Recipe:
     """Of its settings by their names."""
     check: Callable[[Any], None] = lambda settings: None
     """Refuses, by an InputError, settings in range that do not go together."""
+    seeds_depend: bool = False
+    """Whether the models of other seeds depend on what is found with the first one."""
     gentle: Mapping[str, Any] = field(default_factory=dict)
     """Settings under which any model learns an easy task in 120 steps: the conformance tests try that."""
     origin: Callable[[Any, Callable[[str], None]], Origin] | None = None

@@ -34,7 +34,7 @@ from probing.trackers import check_trackers
 from probing.training.accelerator import check_training_device, make_accelerator
 from probing.training.artifacts import Finished
 from probing.training.bench import Bench
-from probing.training.chain import make_baseline, make_model
+from probing.training.chain import make_baseline, make_models
 from probing.training.plan import Origin, Source
 
 RESULTS = Path("data/results")
@@ -76,7 +76,7 @@ def train(settings: RecipeSettings, reporter: Reporter) -> Outcome:
             accelerator.wait_for_everyone()
         folder.write_splits(planned.source.tasks)
         bench = Bench(settings, origin, planned.source, accelerator, path, reporter)
-        finished = [stage for model in planned.models for stage in make_model(bench, model)]
+        finished = make_models(bench, planned.models)
         write_tables(path, finished)
         if planned.baselines:
             write_baselines(path, [make_baseline(bench, baseline) for baseline in planned.baselines])

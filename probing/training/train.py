@@ -6,9 +6,11 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any
 
+import pandas as pd
 import torch
 from accelerate.utils import broadcast_object_list
 
+from probing.atomic_files import write_atomically
 from probing.encoders.checkpoints import find_checkpoint
 from probing.encoders.transformer import name_layers
 from probing.progress import peak_rss
@@ -18,7 +20,7 @@ from probing.tables import TrainedModel, TrainingRow, column_names
 from probing.trackers import EVENTS, track
 from probing.training.artifacts import Finished, save_model
 from probing.training.bench import Bench, Place
-from probing.training.contracts import SplitScore
+from probing.training.contracts import HasAnswers, SplitScore
 from probing.training.loop import Job, Reporter, train_model
 from probing.training.plan import Baseline, Start
 from probing.training.state import Progress
@@ -40,6 +42,7 @@ def train_stage(bench: Bench, place: Place) -> Finished:
         for transform in job.transforms:
             transform.finish(job.model)
         scores = job.evaluation.score(job.model, bench.accelerator)
+    _keep_answers(bench, place, job)
     rate = progress.n_tokens / progress.seconds
     facts = {"share_of_peak": share_of_peak(job, bench.accelerator, rate)} if place.stage.weighed else {}
     bench.reporter.note(place.name, tokens=progress.n_tokens, tokens_per_s=rate, **facts)
@@ -110,6 +113,13 @@ def identify_baseline(bench: Bench, baseline: Baseline, scores: Sequence[SplitSc
     columns |= {"recipe": bench.settings.recipe, "model": baseline.name, "checkpoint": "", "revision": "", "folder": ""}
     columns |= {"task": bench.source.name, "seed": baseline.seed, "n_train": baseline.n_train}
     return [TrainedModel(**columns, peak_rss_bytes=peak_rss(), **asdict(score)) for score in scores]
+
+
+def _keep_answers(bench: Bench, place: Place, job: Job) -> None:
+    """Write what the examples were answered, where the evaluation says it."""
+    if isinstance(job.evaluation, HasAnswers) and bench.accelerator.is_main_process:
+        answers = pd.DataFrame(job.evaluation.list_answers())
+        write_atomically(bench.folder / "answers" / f"{place.name}.parquet", answers.to_parquet(index=False))
 
 
 def _keep_model(bench: Bench, place: Place, job: Job) -> str:

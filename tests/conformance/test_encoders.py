@@ -34,8 +34,9 @@ FEW = ("bert", "roberta", "modernbert")
 
 
 def list_checkpoints(name):
-    """An encoder over a tiny checkpoint of its own; ours over others too, `bert` over every architecture."""
-    others = () if name not in ENCODERS.own else ARCHITECTURES if name == "bert" else FEW
+    """An encoder over a tiny checkpoint of its own; ours over others too that they take, `bert` over all of them."""
+    own_alone = name not in ENCODERS.own or hasattr(ENCODERS.load(name), "architecture")
+    others = () if own_alone else ARCHITECTURES if name == "bert" else FEW
     return [(name, "own"), *((name, architecture) for architecture in others)]
 
 
