@@ -42,9 +42,13 @@ def make_pages() -> dict[str, str]:
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
     """Put every page of a folder where the navigation says `folder/*.md`, but for those that it names."""
     pages = {path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")} | set(make_pages())
-    named = set(_list_pages(config.nav or []))
-    config.nav = _expand(config.nav or [], pages - named)
+    config.nav = expand_nav(config.nav or [], pages)
     return config
+
+
+def expand_nav(nav: list[Any], pages: set[str]) -> list[Any]:
+    """The navigation with, in place of each pattern, the pages of that folder that it does not name."""
+    return _expand(nav, pages - set(_list_pages(nav)))
 
 
 def _list_pages(entries: Iterable[Any]) -> list[str]:
@@ -57,7 +61,6 @@ def _list_pages(entries: Iterable[Any]) -> list[str]:
 
 
 def _expand(entries: Iterable[Any], pages: set[str]) -> list[Any]:
-    """The navigation with the pages that its patterns stand for."""
     expanded: list[Any] = []
     for entry in entries:
         if isinstance(entry, dict):

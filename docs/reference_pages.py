@@ -142,7 +142,9 @@ def write_columns() -> str:
     ]
     for file, record in TABLES.items():
         docs, types = read_docs(record), get_type_hints(record)
-        rows = [[f"`{column.name}`", types[column.name].__name__, docs.get(column.name, "")] for column in fields(record)]
+        rows = [
+            [f"`{column.name}`", types[column.name].__name__, docs.get(column.name, "")] for column in fields(record)
+        ]
         lines += [f"## {file}", _sentence(inspect.getdoc(record) or ""), tabulate(("column", "type", "meaning"), rows)]
     rows = [[f"`{name}`", kind.__name__, ""] for name, kind in tables.PREDICTION_TYPES.items()]
     lines += ["## predictions.parquet", "One row per test sentence, readout and seed."]
@@ -174,11 +176,16 @@ def write_registries() -> str:
         "## Measures",
         tabulate(
             ("name", "asked for by", "readouts", "needs"),
-            [[f"`{name}`", _ask(name), ", ".join(one.representations), _needs(one.needs)] for name, one in MEASURES.items()],
+            [
+                [f"`{name}`", _ask(name), ", ".join(one.representations), _needs(one.needs)]
+                for name, one in MEASURES.items()
+            ],
         ),
     ]
     for registry in REGISTRIES:
-        rows = [[f"`{name}`", f"`{registry.own[name]}`", _summarise(registry.own[name])] for name in sorted(registry.own)]
+        rows = [
+            [f"`{name}`", f"`{registry.own[name]}`", _summarise(registry.own[name])] for name in sorted(registry.own)
+        ]
         lines += [f"## Registry `{registry.name}`"]
         lines += [f"Contract: `{registry.contract}`. Entry points of packages: `probing.{registry.name}`."]
         lines += [tabulate(("name", "where", "what it is"), rows)]
@@ -215,7 +222,9 @@ def write_api() -> dict[str, str]:
     contracts = sorted(path.stem for path in (ROOT / "probing" / "contracts").glob("*.py"))
     kinds = [f"probing.contracts.{name}" for name in contracts if name not in ("__init__", "checking")]
     return {
-        "api-calls": _list_objects("Python calls", ["probing.api.run", "probing.api.encode", "probing.api.FinishedRun"]),
+        "api-calls": _list_objects(
+            "Python calls", ["probing.api.run", "probing.api.encode", "probing.api.FinishedRun"]
+        ),
         "api-contracts": _list_objects("Contracts of parts", kinds),
         "api-records": _list_objects("Records and tables", ["probing.records", "probing.tables"]),
         "api-parts": _list_objects("Probes, poolings, metrics", list_parts()),
