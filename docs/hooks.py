@@ -1,4 +1,4 @@
-"""What mkdocs calls while it builds the site: pages made from code, pages that are files elsewhere, links between them."""
+"""Hooks of mkdocs: pages made from code, pages that are files elsewhere, and the links between them."""
 
 import ast
 import re
