@@ -6,7 +6,7 @@ CLASSIFICATION ?= data/corpora/classification
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help setup look probe bermo test test-slow test-browser check bench notebooks lab results clean
+.PHONY: help setup look probe bermo test test-slow test-browser check bench notebooks lab results docs clean
 
 help:  ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,7 +48,10 @@ notebooks: setup  ## execute the notebooks
 lab: setup  ## JupyterLab on the newest run of your own under data/results, else on the stored sample
 	$(BIN)/jupyter lab notebooks/01_quick_look.ipynb
 
-results: setup  ## the README's table and figure, on DATA (default: the controlled corpus)
+docs: setup  ## the site, strictly and without a network: open site/index.html
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+results: setup  ## the README's picture and docs/results' table and figure, on DATA (default: the controlled corpus)
 	$(BIN)/python probing/run_senteval.py --model bermo --data $(DATA) --output data/results/readme
 	cp data/results/readme/figures/scores_by_layer.png data/figures/
 
@@ -58,4 +61,4 @@ bermo: setup  ## BERMo's claims about training, tried on the tasks of CLASSIFICA
 	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION)
 
 clean:  ## remove the virtual environment and all caches
-	rm -rf $(VENV) data/cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) site data/cache .pytest_cache .ruff_cache .import_linter_cache

@@ -34,6 +34,7 @@ NOT_RUN = {
     "conda env create --file environment.yml": "needs conda and its channels",
     "source .venv/bin/activate": "does for one's own shell what these tests do for theirs",
     "pip install 'bermo-probing[hub]'": "needs a package index",
+    "make docs": "is run by test_docs.py, which looks at what it builds",
     'make bench BENCH="--only probing --every-task"': "takes minutes at any size; make bench itself is run",
 }
 """Commands of the documents that cannot be run here, and why."""
@@ -51,12 +52,14 @@ PROGRAMS = {
 
 
 def find_pieces(path):
-    """Paragraphs of commands of a document, in order: of `sh` blocks, of consoles, and those inside its text."""
+    """Commands of a document, in order: paragraphs of `sh` blocks, consoles, programs, and those inside its text."""
     text, pieces = path.read_text(encoding="utf-8"), []
     for match in re.finditer(r"```(\w*)\n(.*?)```|`((?:python|make|pytest|conda|source|pip) [^`]+)`", text, re.DOTALL):
         kind, block, inside = match.groups()
         if kind == "sh":
             pieces += [piece.strip() for piece in block.split("\n\n")]
+        elif kind == "python":
+            pieces.append(f"python - <<'END'\n{block}END")
         elif kind == "console":
             pieces.append("\n".join(line[2:] for line in block.splitlines() if line.startswith("$ ")))
         elif inside:
@@ -65,12 +68,15 @@ def find_pieces(path):
 
 
 PIECES = [(path, piece) for path in DOCUMENTS for piece in find_pieces(path)]
-TO_RUN = [(path, piece) for path, piece in PIECES if piece not in NOT_RUN]
+FIRST = {piece: path for path, piece in reversed(PIECES)}
+"""Document that has a piece first: what stands in several is run once."""
+TO_RUN = [(path, piece) for path, piece in PIECES if piece not in NOT_RUN and FIRST[piece] == path]
 
 
 def name_piece(path, piece):
-    """The name of a test: its document, and the paragraph's first line."""
-    return f"{path.relative_to(ROOT)}: {piece.splitlines()[0].lstrip('# ')}"
+    """The name of a test: its document, and the first line of the paragraph, or the second one of a program."""
+    line = piece.splitlines()[piece.startswith("python -") and "END" in piece.splitlines()[0]]
+    return f"{path.relative_to(ROOT)}: {line.lstrip('# ')}"
 
 
 @pytest.fixture(scope="module")
@@ -162,6 +168,7 @@ def test_there_are_commands_in_every_kind_of_place():
     assert any("make probe" in piece for piece in pieces)
     assert any("--confounds length_depth content_words" in piece for piece in pieces)
     assert "python probing/run_senteval.py --data senteval" in pieces
+    assert any("import probing" in piece for piece in pieces)
 
 
 @pytest.mark.parametrize("command", NOT_RUN)
