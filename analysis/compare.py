@@ -35,8 +35,6 @@ class CompareSettings:
     """Names of the tasks to compare; none given: all, which both runs must have."""
     output: Path | None = None
     """Folder for the figure (PNG and PDF) and the differences (CSV); none given: nothing is written."""
-    seed: int = 0
-    """Of the bootstrap."""
 
 
 def main() -> int:
@@ -52,7 +50,7 @@ def _compare() -> int:
     settings = read_settings(CompareSettings, description=__doc__, prog="python -m analysis.compare")
     from analysis.terminal.differences import show_differences  # noqa: PLC0415 - pandas: not for --help
 
-    fell = show_differences(settings.first, settings.second, settings.tasks, settings.output, settings.seed)
+    fell = show_differences(settings.first, settings.second, settings.tasks, settings.output)
     return FELL if fell else 0
 
 

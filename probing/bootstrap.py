@@ -6,12 +6,16 @@ touching the single things (`draw_counts`); where each is its own kind, they are
 
 How many resamples there are is the caller's: `N_ROW` for the thousands of rows of a run's tables, `N_COMPARISON` for
 the few differences that a verdict hangs on.
+
+The mean of paired differences, such as right and wrong of two readouts, has an interval without a bootstrap: see
+`interval_of_differences`.
 """
 
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int, Num
+from scipy.stats import norm
 
 N_ROW = 1_000
 """Resamples for a row of a table."""
@@ -77,3 +81,23 @@ def percentile_interval(resamples: Num[np.ndarray, "*rows resamples"], level: fl
     tail = (1 - level) / 2
     low, high = np.quantile(resamples, [tail, 1 - tail], axis=-1, method="weibull")
     return low, high
+
+
+def interval_of_differences(differences: Num[np.ndarray, "*rows things"], level: float = LEVEL) -> tuple[Any, Any]:
+    """The interval of the mean of differences between -1 and 1, each of one thing measured twice.
+
+    Bonett and Price 2012 (J. Educ. Behav. Stat. 37, 479): to the n differences d one of 1 and one of -1 are added,
+
+        m +- z sqrt(v / (n + 2)),    m = sum d / (n + 2),    v = (sum d^2 + 2) / (n + 2) - m^2
+
+    A bootstrap has no width where all d are alike; of 72 sentences of which 3 % differ, all to one side, it covers
+    .89, and this .95 and more.
+
+    Returns:
+        Lower and upper bound: two numbers, or two arrays with the axes `*rows`.
+    """
+    n = differences.shape[-1] + 2
+    mean = differences.sum(axis=-1) / n
+    variance = (np.square(differences).sum(axis=-1) + 2) / n - mean**2
+    half = norm.ppf((1 + level) / 2) * np.sqrt(variance / n)
+    return np.maximum(mean - half, -1.0), np.minimum(mean + half, 1.0)

@@ -41,7 +41,7 @@ def draw_figures(run: Run, seed: int = 0) -> Mapping[str, Figure]:
     figures: dict[str, Figure] = {
         "scores_by_layer": plot_scores(scores, title),
         "curves_by_layer": plot_curves(scores, title),
-        "last_best_mix": plot_dumbbell(summarise(run), compare_all(run, seed), title),
+        "last_best_mix": plot_dumbbell(summarise(run), compare_all(run), title),
     }
     if len(weights):
         figures["mix_weights"] = plot_weights(weights, title, list_unconverged(run.scores))

@@ -110,7 +110,7 @@ def build_report(runs: Sequence[Run], seed: int = 0, beside: Path | None = None)
         sections=sections,
         tasks=[(task, title_of(task)) for task in tasks],
         curves=curves,
-        pairs=_tabulate_pairs(runs, names, seed),
+        pairs=_tabulate_pairs(runs, names),
         origin=ORIGIN,
         control_notes=_controls_of(runs),
         references=facts.REFERENCES,
@@ -184,12 +184,12 @@ def _chart_gradients(gradients: pd.DataFrame, tables: RunTables, number: int) ->
     return drawn
 
 
-def _tabulate_pairs(runs: Sequence[Run], names: Sequence[str], seed: int) -> list[tuple[str, Table | None]]:
+def _tabulate_pairs(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, Table | None]]:
     """Every further run against the first: a table, or why there is none."""
     blocks = []
     for run, name in zip(runs[1:], names[1:], strict=True):
         try:
-            table = tabulate_pairs(compare_runs(runs[0], run, seed=seed), names[0], name)
+            table = tabulate_pairs(compare_runs(runs[0], run), names[0], name)
             blocks.append(("", table))
         except InputError as error:
             blocks.append((f"Not compared: {error}.", None))

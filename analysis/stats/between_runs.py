@@ -11,14 +11,14 @@ from analysis.runs.probing_run import Run
 from analysis.stats.significance import holm, mcnemar, smallest_difference
 from analysis.stats.summary import CONTENDERS, readout_of, summarise_tasks
 from analysis.stats.within_run import ALPHA, paired_differences
-from probing.bootstrap import percentile_interval, resample_means
+from probing.bootstrap import interval_of_differences
 from probing.records import InputError
 
 COLUMNS = ["task", "title", "group", "contender", "first_name", "second_name", "first", "second"]
 COLUMNS += ["difference", "ci_low", "ci_high", "p", "p_holm", "n", "smallest", "significant"]
 
 
-def compare_runs(first: Run, second: Run, tasks: Sequence[str] = (), seed: int = 0) -> pd.DataFrame:
+def compare_runs(first: Run, second: Run, tasks: Sequence[str] = ()) -> pd.DataFrame:
     """Accuracy of the second run minus that of the first: per task, for the last layer, the best one and the mix.
 
     A contender that one of the runs lacks on a task has no row, nor has a task that another metric heads: what that
@@ -28,17 +28,16 @@ def compare_runs(first: Run, second: Run, tasks: Sequence[str] = (), seed: int =
         first: the run to compare with.
         second: the run in question.
         tasks: keys or titles of the tasks to compare; none: all, which both runs must have then.
-        seed: of the bootstrap.
 
     Returns:
-        `COLUMNS`. The interval is a 95 % paired percentile bootstrap over test sentences; `p` is McNemar's, `p_holm`
-        corrected over all rows; `smallest` is the difference that the test set can resolve.
+        `COLUMNS`. The interval is the 95 % interval of paired differences over test sentences; `p` is McNemar's,
+        `p_holm` corrected over all rows; `smallest` is the difference that the test set can resolve.
 
     Raises:
         InputError: the runs are over different data, or have nothing in common.
     """
     chosen = check_same_data(first, second, tasks)
-    rows = list(_compare(first, second, chosen, seed))
+    rows = list(_compare(first, second, chosen))
     if not rows:
         raise InputError(f"{first.folder}, {second.folder}: no contender that both runs have predictions of")
     corrected = holm([row["p"] for row in rows])
@@ -87,7 +86,7 @@ def _find_difference(first: Run, second: Run, task: str) -> str:
     return ""
 
 
-def _compare(first: Run, second: Run, chosen: Sequence[str], seed: int) -> Iterator[dict[str, Any]]:
+def _compare(first: Run, second: Run, chosen: Sequence[str]) -> Iterator[dict[str, Any]]:
     one, other = (summarise_tasks(run).set_index("task") for run in (first, second))
     ours, theirs = (_by_readout(run) for run in (first, second))
     for task in one.index[one["metric"] == ACCURACY].intersection(other.index).intersection(list(chosen), sort=False):
@@ -101,7 +100,7 @@ def _compare(first: Run, second: Run, chosen: Sequence[str], seed: int) -> Itera
                 raise InputError(f"{first.folder} and {second.folder}: task {task}: {error}") from None
             row: dict[str, Any] = {"task": task, "title": one.loc[task, "title"], "group": one.loc[task, "group"]}
             row |= _name(one.loc[task], other.loc[task], contender)
-            yield row | _measure(differences, np.random.default_rng([seed, *f"{task}/{contender}".encode()]))
+            yield row | _measure(differences)
 
 
 def _by_readout(run: Run) -> Mapping[tuple, pd.DataFrame]:
@@ -114,7 +113,7 @@ def _name(one: pd.Series, other: pd.Series, contender: str) -> dict[str, Any]:
     return names | {"contender": contender, "first": one[contender], "second": other[contender]}
 
 
-def _measure(differences: np.ndarray, generator: np.random.Generator) -> dict[str, Any]:
-    low, high = percentile_interval(resample_means(differences, generator), 1 - ALPHA)
+def _measure(differences: np.ndarray) -> dict[str, Any]:
+    low, high = map(float, interval_of_differences(differences, 1 - ALPHA))
     row = {"difference": float(differences.mean()), "ci_low": low, "ci_high": high, "p": mcnemar(differences)}
     return row | {"n": len(differences), "smallest": smallest_difference(differences)}

@@ -43,7 +43,7 @@ class RunNumbers:
     @cached_property
     def comparisons(self) -> pd.DataFrame:
         """The result of `compare_all`."""
-        return compare_all(self.run, self.seed)
+        return compare_all(self.run)
 
     @cached_property
     def controls(self) -> pd.DataFrame:

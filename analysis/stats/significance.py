@@ -13,9 +13,18 @@ from scipy.stats import binomtest, norm
 Array = np.ndarray
 
 
-def mean_of_groups(resamples: Sequence[Float[Array, " resamples"]]) -> Float[Array, " resamples"]:
-    """The distribution of a mean over tasks, each resampled independently within its own test set."""
-    return np.mean(resamples, axis=0)
+def average_intervals(intervals: Float[Array, "tasks 3"]) -> Float[Array, "3"]:
+    """The mean over tasks of a number, and its interval, each task being measured on sentences of its own.
+
+    What each interval leaves to either side of its number is added as errors are (MOVER; Zou and Donner 2008, Stat.
+    Med. 27, 1693): mean -+ sqrt(sum_k (d_k - bound_k)^2) / K. Of one task it is the task's own interval.
+
+    Args:
+        intervals: d_k and its lower and upper bound.
+    """
+    mean = intervals[:, 0].mean()
+    below, above = np.sqrt(np.square(intervals[:, 1:] - intervals[:, :1]).sum(axis=0)) / len(intervals)
+    return np.array([mean, mean - below, mean + above])
 
 
 def mcnemar(differences: Float[Array, " sentences"]) -> float:

@@ -1,6 +1,7 @@
 """Paired comparisons within a run: which difference is more than the noise of its test set."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -8,9 +9,9 @@ from scipy.stats import norm
 
 from analysis.runs.frames import ACCURACY
 from analysis.runs.probing_run import Run
-from analysis.stats.significance import holm, mcnemar, mean_of_groups, smallest_difference
+from analysis.stats.significance import average_intervals, holm, mcnemar, smallest_difference
 from analysis.stats.summary import readout_of, summarise_tasks
-from probing.bootstrap import percentile_interval, resample_means
+from probing.bootstrap import interval_of_differences
 from probing.records import GROUPS, InputError
 
 PAIRS = (("mix", "last"), ("mix", "best"), ("best", "last"))
@@ -24,14 +25,14 @@ COLUMNS = ["level", "task", "group", "first", "second", "difference", "ci_low", 
 COLUMNS += ["smallest", "significant"]
 
 
-def compare_all(run: Run, seed: int = 0, control: str = "none") -> pd.DataFrame:
+def compare_all(run: Run, control: str = "none") -> pd.DataFrame:
     """The rows of `compare` for each of `PAIRS`: without a mix, only for `best` against `last`.
 
     Raises:
         InputError: as `compare`.
     """
     tasks = summarise_tasks(run, control)
-    frames = [compare(run.predictions, tasks, *pair, seed=seed, control=control) for pair in PAIRS]
+    frames = [compare(run.predictions, tasks, *pair, control=control) for pair in PAIRS]
     whole = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     if whole.empty and (tasks["metric"] == ACCURACY).any():
         raise InputError(f"{run.folder}: no task has two representations to compare")
@@ -39,7 +40,7 @@ def compare_all(run: Run, seed: int = 0, control: str = "none") -> pd.DataFrame:
 
 
 def compare(
-    predictions: pd.DataFrame, tasks: pd.DataFrame, first: str, second: str, *, seed: int = 0, control: str = "none"
+    predictions: pd.DataFrame, tasks: pd.DataFrame, first: str, second: str, *, control: str = "none"
 ) -> pd.DataFrame:
     """Accuracy of `first` minus accuracy of `second`, per task that has both, and as a mean by group.
 
@@ -51,13 +52,13 @@ def compare(
         tasks: from `summarise_tasks`.
         first: `last`, `best` or `mix`.
         second: likewise.
-        seed: of the bootstrap. Each task draws from its own stream, so that adding a task moves no other's interval.
         control: whose predictions.
 
     Returns:
-        `COLUMNS`. The interval is a 95 % paired percentile bootstrap over test sentences; `p` is McNemar's, `p_holm`
-        corrected over the tasks; of a group mean, that of a normal law as wide as the bootstrap's, corrected over
-        the means; `smallest` is the difference that the test set can resolve; `significant` is by `p_holm`.
+        `COLUMNS`. The interval is the 95 % interval of paired differences over test sentences; of a group mean, those
+        of its tasks in one. `p` is McNemar's, `p_holm` corrected over the tasks; of a group mean, that of a normal law
+        as wide as the interval, corrected over the means; `smallest` is the difference that the test set can resolve;
+        `significant` is by `p_holm`.
 
     Raises:
         InputError: predictions are missing, or are of different test sentences.
@@ -68,9 +69,8 @@ def compare(
     differences = {
         str(task["task"]): paired_differences(*(_find(rows, task, name) for name in (first, second))) for task in both
     }
-    resamples = {task: resample_means(values, _stream(seed, task)) for task, values in differences.items()}
     group_of = dict(zip(tasks["task"], tasks["group"], strict=True))
-    rows_out = _compare_tasks(differences, resamples, group_of) + _compare_groups(differences, resamples, group_of)
+    rows_out = _compare_tasks(differences, group_of) + _compare_groups(differences, group_of)
     return pd.DataFrame(rows_out, columns=COLUMNS).assign(first=first, second=second)
 
 
@@ -104,35 +104,33 @@ def _find(rows: Mapping, task: Mapping, name: str) -> pd.DataFrame:
     return rows[key]
 
 
-def _compare_tasks(differences: Mapping, resamples: Mapping, group_of: Mapping) -> list[dict]:
+def _compare_tasks(differences: Mapping, group_of: Mapping) -> list[dict]:
     p_values = [mcnemar(values) for values in differences.values()]
     return [
-        _row("task", task, group_of[task], values.mean(), resamples[task])
+        _row("task", task, group_of[task], values.mean(), interval_of_differences(values, 1 - ALPHA))
         | {"p": p, "p_holm": corrected, "significant": bool(corrected < ALPHA)}
         | {"n": len(values), "smallest": smallest_difference(values)}
         for (task, values), p, corrected in zip(differences.items(), p_values, holm(p_values), strict=True)
     ]
 
 
-def _compare_groups(differences: Mapping, resamples: Mapping, group_of: Mapping) -> list[dict]:
+def _compare_groups(differences: Mapping, group_of: Mapping) -> list[dict]:
     rows = []
     for group in (*GROUPS, "all"):
         tasks = [task for task in group_of if group in (group_of[task], "all")]
         if tasks and differences.keys() >= set(tasks):
-            mean = float(np.mean([differences[task].mean() for task in tasks]))
-            row = _row("group", "", group, mean, mean_of_groups([resamples[task] for task in tasks]))
-            spread = float(mean_of_groups([resamples[task] for task in tasks]).std())
-            p = float(2 * norm.sf(abs(mean) / spread)) if spread > 0 else 1.0
-            rows.append(row | {"n": sum(len(differences[task]) for task in tasks), "p": p})
+            own = [(differences[task].mean(), *interval_of_differences(differences[task], 1 - ALPHA)) for task in tasks]
+            mean, low, high = average_intervals(np.array(own)).tolist()
+            spread = (high - low) / (2 * norm.ppf(1 - ALPHA / 2))
+            row = _row("group", "", group, mean, (low, high))
+            rows.append(
+                row | {"n": sum(len(differences[task]) for task in tasks), "p": 2 * norm.sf(abs(mean) / spread)}
+            )
     corrected = holm([row["p"] for row in rows])
     return [row | {"p_holm": p, "significant": bool(p < ALPHA)} for row, p in zip(rows, corrected, strict=True)]
 
 
-def _row(level: str, task: str, group: str, difference: float, resamples: np.ndarray) -> dict:
-    low, high = percentile_interval(resamples, 1 - ALPHA)
+def _row(level: str, task: str, group: str, difference: float, interval: tuple[Any, Any]) -> dict:
+    low, high = map(float, interval)
     row = {"level": level, "task": task, "group": group, "difference": float(difference)}
     return row | {"ci_low": low, "ci_high": high, "p": np.nan, "p_holm": np.nan, "smallest": np.nan}
-
-
-def _stream(seed: int, task: str) -> np.random.Generator:
-    return np.random.default_rng([seed, *task.encode()])

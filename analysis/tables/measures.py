@@ -9,6 +9,8 @@ from probing.catalogue.measures import QUANTITIES, name_quantities
 from probing.catalogue.readouts import FURTHER
 
 _BOUNDED = ["value", "ci_low", "ci_high"]
+_LACKING = {"code_length": " over training sentences, with the probes as they are: over new ones, some 85 %"}
+"""What an interval leaves out, and so what it covers by simulation, by measure."""
 
 
 def tabulate_information(run: Run) -> dict[str, Table]:
@@ -18,7 +20,7 @@ def tabulate_information(run: Run) -> dict[str, Table]:
         rows, facts = _find(run, metric), QUANTITIES[metric]
         if len(rows):
             text = [_format(numbers, facts.digits) for numbers in pick_columns(rows, _BOUNDED)]
-            caption = f"{facts.title} [95 % interval], by layer and task"
+            caption = f"{facts.title} [95 % interval{_LACKING.get(facts.measure, '')}], by layer and task"
             tables[metric] = tabulate_layers(rows.assign(text=text), caption)
     return tables
 

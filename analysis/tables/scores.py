@@ -17,7 +17,10 @@ from analysis.tables.table import (
 )
 
 _BOUNDED = ["value", "ci_low", "ci_high"]
-_PAIRS_NOTE = "Points on test. [ ]: 95 % paired bootstrap. *: significant (McNemar, Holm over all rows, p < 0.05)."
+_PAIRS_NOTE = (
+    "Points on test. [ ]: 95 % interval of the paired difference. *: significant (McNemar, Holm over all rows, "
+    "p < 0.05)."
+)
 
 
 def tabulate_scores(scores: pd.DataFrame) -> Table:

@@ -14,7 +14,7 @@ from analysis.terminal.tables import draw, open_console, print_table
 from probing.atomic_files import check_writable, to_csv, write_atomically
 
 
-def show_differences(first: Path, second: Path, tasks: Sequence[str], output: Path | None, seed: int = 0) -> int:
+def show_differences(first: Path, second: Path, tasks: Sequence[str], output: Path | None) -> int:
     """Print the comparison, and save it where it is asked for.
 
     Returns:
@@ -26,7 +26,7 @@ def show_differences(first: Path, second: Path, tasks: Sequence[str], output: Pa
     if output is not None:
         check_writable(output)
     runs = [load_run(folder) for folder in (first, second)]
-    pairs = compare_runs(*runs, tasks=tasks, seed=seed)
+    pairs = compare_runs(*runs, tasks=tasks)
     names = [run.name if runs[0].name != runs[1].name else str(run.folder) for run in runs]
     if output is not None:
         save_differences(pairs, names[0], names[1], output)

@@ -125,8 +125,8 @@ def _note(comparisons: pd.DataFrame, *, narrow: bool) -> str:
     smallest = 100 * comparisons.loc[comparisons["level"] == "task", "smallest"]
     text = (
         "Best: the single layer with the best dev score, and its test score. +-: half the 95 % interval over test "
-        f"sentences{'' if narrow else '; [ ]: paired bootstrap'}. *: a score better than each of the others, or a "
-        "difference that is significant (McNemar, Holm over tasks, p < 0.05; means: Holm over means)."
+        f"sentences{'' if narrow else '; [ ]: of the paired difference'}. *: a score better than each of the others, "
+        "or a difference that is significant (McNemar, Holm over tasks, p < 0.05; means: Holm over means)."
     )
     found = smallest[smallest > 0]
     if len(found):

@@ -29,7 +29,7 @@ def measure_code_length(cell: Cell, encoded: Encoded, settings: RunSettings) -> 
     """Code length in bits and compression of the training labels; by layer, also the compressions' centre of gravity.
 
     The order of the sentences is drawn from the seed, once for all readouts. Intervals are over training sentences,
-    with the probes as they are.
+    with the probes as they are: over new ones, which make other probes, they cover some 85 % (`test_coverage.py`).
     """
     start = time.perf_counter()
     task, by_layer = cell.task, REPRESENTATIONS[cell.representation].by_layer

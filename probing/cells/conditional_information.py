@@ -10,7 +10,6 @@ from probing.catalogue.measures import MEASURES
 from probing.cells.fitting import fit_folds
 from probing.cells.scoring import Readout, identify, inform, score_samples
 from probing.contracts.measure import Cell, Encoded, describe
-from probing.randomness import stream
 from probing.records import LayerStack
 from probing.scores.uncertainty import means_with_intervals
 from probing.settings.run import RunSettings
@@ -30,8 +29,7 @@ def measure_conditional_information(cell: Cell, encoded: Encoded, settings: RunS
     joint = fit_folds(cell, replace(encoded, stack=_Beside(encoded.stack, base)), settings, others)
     facts = identify(cell, encoded, settings) | {"seconds": alone.seconds + joint.seconds}
     known, both = (inform(cell.task, fit.read) for fit in (alone, joint))
-    rng = stream(0, "interval", cell.task.name, "test", "information")
-    values = means_with_intervals(both - known, rng)
+    values = means_with_intervals(both - known)
     scores = []
     for layer, row in zip(others, values, strict=True):
         readout = Readout(layer, names[layer], {"baseline_layer": base}, True)

@@ -154,13 +154,12 @@ def list_norms(
     names: Sequence[str],
     facts: Mapping[str, str],
 ) -> Iterator[GradientNorm]:
-    """The mean of every readout over sentences, with its interval; all are resampled alike.
+    """The mean of every readout over sentences, with its interval.
 
     `names` are those of the layers; `facts`, the columns model, checkpoint and task.
     """
-    rng = stream(0, "interval", facts["task"], "gradients")
     n_heads, n_readouts, n = norms.shape
-    values = means_with_intervals(norms.reshape(-1, n), rng).reshape(n_heads, n_readouts, 3)
+    values = means_with_intervals(norms.reshape(-1, n)).reshape(n_heads, n_readouts, 3)
     for (head, step), means in zip(heads, values.tolist(), strict=True):
         for number, (value, low, high) in enumerate(means):
             layer = number % len(names)

@@ -85,8 +85,7 @@ def measure_information(
     cell: Cell, read: Mapping[str, Sequence[Float[np.ndarray, "sentences classes"]]], scored: Sequence[Score]
 ) -> list[Score]:
     """The usable information of every readout, in bits per sentence, from the predictions that were scored."""
-    rng = stream(0, "interval", cell.task.name, "test", "information")
-    values = means_with_intervals(inform(cell.task, read), rng)
+    values = means_with_intervals(inform(cell.task, read))
     return [
         replace(score, metric="usable_information_bits", value=value, ci_low=low, ci_high=high, majority=float("nan"))
         for score, (value, low, high) in zip(scored, values.tolist(), strict=True)

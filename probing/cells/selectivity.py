@@ -7,7 +7,7 @@ about the control's label of the same sentence:
 
 Against a control task this is the selectivity of Hewitt & Liang 2019 (arXiv 1909.03368, section 2.2), of sentences;
 against an untrained encoder or a bag of embeddings it is what training or context adds, called `gain` here. In
-[-1, 1]; the interval is a bootstrap over sentences, which resamples both together.
+[-1, 1]; the interval is one of paired differences over sentences (`bootstrap.interval_of_differences`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,10 +16,9 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Float
 
+from probing.bootstrap import interval_of_differences
 from probing.catalogue.controls import CONTROLS
-from probing.randomness import stream
 from probing.records import Predictions, readout_key
-from probing.scores.uncertainty import means_with_intervals
 from probing.tables import CellResult, Score
 
 Readouts = Mapping[tuple[str, int], tuple[Score, Predictions]]
@@ -67,8 +66,7 @@ def _subtract(plain: Readouts, controlled: Readouts, control: str) -> Iterator[S
             pairs.append((score, right(predictions) - right(other[1])))
     if not pairs:
         return
-    rng = stream(0, "interval", pairs[0][0].task, "test", control)
-    values = means_with_intervals(np.stack([difference for _, difference in pairs]), rng)
-    for (score, _), (value, low, high) in zip(pairs, values.tolist(), strict=True):
+    for score, differences in pairs:
+        value, (low, high) = float(differences.mean()), interval_of_differences(differences)
         facts = {"control": control, "metric": CONTROLS[control].difference, "majority": float("nan")}
-        yield replace(score, **facts, value=value, ci_low=low, ci_high=high)
+        yield replace(score, **facts, value=value, ci_low=float(low), ci_high=float(high))

@@ -7,11 +7,12 @@ from scipy.stats import norm
 
 from analysis.replication import newcombe
 from analysis.stats.convergence import judge_ratio, measure_error
+from analysis.stats.depth import expect_layer
 from analysis.stats.dev_curves import DevCurves, find_steps
 from analysis.stats.seeds import summarise_seeds
-from analysis.stats.significance import mean_of_groups
+from analysis.stats.significance import average_intervals
 from analysis.stats.trained_scores import compare_over_seeds, compare_scores
-from probing.bootstrap import percentile_interval, resample_means
+from probing.bootstrap import interval_of_differences, percentile_interval, resample_means, resample_rows
 
 pytestmark = pytest.mark.slow
 
@@ -102,6 +103,39 @@ def test_over_seeds_alone_the_difference_of_trained_scores_would_not_cover():
     assert np.mean(covered) < LEAST
 
 
+@pytest.mark.parametrize("n", [20, 72, 300, 1000])
+@pytest.mark.parametrize("up_and_down", [(0.0, 0.0), (0.01, 0.01), (0.03, 0.0), (0.1, 0.02), (0.2, 0.1), (0.3, 0.3)])
+def test_a_paired_difference_covers_the_truth(n, up_and_down):
+    up, down = up_and_down
+    rng = np.random.default_rng(8)
+    differences = rng.choice([1.0, -1.0, 0.0], size=(4000, n), p=[up, down, 1 - up - down])
+    low, high = interval_of_differences(differences)
+    # Standard error .0035.
+    assert np.mean((low <= up - down) & (up - down <= high)) >= 0.935
+
+
+def test_a_bootstrap_of_few_sentences_that_differ_all_to_one_side_would_not_cover():
+    rng = np.random.default_rng(9)
+    covered = []
+    for _ in range(N):
+        low, high = percentile_interval(resample_means(rng.choice([1.0, 0.0], size=72, p=[0.03, 0.97]), rng, 1000))
+        covered.append(low <= 0.03 <= high)
+    assert np.mean(covered) < LEAST
+
+
+@pytest.mark.parametrize("shares", [(0.6, 0.7, 0.75, 0.78, 0.78), (0.5, 0.8, 0.85, 0.86, 0.86)])
+def test_the_expected_layer_of_cumulative_mixes_covers_the_truth(shares):
+    rng, layers, n = np.random.default_rng(10), range(len(shares)), 300
+    truth, trials, found = expect_layer(np.array(shares), layers), 250, []
+    for _ in range(trials):
+        # What mixes of growing size get right is much the same.
+        latent = 0.8 * rng.normal(size=n) + 0.6 * rng.normal(size=(len(shares), n))
+        correct = (latent < norm.ppf(shares)[:, None]).astype(float)
+        found.append(percentile_interval(expect_layer(resample_rows(correct, rng, 500), layers)))
+    # Standard error .014.
+    assert np.mean([low <= truth <= high for low, high in found]) >= 0.91
+
+
 def test_a_mean_over_tasks_covers_the_mean_of_the_differences():
     rng = np.random.default_rng(4)
     truth, sizes = [0.02, 0.0, -0.03], [72, 300, 1000]
@@ -110,7 +144,8 @@ def test_a_mean_over_tasks_covers_the_mean_of_the_differences():
         drawn = [
             rng.choice([-1, 0, 1], size=n, p=[0.1 - d / 2, 0.8, 0.1 + d / 2]) for d, n in zip(truth, sizes, strict=True)
         ]
-        low, high = percentile_interval(mean_of_groups([resample_means(values, rng, 1000) for values in drawn]))
+        intervals = [(values.mean(), *interval_of_differences(values)) for values in drawn]
+        _, low, high = average_intervals(np.array(intervals))
         covered.append(low <= np.mean(truth) <= high)
     assert np.mean(covered) >= LEAST
 

@@ -162,9 +162,9 @@ def test_a_narrow_table_keeps_the_majority_and_drops_the_interval(run):
     heads = [str(column.header).replace("\n", " ") for column in drawn.columns]
     assert "Majority" in heads
     assert "95 % interval" not in heads
-    assert "paired bootstrap" not in str(drawn.caption)
+    assert "of the paired difference" not in str(drawn.caption)
     whole = draw_table(main_table(summarise(run), compared), compared, run)
-    assert "paired bootstrap" in str(whole.caption)
+    assert "of the paired difference" in str(whole.caption)
 
 
 def test_redirected_output_has_whole_tables(run, monkeypatch):
