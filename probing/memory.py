@@ -1,4 +1,4 @@
-"""How much memory the program may still take.
+"""Memory that the program may still take.
 
 Libraries that lack it die in their native code, where no Python error can be caught: it is asked for beforehand.
 """
@@ -14,16 +14,16 @@ _GIB = 2**30
 _THREAD_BYTES = 72 * 2**20
 """Address space of a thread: its stack, and what the C library sets aside for what it allocates."""
 _NEAR_BYTES = 256 * 2**20
-"""Where less than this is left of a limit, what fails fails for want of memory."""
+"""Margin: where less than this is left of a limit, what fails fails for want of memory."""
 _WORDS = ("allocate memory", "can't start new thread", "bad_alloc", "out of memory", "failed to map segment")
-"""How libraries say so that throw a RuntimeError or an ImportError."""
+"""Words of libraries that throw a RuntimeError or an ImportError for want of memory."""
 LIKELY_ERRORS = (MemoryError, RuntimeError, SystemError, ImportError, OSError)
-"""What is thrown for want of memory, and at other times."""
+"""Errors that are thrown for want of memory, and at other times."""
 
 
 @dataclass(frozen=True)
 class Need:
-    """What a command takes on small data."""
+    """Memory that a command takes on small data."""
 
     address_space: int
     """Bytes that are mapped, touched or not, without those of threads."""
@@ -41,7 +41,7 @@ HEAVY = Need(int(2.4 * _GIB), int(0.85 * _GIB), threads_per_core=3, threads=7)
 
 
 def find_shortage(need: Need) -> str:
-    """What is too small for a command, and how it is raised; empty where all suffices, or the system does not say."""
+    """A line that says what is too small for a command, and how it is raised; empty where all suffices, or the system does not say."""
     threads = need.threads_per_core * _count_threads() + need.threads
     for what, limit, used in _list_limits():
         wanted = need.address_space if what == "-v" else need.resident
@@ -69,7 +69,7 @@ def find_room() -> int:
 
 
 def lacks_memory(error: BaseException) -> bool:
-    """Whether an error of any library comes from too little memory."""
+    """True where an error of any library comes from too little memory."""
     said = str(error).casefold()
     if isinstance(error, MemoryError) or any(words in said for words in _WORDS):
         return True
@@ -79,7 +79,7 @@ def lacks_memory(error: BaseException) -> bool:
 
 
 def is_near_limit() -> bool:
-    """Whether the program has come near to a limit of its own since it began."""
+    """True where the program has come near to a limit of its own since it began."""
     facts = _read_facts(Path("/proc/self/status"))
     peaks = {"-v": facts.get("VmPeak", 0), "-d": facts.get("VmData", 0)}
     return any(limit - peaks[what] < _NEAR_BYTES for what, limit, _ in _list_limits())

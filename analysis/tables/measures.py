@@ -10,7 +10,7 @@ from probing.catalogue.readouts import FURTHER
 
 _BOUNDED = ["value", "ci_low", "ci_high"]
 _LACKING = {"code_length": " over training sentences, with the probes as they are: over new ones, some 85 %"}
-"""What an interval leaves out, and so what it covers by simulation, by measure."""
+"""Notes by measure: sources of error that an interval leaves out, and the share that it covers by simulation."""
 
 
 def tabulate_information(run: Run) -> dict[str, Table]:

@@ -1,4 +1,4 @@
-"""Whether memory holds what the largest task will take, asked before anything is encoded."""
+"""A check, before anything is encoded, that memory holds what the largest task will take."""
 
 from collections.abc import Sequence
 

@@ -25,7 +25,7 @@ class FirstState:
 
     def __init__(self, block: nn.Module):
         self.value: Tensor | None = None
-        """What the block last read."""
+        """Last input of the block."""
         self.handle = block.register_forward_pre_hook(self._keep, with_kwargs=True)
 
     def put_first(self, states: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -40,7 +40,7 @@ class FirstState:
 
 @torch.inference_mode()
 def find_first_state(model: PreTrainedModel, inputs: Mapping[str, Any]) -> FirstState | None:
-    """What puts the states of a model in their places; none where they stand there, or where its code fails.
+    """Means of putting the states of a model in their places; none where they stand there, or where its code fails.
 
     Args:
         model: a bare encoder.
