@@ -85,8 +85,8 @@ def send_scores(trackers: Sequence[GeneralTracker], scores: Iterable[Score], war
 def list_series(scores: Iterable[Score]) -> Mapping[int, Mapping[str, float]]:
     """Layer -> name of a curve -> test score, in the metric's own range; what is no number is left out.
 
-    A name has the task, the readout unless it is a layer (of a baseline that reads no vectors, its name), the control if there is one, the metric, and the seed where
-    there are several.
+    A name has the task, the readout unless it is a layer (of a baseline that reads no vectors, its own name), the
+    control if there is one, the metric, and the seed where there are several.
     """
     tests = [score for score in scores if score.split == "test" and isfinite(score.value)]
     several = len({score.seed for score in tests}) > 1

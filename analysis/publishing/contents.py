@@ -1,4 +1,4 @@
-"""What the cards say of a run, whether of probing or of training, in one form."""
+"""Contents of the cards of a run, whether of probing or of training, in one form."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Number:
     metric: str
     split: str
     readout: str
-    """What was read, in words."""
+    """Layer, mix or model, in words."""
     value: float
     """In the metric's own range."""
 
@@ -53,9 +53,9 @@ class Contents:
     checkpoint: str
     """Encoder that the numbers are of."""
     data: str
-    """Where its sentences come from."""
+    """Corpus of its sentences."""
     tables: Mapping[str, Mapping[str, str]]
-    """Stem of a Parquet file -> column -> what it means."""
+    """Stem of a Parquet file -> column -> its meaning."""
     rows: Mapping[str, int]
     """Stem of a Parquet file -> number of its rows."""
     shown: Sequence[tuple[str, pd.DataFrame]]
@@ -65,7 +65,7 @@ class Contents:
     """The command that makes the numbers again."""
     numbers: Sequence[Number]
     open: Sequence[str]
-    """What the run warned of, and what could not be computed."""
+    """Warnings of the run, and cells that could not be computed."""
 
 
 def describe_contents(folder: Path) -> Contents:
