@@ -30,6 +30,8 @@ CONFIGS = {
     "roberta": ("RobertaConfig", _SIZES | _MARKS | {"type_vocab_size": 1}),
     "xlnet": ("XLNetConfig", {"d_model": 32, "n_layer": 2, "n_head": 2, "d_inner": 32, "pad_token_id": 0}),
     "fnet": ("FNetConfig", _WITHOUT_HEADS),
+    "deberta": ("DebertaV2Config", _SIZES | {"relative_attention": True, "pos_att_type": ["p2c", "c2p"],
+                                             "position_buckets": 8, "type_vocab_size": 0}),
     "convbert": ("ConvBertConfig", _SIZES | {"embedding_size": 32}),
     "mobilebert": ("MobileBertConfig", _SIZES | {"embedding_size": 16, "intra_bottleneck_size": 32}),
     "nystromformer": ("NystromformerConfig", _SIZES),
