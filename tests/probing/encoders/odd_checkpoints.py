@@ -40,6 +40,8 @@ CONFIGS = {
     "funnel": ("FunnelConfig", {"block_sizes": [1, 1], "architectures": ["FunnelModel"], "num_decoder_layers": 1,
                                 "d_model": 32, "n_head": 2, "d_head": 16, "d_inner": 32, "pad_token_id": 0}),
     "mra": ("MraConfig", _SIZES | {"block_per_row": 1}),
+    "canine": ("CanineConfig", _SIZES | {"max_position_embeddings": 128, "num_hash_buckets": 128,
+                                         "num_hash_functions": 4}),
     "t5": ("T5Config", _T5 | {"pad_token_id": 0}),
     "bart": ("BartConfig", _BART | _MARKS | {"d_model": 32, "max_position_embeddings": 64, "pad_token_id": 0,
                                              "decoder_start_token_id": 3}),
