@@ -3,19 +3,31 @@ PYTHON ?= python3
 VENV ?= .venv
 DATA ?= controlled
 CLASSIFICATION ?= data/corpora/classification
+# An active conda environment is taken as it is, but for base, which is everybody's; else .venv is made.
+CONDA := $(if $(filter base,$(CONDA_DEFAULT_ENV)),,$(CONDA_PREFIX))
+ifeq ($(CONDA),)
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+else
+BIN := $(CONDA)/bin
+INSTALLED := $(CONDA)/.bermo-probing-installed
+endif
 
 .PHONY: help setup look probe bermo test test-slow test-browser check bench notebooks lab results docs clean
 
 help:  ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-setup: $(INSTALLED)  ## a virtual environment with everything in it
+setup: $(INSTALLED)  ## everything that is needed, in the active conda environment, else in .venv
 
 $(INSTALLED): pyproject.toml constraints.txt setup.py $(wildcard probing/kernels/*.h probing/kernels/*.cpp)
+ifeq ($(CONDA),)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev]"
+else
+# Without the pins: versions are those that conda has chosen.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable ".[dev]"
+endif
 	@touch $@
 
 look: setup  ## a first look: the same as probe with at most 1,000 sentences of each split
@@ -60,5 +72,5 @@ bermo: setup  ## BERMo's claims about training, tried on the tasks of CLASSIFICA
 	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION) --models bermo --threads 1 --no-show && wait
 	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION)
 
-clean:  ## remove the virtual environment and all caches
+clean:  ## remove .venv and all caches; a conda environment stays
 	rm -rf $(VENV) site data/cache .pytest_cache .ruff_cache .import_linter_cache

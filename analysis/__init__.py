@@ -6,6 +6,7 @@
     figures/     tidy frame -> matplotlib `Figure`; `files` writes them, `redrawing` shows them by choice
     terminal/    what a terminal shows of a run, of a training, of two runs
     report/      one HTML page of one or several runs; `python -m analysis.report RUN` is its command
+    publishing/  a run as a data set with cards, in a folder or on the hub; `python -m analysis.publishing RUN --to ...`
     compare      two runs side by side; `python -m analysis.compare OLD NEW`
     convergence  steps of two models to the same dev score; `python -m analysis.convergence BERT BERMO`
     replication  BERMo's claims about training, with their verdicts

@@ -57,6 +57,12 @@ COMMANDS: Mapping[str, Command] = {
     "convergence": Command(
         _SEE, "steps of two trainings to the same dev score", "analysis.convergence", "python -m analysis.convergence"
     ),
+    "publish": Command(
+        _KEEP,
+        "write a run as a data set with cards, into a folder or onto the Hugging Face hub",
+        "analysis.publishing.__main__",
+        "python -m analysis.publishing",
+    ),
     "status": Command(_KEEP, "how far a run is, and what failed in it", "probing.commands.show_status"),
     "cache": Command(
         _KEEP, "size of the cache of encoded sentences; export it, import it, empty it", "probing.commands.show_cache"

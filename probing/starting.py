@@ -24,7 +24,8 @@ def start(need: Need = LIGHT) -> None:
     if sys.version_info < _OLDEST or not all(map(find_spec, _NEEDED)):
         sys.stderr.write(
             f"{sys.executable} lacks what the program needs: give `source .venv/bin/activate` first "
-            "(where there is no .venv, `make setup`), then the same command again\n"
+            "(without a .venv: `make setup`; with conda: `conda activate bermo-probing`), then the same command "
+            "again\n"
         )
         sys.exit(2)
     shortage = "" if {"-h", "--help"} & set(sys.argv) else find_shortage(need)

@@ -14,37 +14,52 @@ class Score:
     """One number with its interval and everything needed to know what it is: a row of `scores.parquet`."""
 
     model: str
+    """Name of the encoder, such as `bert` or `bermo`."""
     checkpoint: str
+    """Stored weights that it has: a name, a folder, or an id on the Hugging Face hub."""
     revision: str
+    """Commit on the hub, or SHA-256 of the embedded weights; empty for a local folder."""
     task: str
+    """Key of the task, the stem of its file."""
     group: str
+    """`surface`, `syntactic`, `semantic`, `transfer` or `control`."""
     representation: str
     """`layer`, `scalar_mix`, `concat` or, for baselines that read no vectors, `none`."""
     layer: int
     """Index of the layer; -1 where the representation is not a single layer."""
     layer_name: str
+    """Name that the encoder gives the layer: `embeddings`, `1`, `2`, ..."""
     pooling: str
+    """Rule by which a text's token states became one vector."""
     probe: str
+    """Kind of probe."""
     protocol: str
+    """Set-up that the probe was trained by."""
     control: str
     """`none`, or the name of the control."""
     seed: int
+    """Start of the probe, and order of its minibatches."""
     split: str
+    """`dev` or `test`."""
     metric: str
+    """Rule that gives the value."""
     value: float
     """In the metric's own range ([0, 1] for accuracy, [-1, 1] for correlations); times 100 only in tables."""
     ci_low: float
+    """Lower bound of the 95 % interval over test sentences."""
     ci_high: float
-    """Bounds of the 95 % interval over test sentences."""
+    """Upper bound of that interval."""
     n: int
     """Number of sentences scored."""
     n_classes: int
+    """Number of classes of the task; of a graded one, of its grades."""
     majority: float
     """Value of this row's metric for always answering the most frequent training class; NaN where the metric is no
     rule for answers: bits, weights, gravities, and differences from a control."""
     hyperparameters: str
     """JSON object of what was chosen on dev."""
     converged: bool
+    """True where the probe reached its minimum; see the manifest's warnings where not."""
     seconds: float
     """Fitting time of the batch of probes that this one was fitted in."""
 
@@ -54,18 +69,27 @@ class LayerWeight:
     """The weight one layer got in a learned mix: a row of `layer_weights.parquet`."""
 
     model: str
+    """Name of the encoder, such as `bert` or `bermo`."""
     checkpoint: str
+    """Stored weights that it has: a name, a folder, or an id on the Hugging Face hub."""
     task: str
+    """Key of the task, the stem of its file."""
     group: str
+    """`surface`, `syntactic`, `semantic`, `transfer` or `control`."""
     control: str
+    """`none`, or the name of the control."""
     seed: int
+    """Start of the mix."""
     layer: int
+    """Index of the layer; 0 is the embeddings."""
     layer_name: str
+    """Name that the encoder gives the layer: `embeddings`, `1`, `2`, ..."""
     weight_raw: float
     """Before softmax."""
     weight: float
     """After softmax; sums to 1 over the mixed layers."""
     gamma: float
+    """Factor of the whole mix."""
     contribution: float
     """`gamma * weight_l * mean ||h_l - m_l||`, m_l the mean vector, normalised to sum 1: weights mislead where norms
     differ (arXiv 2109.05958). Runs of before 2026-11-26 have ||h_l||, in which m_l counts too."""
@@ -76,19 +100,29 @@ class GradientNorm:
     """The mean gradient norm at one depth: a row of `gradient_norms.parquet`."""
 
     model: str
+    """Name of the encoder, such as `bert` or `bermo`."""
     checkpoint: str
+    """Stored weights that it has: a name, a folder, or an id on the Hugging Face hub."""
     task: str
+    """Key of the task, the stem of its file."""
     head: str
     """`last_layer` or `scalar_mix`."""
     step: int
+    """Steps that the head had been trained for."""
     layer: int
+    """Index of the layer; 0 is the embeddings."""
     layer_name: str
+    """Name that the encoder gives the layer: `embeddings`, `1`, `2`, ..."""
     quantity: str
     """`hidden` (norm of dL/dh_l) or `parameters` (norm of dL/dtheta_l of block l)."""
     value: float
+    """Mean norm over test sentences."""
     ci_low: float
+    """Lower bound of its 95 % interval over test sentences."""
     ci_high: float
+    """Upper bound of that interval."""
     n: int
+    """Test sentences that it was measured on."""
 
 
 @dataclass(frozen=True)
@@ -96,14 +130,19 @@ class TrainingRow:
     """One number of one training step: a row of `training_log.parquet`."""
 
     recipe: str
+    """Way of training, such as `finetune`."""
     model: str
+    """Model whose head was trained, such as `bert` or `bermo`."""
     checkpoint: str
+    """Encoder that training started from."""
     task: str
+    """Key of the task, the stem of its file."""
     method: str = field(default="", kw_only=True)
     """Method by which weights were pruned; empty where none were."""
     sparsity: float = field(default=0.0, kw_only=True)
     """The share of zeros aimed at; 0 where nothing was pruned, or where it is an outcome (soft_movement)."""
     seed: int
+    """Start of the head, order of the sentences, and dropout."""
     step: int
     """Optimiser steps done when the number was taken."""
     quantity: str
@@ -114,7 +153,9 @@ class TrainingRow:
     layer: int
     """-1 where the number belongs to no single layer."""
     layer_name: str
+    """Name that the encoder gives the layer: `embeddings`, `1`, `2`, ..."""
     value: float
+    """The number."""
     penalty: float = 0.0
     """Weight of soft_movement's penalty at the end of training; 0 where there was none."""
     stage: str = ""
@@ -128,22 +169,33 @@ class TrainedModel:
     """One trained model and its score on one split: a row of `trained_models.parquet`."""
 
     recipe: str
+    """Way of training, such as `finetune`."""
     model: str
+    """Model whose head was trained, such as `bert` or `bermo`."""
     checkpoint: str
+    """Encoder that training started from."""
     revision: str
+    """Commit on the hub, or SHA-256 of the embedded weights; empty for a local folder."""
     task: str
+    """Key of the task, the stem of its file."""
     method: str = field(default="", kw_only=True)
+    """Method by which weights were pruned; empty where none were."""
     sparsity: float = field(default=0.0, kw_only=True)
     """The share of zeros aimed at; 0 where nothing was pruned, or where it is an outcome (soft_movement)."""
     seed: int
+    """Start of the head, order of the sentences, and dropout."""
     split: str
     """`dev` or `test`."""
     metric: str
+    """Rule that gives the value."""
     value: float
     """In the metric's own range; of the model that is kept."""
     ci_low: float
+    """Lower bound of the 95 % interval over the sentences of the split."""
     ci_high: float
+    """Upper bound of that interval."""
     n: int
+    """Sentences of the split."""
     majority: float
     """Value of this metric for always answering the most frequent training class."""
     diverged: bool
@@ -155,10 +207,13 @@ class TrainedModel:
     achieved_sparsity: float = field(default=0.0, kw_only=True)
     """Share of zeros counted in the encoder's linear layers; 0 where nothing was pruned."""
     n_train: int
+    """Training sentences."""
     seconds: float
+    """Seconds of training steps."""
     tokens_per_s: float
     """Training tokens, padding not counted, in each second of training steps."""
     peak_rss_bytes: int
+    """Most memory that the process had taken by then."""
     folder: str
     """Folder of the model, relative to the run folder; empty where it was not kept."""
     penalty: float = 0.0
@@ -182,6 +237,20 @@ PREDICTION_TYPES: Mapping[str, type] = {
     "log_probability": float,
 }
 """Columns of `predictions.parquet`: one row per test sentence, readout and seed."""
+
+PREDICTION_NOTES: Mapping[str, str] = {
+    "task": "Key of the task, the stem of its file.",
+    "representation": "`layer`, `scalar_mix`, `concat` or, for baselines that read no vectors, `none`.",
+    "layer": "Index of the layer; -1 where the representation is not a single layer.",
+    "layer_name": "Name that the encoder gives the layer.",
+    "control": "`none`, or the name of the control.",
+    "seed": "Start of the probe.",
+    "row": "Place of the sentence in the test split, from 0.",
+    "label": "Number of its class, in the order of the task's classes; in a graded task, its score.",
+    "predicted": "Number of the class that the probe took; in a graded task, the score that it expects.",
+    "log_probability": "Natural logarithm of the probability that the probe gave the label.",
+}
+"""Meaning of each of those columns."""
 
 
 @dataclass(frozen=True)

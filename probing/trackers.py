@@ -10,6 +10,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from accelerate.tracking import LOGGER_TYPE_TO_CLASS, GeneralTracker, get_available_trackers
 
 from probing.records import InputError
@@ -53,6 +54,8 @@ def track(names: Sequence[str], place: Path, settings: Mapping[str, Any]) -> Ite
         InputError: one cannot be opened: it knows no account, its server does not answer, ...
     """
     opened: list[GeneralTracker] = []
+    if names:
+        PartialState(cpu=True)  # accelerate's own log asks which process it is in; a training has said so before
     try:
         for name in names:
             opened.append(_open(name, place, settings))
@@ -82,15 +85,16 @@ def send_scores(trackers: Sequence[GeneralTracker], scores: Iterable[Score], war
 def list_series(scores: Iterable[Score]) -> Mapping[int, Mapping[str, float]]:
     """Layer -> name of a curve -> test score, in the metric's own range; what is no number is left out.
 
-    A name has the task, the readout unless it is a layer, the control if there is one, the metric, and the seed where
-    there are several.
+    A name has the task, the readout unless it is a layer (of a baseline that reads no vectors, its own name), the
+    control if there is one, the metric, and the seed where there are several.
     """
     tests = [score for score in scores if score.split == "test" and isfinite(score.value)]
     several = len({score.seed for score in tests}) > 1
     last = max((score.layer for score in tests), default=0)
     series: dict[int, dict[str, float]] = defaultdict(dict)
     for score in tests:
-        readout = () if score.representation == "layer" else (score.representation,)
+        kind = score.probe if score.representation == "none" else score.representation
+        readout = () if kind == "layer" else (kind,)
         control = () if score.control == "none" else (score.control,)
         name = "/".join((score.task, *readout, *control, score.metric, *([f"seed-{score.seed}"] if several else [])))
         series[score.layer if score.layer >= 0 else max(last, 0)][name] = score.value

@@ -13,6 +13,8 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 
+from probing import __version__
+
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 SCRIPTS = ("run_senteval.py", "build_tasks.py", "train_encoder.py", "replicate_bermo.py")
@@ -102,3 +104,34 @@ def test_every_pin_lies_in_the_range_that_the_project_states():
         [pin] = pins[name.lower()].specifier
         assert pin.operator == "=="
         assert requirement.specifier.contains(pin.version), name
+
+
+def test_the_citation_is_a_valid_one_of_this_version():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    # What the Citation File Format 1.2.0 asks for.
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["message"]
+    assert citation["title"].startswith(PROJECT["name"])
+    assert all("name" in author or "family-names" in author for author in citation["authors"])
+    assert citation["version"] == __version__
+    assert citation["license"] == PROJECT["license"]
+    [paper] = citation["references"]
+    assert paper["url"] == PROJECT["urls"]["Paper"]
+
+
+@pytest.mark.parametrize("recipe", ["Dockerfile", "bermo-probing.def"])
+def test_a_container_holds_what_an_installation_needs_and_installs_pinned_versions(recipe):
+    text = (ROOT / "docs" / "containers" / recipe).read_text()
+    pattern = r"^COPY (?!--from)(.+) \S+$" if recipe == "Dockerfile" else r"^    (\S+) /source/$"
+    copied = {name for line in re.findall(pattern, text, re.MULTILINE) for name in line.split()}
+    assert copied >= {"pyproject.toml", "setup.py", "constraints.txt", "LICENSE", "README.md", "probing", "analysis"}
+    assert all((ROOT / name).exists() for name in copied)
+    [python] = set(re.findall(r"python:(\d\.\d+)", text))
+    assert python in SpecifierSet(PROJECT["requires-python"])
+    assert "--constraint constraints.txt" in text
+    extras = set(re.search(r"\.\[(.+?)\]", text)[1].split(","))
+    assert extras <= PROJECT["optional-dependencies"].keys()
+    assert "g++" in text
+    # Named pins are those of the constraints.
+    pins = (ROOT / "constraints.txt").read_text().splitlines()
+    assert all(pin in pins for pin in re.findall(r"(\w+==[\d.]*\d)", text))

@@ -115,7 +115,7 @@ def _describe_run(run: TrainingRun, name: str) -> Section:
     caption = f"{name}: {run.metric} x 100 of every trained model; below, mean ± standard deviation over seeds"
     return Section(
         name=name,
-        facts=_list_facts(run),
+        facts=list_facts(run),
         models=table_of(seeds_table(run), caption),
         warnings=list(_list_warnings(run)),
         command=facts.rebuild_command(run.settings, "train_encoder.py"),
@@ -162,7 +162,7 @@ def _chart_pruning(runs: Sequence[TrainingRun]) -> list[Chart]:
     return [Chart("pruning", _PRUNING, training_charts.chart_pruning(models), tables, wide=True)]
 
 
-def _list_facts(run: TrainingRun) -> list[tuple[str, str]]:
+def list_facts(run: TrainingRun) -> list[tuple[str, str]]:
     """List what was trained on what, as pairs of a term and its description; without those not known."""
     first, settings = run.models.iloc[0], run.settings
     rates = [f"{settings[name]} {name.replace('_', ' ')}" for name in _HOW if name in settings]

@@ -46,6 +46,10 @@ def can_measure(encoder: Encoder, reporter: Reporter) -> bool:
         kind = type(encoder).__name__
         reporter.warn(f"gradient norms are left out: {kind} has no compute_states, which gives gradients")
         return False
+    if getattr(encoder, "copies_states", False):
+        kind = type(encoder.model).__name__
+        reporter.warn(f"gradient norms are left out: states of {kind} are repeated for each character")
+        return False
     try:
         n_blocks = len(find_blocks(encoder.model))
         obstacle = "" if n_blocks == len(encoder.layer_names) else f"{n_blocks} blocks make its layers, not one each"

@@ -5,6 +5,12 @@ bermo-probing check controlled
 """
 
 import sys
+
+if __name__ == "__main__":
+    from probing.starting import start
+
+    start()
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated

@@ -6,6 +6,12 @@ bermo-probing tasks data/corpora/english
 """
 
 import sys
+
+if __name__ == "__main__":
+    from probing.starting import start
+
+    start()
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated

@@ -6,6 +6,12 @@ bermo-probing cache --import-from layer_stacks
 """
 
 import sys
+
+if __name__ == "__main__":
+    from probing.starting import start
+
+    start()
+
 from dataclasses import dataclass
 from pathlib import Path
 

@@ -3,8 +3,14 @@
 bermo-probing status data/results/RUN
 """
 
-import json
 import sys
+
+if __name__ == "__main__":
+    from probing.starting import start
+
+    start()
+
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress

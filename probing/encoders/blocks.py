@@ -20,7 +20,8 @@ def find_blocks(model: nn.Module) -> list[nn.Module]:
         model: a bare encoder, one with a head, or BERMo.
 
     Raises:
-        InputError: no list of `num_hidden_layers` blocks, as in ALBERT, whose layers share their weights.
+        InputError: no list of `num_hidden_layers` blocks, as in ALBERT, whose layers share their weights; or no table
+            of embeddings, as in CANINE.
     """
     encoder = find_backbone(model)
     n_layers = int(cast(Any, encoder).config.num_hidden_layers)
@@ -46,6 +47,9 @@ def _find_embeddings(encoder: nn.Module) -> nn.Module:
     """All that makes layer 0: word, position and segment tables, norm, and ELECTRA's projection to the width."""
     embeddings = getattr(encoder, "embeddings", None)
     if not isinstance(embeddings, nn.Module):
-        return encoder.get_input_embeddings()  # pyright: ignore
+        try:
+            return encoder.get_input_embeddings()  # pyright: ignore
+        except NotImplementedError:  # CANINE, and models of sounds and images
+            raise InputError(f"{type(encoder).__name__}: no table of embeddings to be found") from None
     projection = getattr(encoder, "embeddings_project", None)
     return nn.ModuleList([embeddings, projection]) if isinstance(projection, nn.Module) else embeddings

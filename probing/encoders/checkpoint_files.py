@@ -161,7 +161,7 @@ def check_reader(folder: Path, name: str) -> None:
     if models and not installed and not (folder / "tokenizer.json").is_file():
         raise InputError(
             f"checkpoint {name}: its tokenizer {models[0]} is read by SentencePiece, which is not installed: "
-            "pip install sentencepiece protobuf"
+            "pip install 'bermo-probing[sentencepiece]'"
         )
 
 

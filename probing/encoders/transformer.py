@@ -14,6 +14,7 @@ from torch.func import functional_call
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 from probing.contracts.encoder import Batching, HiddenStates, Tokens
+from probing.encoders.characters import find_characters
 from probing.encoders.checkpoint_files import MODEL_ERRORS
 from probing.encoders.checkpoint_tensors import is_pooler
 from probing.encoders.checkpoints import Checkpoint, list_passed_over, load_tokenizer
@@ -74,6 +75,9 @@ class TransformerEncoder:
         if "use_cache" in signature(model.forward).parameters:
             self._flags["use_cache"] = False  # of keys and values, which generation alone needs
         self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
+        self._characters = find_characters(model)
+        self.copies_states = self._characters is not None
+        """True where states are copies beside the way that gradients take through the model."""
         check_rows(model, tokenizer, checkpoint.name)
         self.notes = list_passed_over(checkpoint)
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
@@ -142,7 +146,10 @@ class TransformerEncoder:
         self, tokens: Tokens, rows: Int[np.ndarray, " group"], tensors: Mapping[str, Tensor]
     ) -> tuple[Tensor, ...]:
         inputs = self._inputs.collate(tokens, rows, self.device) | self._flags
+        length = inputs["input_ids"].shape[1]
+        inputs = self._characters.extend(inputs) if self._characters else inputs
         states = tuple(functional_call(self.model, dict(tensors), (), inputs).hidden_states)
+        states = self._characters.align(states, length) if self._characters else states
         return self._first_state.put_first(states) if self._first_state else states
 
     def _choose_dtype(self, dtype: str) -> str:
@@ -234,10 +241,12 @@ def choose_engine(backend: str, model: PreTrainedModel, dtype: str, device: str)
 
 
 def name_layers(model: PreTrainedModel) -> tuple[str, ...]:
-    """`embeddings`, then the number of each block, or what an architecture of ours names its layers."""
+    """`embeddings`, then the number of each block, or what an architecture names its layers (ours, CANINE)."""
     config = getattr(model.config, "backbone_config", model.config)
     if isinstance(names := getattr(config, "layer_names", None), tuple):
         return names
+    if characters := find_characters(model):
+        return characters.name_layers()
     return ("embeddings", *(str(block + 1) for block in range(model.config.num_hidden_layers)))
 
 
@@ -257,12 +266,14 @@ def check_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name:
     """
     try:
         n_rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
-    except NotImplementedError:  # no table of words, as in models of sounds and images
+    except NotImplementedError:  # no table of words, as in CANINE and in models of sounds and images
         n_rows = None
+    if n_rows is None:
+        return
     marks = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     words = {word: number for word, number in tokenizer.get_vocab().items() if number not in marks}
     last = max(words, key=lambda word: words[word], default="")
-    if n_rows is not None and last and words[last] >= n_rows:
+    if last and words[last] >= n_rows:
         raise InputError(
             f"checkpoint {name}: its tokenizer has token {last!r} with number {words[last]}, and the model has "
             f"{n_rows} embeddings; take the tokenizer that belongs to it"
@@ -286,6 +297,8 @@ def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> in
     positions = getattr(model.config, "max_position_embeddings", None) or -1
     if positions < 0:  # XLNet says so
         return longest
+    if characters := find_characters(model):
+        positions -= characters.room
     # RoBERTa counts positions from padding_idx + 1 on, so that its table holds two rows that no token can use.
     table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
     padding = getattr(table, "padding_idx", None)

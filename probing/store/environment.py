@@ -64,7 +64,7 @@ def describe_code(folder: Path) -> dict[str, Any]:
 
 
 def describe_packages() -> dict[str, Any]:
-    """How many packages are installed, and a hash of their names and versions: equal where all of them are."""
+    """Number of installed packages, and a hash of their names and versions: equal where all of them are."""
     found = set[str]()
     for package in distributions():
         # Damaged ones have no name.

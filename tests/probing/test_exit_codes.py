@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from probing.entry_points import COMMANDS
 from probing.exit_codes import end_in_one_line, explain
 from probing.records import InputError
 from probing.terminals import forgive_terminals
@@ -137,13 +139,13 @@ def test_ctrl_c_while_the_imports_are_read_is_told_in_a_line(command):
 
 @pytest.mark.parametrize(
     "command",
-    [f"probing/{name}.py" for name in ("run_senteval", "build_tasks", "train_encoder", "replicate_bermo")]
-    + [f"-m analysis.{name}" for name in ("compare", "convergence", "report", "tables")],
+    ["-m probing.cli", "-c 'import probing.cli'"]  # the installed command begins by importing it
+    + [row.script.removeprefix("python ") or f"-m {row.module}" for row in COMMANDS.values()],
 )
 def test_a_python_without_the_packages_is_told_what_to_switch_on(command):
     """Without `site` the interpreter has the standard library alone."""
     done = subprocess.run(
-        [sys.executable, "-S", *command.split(), "--help"],
+        [sys.executable, "-S", *shlex.split(command), "--help"],
         cwd=ROOT,
         env={},
         capture_output=True,
@@ -154,6 +156,7 @@ def test_a_python_without_the_packages_is_told_what_to_switch_on(command):
     assert done.stderr.count("\n") == 1
     assert "source .venv/bin/activate" in done.stderr
     assert "make setup" in done.stderr
+    assert "conda activate" in done.stderr
 
 
 def test_a_working_directory_that_is_gone_is_told_in_a_line(tmp_path):

@@ -5,7 +5,8 @@ from dataclasses import fields, replace
 
 import pandas as pd
 import pytest
-from accelerate import tracking
+from accelerate import PartialState, tracking
+from accelerate.logging import get_logger
 from accelerate.tracking import GeneralTracker
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -83,13 +84,14 @@ def test_curves_are_named_by_what_they_are_of():
         make_score(layer=2, value=0.2),
         make_score(layer=-1, representation="scalar_mix", value=0.3),
         make_score(layer=1, control="control_task", value=0.4),
+        make_score(layer=-1, representation="none", probe="majority", value=0.05),
         make_score(layer=1, value=float("nan")),
         make_score(layer=1, split="dev"),
     ]
     expected = {
         0: {"a/accuracy": 0.1},
         1: {"a/control_task/accuracy": 0.4},
-        2: {"a/accuracy": 0.2, "a/scalar_mix/accuracy": 0.3},
+        2: {"a/accuracy": 0.2, "a/scalar_mix/accuracy": 0.3, "a/majority/accuracy": 0.05},
     }
     assert list_series(scores) == expected
     assert list_series([make_score(seed=0), make_score(seed=1)])[0].keys() == {"a/accuracy/seed-0", "a/accuracy/seed-1"}
@@ -108,6 +110,7 @@ class Recorder(GeneralTracker):
     tracker = property(lambda self: self)
 
     def store_init_configuration(self, values):
+        get_logger(__name__).debug("as accelerate's own trackers do, which need to know their process for it")
         self.told.append(("settings", values))
 
     def log(self, values, step=None, **options):
@@ -124,6 +127,7 @@ class Locked(Recorder):
 
 @pytest.fixture
 def recorded(monkeypatch):
+    PartialState._reset_state()
     monkeypatch.setattr(Recorder, "told", [])
     monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "wandb", Recorder)
     monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "mlflow", Locked)

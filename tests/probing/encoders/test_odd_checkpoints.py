@@ -200,7 +200,7 @@ def test_what_is_spoilt_is_named_in_one_line(kind, folder):
 def test_a_bare_sentencepiece_model_asks_for_its_packages(folder, monkeypatch):
     monkeypatch.setattr(checkpoint_files, "_is_installed", lambda package: False)
     leave_a_sentencepiece_model(folder)
-    assert "pip install sentencepiece protobuf" in refused(folder)
+    assert "pip install 'bermo-probing[sentencepiece]'" in refused(folder)
 
 
 def test_what_an_old_pickle_warns_of_is_left_out(folder):

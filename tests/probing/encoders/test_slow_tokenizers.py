@@ -16,8 +16,15 @@ OPTIONS = {"dtype": "float32", "device": "cpu", "backend": "torch"}
 TEXTS = [("ada saw a cat .",), ("ben",), ("ada sees dogs", "ben saw the tree"), ("",), ("ada saw " * 60,), ("ada " * 50, "ben " * 50)]  # fmt: skip  # noqa: E501
 FILES = {
     "PhobertTokenizer": {"vocab.txt": "".join(f"{word} 9\n" for word in WORDS), "bpe.codes": "a d\nb e\n"},
+    "BertweetTokenizer": {"vocab.txt": "".join(f"{word} 9\n" for word in WORDS), "bpe.codes": "a d 1\nb e 1\n"},
     "EsmTokenizer": {"vocab.txt": "\n".join(["<cls>", "<pad>", "<eos>", "<unk>", *WORDS])},
 }
+JAPANESE = "\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"猫犬がはいる。", "いる", "走る"])
+CUTS = {
+    "character": ({"subword_tokenizer_type": "character"}, ["猫", "が", "い", "る", "。"]),
+    "wordpiece": ({"subword_tokenizer_type": "wordpiece"}, ["猫", "が", "いる", "。"]),
+}
+"""How Japanese BERT cuts the words that MeCab finds, and what becomes of 猫がいる。"""
 
 
 @pytest.fixture(params=FILES)
@@ -70,3 +77,28 @@ def test_states_are_those_of_the_tokens(folder):
     tokens = encoder.tokenize(TEXTS[:2])
     states = encoder.encode(tokens, np.arange(2))
     assert states.mask.sum(dim=1).tolist() == tokens.lengths.tolist()
+
+
+@pytest.mark.parametrize("cut", CUTS)
+@pytest.mark.parametrize("dictionary", ["ipadic", "unidic_lite"])
+def test_japanese_words_are_found_by_mecab_and_cut_as_the_checkpoint_says(cut, dictionary, tmp_path):
+    pytest.importorskip("fugashi")
+    pytest.importorskip(dictionary)
+    draw("bert").save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_text(JAPANESE)
+    settings, pieces = CUTS[cut]
+    settings |= {"tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "mecab", "model_max_length": 64}
+    settings |= {"mecab_kwargs": {"mecab_dic": dictionary}}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    words = JAPANESE.split("\n")
+    ids = build(str(tmp_path), **OPTIONS).tokenize([("猫がいる。",)]).ids[0]
+    assert [words[number] for number in ids] == ["[CLS]", *pieces, "[SEP]"]
+
+
+def test_bytes_are_tokens_without_any_file(tmp_path):
+    draw("t5", vocab_size=384).save_pretrained(tmp_path)
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "ByT5Tokenizer"}))
+    encoder = build(str(tmp_path), **OPTIONS)
+    # ByT5 has three marks before the bytes, and </s> at 1 behind them.
+    assert encoder.tokenize([("é a",)]).ids[0].tolist() == [*(byte + 3 for byte in "é a".encode()), 1]
+    assert check_encoder(encoder).facts["reads"] == "both ways"
