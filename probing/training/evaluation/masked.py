@@ -1,4 +1,4 @@
-"""How well a masked language model predicts hidden tokens of held-out text, which are the same for every model."""
+"""Scores of a masked language model at hidden tokens of held-out text, which are the same for every model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,12 +20,12 @@ from probing.training.evaluation.classification import has_diverged
 
 @dataclass(frozen=True)
 class HiddenAnswers:
-    """What a model predicts at the hidden tokens of one split, in the order of the text."""
+    """A model's predictions at the hidden tokens of one split, in the order of the text."""
 
     losses: Float[np.ndarray, " hidden_tokens"]
     """-log p(token), in nats."""
     right: Bool[np.ndarray, " hidden_tokens"]
-    """Whether the token is the most probable one."""
+    """True where the token is the most probable one."""
     labels: Int[np.ndarray, " hidden_tokens"]
     blocks: Int[np.ndarray, " hidden_tokens"]
     """The block that each is of."""

@@ -1,4 +1,4 @@
-"""How well a discriminator tells replaced tokens of held-out text, at places that are the same for every model.
+"""Scores of a discriminator on replaced tokens of held-out text, at places that are the same for every model.
 
 Which tokens stand there is the generator's: with a worse one, replaced tokens are easier to tell. Discriminators are
 compared over one generator, or not at all.
@@ -29,7 +29,7 @@ Detect = Callable[[PreTrainedModel, Int[Tensor, "batch tokens"]], Float[Tensor, 
 
 @dataclass(frozen=True)
 class TokenAnswers:
-    """What a discriminator answers on one split."""
+    """A discriminator's answers on one split."""
 
     logits: Float[np.ndarray, "blocks tokens"]
     replaced: Bool[np.ndarray, "blocks tokens"]
@@ -38,7 +38,7 @@ class TokenAnswers:
 
     @property
     def right(self) -> Bool[np.ndarray, "blocks tokens"]:
-        """Whether a token is told right, at even odds."""
+        """True where a token is told right, at even odds."""
         return (self.logits > 0) == self.replaced
 
 

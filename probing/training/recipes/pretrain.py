@@ -95,7 +95,7 @@ class PretrainSettings(RecipeSettings):
     limit_dev: int = 400
     """At most this many blocks of dev and of test, the first ones; 0 takes all."""
     cache_dir: Path = Path("data/cache")
-    """Where tokenised text is kept, for this run and all others."""
+    """Folder in which tokenised text is kept, for this run and all others."""
     objective: Literal["masked", "replaced"] = "masked"
     """masked: hidden tokens are predicted (BERT); replaced: tokens that a small generator put in are told (ELECTRA)."""
     mask_share: float = 0.15
@@ -228,7 +228,7 @@ def choose_rates(settings: PretrainSettings) -> Rates:
 
 
 def choose_pace(settings: PretrainSettings, length: int) -> Pace:
-    """How long the settings train, the tokens asked for being whole steps."""
+    """The length of a training with these settings, in whole steps where tokens are asked for."""
     given = {field.name: getattr(settings, field.name) for field in fields(Pace)}
     if settings.tokens and not settings.max_steps:
         given["max_steps"] = ceil(settings.tokens / (settings.batch_size * length))
