@@ -145,9 +145,11 @@ class TrainedModel:
     ci_high: float
     n: int
     majority: float
-    """Value of this metric for always answering the most frequent training class."""
+    """Value of this metric for always answering the most frequent training class, or the most frequent token, or that
+    no token was replaced; of bits, what the frequencies of tokens alone give."""
     diverged: bool
-    """True where the score is at or below majority + 1 point, or the loss was no number."""
+    """True where the score is at or below majority + 1 point (of bits, not below; of all tokens, not above), or the loss
+    was no number."""
     steps: int
     """Optimiser steps done."""
     best_step: int
