@@ -148,8 +148,8 @@ class TrainedModel:
     """Value of this metric for always answering the most frequent training class, or the most frequent token, or that
     no token was replaced; of bits, what the frequencies of tokens alone give."""
     diverged: bool
-    """True where the score is at or below majority + 1 point (of bits, not below; of all tokens, not above), or the loss
-    was no number."""
+    """True where the score is at or below majority + 1 point (bits: not below it; all tokens: not above it), or the
+    loss was no number."""
     steps: int
     """Optimiser steps done."""
     best_step: int
