@@ -197,9 +197,11 @@ class TrainedModel:
     n: int
     """Sentences of the split."""
     majority: float
-    """Value of this metric for always answering the most frequent training class."""
+    """Value of this metric for always answering the most frequent training class, or the most frequent token, or that
+    no token was replaced; of bits, what the frequencies of tokens alone give."""
     diverged: bool
-    """True where the score is at or below majority + 1 point, or the loss was no number."""
+    """True where the score is at or below majority + 1 point (bits: not below it; all tokens: not above it), or the
+    loss was no number."""
     steps: int
     """Optimiser steps done."""
     best_step: int

@@ -1,7 +1,8 @@
-"""Train an encoder with a named recipe: fine-tune BERT or BERMo on a task, or prune it while that is done.
+"""Train an encoder with a named recipe: fine-tune BERT or BERMo on a task, prune it meanwhile, or make it from text.
 
 python probing/train_encoder.py --model bermo --data controlled --task Tense --max-steps 100 --limit-dev 400
 python probing/train_encoder.py --recipe prune --data data/corpora/classification --task SST-2
+python probing/train_encoder.py --recipe pretrain --checkpoint none --vocabulary 4000 --text my_text.txt
 python probing/train_encoder.py --recipe prune --help
 """
 

@@ -97,6 +97,7 @@ def home(tmp_path_factory):
     write_treebank(folder / "UD_English-GUM", "en_gum", folder / "gum")
     write_transfer(folder / "data" / "corpora" / "classification")
     write_own(folder / "mine")
+    write_text(folder / "data" / "corpora" / "text")
     for name, stored in {"RUN_A": "untrained", "RUN_B": "bermo"}.items():
         shutil.copytree(ROOT / "tests" / "analysis" / "runs" / stored, folder / "data" / "results" / name)
     return folder
@@ -116,6 +117,14 @@ def write_transfer(folder):
                 label = f"{n % 11 / 2}" if graded else n % 2
                 rows.append("\t".join([first, *([second] if pairs else []), str(label)]))
             (folder / name / file).write_text("\n".join(rows) + "\n")
+
+
+def write_text(folder):
+    """Running text, a paragraph a line."""
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for split, n in {"train": 400, "dev": 100, "test": 100}.items():
+        (folder / f"{split}.txt").write_text("\n".join(draw_sentences(n, rng)) + "\n")
 
 
 def write_own(folder):

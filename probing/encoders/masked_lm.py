@@ -1,4 +1,4 @@
-"""Masked language models: what they predict at hidden tokens, what is sampled from that, and where to find one."""
+"""Masked language models: predictions at hidden tokens, samples of them, and the place where one is found."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_token
 from probing.records import InputError
 
 MASKED_LM_RUNS = Path("data/results")
-"""Where run folders of masked language models stand that are made for encoders without one."""
+"""Folder of the run folders of masked language models stand that are made for encoders without one."""
 
 
 def predict_at(
@@ -115,6 +115,6 @@ def name_masked_lm(checkpoint: str) -> Path:
 
 
 def _has_head(checkpoint: Checkpoint) -> bool:
-    """Whether a checkpoint was saved with a head for masked tokens, by the class that it names."""
+    """True where a checkpoint was saved with a head for masked tokens, by the class that it names."""
     config = json.loads((checkpoint.folder / "config.json").read_text(encoding="utf-8"))
     return any("ForMaskedLM" in str(name) for name in config.get("architectures") or ())

@@ -29,7 +29,7 @@ _FIELDS = {
     "intermediate_size": ("intermediate_size", "hidden_dim"),
     "embedding_size": ("embedding_size", "input_embedding_size"),
 }
-"""What BERT calls a size, and what others may call it."""
+"""BERT's name of a size -> the names that other architectures may have for it."""
 _MARKS = {"pad": "pad", "bos": "cls", "cls": "cls", "eos": "sep", "sep": "sep", "mask": "mask"}
 """A configuration's mark -> the tokenizer's: where BERT has [CLS] and [SEP], others begin and end a text."""
 _HEAD = 64
@@ -38,7 +38,7 @@ _HEAD = 64
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large a new encoder is."""
+    """The sizes of a new encoder."""
 
     hidden_size: int
     layers: int

@@ -97,7 +97,7 @@ class MaskedBlocks:
     """Some blocks of running text, in which tokens are hidden."""
 
     inputs: dict[str, Int[Tensor, "batch tokens"]]
-    """As keywords of a model; no block has padding."""
+    """Keywords of a model; no block has padding."""
     original: Int[Tensor, "batch tokens"]
     places: Int[Tensor, " hidden_tokens"]
     """Of the hidden tokens, counted over all blocks laid end to end."""

@@ -89,7 +89,7 @@ class Stage:
     kind: str = "train"
     """A key of `probing.training.chain.KINDS`: what the stage does and what it leaves."""
     weighed: bool = False
-    """Whether its rate is held against the peak rate of the machine, which costs a step more."""
+    """True where its rate is held against the peak rate of the machine, which costs a step more."""
     start: str = ""
     """The earlier stage that it starts from; empty: the run's encoder."""
     hunt: Hunt | None = None

@@ -1,4 +1,4 @@
-"""How near a training comes to what the machine can do: its products, beside the rate of a plain one."""
+"""The rate of a training's products beside the rate of a plain one: how near it comes to what the machine can do."""
 
 from typing import Any
 

@@ -30,7 +30,9 @@ class BenchSettings:
     """Small sizes and one round, to see that everything runs; the numbers mean little."""
     every_task: bool = False
     """Probe all ten tasks, not three of them: it takes as long as it takes."""
-    only: tuple[Literal["encoding", "probing", "training", "job", "cache", "scaling", "default"], ...] = ()
+    only: tuple[
+        Literal["encoding", "probing", "training", "pretraining", "job", "cache", "scaling", "default"], ...
+    ] = ()
     """Subjects to time; none given: all."""
     checkpoint: str = EMBEDDED
     """Encoder, as in run_senteval.py."""

@@ -11,8 +11,8 @@ RATE_S, CLOSING_S = 45.0, 5.0
 """For the machine's description and its rate; and for ending the last process and writing the numbers."""
 STARTING_S = 15.0
 """For a process to start before its work begins, on a slow machine."""
-BUDGETS = {"encoding": 65.0, "probing": 100.0, "training": 75.0, "job": 90.0, "cache": 40.0, "scaling": 60.0,
-           "default": 120.0}  # fmt: skip
+BUDGETS = {"encoding": 55.0, "probing": 98.0, "training": 75.0, "pretraining": 52.0, "job": 85.0, "cache": 40.0,
+           "scaling": 60.0, "default": 80.0}  # fmt: skip
 """Seconds after which a subject's process is ended, its imports included; what those before it left is added. The last
 one so gets most: it is the main job, and what it costs at least is least known."""
 QUICK_FIT_S = 0.04
@@ -30,6 +30,9 @@ _WAYS = 5
 _STEP = 29
 """Sentences of the loop that a step's three ways take as long as, for each of its batch: forward and backward are three
 passes; the third way pads 17 tokens to 128."""
+_PRETRAINED = 18
+"""Sentences of the loop that a step of pre-training, its four ways, takes as long as, for each of its batch: an eighth
+of a block of 128 tokens, three passes, and in two ways as much again for the vocabulary's head."""
 _PROBED_S, _OTHER_S = {"sentence_length": 4.5, "word_content": 15.5, "past_present": 2.2}, 4.5
 """Seconds of all ways of probing two layers, 600 training sentences, on that core."""
 _JOB_TASK_S = 5.0
@@ -106,6 +109,7 @@ def predict_seconds(sizes: Sizes, rate: Rate) -> dict[str, float]:
         "probing": start + 1.5 * train * len(fitted) / speed + sum(max(budget, one) for one in fitted),
         "training": start * (5 if sizes.weigh else 2) + step + max(budget, step * sizes.steps)
         + sizes.weigh * step * sizes.steps,
+        "pretraining": start * 2 + _PRETRAINED * sizes.batch / speed * (1 + sizes.steps) + budget,
         "job": start * 2 + 2.2 * n_job / speed + _JOB_TASK_S * len(sizes.job_tasks) * job / 300 / fits,
         "cache": start + sizes.cached / speed + max(budget, sizes.cached / speed),
         "scaling": start + 3 * sizes.growth[0] / speed + max(budget, sum(sizes.growth) / speed)

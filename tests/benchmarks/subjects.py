@@ -11,6 +11,7 @@ SUBJECTS = {
     "encoding": "tests.benchmarks.encoding:compare_encoding",
     "probing": "tests.benchmarks.probes:compare_probing",
     "training": "tests.benchmarks.training:compare_training",
+    "pretraining": "tests.benchmarks.pretraining:compare_pretraining",
     "job": "tests.benchmarks.whole_job:compare_job",
     "cache": "tests.benchmarks.caching:compare_cache",
     "scaling": "tests.benchmarks.scaling:compare_scaling",

@@ -11,9 +11,10 @@ import tyro
 from probing.flags import read_flags
 from probing.settings.run import RunSettings
 from probing.settings.training import TrainSettings
+from probing.training.recipes.pretrain import PretrainSettings
 from probing.training.recipes.prune import PruneSettings
 
-KINDS = [RunSettings, TrainSettings, PruneSettings]
+KINDS = [RunSettings, TrainSettings, PruneSettings, PretrainSettings]
 EXAMPLES = """What it does.
 
 python a.py --one 1

@@ -42,7 +42,7 @@ def test_help_shows_a_recipes_flags_with_it(start):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--recipe", "prun"], "unknown recipe 'prun': did you mean prune?"),
+        (["--recipe", "prun"], "unknown recipe 'prun': did you mean prune or pretrain?"),
         (["--model", "brt"], "unknown classifier 'brt': did you mean bert"),
         (["--epochs", "nan"], "--epochs nan: expected more than 0"),
     ],

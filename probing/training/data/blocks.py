@@ -139,7 +139,7 @@ def _write(path: Path, source: TextSource, split: str, packing: Packing) -> tupl
 
 
 def _load(folder: Path, packing: Packing) -> dict[str, Blocks] | None:
-    """What was kept, if it is whole."""
+    """The blocks that were kept, if they are whole."""
     try:
         facts: Mapping[str, Any] = json.loads((folder / "blocks.json").read_text(encoding="utf-8"))
         found = {}

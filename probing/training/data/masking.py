@@ -1,4 +1,4 @@
-"""Which tokens of a block are hidden, and behind what (Devlin et al. 2019, arXiv 1810.04805, section 3.1)."""
+"""Hidden tokens of a block, and what stands in their place (Devlin et al. 2019, arXiv 1810.04805, section 3.1)."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ _MASKED, _RANDOM = 0.8, 0.1
 
 @dataclass(frozen=True)
 class Masking:
-    """How much is hidden."""
+    """The amount that is hidden."""
 
     share: float = 0.15
     """Of the tokens of a block, marks not counted."""
     whole_words: bool = False
-    """Whether all tokens of a word are hidden together."""
+    """True where all tokens of a word are hidden together."""
 
 
 def draw_places(

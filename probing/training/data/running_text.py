@@ -64,7 +64,7 @@ class Text:
     """`train`, `dev` and, where there is one, `test`."""
     marks: Marks
     counts: Int[np.ndarray, " vocab"]
-    """How often each token is in the training text."""
+    """Number of times that each token is in the training text."""
     source: Source
 
     def data(self, masking: Masking, size: int, seed: int) -> "MaskedText":
@@ -137,6 +137,6 @@ def load_text(source: TextSource, packing: Packing, cache: Path) -> Text:
 
 
 def count_tokens(blocks: Blocks, n: int) -> Int[np.ndarray, " vocab"]:
-    """How often each of n tokens is in some blocks."""
+    """Number of times that each of n tokens is in some blocks."""
     parts = (blocks[start : start + _COUNTED].ravel() for start in range(0, len(blocks), _COUNTED))
     return sum((np.bincount(part, minlength=n) for part in parts), np.zeros(n, dtype=np.int64))

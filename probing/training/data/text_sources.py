@@ -1,4 +1,4 @@
-"""Where running text comes from: files, a dataset of the Hugging Face hub, or sentences of the controlled grammar."""
+"""Sources of running text: files, a dataset of the Hugging Face hub, or sentences of the controlled grammar."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

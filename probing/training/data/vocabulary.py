@@ -1,4 +1,4 @@
-"""Tokens as pre-training sees them: which are marks, which go on a word, and a tokenizer trained on one's own text."""
+"""Tokens as pre-training sees them: marks, pieces inside words, and a tokenizer trained on one's own text."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -28,7 +28,7 @@ _SPLITTER = pre_tokenizers.BertPreTokenizer()  # pyright: ignore
 
 @dataclass(frozen=True)
 class Marks:
-    """What is special of a tokenizer's tokens."""
+    """The special tokens of a tokenizer, and those inside words."""
 
     begin: int
     """Stands before a text, such as [CLS]."""
@@ -79,7 +79,7 @@ def read_marks(tokenizer: PreTrainedTokenizerBase, name: str) -> Marks:
 
 
 def open_plain(tokenizer: PreTrainedTokenizerBase) -> Any:
-    """What makes the tokens of texts of any length, apart from the tokenizer itself, which will be saved as it is."""
+    """A maker of the tokens of texts of any length, apart from the tokenizer itself, which will be saved as it is."""
     backend = open_backend(tokenizer)
     if isinstance(backend, Tokenizer):
         backend = Tokenizer.from_str(backend.to_str())

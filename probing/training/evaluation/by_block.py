@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from probing.bootstrap import percentile_interval, resample_counts
+from probing.training.contracts import SplitScore
 
 TOKENS = 8192
 """In a batch of an evaluation, which keeps nothing for a backward pass."""
@@ -25,6 +26,14 @@ def mean_with_interval(
     totals = drawn @ counts
     means = np.divide(drawn @ sums, totals, out=np.full(len(totals), values.mean()), where=totals > 0)
     return np.array([values.mean(), *percentile_interval(means)])
+
+
+def write_score(
+    split: str, metric: str, scored: Float[np.ndarray, "3"], n: int, majority: float, diverged: bool
+) -> SplitScore:
+    """A row of the table, `scored` being a value and the bounds of its interval."""
+    value, low, high = scored.tolist()
+    return SplitScore(split, metric, value, low, high, n, majority, diverged)
 
 
 def score_with_interval(

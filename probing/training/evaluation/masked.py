@@ -1,4 +1,4 @@
-"""How well a masked language model predicts hidden tokens of held-out text, which are the same for every model."""
+"""Scores of a masked language model at hidden tokens of held-out text, which are the same for every model."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,18 +14,18 @@ from transformers import PreTrainedModel
 from probing.encoders.masked_lm import predict_at
 from probing.randomness import stream
 from probing.training.contracts import Batch, Evaluation, SplitScore
-from probing.training.evaluation.by_block import mean_with_interval, split_rows
+from probing.training.evaluation.by_block import mean_with_interval, split_rows, write_score
 from probing.training.evaluation.classification import has_diverged
 
 
 @dataclass(frozen=True)
 class HiddenAnswers:
-    """What a model predicts at the hidden tokens of one split, in the order of the text."""
+    """A model's predictions at the hidden tokens of one split, in the order of the text."""
 
     losses: Float[np.ndarray, " hidden_tokens"]
     """-log p(token), in nats."""
     right: Bool[np.ndarray, " hidden_tokens"]
-    """Whether the token is the most probable one."""
+    """True where the token is the most probable one."""
     labels: Int[np.ndarray, " hidden_tokens"]
     blocks: Int[np.ndarray, " hidden_tokens"]
     """The block that each is of."""
@@ -66,11 +66,11 @@ class MaskedTokens(Evaluation):
         probabilities = (self.counts + 1) / (self.counts + 1).sum()
         guessed = float((answers.labels == self.counts.argmax()).mean())
         coded = float(-np.log2(probabilities[answers.labels]).mean())
-        right = mean_with_interval(answers.right.astype(float), answers.blocks, rng).tolist()
-        bits = mean_with_interval(answers.losses / np.log(2), answers.blocks, rng).tolist()
+        right = mean_with_interval(answers.right.astype(float), answers.blocks, rng)
+        bits = mean_with_interval(answers.losses / np.log(2), answers.blocks, rng)
         return [
-            SplitScore(split, "masked_accuracy", *right, n, guessed, has_diverged(right[0], guessed)),
-            SplitScore(split, "bits_per_token", *bits, n, coded, not bits[0] < coded),
+            write_score(split, "masked_accuracy", right, n, guessed, has_diverged(right[0], guessed)),
+            write_score(split, "bits_per_token", bits, n, coded, not bits[0] < coded),
         ]
 
 

@@ -1,4 +1,4 @@
-"""How well a discriminator tells replaced tokens of held-out text, at places that are the same for every model.
+"""Scores of a discriminator on replaced tokens of held-out text, at places that are the same for every model.
 
 Which tokens stand there is the generator's: with a worse one, replaced tokens are easier to tell. Discriminators are
 compared over one generator, or not at all.
@@ -18,7 +18,7 @@ from transformers import PreTrainedModel
 from probing.encoders.masked_lm import predict_at
 from probing.randomness import stream
 from probing.training.contracts import Batch, Evaluation, MaskedBlocks, SplitScore
-from probing.training.evaluation.by_block import mean_with_interval, score_with_interval, split_rows
+from probing.training.evaluation.by_block import mean_with_interval, score_with_interval, split_rows, write_score
 from probing.training.evaluation.classification import has_diverged
 
 Fill = Callable[[Float[Tensor, "hidden_tokens vocab"], MaskedBlocks], Int[Tensor, "batch tokens"]]
@@ -29,7 +29,7 @@ Detect = Callable[[PreTrainedModel, Int[Tensor, "batch tokens"]], Float[Tensor, 
 
 @dataclass(frozen=True)
 class TokenAnswers:
-    """What a discriminator answers on one split."""
+    """A discriminator's answers on one split."""
 
     logits: Float[np.ndarray, "blocks tokens"]
     replaced: Bool[np.ndarray, "blocks tokens"]
@@ -38,7 +38,7 @@ class TokenAnswers:
 
     @property
     def right(self) -> Bool[np.ndarray, "blocks tokens"]:
-        """Whether a token is told right, at even odds."""
+        """True where a token is told right, at even odds."""
         return (self.logits > 0) == self.replaced
 
 
@@ -105,16 +105,16 @@ class ReplacedTokens(Evaluation):
         rng, replaced, n = stream(self.seed, "interval", "replaced", split), answers.replaced, answers.replaced.size
         blocks = np.broadcast_to(np.arange(len(replaced))[:, None], replaced.shape)
         ranks = rank(answers.logits)
-        auc = score_with_interval(lambda counts: compute_auc(ranks, replaced, counts), len(replaced), rng).tolist()
-        right = mean_with_interval(answers.right.ravel().astype(float), blocks.ravel(), rng).tolist()
-        told = [float("nan")] * 3
+        auc = score_with_interval(lambda counts: compute_auc(ranks, replaced, counts), len(replaced), rng)
+        right = mean_with_interval(answers.right.ravel().astype(float), blocks.ravel(), rng)
+        told = np.full(3, np.nan)
         if replaced.any():
-            told = mean_with_interval(answers.right[replaced].astype(float), blocks[replaced], rng).tolist()
+            told = mean_with_interval(answers.right[replaced].astype(float), blocks[replaced], rng)
         originals = float(1 - replaced.mean())
         return [
-            SplitScore(split, "replaced_auc", *auc, n, 0.5, has_diverged(auc[0], 0.5)),
-            SplitScore(split, "detection_accuracy", *right, n, originals, not right[0] > originals),
-            SplitScore(split, "replaced_accuracy", *told, int(replaced.sum()), 0.0, has_diverged(told[0], 0.0)),
+            write_score(split, "replaced_auc", auc, n, 0.5, has_diverged(auc[0], 0.5)),
+            write_score(split, "detection_accuracy", right, n, originals, not right[0] > originals),
+            write_score(split, "replaced_accuracy", told, int(replaced.sum()), 0.0, has_diverged(told[0], 0.0)),
         ]
 
 

@@ -72,7 +72,7 @@ def fill(logits: Float[Tensor, "hidden_tokens vocab"], batch: MaskedBlocks) -> I
 
 
 def detect(model: Any, tokens: Int[Tensor, "batch tokens"]) -> Float[Tensor, "batch tokens"]:
-    """How much a discriminator takes each token for a replaced one, as the logit of that probability."""
+    """The logit of each token's being a replaced one, as a discriminator has it."""
     return model(input_ids=tokens).logits.flatten(1)
 
 

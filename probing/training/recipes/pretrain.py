@@ -11,21 +11,18 @@ from typing import Any, ClassVar, Literal
 import torch
 from transformers import AutoModelForMaskedLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from probing.digests import digest_json
-from probing.encoders.blocks import find_backbone, find_blocks
-from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_config, load_model, load_tokenizer
+from probing.encoders.checkpoints import find_checkpoint, load_config, load_tokenizer
 from probing.encoders.classifiers import set_dropout
 from probing.encoders.detectors import build_detector
 from probing.encoders.masked_lm import load_masked_lm
-from probing.encoders.new_encoders import Sizes, find_architecture, make_config, outline, shrink
-from probing.encoders.slow_tokenizers import open_backend
+from probing.encoders.new_encoders import Sizes, find_architecture, shrink
 from probing.encoders.tiny_checkpoints import write_bert
-from probing.encoders.transformer import choose_limit, compute_digest, name_layers
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.checks import ABOVE_0, FROM_0, SHARE, Range, flag_of
 from probing.settings.run import EMBEDDED
 from probing.settings.training import RecipeSettings
+from probing.tasks.sources import HUB
 from probing.training.contracts import Evaluation, Objective, Pace
 from probing.training.data.blocks import Packing
 from probing.training.data.masking import Masking
@@ -37,11 +34,10 @@ from probing.training.evaluation.replaced import ReplacedTokens
 from probing.training.objectives.masked import Masked
 from probing.training.objectives.replaced import Replaced, detect, fill, share_embeddings
 from probing.training.optimiser import Rates
+from probing.training.origins import SCRATCH, find_trained, outline_new
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan, Stage, Start
 from probing.training.transforms.freezing import Freezing
 
-SCRATCH = "none"
-"""`--checkpoint` for an encoder that is drawn at random."""
 _SIZES = ("hidden_size", "layers", "heads", "intermediate_size", "embedding_size")
 _NEW = (*_SIZES, "vocabulary", "tokenizer")
 """Settings of a new encoder."""
@@ -99,7 +95,7 @@ class PretrainSettings(RecipeSettings):
     limit_dev: int = 400
     """At most this many blocks of dev and of test, the first ones; 0 takes all."""
     cache_dir: Path = Path("data/cache")
-    """Where tokenised text is kept, for this run and all others."""
+    """Folder in which tokenised text is kept, for this run and all others."""
     objective: Literal["masked", "replaced"] = "masked"
     """masked: hidden tokens are predicted (BERT); replaced: tokens that a small generator put in are told (ELECTRA)."""
     mask_share: float = 0.15
@@ -111,11 +107,15 @@ class PretrainSettings(RecipeSettings):
     detection_weight: float = 50.0
     """Weight of replaced's discriminator. ELECTRA's: 50."""
     tokens: int = 0
-    """Training tokens, marks included; 0 leaves it to --max-steps, or to --epochs."""
+    """Training tokens, marks included; 0 leaves it to --epochs."""
+    max_steps: int = 0
+    """Optimiser steps; 0 leaves it to --tokens, or to --epochs."""
     epochs: float = 1.0
     """Passes over the training text."""
     batch_size: int = 32
     """Blocks per optimiser step, over all processes."""
+    dropout: float = 0.0
+    """In the encoder and before its head. None: in so few passes nothing is learned by heart (arXiv 2212.14034)."""
     learning_rate: float = 1e-4
     """Of AdamW, at its highest. For going on from a checkpoint; new small encoders learn faster at 5e-4 to 1e-3."""
 
@@ -152,8 +152,6 @@ def check(settings: PretrainSettings) -> None:
         )
     if settings.vocabulary and settings.tokenizer:
         raise InputError("--vocabulary and --tokenizer: expected one of them")
-    if settings.tokens and settings.max_steps:
-        raise InputError(f"--tokens {settings.tokens} and --max-steps {settings.max_steps}: expected one of them")
 
 
 def find_origin(settings: PretrainSettings, warn: Callable[[str], None]) -> Origin:
@@ -163,8 +161,14 @@ def find_origin(settings: PretrainSettings, warn: Callable[[str], None]) -> Orig
         InputError: a checkpoint or tokenizer that cannot be used, sizes that do not go together, or text that no
             vocabulary can be learned from.
     """
-    del warn
-    return _outline_new(settings) if settings.checkpoint == SCRATCH else _find_trained(settings)
+    length = settings.max_length
+    if settings.checkpoint != SCRATCH:
+        origin = find_trained(settings.checkpoint, settings.model, length, settings.freeze_up_to)
+        if origin.limit < length:
+            warn(f"--max-length {length}: the encoder takes no more than {origin.limit} tokens; so long are the blocks")
+        return origin
+    width, layers, *others = (getattr(settings, name) for name in _SIZES)
+    return outline_new(settings.model, Sizes(width or 128, layers or 4, *others), choose_tokenizer(settings), length)
 
 
 def plan(settings: PretrainSettings, origin: Origin, reporter: Reporter) -> RunPlan:
@@ -188,7 +192,11 @@ def prepare_text(settings: PretrainSettings, origin: Origin, reporter: Reporter)
         InputError: text that cannot be used.
     """
     marks = read_marks(origin.tokenizer, origin.checkpoint.name)
-    packing = Packing(origin.tokenizer, marks, origin.limit, settings.limit)
+    limit, steps = settings.limit, choose_pace(settings, origin.limit).max_steps
+    if not limit and any(name.startswith(HUB) for name in settings.text):
+        # A dataset of the hub may be endless: no more of it is fetched than the training needs.
+        limit = steps * settings.batch_size
+    packing = Packing(origin.tokenizer, marks, origin.limit, limit)
     with reporter.stage("text", 1, "texts") as advance:
         text = load_text(find_source(settings.text), packing, settings.cache_dir)
         advance(1)
@@ -220,9 +228,9 @@ def choose_rates(settings: PretrainSettings) -> Rates:
 
 
 def choose_pace(settings: PretrainSettings, length: int) -> Pace:
-    """How long the settings train, the tokens asked for being whole steps."""
+    """The length of a training with these settings, in whole steps where tokens are asked for."""
     given = {field.name: getattr(settings, field.name) for field in fields(Pace)}
-    if settings.tokens:
+    if settings.tokens and not settings.max_steps:
         given["max_steps"] = ceil(settings.tokens / (settings.batch_size * length))
     return Pace(**given)
 
@@ -288,36 +296,12 @@ def _plan_replaced(settings: PretrainSettings, held: Mapping[str, Any], seed: in
     return learn, evaluate
 
 
-def _find_trained(settings: PretrainSettings) -> Origin:
-    checkpoint = find_checkpoint(settings.checkpoint)
-    config = load_config(checkpoint)
-    if config.model_type != settings.model:
-        raise InputError(
-            f"--checkpoint {checkpoint.name}: a {config.model_type}, but --model {settings.model}; "
-            f"use --model {config.model_type}, or another checkpoint"
-        )
-    tokenizer, encoder = load_tokenizer(checkpoint), find_backbone(load_model(checkpoint))
-    _check_blocks(encoder, settings.freeze_up_to)
-    digest = compute_digest(encoder, tokenizer)
-    limit = choose_limit(settings.max_length, encoder, tokenizer)
-    return Origin(checkpoint, digest, tokenizer, encoder.config, limit, name_layers(encoder))
+def choose_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
+    """The tokenizer of a new encoder: learned from the text, or another encoder's.
 
-
-def _outline_new(settings: PretrainSettings) -> Origin:
-    tokenizer = _choose_tokenizer(settings)
-    sizes = Sizes(
-        settings.hidden_size or 128, settings.layers or 4, settings.heads, settings.intermediate_size,
-        settings.embedding_size,
-    )  # fmt: skip
-    config = make_config(settings.model, sizes, tokenizer, settings.max_length)
-    encoder = outline(config)
-    _check_blocks(encoder, settings.freeze_up_to)
-    digest = digest_json([config.to_json_string(use_diff=False), open_backend(tokenizer).to_str()])
-    checkpoint = Checkpoint(SCRATCH, "", Path())
-    return Origin(checkpoint, digest, tokenizer, config, settings.max_length, name_layers(encoder))
-
-
-def _choose_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
+    Raises:
+        InputError: it cannot be had.
+    """
     if settings.vocabulary:
         source = find_source(settings.text)
         return train_tokenizer(source.splits["train"], settings.vocabulary, settings.max_length)
@@ -326,18 +310,12 @@ def _choose_tokenizer(settings: PretrainSettings) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def _check_blocks(encoder: PreTrainedModel, freeze_up_to: int) -> None:
-    n_blocks = len(find_blocks(encoder)) - 1
-    if freeze_up_to > n_blocks:
-        raise InputError(f"--freeze-up-to {freeze_up_to}: the encoder has blocks 1 to {n_blocks}")
-
-
 def try_out(folder: Path) -> Mapping[str, Any]:
     """A tiny encoder and a little text in a folder, and the settings for trying the recipe on them."""
     text = folder / "text"
     text.mkdir(parents=True)
-    for split, n in (("train", 160), ("dev", 40), ("test", 40)):
-        lines = [" ".join(8 * "abc"[row % 3]) for row in range(n)]
+    for split, n in (("train", 60), ("dev", 24), ("test", 24)):
+        lines = [" ".join(24 * "abcdef"[row % 6]) for row in range(n)]
         (text / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
     write_bert(folder / "encoder")
     return {
