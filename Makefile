@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 DATA ?= controlled
 CLASSIFICATION ?= data/corpora/classification
+TEXT ?=
+FLAGS ?=
 # An active conda environment is taken as it is, but for base, which is everybody's; else .venv is made.
 CONDA := $(if $(filter base,$(CONDA_DEFAULT_ENV)),,$(CONDA_PREFIX))
 ifeq ($(CONDA),)
@@ -13,7 +15,7 @@ BIN := $(CONDA)/bin
 INSTALLED := $(CONDA)/.bermo-probing-installed
 endif
 
-.PHONY: help setup look probe bermo test test-slow test-browser check bench notebooks lab results docs clean
+.PHONY: help setup look probe bermo orders test test-slow test-browser check bench notebooks lab results docs clean
 
 help:  ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +73,13 @@ bermo: setup  ## BERMo's claims about training, tried on the tasks of CLASSIFICA
 	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION) --models bert --threads 1 --no-show & \
 	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION) --models bermo --threads 1 --no-show && wait
 	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION)
+
+orders: setup  ## LV-BERT's search on TEXT (default: the controlled corpus), then each order's layers probed on DATA
+	$(BIN)/python probing/train_encoder.py --recipe lv_bert $(TEXT:%=--text %) --output data/results/orders $(FLAGS)
+	for model in data/results/orders/models/*-seed-0; do \
+	  $(BIN)/python probing/run_senteval.py --model lv_bert --mix on --data $(DATA) --checkpoint $$model \
+	    --output data/results/orders-probed/$${model##*/} || exit; \
+	done
 
 clean:  ## remove .venv and all caches; a conda environment stays
 	rm -rf $(VENV) site data/cache .pytest_cache .ruff_cache .import_linter_cache

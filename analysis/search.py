@@ -23,7 +23,7 @@ from probing.exit_codes import end_in_one_line
 
 @dataclass(frozen=True)
 class SearchSettings:
-    """Which run."""
+    """Run to be shown."""
 
     run: Annotated[Path, tyro.conf.Positional]
     """Folder of `train_encoder.py --recipe lv_bert`."""

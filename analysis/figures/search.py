@@ -1,5 +1,7 @@
 """Figure of a search of orders: a path's score against that of a model by itself, and the best candidates so far."""
 
+import math
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,11 +26,10 @@ def plot_search(orders: pd.DataFrame, best: pd.DataFrame, agreement: dict[str, f
     figure = Figure(figsize=(COLUMN_INCHES, 5.0))
     above, below = figure.subplots(2, 1)
     _draw_orders(above, orders.dropna(subset="supernet"))
-    above.set_title(
-        f"Kendall's tau {agreement['tau']:+z.2f} [{agreement['low']:+z.2f}, {agreement['high']:+z.2f}], "
-        f"{agreement['n']:.0f} orders",
-        fontsize=7.5,
-    )
+    if not math.isnan(agreement["tau"]):
+        bounds = f"[{agreement['low']:+z.2f}, {agreement['high']:+z.2f}]"
+        named = f"Kendall's tau {agreement['tau']:+z.2f} {bounds}, {agreement['n']:.0f} orders"
+        above.set_title(named, fontsize=7.5)
     for (arm, own), (colour, _, dashes) in zip(best.groupby("arm", sort=False), LINE_STYLES, strict=False):
         below.plot(own["n"], 100 * own["score"], color=colour, linestyle=dashes, label=_ARMS.get(str(arm), str(arm)))
     below.set(xlabel="candidates", ylabel="best path so far, x 100")

@@ -10,11 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from scipy.stats import kendalltau, t
 
-from analysis.runs.search_run import SearchRun
-from probing.bootstrap import percentile_interval, resample_counts
+from probing.bootstrap import N_ROW, percentile_interval, resample_counts
 
 QUESTIONS = {
     ("searched", "interleaved"): "searched against interleaved",
@@ -24,26 +23,25 @@ QUESTIONS = {
 }
 """Order and the one that it is held against -> what that answers."""
 COLUMNS = ["question", "one", "other", "n_seeds", "n", "difference", "low", "high"]
-_RESAMPLES = 2_000
 
 
-def answer_questions(run: SearchRun, split: str = "test") -> pd.DataFrame:
+def answer_questions(answers: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     """Columns `COLUMNS`: a row for each question that both orders of were trained for, in shares of 1.
 
     Args:
-        run: from `load_search`.
+        answers: of `analysis.runs.search_run.SearchRun`.
         split: `dev` chose the candidates, so that what it says of `searched` flatters; `test` did not.
     """
-    answers = run.answers[run.answers["split"] == split]
     rows = []
+    own = answers[answers["split"] == split]
     for (one, other), question in QUESTIONS.items():
-        found = compare_orders(answers, one, other)
+        found = compare_orders(own, one, other)
         if found is not None:
             rows.append({"question": question, "one": one, "other": other} | found)
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def compare_orders(answers: pd.DataFrame, one: str, other: str) -> dict[str, float] | None:
+def compare_orders(answers: pd.DataFrame, one: str, other: str) -> dict[str, float | int] | None:
     """The difference of two orders' accuracies with its interval; None where they have no seed in common.
 
     Args:
@@ -63,18 +61,18 @@ def compare_orders(answers: pd.DataFrame, one: str, other: str) -> dict[str, flo
     return facts | {"difference": difference, "low": low, "high": high}
 
 
-def summarise_orders(run: SearchRun, split: str = "test") -> pd.DataFrame:
+def summarise_orders(answers: pd.DataFrame, orders: pd.DataFrame, split: str = "test") -> pd.DataFrame:
     """Columns `order pattern supernet n_seeds value spread difference low high`, the best order first.
 
     `supernet` is the accuracy of the path on dev, `value` the mean over the seeds of the models by themselves, `spread`
     its standard deviation (NaN with one), and `difference`, with its interval, what it is above the interleaved order.
     """
-    answers, rows = run.answers[run.answers["split"] == split], []
-    for order, pattern, supernet in run.orders[["order", "pattern", "supernet"]].itertuples(index=False, name=None):
-        values = _accuracies(answers, order)
+    rows, own = [], answers[answers["split"] == split]
+    for order, pattern, supernet in orders[["order", "pattern", "supernet"]].itertuples(index=False, name=None):
+        values = _accuracies(own, order)
         row = {"order": order, "pattern": pattern, "supernet": supernet, "n_seeds": len(values)}
         row |= {"value": values.mean(), "spread": values.std()}
-        found = None if order == "interleaved" else compare_orders(answers, order, "interleaved")
+        found = None if order == "interleaved" else compare_orders(own, order, "interleaved")
         nothing = dict.fromkeys(("difference", "low", "high"), np.nan)
         rows.append(row | ({name: found[name] for name in nothing} if found else nothing))
     return pd.DataFrame(rows).sort_values("value", ascending=False, ignore_index=True)
@@ -88,11 +86,12 @@ def measure_agreement(orders: pd.DataFrame, seed: int = 0) -> dict[str, float]:
         seed: of the resamples.
 
     Returns:
-        `tau`, `low` and `high` (percentile bootstrap over orders), `p` (of no agreement) and `n`, the orders.
+        `tau`, `low` and `high` (percentile bootstrap over orders), `p` (of no agreement) and `n`, the orders; NaN where
+        there are fewer than three, or all are alike.
     """
     known = orders.dropna(subset="supernet").drop_duplicates("pattern")
     pairs = known[["supernet", "value"]].to_numpy(dtype=float)
-    if len(pairs) < 3:
+    if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
         return dict.fromkeys(("tau", "low", "high", "p"), float("nan")) | {"n": float(len(pairs))}
     found = kendalltau(*pairs.T)
     low, high = percentile_interval(np.array(list(_resample_tau(pairs, np.random.default_rng(seed)))))
@@ -109,7 +108,7 @@ def best_so_far(candidates: pd.DataFrame) -> pd.DataFrame:
 
 
 def _resample_tau(pairs: Float[np.ndarray, "orders 2"], rng: np.random.Generator) -> Iterator[float]:
-    for _ in range(_RESAMPLES):
+    for _ in range(N_ROW):
         drawn = pairs[rng.integers(len(pairs), size=len(pairs))]
         # A resample of one order, or of orders alike in one of the two, has no ranking.
         if (np.ptp(drawn, axis=0) > 0).all():
@@ -117,7 +116,7 @@ def _resample_tau(pairs: Float[np.ndarray, "orders 2"], rng: np.random.Generator
 
 
 def _estimate(
-    gained: Float[np.ndarray, "seeds blocks"], tokens: Float[np.ndarray, " blocks"], rng: np.random.Generator
+    gained: Num[np.ndarray, "seeds blocks"], tokens: Num[np.ndarray, " blocks"], rng: np.random.Generator
 ) -> tuple[float, float, float]:
     """Difference of two accuracies over seeds and blocks, and the bounds of its interval."""
     by_seed, by_block = gained.sum(axis=1) / tokens.sum(), gained.mean(axis=0)
@@ -140,6 +139,6 @@ def _accuracies(answers: pd.DataFrame, order: str) -> pd.Series:
     return sums["right"] / sums["n"]
 
 
-def _count_tokens(answers: pd.DataFrame, order: str) -> Float[np.ndarray, " blocks"]:
+def _count_tokens(answers: pd.DataFrame, order: str) -> Num[np.ndarray, " blocks"]:
     own = answers[answers["order"] == order]
     return own[own["seed"] == own["seed"].iloc[0]].sort_values("block")["n"].to_numpy(dtype=float)

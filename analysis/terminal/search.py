@@ -23,7 +23,7 @@ def show_search(folder: Path, output: Path | None = None) -> None:
         InputError: as `analysis.runs.search_run.load_search`.
     """
     run = load_search(folder)
-    orders, answers = summarise_orders(run), answer_questions(run)
+    orders, answers = summarise_orders(run.answers, run.orders), answer_questions(run.answers)
     agreement = measure_agreement(orders)
     title = f"Orders of sub-layers on {title_of(run.training.task)}: masked accuracy x 100"
     place = output or folder / "figures"

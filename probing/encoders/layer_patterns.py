@@ -9,7 +9,7 @@ KINDS = ("conv", "att", "ffn")
 """By code, as in the authors' code: 0 dynamic convolution, 1 self-attention, 2 feed-forward."""
 CONV, ATT, FFN = range(3)
 AUTHORS = (0, 0, 1, 2, 2, 1, 0, 2, 2, 1, 0, 0, 1, 2, 0, 2, 1, 0, 2, 0, 1, 1, 2, 1)
-"""What their search found for the small model, eight of each kind (github.com/yuweihao/LV-BERT, README)."""
+"""Order that their search found for the small model, eight of each kind (github.com/yuweihao/LV-BERT, README)."""
 NAMED = ("interleaved", "sandwich", "convolution_first", "varied", "authors")
 """Patterns that `build_pattern` knows."""
 

@@ -29,7 +29,7 @@ def build(checkpoint: str, **options: Any) -> TransformerEncoder:
 
 
 def tiny(folder: Path) -> str:
-    """As `contracts.encoder.EncoderModule`: four sub-layers of width 8, of all kinds."""
+    """Write a checkpoint as `contracts.encoder.EncoderModule` asks: four sub-layers of width 8, of all kinds."""
     tokenizer = write_tokenizer(folder)
     config = LvBertConfig(
         vocab_size=len(tokenizer),

@@ -89,7 +89,7 @@ class LvBertForMaskedLM(LvBertPreTrainedModel):
 
 
 class LvBertDetection(nn.Module):
-    """Whether a token was replaced, as one logit: a map, GELU, and a map to one number."""
+    """Logit of a token's having been replaced: a map, GELU, and a map to one number."""
 
     def __init__(self, config: LvBertConfig):
         super().__init__()

@@ -119,7 +119,7 @@ class LvBertConfig(PretrainedConfig):
 
 
 class LvBertPreTrainedModel(PreTrainedModel):
-    """What LV-BERT's models share: configuration, starting weights, names."""
+    """Base of LV-BERT's models: configuration, starting weights, names."""
 
     config_class = LvBertConfig
     base_model_prefix = "lv_bert"

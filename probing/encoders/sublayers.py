@@ -15,7 +15,7 @@ Mask = Bool[Tensor, "batch tokens"] | None
 
 
 class SubLayer(nn.Module):
-    """What all kinds share: the output map, dropout, the sum and the norm after it.
+    """Base of all kinds: the output map, dropout, the sum and the norm after it.
 
     Args:
         config: an `LvBertConfig`.
@@ -102,7 +102,7 @@ class Choice(nn.Module):
 
 
 def build_place(config: Any, code: int) -> nn.Module:
-    """What stands at a place: a sub-layer, or in a supernet one of every kind."""
+    """Module of a place: a sub-layer, or in a supernet one of every kind."""
     return Choice(config, code) if config.supernet else Choice.kinds[code](config)
 
 

@@ -37,7 +37,7 @@ class Space(Protocol):
 
 @dataclass(frozen=True)
 class Evolution:
-    """How long a search is, and how it goes from generation to generation. The numbers are ours: none are published."""
+    """Length of a search, and its way from generation to generation. The numbers are ours: none are published."""
 
     population: int = 50
     """New candidates in each generation, of the evolution and of the random search beside it."""

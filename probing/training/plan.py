@@ -55,7 +55,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Hunt:
-    """What a stage of kind `search` looks for, and how."""
+    """Candidates of a stage of kind `search`, and the way in which they are gone through."""
 
     space: Space
     evolution: Evolution
@@ -159,7 +159,7 @@ class Recipe:
     check: Callable[[Any], None] = lambda settings: None
     """Refuses, by an InputError, settings in range that do not go together."""
     seeds_depend: bool = False
-    """Whether the models of other seeds depend on what is found with the first one."""
+    """True where the models of other seeds depend on what is found with the first one."""
     gentle: Mapping[str, Any] = field(default_factory=dict)
     """Settings under which any model learns an easy task in 120 steps: the conformance tests try that."""
     origin: Callable[[Any, Callable[[str], None]], Origin] | None = None

@@ -11,7 +11,7 @@ from probing.training.evaluation.masked import HiddenAnswers, MaskedTokens
 
 @dataclass(frozen=True)
 class PairedTokens(MaskedTokens):
-    """As `MaskedTokens`, and what was answered in each block."""
+    """Masked tokens whose answers are kept, block by block."""
 
     kept: dict[str, HiddenAnswers] = field(default_factory=dict, compare=False)
 

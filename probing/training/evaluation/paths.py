@@ -25,7 +25,7 @@ class OnePath(Evaluation):
 
     @property
     def headline(self) -> str:
-        """As the evaluation has it."""
+        """Headline of the evaluation."""
         return self.inner.headline
 
     def measure(self, model: PreTrainedModel, accelerator: Accelerator) -> dict[str, float]:

@@ -44,7 +44,7 @@ class LvBertSettings(PretrainSettings):
     model: str = "lv_bert"
     """Architecture: lv_bert alone."""
     checkpoint: str = pretrain.SCRATCH
-    """Where weights come from: none, for all are drawn."""
+    """Checkpoint to go on from: none, for all weights are drawn."""
     hidden_size: int = 128
     """Width of the states."""
     layers: int = 12
@@ -58,7 +58,7 @@ class LvBertSettings(PretrainSettings):
     learning_rate: float = 1e-3
     """Of AdamW, at its highest."""
     constraint: Constraint = "parameters"
-    """What all paths and candidates have alike: parameters (weights within 2 % of the interleaved order's, which is as
+    """Constraint on all paths and candidates: parameters (weights within 2 % of the interleaved order's, which is as
     many feed-forward sub-layers), counts (a third of each kind), or none."""
     supernet_share: float = 4.0
     """Steps of the supernet, as a multiple of those of a model that is trained by itself."""
@@ -85,7 +85,7 @@ class LvBertSettings(PretrainSettings):
 
     @property
     def evolution(self) -> Evolution:
-        """How the search goes."""
+        """Course of the search."""
         return Evolution(**{field.name: getattr(self, field.name) for field in fields(Evolution)})
 
 

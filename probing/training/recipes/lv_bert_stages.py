@@ -90,13 +90,13 @@ class Lab:
         return replace(self._plan_learning(seed), build=partial(self._build_order, order))
 
     def describe(self, order: str) -> dict[str, Any]:
-        """What tells the models of an order from others: its name and, where that is known already, its codes."""
+        """Variant of the models of an order: its name and, where that is known already, its codes."""
         return {"order": order} | (
             {"pattern": "".join(map(str, self.patterns[order]))} if order in self.patterns else {}
         )
 
     def _plan_learning(self, seed: int) -> Stage:
-        """What supernet and orders have in common: text, its order and masks, rates and evaluation."""
+        """Stage that supernet and orders have in common: text, its order and masks, rates and evaluation."""
         return Stage(
             "pretrain",
             build=self._build_supernet,

@@ -1,13 +1,13 @@
 """The patterns that a supernet's paths and a search are drawn from: all, or those of equal size or of equal counts."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
-from probing.encoders.layer_patterns import CONV, FFN, KINDS, count_weights
+from probing.encoders.layer_patterns import FFN, KINDS, count_weights
 from probing.records import InputError
 
 Constraint = Literal["parameters", "counts", "none"]
@@ -19,7 +19,7 @@ _TRIES = 10_000
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a pattern's weights depend on beside itself."""
+    """Sizes that a pattern's weights depend on."""
 
     hidden_size: int
     n_heads: int
@@ -42,7 +42,7 @@ class PatternSpace:
     sizes: Sizes
 
     def allows(self, pattern: Sequence[int]) -> bool:
-        """Whether a pattern is in the space."""
+        """True where a pattern is in the space."""
         if len(pattern) != len(self.reference):
             return False
         if self.constraint == "counts":
@@ -99,8 +99,3 @@ def fit_intermediate(pattern: Sequence[int], space: PatternSpace, step: int = 8)
     if not counts[FFN] or room <= 0:
         raise InputError(f"pattern {list(pattern)}: no inner width gives it the weights of {list(space.reference)}")
     return max(step, round(room / (2 * sizes.hidden_size * counts[FFN]) / step) * step)
-
-
-def describe(pattern: Sequence[int]) -> Mapping[str, int]:
-    """How many of each kind a pattern has."""
-    return {kind: list(pattern).count(code) for code, kind in enumerate(KINDS, CONV)}
