@@ -130,6 +130,8 @@ def plan(settings: KgBertSettings, origin: Origin, reporter: Reporter) -> RunPla
     Raises:
         InputError: a graph that cannot be used, or a ranking that takes too long.
     """
+    inputs = ModelInputs(origin.tokenizer, origin.config, origin.limit)
+    inputs.count_marks(2 if settings.task == "relations" else 3)  # refuses a limit that is too low for them
     whole = load_graph(settings.graph, settings.texts)
     found = check_graph(whole)
     head, *cautions = found.lines(whole.name)
@@ -141,13 +143,13 @@ def plan(settings: KgBertSettings, origin: Origin, reporter: Reporter) -> RunPla
     facts |= {"origin": graph.origin, "digest": whole.digest, "check": found.facts()}
     source = Source(f"{graph.name}_{settings.task}", digest_json([whole.digest, graph.digest, settings.task]), facts)
     make = _plan_relations if settings.task == "relations" else _plan_triples
-    return make(settings, origin, graph, source, reporter)
+    return make(settings, inputs, origin, graph, source, reporter)
 
 
 def _plan_triples(
-    settings: KgBertSettings, origin: Origin, graph: Graph, source: Source, reporter: Reporter
+    settings: KgBertSettings, inputs: ModelInputs, origin: Origin, graph: Graph, source: Source, reporter: Reporter
 ) -> RunPlan:
-    tokens = TripleTokens(ModelInputs(origin.tokenizer, origin.config, origin.limit), graph, origin.limit)
+    tokens = TripleTokens(inputs, graph, origin.limit)
     _count_cut(tokens.count_cut(graph.true["train"]), graph, origin, reporter)
     labelled = {split: _label(graph, split) for split in ("dev", "test")}
     queries = list_sides(graph, graph.true["test"], settings.candidates) if settings.task == "links" else ()
@@ -175,11 +177,10 @@ def _plan_triples(
 
 
 def _plan_relations(
-    settings: KgBertSettings, origin: Origin, graph: Graph, source: Source, reporter: Reporter
+    settings: KgBertSettings, inputs: ModelInputs, origin: Origin, graph: Graph, source: Source, reporter: Reporter
 ) -> RunPlan:
     if len(graph.relations) < 2:
         raise InputError(f"--task relations: graph {graph.name} has one relation; expected two or more")
-    inputs = ModelInputs(origin.tokenizer, origin.config, origin.limit)
     splits = {split: TokenisedSplit(inputs, _pair_up(graph, split)) for split in graph.true}
     _count_cut(int(splits["train"].truncated.sum()), graph, origin, reporter)
     models = [

@@ -38,8 +38,14 @@ def make(encoder, tmp_path):
 
 
 def run(settings):
+    """The folder, the scores of the models, and those of the baselines where there are any."""
     folder = train(settings, Reporter(quiet=True)).folder
-    return folder, *(pd.read_parquet(folder / f"{name}.parquet") for name in ("trained_models", "baselines"))
+    tables = [
+        pd.read_parquet(path)
+        for name in ("trained_models", "baselines")
+        if (path := folder / f"{name}.parquet").exists()
+    ]
+    return folder, tables[0], tables[-1]
 
 
 METRICS = {
