@@ -96,7 +96,7 @@ class ModelInputs:
 
 
 def make_tokens(encodings: Sequence[Any]) -> Tokens:
-    """What a tokenizer gave, as arrays."""
+    """Tokens of what a tokenizer gave, as arrays."""
     return Tokens(
         ids=tuple(np.array(encoding.ids, dtype=np.int64) for encoding in encodings),
         types=tuple(np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings),

@@ -113,7 +113,7 @@ def _type_mark(frame: Frame, kind: int, number: int, n_segments: int) -> int:
 
 
 def share_room(lengths: Int[np.ndarray, " segments"], room: int) -> Int[np.ndarray, " segments"]:
-    """How many tokens each segment keeps: all, or as if the longest lost one after the other."""
+    """Number of tokens that each segment keeps: all, or as if the longest lost one after the other."""
     if lengths.sum() <= room:
         return lengths
     ordered = np.sort(lengths)
