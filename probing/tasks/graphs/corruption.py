@@ -11,7 +11,7 @@ _TRIES = 20
 
 def find_corruptible(known: KnownTriples, triples: Triples) -> Bool[np.ndarray, " triples"]:
     """True for triples that become a false one by some other head or tail."""
-    return _find_free(known, triples).any(axis=1)
+    return np.any(_find_free(known, triples), axis=1)
 
 
 def corrupt(known: KnownTriples, triples: Triples, k: int, generator: np.random.Generator) -> Triples:

@@ -112,7 +112,7 @@ def find_unseen(graph: Graph, split: str) -> Bool[np.ndarray, " triples"]:
     """True for triples of a split with an entity that no triple of train has."""
     seen = np.zeros(len(graph.entities), dtype=bool)
     seen[graph.true["train"][:, SIDES]] = True
-    return ~seen[graph.true[split][:, SIDES]].all(axis=1)
+    return ~np.all(seen[graph.true[split][:, SIDES]], axis=1)
 
 
 def _take(triples: Triples, most: int) -> Triples:
