@@ -66,7 +66,7 @@ def list_files(folder: Path, beside: Path | None) -> list[tuple[str, str]]:
     """The files of a run that are worth downloading: name, and address relative to a folder."""
     if beside is None:
         return []
-    tables = [folder / name for name in ("scores.csv", "trained_models.csv", "training_log.parquet")]
+    tables = [folder / name for name in ("scores.csv", "trained_models.csv", "baselines.csv", "training_log.parquet")]
     paths = [*tables, *sorted((folder / "figures").glob("*.pdf"))]
     return [
         (path.name, quote(os.path.relpath(path.resolve(), beside.resolve()).replace(os.sep, "/")))

@@ -12,6 +12,7 @@ from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun, label_runs, stack_logs, stack_models
 from analysis.stats.convergence import compare_convergence
 from analysis.stats.pruning import summarise_pruning
+from analysis.tables.baselines import NOTE, baselines_table
 from analysis.tables.table import Table, table_of
 from analysis.tables.training import CONVERGENCE_NOTE, convergence_table, pruning_table, seeds_table
 from probing.records import InputError
@@ -50,6 +51,8 @@ class Section:
     models: Table
     warnings: Sequence[str]
     command: str
+    baselines: Table | None = None
+    """Every metric beside those of answers that read no encoder, where there are such."""
     files: Sequence[tuple[str, str]] = ()
     """Name and relative address of what can be downloaded."""
 
@@ -113,10 +116,12 @@ def _compare(runs: Sequence[TrainingRun], names: Sequence[str], seed: int) -> tu
 
 def _describe_run(run: TrainingRun, name: str) -> Section:
     caption = f"{name}: {run.metric} x 100 of every trained model; below, mean ± standard deviation over seeds"
+    compared = baselines_table(run)
     return Section(
         name=name,
         facts=list_facts(run),
         models=table_of(seeds_table(run), caption),
+        baselines=table_of(compared, f"{name}, {title_of(run.task)}: {NOTE}") if len(compared) else None,
         warnings=list(_list_warnings(run)),
         command=facts.rebuild_command(run.settings, "train_encoder.py"),
     )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from probing.tables import TrainedModel, TrainingRow
 
 LOG = "training_log.parquet"
 MODELS = "trained_models.parquet"
+BASELINES = "baselines.parquet"
 
 AIM = ("method", "sparsity", "penalty")
 """Columns that tell the models of one seed apart: how weights were pruned, and how many were to be."""
@@ -36,6 +37,8 @@ class TrainingRun:
     per split and metric."""
     settings: Mapping[str, Any]
     manifest: Mapping[str, Any]
+    baselines: pd.DataFrame = field(default_factory=pd.DataFrame)
+    """Scores of answers that read no encoder, with the columns of `models`; no rows where there are none."""
 
     @property
     def name(self) -> str:
@@ -92,6 +95,9 @@ def load_training(folder: Path | str) -> TrainingRun:
         models=_read_models(folder / MODELS),
         settings=read_json(folder / "settings.json"),
         manifest=read_json(folder / "manifest.json"),
+        baselines=_read_once(path, TrainedModel, _MODEL_KEY)
+        if (path := folder / BASELINES).is_file()
+        else pd.DataFrame(),
     )
 
 

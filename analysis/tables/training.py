@@ -6,6 +6,7 @@ import pandas as pd
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import AIM, TrainingRun, name_aims
 from analysis.stats.pruning import summarise_pruning
+from analysis.tables.baselines import NOTE, baselines_table
 from analysis.tables.table import format_percent
 
 CONVERGENCE_NOTE = (
@@ -21,6 +22,9 @@ def tabulate_training(run: TrainingRun) -> dict[str, tuple[pd.DataFrame, str]]:
     """Name -> frame of strings and caption: the trained models and, where weights were pruned, what that cost."""
     what = f"{title_of(run.task)}, {run.metric} x 100"
     tables = {"models": (seeds_table(run), f"{what} of every trained model; mean ± standard deviation over seeds")}
+    compared = baselines_table(run)
+    if len(compared):
+        tables["baselines"] = (compared, f"{title_of(run.task)}: every metric beside baselines. {NOTE}")
     if run.pruned:
         tables["pruning"] = (pruning_table(summarise_pruning(run.scores)), f"{what} on dev, over seeds")
     return tables

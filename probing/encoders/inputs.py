@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from probing.contracts.encoder import Batching, Tokens
-from probing.encoders.segments import Frame, Pieces, find_frame, join_segments
+from probing.encoders.segments import Frame, Pieces, find_frame, find_room, join_segments
 from probing.encoders.slow_tokenizers import SlowEncoding, open_backend
 from probing.records import Text
 
@@ -62,8 +62,12 @@ class ModelInputs:
         return join_segments(self._frame, segments, self._limit)
 
     def count_marks(self, n_segments: int) -> int:
-        """Number of special tokens of a text of so many segments."""
-        return self._frame.count_marks(n_segments)
+        """Number of special tokens of a text of so many segments.
+
+        Raises:
+            InputError: the limit has no room for them and a word of each segment.
+        """
+        return self._limit - find_room(self._frame, n_segments, self._limit)
 
     def _encode(self, text: Text) -> SlowEncoding:
         return self.join(self.split(text))
@@ -92,7 +96,7 @@ class ModelInputs:
 
 
 def make_tokens(encodings: Sequence[Any]) -> Tokens:
-    """What a tokenizer gave, as arrays."""
+    """Tokens of what a tokenizer gave, as arrays."""
     return Tokens(
         ids=tuple(np.array(encoding.ids, dtype=np.int64) for encoding in encodings),
         types=tuple(np.array(encoding.type_ids, dtype=np.int64) for encoding in encodings),

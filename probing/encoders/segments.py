@@ -72,13 +72,7 @@ def join_segments(frame: Frame, segments: Sequence[Pieces], limit: int) -> SlowE
         InputError: the limit has no room for the marks and a token of each segment.
     """
     lengths = np.array([len(one) for one in segments])
-    room = limit - frame.count_marks(len(segments))
-    if room < len(segments):
-        least = limit - room + len(segments)
-        raise InputError(
-            f"--max-length {limit}: the marks of {len(segments)} segments and a word of each take {least}; "
-            "expected at least that"
-        )
+    room = find_room(frame, len(segments), limit)
     kept = share_room(lengths, room)
     marks = [frame.before, *[frame.between] * (len(segments) - 1), frame.behind]
     ids, types, special = list[int](), list[int](), list[int]()
@@ -94,6 +88,21 @@ def join_segments(frame: Frame, segments: Sequence[Pieces], limit: int) -> SlowE
     return SlowEncoding(ids, types, special, [0] * int((lengths - kept).sum()))
 
 
+def find_room(frame: Frame, n_segments: int, limit: int) -> int:
+    """Number of tokens that a limit leaves to the segments of a text.
+
+    Raises:
+        InputError: it has no room for the marks and a token of each segment.
+    """
+    room = limit - frame.count_marks(n_segments)
+    if room < n_segments:
+        raise InputError(
+            f"--max-length {limit}: the marks of {n_segments} segments and a word of each take "
+            f"{limit - room + n_segments}; expected at least that"
+        )
+    return room
+
+
 def _type_mark(frame: Frame, kind: int, number: int, n_segments: int) -> int:
     """The type of a mark before segment `number`: in a pair that of the segment before or behind it, or its own."""
     if 0 < number < n_segments and kind == frame.kinds[0]:
@@ -104,7 +113,7 @@ def _type_mark(frame: Frame, kind: int, number: int, n_segments: int) -> int:
 
 
 def share_room(lengths: Int[np.ndarray, " segments"], room: int) -> Int[np.ndarray, " segments"]:
-    """How many tokens each segment keeps: all, or as if the longest lost one after the other."""
+    """Number of tokens that each segment keeps: all, or as if the longest lost one after the other."""
     if lengths.sum() <= room:
         return lengths
     ordered = np.sort(lengths)

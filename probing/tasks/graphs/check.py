@@ -1,4 +1,4 @@
-"""What is to be known of a graph before its scores are believed."""
+"""Check of a graph: what is to be known of it before scores on it are believed."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass

@@ -10,8 +10,8 @@ _TRIES = 20
 
 
 def find_corruptible(known: KnownTriples, triples: Triples) -> Bool[np.ndarray, " triples"]:
-    """Which triples become a false one by some other head or tail."""
-    return _find_free(known, triples).any(axis=1)
+    """True for triples that become a false one by some other head or tail."""
+    return np.any(_find_free(known, triples), axis=1)
 
 
 def corrupt(known: KnownTriples, triples: Triples, k: int, generator: np.random.Generator) -> Triples:
@@ -37,12 +37,12 @@ def corrupt(known: KnownTriples, triples: Triples, k: int, generator: np.random.
 
 
 def list_free(known: KnownTriples, triple: Int[np.ndarray, "3"], column: int) -> Int[np.ndarray, " candidates"]:
-    """What makes no known triple in one column, in ascending order."""
+    """The candidates that make no known triple in one column, in ascending order."""
     free = np.ones(known.sizes[column], dtype=bool)
     free[known.find(triple, column)] = False
     return np.flatnonzero(free)
 
 
 def _find_free(known: KnownTriples, triples: Triples) -> Bool[np.ndarray, "triples sides"]:
-    """Whether a side of a triple has an entity that makes no known one."""
+    """True for each side of a triple that has an entity which makes no known one."""
     return np.stack([known.count(triples, side) < known.sizes[side] for side in SIDES], axis=1)

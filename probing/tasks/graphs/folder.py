@@ -21,7 +21,7 @@ from probing.tasks.graphs.graph import RELATION, Graph, KnownTriples, Triples
 TRUTH = {"1": True, "-1": False}
 """The fourth column of dev and test."""
 TEXTS = ("names", "descriptions")
-"""What an entity's text is: its name, or its name and description."""
+"""Texts that an entity can have: its name, or its name and description."""
 
 
 def read_graph(folder: Path, texts: str = "names") -> Graph:

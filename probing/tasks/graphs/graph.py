@@ -35,7 +35,7 @@ class Graph:
     false: Mapping[str, Triples]
     """By split, those that the source calls false; none in train."""
     known: "KnownTriples"
-    """Those of all splits, as the source has them."""
+    """The true triples of all splits, as the source has them."""
     origin: str = ""
     n_repeated: int = 0
     """Triples of train that stood there before."""
@@ -75,20 +75,20 @@ class KnownTriples:
         return bool(self.contain(np.array([triple]))[0])
 
     def contain(self, triples: Triples) -> Bool[np.ndarray, " triples"]:
-        """Which triples are known to be true."""
+        """True for triples that are known to be true."""
         packed, sought = self._by_column[TAIL], self._pack(triples, TAIL)
         places = np.minimum(np.searchsorted(packed, sought), len(packed) - 1)
         return packed[places] == sought
 
     def find(self, triple: Int[np.ndarray, "3"], column: int) -> Int[np.ndarray, " candidates"]:
-        """What makes a true triple in one column, in ascending order."""
+        """The candidates that make a true triple in one column, in ascending order."""
         packed, size = self._by_column[column], self.sizes[column]
         start = int(self._pack(triple[None], column)[0]) // size * size
         low, high = np.searchsorted(packed, [start, start + size])
         return packed[low:high] - start
 
     def count(self, triples: Triples, column: int) -> Int[np.ndarray, " triples"]:
-        """How many candidates make each triple a true one in one column."""
+        """Number of candidates that make each triple a true one in one column."""
         packed, size = self._by_column[column], self.sizes[column]
         starts = self._pack(triples, column) // size * size
         return np.searchsorted(packed, starts + size) - np.searchsorted(packed, starts)
@@ -101,7 +101,7 @@ class KnownTriples:
 
 
 def find_reversed(graph: Graph, split: str) -> Bool[np.ndarray, " triples"]:
-    """Which triples of a split have head and tail that some triple of train joins the other way round."""
+    """True for triples of a split whose head and tail some triple of train joins the other way round."""
     train, triples = graph.true["train"], graph.true[split]
     n = len(graph.entities)
     joined = np.unique(train[:, HEAD].astype(np.int64) * n + train[:, TAIL])
@@ -109,10 +109,10 @@ def find_reversed(graph: Graph, split: str) -> Bool[np.ndarray, " triples"]:
 
 
 def find_unseen(graph: Graph, split: str) -> Bool[np.ndarray, " triples"]:
-    """Which triples of a split have an entity that no triple of train has."""
+    """True for triples of a split with an entity that no triple of train has."""
     seen = np.zeros(len(graph.entities), dtype=bool)
     seen[graph.true["train"][:, SIDES]] = True
-    return ~seen[graph.true[split][:, SIDES]].all(axis=1)
+    return ~np.all(seen[graph.true[split][:, SIDES]], axis=1)
 
 
 def _take(triples: Triples, most: int) -> Triples:

@@ -1,4 +1,4 @@
-"""Where a graph comes from: made by rules, a copy in an installed package, or a folder."""
+"""Sources of graphs: made by rules, a copy in an installed package, or a folder."""
 
 from importlib.util import find_spec
 from pathlib import Path

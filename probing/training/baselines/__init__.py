@@ -1,1 +1,1 @@
-"""What graphs can be answered with by no text: frequencies, and embeddings of entities and relations."""
+"""Baselines of graphs that read no text: frequencies, and embeddings of entities and relations."""

@@ -44,7 +44,7 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True)
 class EmbeddingSettings:
-    """How vectors are learned."""
+    """Settings of the learning of vectors."""
 
     steps: int = 4000
     size: int = 100

@@ -55,7 +55,7 @@ def _choose_way(model: PreTrainedModel, accelerator: Accelerator) -> Callable[[M
 
 @contextmanager
 def _in_float32(module: nn.Module | None) -> Iterator[None]:
-    """What a module gives is computed without the lower precision that is on around it."""
+    """Compute what a module gives without the lower precision that is on around it."""
     if module is None:
         yield
         return

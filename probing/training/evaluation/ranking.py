@@ -1,4 +1,4 @@
-"""Where the true entity or relation of a triple stands among all candidates, by whatever scores triples.
+"""Ranks of the true entity or relation of a triple among all candidates, by whatever scores triples.
 
 A query is a triple with one column left out; its candidates are all that could stand there, less what makes another
 known triple (filtered; Bordes et al. 2013). The rank is realistic (Berrendorf et al. 2020, arXiv 2002.06914): the mean

@@ -1,4 +1,4 @@
-"""Which relation joins two entities: the first answer, and the rank of the true one among all relations."""
+"""Scores of relations between two entities: the first answer, and the rank of the true one among all relations."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ _BLOCK = 2**20
 
 @dataclass(frozen=True)
 class RelationTask:
-    """What is asked of whoever scores the relations of two entities."""
+    """Task of whoever scores the relations of two entities."""
 
     graph: Graph
     seed: int
     """Of the resamples that intervals are made of."""
 
     def score_triples(self, score: Score) -> list[SplitScore]:
-        """As `score_splits`, by what scores triples."""
+        """The scores of `score_splits`, by what scores triples."""
         return self.score_splits(lambda split: score_all_relations(self.graph, self.graph.true[split], score))
 
     def score_splits(self, score: ScoreRelations) -> list[SplitScore]:

@@ -1,4 +1,4 @@
-"""Which triples are true by their scores: the border is chosen on dev, for all relations or for each."""
+"""Triples called true by their scores: the border is chosen on dev, for all relations or for each."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -27,7 +27,7 @@ def classify(
     thresholds: Float[np.ndarray, " relations"],
     relations: Int[np.ndarray, " triples"],
 ) -> Bool[np.ndarray, " triples"]:
-    """Which triples are called true, each by the border of its relation."""
+    """True for triples that are called true, each by the border of its relation."""
     return scores > thresholds[relations]
 
 

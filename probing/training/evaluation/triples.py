@@ -1,4 +1,4 @@
-"""How well triples are told apart and ranked, by a model or by whatever else scores them: one way for all."""
+"""Scores of telling triples apart and of ranking them, by a model or by whatever else scores them: one way for all."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -33,7 +33,7 @@ class LabelledTriples:
 
 @dataclass(frozen=True)
 class TripleTask:
-    """What is asked of whoever scores triples: to tell true ones from false and, where there are queries, to rank."""
+    """Task of whoever scores triples: to tell true ones from false and, where there are queries, to rank."""
 
     graph: Graph
     labelled: Mapping[str, LabelledTriples]

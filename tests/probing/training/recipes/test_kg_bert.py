@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification
 from probing.encoders.tiny_checkpoints import write_bert
 from probing.progress import Reporter
 from probing.records import InputError
+from probing.registry import ENCODERS
 from probing.run_senteval import main as probe
 from probing.tables import TrainedModel, column_names
 from probing.train_encoder import main
@@ -38,8 +39,14 @@ def make(encoder, tmp_path):
 
 
 def run(settings):
+    """The folder, the scores of the models, and those of the baselines where there are any."""
     folder = train(settings, Reporter(quiet=True)).folder
-    return folder, *(pd.read_parquet(folder / f"{name}.parquet") for name in ("trained_models", "baselines"))
+    tables = [
+        pd.read_parquet(path)
+        for name in ("trained_models", "baselines")
+        if (path := folder / f"{name}.parquet").exists()
+    ]
+    return folder, tables[0], tables[-1]
 
 
 METRICS = {
@@ -85,6 +92,25 @@ def test_false_triples_of_dev_and_test_are_the_same_for_every_seed_and_limit_of_
     assert one["n"].tolist() == two["n"].tolist()
 
 
+def test_bermo_reads_triples_too_and_its_mix_is_logged(make):
+    folder, models, _ = run(make(model="bermo", baselines=()))
+    log = pd.read_parquet(folder / "training_log.parquet")
+    assert {"weight", "gamma"} <= set(log["quantity"])
+    assert np.isfinite(models["value"]).all()
+
+
+def test_the_kept_model_is_an_encoder_that_training_has_moved(make, encoder):
+    folder, *_ = run(make(task="relations", baselines=()))
+    texts = [("ab cd", "e", "f g"), ("ab",)]
+    states = []
+    for checkpoint in (encoder, str(folder / "models" / "seed-0")):
+        built = ENCODERS.load("bert").build(checkpoint, dtype="float32", device="cpu", backend="torch")
+        states.append(built.encode(built.tokenize(texts), np.arange(2)).layers[-1])
+    assert states[0].shape == states[1].shape
+    assert not torch.allclose(*states)
+
+
+@pytest.mark.slow
 def test_the_trained_encoder_is_probed_by_the_main_job(make, tmp_path, monkeypatch, capsys):
     folder, *_ = run(make(task="links", baselines=()))
     model = folder / "models" / "seed-0"

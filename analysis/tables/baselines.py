@@ -1,0 +1,49 @@
+"""Every metric of a training run beside its baselines, as a frame of strings."""
+
+import numpy as np
+import pandas as pd
+
+from analysis.runs.training_run import TrainingRun
+from analysis.tables.table import format_bounds, format_percent
+
+NOTE = (
+    "x 100 but for mean_rank. [ ]: 95 % interval over test triples of one seed; ±: standard deviation over seeds. "
+    "Baselines read no text: frequencies of train, and embeddings of entities and relations."
+)
+"""Stands below `baselines_table`."""
+_RANK = "mean_rank"
+
+
+def baselines_table(run: TrainingRun) -> pd.DataFrame:
+    """One row per split and metric, one column for the models and one for each baseline; no rows without baselines.
+
+    Returns:
+        Strings, in columns `Split`, `Metric`, `n`, the model's name, and the baselines' names.
+    """
+    if run.baselines.empty:
+        return pd.DataFrame()
+    scored = [(run.model, run.models), *((str(name), own) for name, own in run.baselines.groupby("model", sort=False))]
+    rows = []
+    for (split, metric), own in run.models.groupby(["split", "metric"], sort=False):
+        cells = {"Split": str(split), "Metric": str(metric), "n": f"{own['n'].max():,}"}
+        for name, frame in scored:
+            cells[name] = _format_seeds(frame[(frame["split"] == split) & (frame["metric"] == metric)])
+        rows.append(cells)
+    return pd.DataFrame(rows)
+
+
+def _format_seeds(rows: pd.DataFrame) -> str:
+    """A score with its interval; of several seeds, the mean and the standard deviation."""
+    if rows.empty:
+        return "-"
+    ranks = str(rows["metric"].iloc[0]).startswith(_RANK)
+    values = rows["value"]
+    if len(rows) > 1:
+        return f"{_format(values.mean(), ranks)} ± {_format(values.std(), ranks)}"
+    low, high = float(rows["ci_low"].iloc[0]), float(rows["ci_high"].iloc[0])
+    bounds = "" if np.isnan(low) else f" [{low:.2f}, {high:.2f}]" if ranks else f" {format_bounds(low, high)}"
+    return _format(values.iloc[0], ranks) + bounds
+
+
+def _format(value: float, ranks: bool) -> str:
+    return f"{value:.2f}" if ranks and not np.isnan(value) else format_percent(value)
