@@ -26,6 +26,7 @@ TABLES = {
     "scores.parquet": tables.Score,
     "layer_weights.parquet": tables.LayerWeight,
     "gradient_norms.parquet": tables.GradientNorm,
+    "predictions.parquet": tables.PredictionRow,
     "training_log.parquet": tables.TrainingRow,
     "trained_models.parquet": tables.TrainedModel,
 }
@@ -140,15 +141,12 @@ def write_columns() -> str:
         "A run folder holds these tables as Parquet, `scores` as CSV too. A column that came later has a default when "
         "older files are read; none is ever renamed. This page is made from the records in `probing/tables.py`.",
     ]
+    usual = read_docs(tables.Score)  # a column that several tables have is explained there
     for file, record in TABLES.items():
-        docs, types = read_docs(record), get_type_hints(record)
-        rows = [
-            [f"`{column.name}`", types[column.name].__name__, docs.get(column.name, "")] for column in fields(record)
-        ]
+        docs, types = usual | read_docs(record), get_type_hints(record)
+        rows = [[f"`{one.name}`", types[one.name].__name__, docs.get(one.name, "")] for one in fields(record)]
         lines += [f"## {file}", _sentence(inspect.getdoc(record) or ""), tabulate(("column", "type", "meaning"), rows)]
-    rows = [[f"`{name}`", kind.__name__, ""] for name, kind in tables.PREDICTION_TYPES.items()]
-    lines += ["## predictions.parquet", "One row per test sentence, readout and seed."]
-    lines += [tabulate(("column", "type", "meaning"), rows), "## Values of `metric` beyond scores"]
+    lines += ["## Values of `metric` beyond scores"]
     lines += ["Numbers that measures give stand in `scores.parquet` as well, each under a name of its own."]
     rows = [[f"`{name}`", one.title, f"`{one.measure}`"] for name, one in QUANTITIES.items()]
     return "\n\n".join([*lines, tabulate(("metric", "what it is", "measure"), rows)]) + "\n"

@@ -5,6 +5,7 @@ Old files still load: a column that came later has a default, and none is ever r
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import get_type_hints
 
 from probing.records import Predictions
 
@@ -14,37 +15,52 @@ class Score:
     """One number with its interval and everything needed to know what it is: a row of `scores.parquet`."""
 
     model: str
+    """Encoder, as `--model` names it."""
     checkpoint: str
+    """Weights, as `--checkpoint` names them."""
     revision: str
+    """Version of the checkpoint; empty where there is but one."""
     task: str
+    """Key of the task, such as `tree_depth`."""
     group: str
+    """Group of the task: surface, syntactic, semantic, transfer, own or control."""
     representation: str
     """`layer`, `scalar_mix`, `concat` or, for baselines that read no vectors, `none`."""
     layer: int
     """Index of the layer; -1 where the representation is not a single layer."""
     layer_name: str
+    """Name of the layer, as the encoder gives it; of a mix, the name of its kind."""
     pooling: str
+    """Rule that made one vector of a sentence."""
     probe: str
+    """Key of the probe."""
     protocol: str
+    """Protocol by which it was trained: modern, senteval or senteval_original."""
     control: str
     """`none`, or the name of the control."""
     seed: int
+    """Seed of what is drawn."""
     split: str
+    """Split that is scored: dev or test."""
     metric: str
+    """Key of the metric, or of the number that a measure gives."""
     value: float
     """In the metric's own range ([0, 1] for accuracy, [-1, 1] for correlations); times 100 only in tables."""
     ci_low: float
+    """Lower bound of the 95 % interval over test sentences."""
     ci_high: float
-    """Bounds of the 95 % interval over test sentences."""
+    """Upper bound of it."""
     n: int
     """Number of sentences scored."""
     n_classes: int
+    """Number of classes of the task."""
     majority: float
     """Value of this row's metric for always answering the most frequent training class; NaN where the metric is no
     rule for answers: bits, weights, gravities, and differences from a control."""
     hyperparameters: str
     """JSON object of what was chosen on dev."""
     converged: bool
+    """True where training came to its end."""
     seconds: float
     """Fitting time of the batch of probes that this one was fitted in."""
 
@@ -66,6 +82,7 @@ class LayerWeight:
     weight: float
     """After softmax; sums to 1 over the mixed layers."""
     gamma: float
+    """Learned scale of the mix."""
     contribution: float
     """`gamma * weight_l * mean ||h_l - m_l||`, m_l the mean vector, normalised to sum 1: weights mislead where norms
     differ (arXiv 2109.05958). Runs of before 2026-11-26 have ||h_l||, in which m_l counts too."""
@@ -81,14 +98,17 @@ class GradientNorm:
     head: str
     """`last_layer` or `scalar_mix`."""
     step: int
+    """Steps that the head was trained for when it was measured: 0 or `--gradient-steps`."""
     layer: int
     layer_name: str
     quantity: str
     """`hidden` (norm of dL/dh_l) or `parameters` (norm of dL/dtheta_l of block l)."""
     value: float
+    """Mean norm over the sentences of the sample."""
     ci_low: float
     ci_high: float
     n: int
+    """Number of sentences of the sample."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +116,7 @@ class TrainingRow:
     """One number of one training step: a row of `training_log.parquet`."""
 
     recipe: str
+    """Way of training."""
     model: str
     checkpoint: str
     task: str
@@ -115,6 +136,7 @@ class TrainingRow:
     """-1 where the number belongs to no single layer."""
     layer_name: str
     value: float
+    """The number."""
     penalty: float = 0.0
     """Weight of soft_movement's penalty at the end of training; 0 where there was none."""
     stage: str = ""
@@ -128,6 +150,7 @@ class TrainedModel:
     """One trained model and its score on one split: a row of `trained_models.parquet`."""
 
     recipe: str
+    """Way of training."""
     model: str
     checkpoint: str
     revision: str
@@ -155,10 +178,13 @@ class TrainedModel:
     achieved_sparsity: float = field(default=0.0, kw_only=True)
     """Share of zeros counted in the encoder's linear layers; 0 where nothing was pruned."""
     n_train: int
+    """Number of training sentences."""
     seconds: float
+    """Time of the training."""
     tokens_per_s: float
     """Training tokens, padding not counted, in each second of training steps."""
     peak_rss_bytes: int
+    """Largest memory that the process had."""
     folder: str
     """Folder of the model, relative to the run folder; empty where it was not kept."""
     penalty: float = 0.0
@@ -169,19 +195,28 @@ class TrainedModel:
     """JSON object of what tells the model from others of its seed, such as how it was pruned."""
 
 
-PREDICTION_TYPES: Mapping[str, type] = {
-    "task": str,
-    "representation": str,
-    "layer": int,
-    "layer_name": str,
-    "control": str,
-    "seed": int,
-    "row": int,
-    "label": int,
-    "predicted": int,
-    "log_probability": float,
-}
-"""Columns of `predictions.parquet`: one row per test sentence, readout and seed."""
+@dataclass(frozen=True)
+class PredictionRow:
+    """One test sentence as one probe answers it: a row of `predictions.parquet`."""
+
+    task: str
+    representation: str
+    layer: int
+    layer_name: str
+    control: str
+    seed: int
+    row: int
+    """Place of the sentence in test, from 0 on."""
+    label: int
+    """Index of its class; in a graded task, its score."""
+    predicted: int
+    """Index of the class that the probe answers; in a graded task, the expected score."""
+    log_probability: float
+    """Natural logarithm of the probability given to the true class."""
+
+
+PREDICTION_TYPES: Mapping[str, type] = get_type_hints(PredictionRow)
+"""Columns of `predictions.parquet`, with their types."""
 
 
 @dataclass(frozen=True)
