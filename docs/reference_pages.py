@@ -67,19 +67,22 @@ def _describe_recipe(recipe: str, kind: type, base: type) -> list[str]:
         for column in fields(kind)
         if column.name not in usual or _default(column) != _default(usual[column.name])
     ]
-    head = [f"### train --recipe {recipe}", _sentence(inspect.getdoc(kind) or "")]
+    lines = [f"### train --recipe {recipe}", _sentence(inspect.getdoc(kind) or "")]
     names = [name for name in changed if name != "recipe"]
-    return [*head, _tabulate_fields(kind, names)] if names else [*head, "It has the flags above, and no others."]
+    lines += [_tabulate_fields(kind, names)] if names else ["It has the flags above, and no others."]
+    missing = [name for name in usual if name not in {column.name for column in fields(kind)}]
+    return [*lines, f"Without {', '.join(f'`{_name_flag(name)}`' for name in missing)}."] if missing else lines
 
 
 def find_settings(module: ModuleType) -> type:
-    """The class of a command's settings: the one that its module defines, else the one that it imports.
+    """The class of a command's settings: the one that its module defines, else the most special one that it imports.
 
     Raises:
         LookupError: there is none, or more than one.
     """
     kinds = [kind for name, kind in vars(module).items() if name.endswith("Settings") and is_dataclass(kind)]
     found = [kind for kind in kinds if kind.__module__ == module.__name__] or kinds
+    found = [kind for kind in found if not any(other is not kind and issubclass(other, kind) for other in found)]
     if len(found) != 1:
         raise LookupError(f"{module.__name__}: expected one class of settings, found {len(found)}")
     return found[0]
@@ -106,7 +109,11 @@ def _flag(name: str, kind: Any) -> str:
     """The flag as it is typed, with what it takes."""
     if get_origin(kind) is Annotated and tyro.conf.Positional in get_args(kind)[1:]:
         return f"`{name.upper()}`"
-    return f"`--{name.replace('_', '-')}`" + ("" if kind is bool else f" {name_type(kind)}")
+    return f"`{_name_flag(name)}`" + ("" if kind is bool else f" {name_type(kind)}")
+
+
+def _name_flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def name_type(kind: Any) -> str:
