@@ -37,13 +37,10 @@ COMMAND = ("probing/run_senteval.py", "--model", "bermo", "--limit", "1000", "--
 WIDTH, HEIGHT = 100, 48
 WORKING = "SubjNum"
 """The picture of a run at work is of the moment when this task has a score of its mix."""
-SECTIONS = {
-    "report_answer": "#answer",
-    "report_scores": "#scores",
-    "report_task": "#task",
-    "report_controls": "#controls",
-}
-"""Picture -> part of the report that it shows."""
+PARTS = {"screen_table": ("Best layers are", "SentLen: how long"), "screen_controls": ("Against controls", "")}
+"""Picture -> the lines of the last screen that it shows: from one that holds the first text to before the second."""
+SECTIONS = {"report_answer": 620, "report_scores": 610, "report_task": 1035, "report_controls": 888}
+"""Picture -> height of the part of the report that it shows, from its heading on."""
 FIGURES = ("mix_weights",)
 _CODES = re.compile(r"(\x1b\[[0-9;?]*[A-Za-z]|\r|\n)")
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")

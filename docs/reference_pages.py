@@ -26,6 +26,7 @@ TABLES = {
     "scores.parquet": tables.Score,
     "layer_weights.parquet": tables.LayerWeight,
     "gradient_norms.parquet": tables.GradientNorm,
+    "predictions.parquet": tables.PredictionRow,
     "training_log.parquet": tables.TrainingRow,
     "trained_models.parquet": tables.TrainedModel,
 }
@@ -66,19 +67,22 @@ def _describe_recipe(recipe: str, kind: type, base: type) -> list[str]:
         for column in fields(kind)
         if column.name not in usual or _default(column) != _default(usual[column.name])
     ]
-    head = [f"### train --recipe {recipe}", _sentence(inspect.getdoc(kind) or "")]
+    lines = [f"### train --recipe {recipe}", _sentence(inspect.getdoc(kind) or "")]
     names = [name for name in changed if name != "recipe"]
-    return [*head, _tabulate_fields(kind, names)] if names else [*head, "It has the flags above, and no others."]
+    lines += [_tabulate_fields(kind, names)] if names else ["It has the flags above, and no others."]
+    missing = [name for name in usual if name not in {column.name for column in fields(kind)}]
+    return [*lines, f"Without {', '.join(f'`{_name_flag(name)}`' for name in missing)}."] if missing else lines
 
 
 def find_settings(module: ModuleType) -> type:
-    """The class of a command's settings: the one that its module defines, else the one that it imports.
+    """The class of a command's settings: the one that its module defines, else the most special one that it imports.
 
     Raises:
         LookupError: there is none, or more than one.
     """
     kinds = [kind for name, kind in vars(module).items() if name.endswith("Settings") and is_dataclass(kind)]
     found = [kind for kind in kinds if kind.__module__ == module.__name__] or kinds
+    found = [kind for kind in found if not any(other is not kind and issubclass(other, kind) for other in found)]
     if len(found) != 1:
         raise LookupError(f"{module.__name__}: expected one class of settings, found {len(found)}")
     return found[0]
@@ -105,7 +109,11 @@ def _flag(name: str, kind: Any) -> str:
     """The flag as it is typed, with what it takes."""
     if get_origin(kind) is Annotated and tyro.conf.Positional in get_args(kind)[1:]:
         return f"`{name.upper()}`"
-    return f"`--{name.replace('_', '-')}`" + ("" if kind is bool else f" {name_type(kind)}")
+    return f"`{_name_flag(name)}`" + ("" if kind is bool else f" {name_type(kind)}")
+
+
+def _name_flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def name_type(kind: Any) -> str:
@@ -140,15 +148,12 @@ def write_columns() -> str:
         "A run folder holds these tables as Parquet, `scores` as CSV too. A column that came later has a default when "
         "older files are read; none is ever renamed. This page is made from the records in `probing/tables.py`.",
     ]
+    usual = read_docs(tables.Score)  # a column that several tables have is explained there
     for file, record in TABLES.items():
-        docs, types = read_docs(record), get_type_hints(record)
-        rows = [
-            [f"`{column.name}`", types[column.name].__name__, docs.get(column.name, "")] for column in fields(record)
-        ]
+        docs, types = usual | read_docs(record), get_type_hints(record)
+        rows = [[f"`{one.name}`", types[one.name].__name__, docs.get(one.name, "")] for one in fields(record)]
         lines += [f"## {file}", _sentence(inspect.getdoc(record) or ""), tabulate(("column", "type", "meaning"), rows)]
-    rows = [[f"`{name}`", kind.__name__, ""] for name, kind in tables.PREDICTION_TYPES.items()]
-    lines += ["## predictions.parquet", "One row per test sentence, readout and seed."]
-    lines += [tabulate(("column", "type", "meaning"), rows), "## Values of `metric` beyond scores"]
+    lines += ["## Values of `metric` beyond scores"]
     lines += ["Numbers that measures give stand in `scores.parquet` as well, each under a name of its own."]
     rows = [[f"`{name}`", one.title, f"`{one.measure}`"] for name, one in QUANTITIES.items()]
     return "\n\n".join([*lines, tabulate(("metric", "what it is", "measure"), rows)]) + "\n"

@@ -86,14 +86,17 @@ def run(*, reporter: Reporter | None = None, **settings: Any) -> FinishedRun:
 
     An unfinished run of the same settings is resumed, a finished one read again.
 
-    >>> import probing
-    >>> run = probing.run(checkpoint=tiny, tasks="Tense", limit=60, gradients=0, controls=(), output=folder, quiet=True)
-    >>> run.scores.query("representation == 'layer' and metric == 'accuracy' and split == 'test'").layer_name.tolist()
-    ['embeddings', '1', '2']
-    >>> round(float(run.layer_weights.weight.sum()), 6)
-    1.0
-    >>> sorted(run.figures())
-    ['curves_by_layer', 'depth', 'last_best_mix', 'mix_weights', 'scores_by_layer']
+    Examples:
+        >>> import probing
+        >>> less = {"limit": 60, "gradients": 0, "controls": ()}
+        >>> run = probing.run(checkpoint=tiny, tasks="Tense", output=folder, quiet=True, **less)
+        >>> layers = run.scores.query("representation == 'layer' and metric == 'accuracy' and split == 'test'")
+        >>> layers.layer_name.tolist()
+        ['embeddings', '1', '2']
+        >>> round(float(run.layer_weights.weight.sum()), 6)
+        1.0
+        >>> sorted(run.figures())
+        ['curves_by_layer', 'depth', 'last_best_mix', 'mix_weights', 'scores_by_layer']
 
     Args:
         reporter: who shows progress; by default bars on a terminal or in a notebook, and nothing where `quiet`.
@@ -123,12 +126,13 @@ def encode(
 ) -> LayerStack:
     """Encode sentences by a frozen encoder: one pooled vector for each layer and sentence, layer 0 the embeddings.
 
-    >>> import probing
-    >>> stack = probing.encode(["A cat sleeps.", "It rains."], tiny)
-    >>> stack.values.shape
-    (3, 2, 8)
-    >>> stack.layer_names
-    ('embeddings', '1', '2')
+    Examples:
+        >>> import probing
+        >>> stack = probing.encode(["A cat sleeps.", "It rains."], tiny)
+        >>> stack.values.shape
+        (3, 2, 8)
+        >>> stack.layer_names
+        ('embeddings', '1', '2')
 
     Args:
         sentences: strings; a tuple of strings is a pair of segments.

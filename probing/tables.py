@@ -5,6 +5,7 @@ Old files still load: a column that came later has a default, and none is ever r
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from typing import get_type_hints
 
 from probing.records import Predictions
 
@@ -226,19 +227,28 @@ class TrainedModel:
     """JSON object of what tells the model from others of its seed, such as how it was pruned."""
 
 
-PREDICTION_TYPES: Mapping[str, type] = {
-    "task": str,
-    "representation": str,
-    "layer": int,
-    "layer_name": str,
-    "control": str,
-    "seed": int,
-    "row": int,
-    "label": int,
-    "predicted": int,
-    "log_probability": float,
-}
-"""Columns of `predictions.parquet`: one row per test sentence, readout and seed."""
+@dataclass(frozen=True)
+class PredictionRow:
+    """One test sentence as one probe answers it: a row of `predictions.parquet`."""
+
+    task: str
+    representation: str
+    layer: int
+    layer_name: str
+    control: str
+    seed: int
+    row: int
+    """Place of the sentence in test, from 0 on."""
+    label: int
+    """Index of its class; in a graded task, its score."""
+    predicted: int
+    """Index of the class that the probe answers; in a graded task, the expected score."""
+    log_probability: float
+    """Natural logarithm of the probability given to the true class."""
+
+
+PREDICTION_TYPES: Mapping[str, type] = get_type_hints(PredictionRow)
+"""Columns of `predictions.parquet`, with their types."""
 
 PREDICTION_NOTES: Mapping[str, str] = {
     "task": "Key of the task, the stem of its file.",

@@ -67,10 +67,18 @@ def find_pieces(path):
     return list(dict.fromkeys(pieces))
 
 
+def drop_comments(piece):
+    """The commands of a paragraph alone."""
+    lines = [re.sub(r"(^|\s+)#.*", "", line) for line in piece.splitlines()]
+    return "\n".join(line for line in lines if line)
+
+
 PIECES = [(path, piece) for path in DOCUMENTS for piece in find_pieces(path)]
-FIRST = {piece: path for path, piece in reversed(PIECES)}
-"""Document that has a piece first: what stands in several is run once."""
-TO_RUN = [(path, piece) for path, piece in PIECES if piece not in NOT_RUN and FIRST[piece] == path]
+FIRST: dict[str, tuple[Path, str]] = {}
+for each in PIECES:
+    FIRST.setdefault(drop_comments(each[1]), each)
+TO_RUN = [each for each in FIRST.values() if each[1] not in NOT_RUN]
+"""Document and commands, each once: where it stands first."""
 
 
 def name_piece(path, piece):

@@ -59,6 +59,7 @@ def test_every_column_of_a_stored_run_stands_on_the_page_below_its_file(file):
     part = reference_pages.write_columns().split(f"## {file}.parquet\n")[1].split("\n## ")[0]
     listed = re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE)
     assert listed == list(pd.read_parquet(STORED / f"{file}.parquet").columns)
+    assert "| |" not in part.replace("  ", " "), "each with its meaning"
 
 
 def test_every_part_of_ours_stands_on_the_page():
