@@ -94,7 +94,8 @@ def measure_agreement(orders: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
         return dict.fromkeys(("tau", "low", "high", "p"), float("nan")) | {"n": float(len(pairs))}
     found = kendalltau(*pairs.T)
-    low, high = percentile_interval(np.array(list(_resample_tau(pairs, np.random.default_rng(seed)))))
+    drawn = np.array(list(_resample_tau(pairs, np.random.default_rng(seed))))
+    low, high = percentile_interval(drawn) if len(drawn) else (float("nan"), float("nan"))
     return {"tau": found.statistic, "low": float(low), "high": float(high), "p": found.pvalue, "n": float(len(pairs))}
 
 

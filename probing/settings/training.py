@@ -14,7 +14,7 @@ from probing.settings.run import EMBEDDED
 
 @dataclass(frozen=True)
 class RecipeSettings:
-    """What every recipe has: an encoder, the loop, the machine and the run folder."""
+    """Settings of every recipe: an encoder, the loop, the machine and the run folder."""
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "evaluation": ("evaluate_every", "log_every", "early_stopping", "checkpoint_every", "keep_models"),
@@ -30,7 +30,7 @@ class RecipeSettings:
     recipe: str = ""
     """The way of training, such as finetune or prune."""
     model: str = "bert"
-    """What is trained: see the recipe."""
+    """Model that is trained: see the recipe."""
     checkpoint: str = EMBEDDED
     """The encoder to start from: the embedded all-MiniLM-L6-v2, a local folder, or a Hugging Face id."""
     seeds: tuple[int, ...] = (0,)

@@ -108,3 +108,10 @@ def test_the_best_so_far_never_falls():
     best = best_so_far(pd.DataFrame({"arm": ["evolution"] * 4, "score": scores}))
     assert best["score"].tolist() == [0.1, 0.3, 0.3, 0.4]
     assert best["n"].tolist() == [1, 2, 3, 4]
+
+
+def test_orders_that_the_supernet_scores_alike_have_no_agreement_and_no_interval():
+    orders = pd.DataFrame({"pattern": ["a", "b", "c"], "supernet": [0.1, 0.1, 0.1], "value": [0.1, 0.2, 0.3]})
+    found = measure_agreement(orders)
+    assert found["n"] == 3
+    assert all(np.isnan(found[name]) for name in ("tau", "low", "high", "p"))
