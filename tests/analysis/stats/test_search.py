@@ -65,6 +65,12 @@ def test_with_one_seed_there_is_an_interval_over_blocks():
     assert 0 < found["low"] < found["difference"] < found["high"]
 
 
+def test_of_few_blocks_nothing_is_concluded():
+    found = compare_orders(draw_answers({"one": 0.9, "other": 0.1}, n_blocks=2), "one", "other")
+    assert (found["low"], found["high"]) == (-1, 1)
+    assert found["difference"] > 0.5
+
+
 def test_only_questions_are_answered_that_both_orders_are_there_for():
     answers = draw_answers({"searched": 0.5, "interleaved": 0.3, "sandwich": 0.3})
     assert answer_questions(answers)["question"].tolist() == ["searched against interleaved"]
