@@ -84,4 +84,4 @@ def _list_orders(training: TrainingRun, architecture: Mapping[str, dict]) -> pd.
 def _check_columns(frame: pd.DataFrame, names: list[str], path: Path) -> None:
     missing = [name for name in names if name not in frame]
     if missing:
-        raise InputError(f"{path}: expected a column {missing[0]}, got {', '.join(frame)}")
+        raise InputError(f"{path}: expected a column {missing[0]}, got {', '.join(map(str, frame))}")

@@ -22,6 +22,8 @@ QUESTIONS = {
     ("convolution_first", "sandwich"): "variety: convolutions for the attention in front",
 }
 """Order and the one that it is held against -> what that answers."""
+_FEWEST = 10
+"""Blocks that an interval is made of; of fewer, it is as wide as a difference can be."""
 COLUMNS = ["question", "one", "other", "n_seeds", "n", "difference", "low", "high"]
 
 
@@ -93,10 +95,9 @@ def measure_agreement(orders: pd.DataFrame, seed: int = 0) -> dict[str, float]:
     pairs = known[["supernet", "value"]].to_numpy(dtype=float)
     if len(pairs) < 3 or (np.ptp(pairs, axis=0) == 0).any():
         return dict.fromkeys(("tau", "low", "high", "p"), float("nan")) | {"n": float(len(pairs))}
-    found = kendalltau(*pairs.T)
-    drawn = np.array(list(_resample_tau(pairs, np.random.default_rng(seed))))
-    low, high = percentile_interval(drawn) if len(drawn) else (float("nan"), float("nan"))
-    return {"tau": found.statistic, "low": float(low), "high": float(high), "p": found.pvalue, "n": float(len(pairs))}
+    tau, p = map(float, kendalltau(*pairs.T))
+    low, high = percentile_interval(np.array(list(_resample_tau(pairs, np.random.default_rng(seed)))))
+    return {"tau": tau, "low": float(low), "high": float(high), "p": p, "n": float(len(pairs))}
 
 
 def best_so_far(candidates: pd.DataFrame) -> pd.DataFrame:
@@ -113,7 +114,7 @@ def _resample_tau(pairs: Float[np.ndarray, "orders 2"], rng: np.random.Generator
         drawn = pairs[rng.integers(len(pairs), size=len(pairs))]
         # A resample of one order, or of orders alike in one of the two, has no ranking.
         if (np.ptp(drawn, axis=0) > 0).all():
-            yield kendalltau(*drawn.T, method="asymptotic").statistic
+            yield float(kendalltau(*drawn.T, method="asymptotic")[0])
 
 
 def _estimate(
@@ -122,6 +123,8 @@ def _estimate(
     """Difference of two accuracies over seeds and blocks, and the bounds of its interval."""
     by_seed, by_block = gained.sum(axis=1) / tokens.sum(), gained.mean(axis=0)
     value = float(by_seed.mean())
+    if len(tokens) < _FEWEST:
+        return value, -1.0, 1.0
     drawn = resample_counts(len(tokens), rng)
     low, high = percentile_interval((drawn @ by_block) / (drawn @ tokens))
     n, half = len(by_seed), 0.0

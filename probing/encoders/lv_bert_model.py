@@ -86,7 +86,8 @@ class LvBertConfig(PretrainedConfig):
         self.max_position_embeddings = max_position_embeddings
         self.initializer_range, self.layer_norm_eps = initializer_range, layer_norm_eps
         self.check_sizes()
-        super().__init__(pad_token_id=pad_token_id, **({"tie_word_embeddings": True} | kwargs))
+        shared: dict[str, Any] = {"tie_word_embeddings": True} | kwargs | {"pad_token_id": pad_token_id}
+        super().__init__(**shared)
 
     @property
     def num_hidden_layers(self) -> int:

@@ -1,7 +1,6 @@
 """Scores of a supernet's paths on held-out text, whose hidden tokens are the same for every path."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,17 +15,11 @@ _TOKENS = 65536
 """Of a part of the text that is scored at once: small networks wait for the next command rather than compute."""
 
 
-@dataclass(frozen=True)
 class OnePath(Evaluation):
     """Any evaluation of a supernet, on one path."""
 
-    inner: Evaluation
-    path: Sequence[int]
-
-    @property
-    def headline(self) -> str:
-        """Headline of the evaluation."""
-        return self.inner.headline
+    def __init__(self, inner: Evaluation, path: Sequence[int]):
+        self.inner, self.path, self.headline = inner, path, inner.headline
 
     def measure(self, model: PreTrainedModel, accelerator: Accelerator) -> dict[str, float]:
         """The evaluation's numbers."""

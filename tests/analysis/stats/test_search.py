@@ -65,6 +65,12 @@ def test_with_one_seed_there_is_an_interval_over_blocks():
     assert 0 < found["low"] < found["difference"] < found["high"]
 
 
+def test_of_few_blocks_nothing_is_concluded():
+    found = compare_orders(draw_answers({"one": 0.9, "other": 0.1}, n_blocks=2), "one", "other")
+    assert (found["low"], found["high"]) == (-1, 1)
+    assert found["difference"] > 0.5
+
+
 def test_only_questions_are_answered_that_both_orders_are_there_for():
     answers = draw_answers({"searched": 0.5, "interleaved": 0.3, "sandwich": 0.3})
     assert answer_questions(answers)["question"].tolist() == ["searched against interleaved"]
@@ -108,10 +114,3 @@ def test_the_best_so_far_never_falls():
     best = best_so_far(pd.DataFrame({"arm": ["evolution"] * 4, "score": scores}))
     assert best["score"].tolist() == [0.1, 0.3, 0.3, 0.4]
     assert best["n"].tolist() == [1, 2, 3, 4]
-
-
-def test_orders_that_the_supernet_scores_alike_have_no_agreement_and_no_interval():
-    orders = pd.DataFrame({"pattern": ["a", "b", "c"], "supernet": [0.1, 0.1, 0.1], "value": [0.1, 0.2, 0.3]})
-    found = measure_agreement(orders)
-    assert found["n"] == 3
-    assert all(np.isnan(found[name]) for name in ("tau", "low", "high", "p"))
