@@ -79,10 +79,11 @@ def send_scores(trackers: Sequence[GeneralTracker], scores: Iterable[Score], war
             for layer, numbers in series:
                 tracker.log(numbers, step=layer)
         except Exception as error:  # noqa: BLE001 - of its own kind; the run is worth more
-            warn(f"--trackers {tracker.name}: did not take the scores ({_explain(error)}); they are in the run folder")
+            name = getattr(tracker, "name", type(tracker).__name__)
+            warn(f"--trackers {name}: did not take the scores ({_explain(error)}); they are in the run folder")
 
 
-def list_series(scores: Iterable[Score]) -> Mapping[int, Mapping[str, float]]:
+def list_series(scores: Iterable[Score]) -> Mapping[int, dict[str, float]]:
     """Layer -> name of a curve -> test score, in the metric's own range; what is no number is left out.
 
     A name has the task, the readout unless it is a layer (of a baseline that reads no vectors, its own name), the

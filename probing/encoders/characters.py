@@ -5,7 +5,6 @@ last block (section 3.3, "Upsampling").
 """
 
 from math import ceil
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -36,13 +35,12 @@ class CharacterStates:
         molecules = (f"molecules {block}" for block in range(self._n_blocks + 1))
         return ("embeddings", "characters", *molecules, "upsampled", "last characters")
 
-    def extend(self, inputs: dict[str, Any]) -> dict[str, Any]:
+    def extend(self, inputs: dict[str, Tensor]) -> dict[str, Tensor]:
         """The inputs of a model, with padding behind them."""
-        ids: Tensor = inputs["input_ids"]
+        ids = inputs["input_ids"]
         mask = inputs.get("attention_mask", torch.ones_like(ids))
         more = -ids.shape[1] % self._rate + self.room
-        longer = {name: pad(values, (0, more)) for name, values in inputs.items() if isinstance(values, Tensor)}
-        return inputs | longer | {"attention_mask": pad(mask, (0, more))}
+        return {name: pad(values, (0, more)) for name, values in (inputs | {"attention_mask": mask}).items()}
 
     def align(self, states: tuple[Tensor, ...], length: int) -> tuple[Tensor, ...]:
         """The states of a forward pass, each layer's with one for each of so many characters."""

@@ -145,9 +145,9 @@ class TransformerEncoder:
     def _compute_group(
         self, tokens: Tokens, rows: Int[np.ndarray, " group"], tensors: Mapping[str, Tensor]
     ) -> tuple[Tensor, ...]:
-        inputs = self._inputs.collate(tokens, rows, self.device) | self._flags
+        inputs = self._inputs.collate(tokens, rows, self.device)
         length = inputs["input_ids"].shape[1]
-        inputs = self._characters.extend(inputs) if self._characters else inputs
+        inputs = (self._characters.extend(inputs) if self._characters else inputs) | self._flags
         states = tuple(functional_call(self.model, dict(tensors), (), inputs).hidden_states)
         states = self._characters.align(states, length) if self._characters else states
         return self._first_state.put_first(states) if self._first_state else states
