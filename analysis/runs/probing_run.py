@@ -17,6 +17,8 @@ from probing.tables import PREDICTION_TYPES, GradientNorm, LayerWeight, Score, c
 
 Loaded = TypeVar("Loaded")
 
+_KINDS = {"scores.parquet": "probing", "trained_models.parquet": "training", "training_log.parquet": "training"}
+"""Kinds of runs by the tables that are theirs alone."""
 _SCORE_KEY = ["model", "checkpoint", "task", "representation", "layer", "pooling", "probe", "protocol"]
 _SCORE_KEY += ["control", "seed", "split", "metric"]
 
@@ -167,8 +169,15 @@ def read_json(path: Path) -> Mapping[str, Any]:
 
 
 def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise InputError(f"{path.parent}: {path.name} is missing; the run did not finish: start it again to resume it")
+    if path.is_file():
+        return
+    wanted = _KINDS.get(path.name)
+    found = {kind for name, kind in _KINDS.items() if (path.parent / name).is_file()}
+    if wanted and found and wanted not in found:
+        raise InputError(f"{path.parent}: a {found.pop()} run; expected a {wanted} run")
+    if not (path.parent / "settings.json").is_file():
+        raise InputError(f"{path.parent}: no run folder; {path.name} is missing, and so is settings.json")
+    raise InputError(f"{path.parent}: {path.name} is missing; the run did not finish: start it again to resume it")
 
 
 def _check_whole(path: Path) -> None:

@@ -68,6 +68,8 @@ def find_checkpoint(name: str) -> Checkpoint:
     """
     if name == EMBEDDED:
         return _find_embedded()
+    if not name:  # Python takes it for the working directory
+        raise InputError("--checkpoint '': expected a folder or the name of a model, got an empty one")
     try:
         folder = Path(name).expanduser()
         is_folder = folder.is_dir()

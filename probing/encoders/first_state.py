@@ -48,10 +48,10 @@ def find_first_state(model: PreTrainedModel, inputs: Mapping[str, Any]) -> First
     """
     written: list[Tensor] = []
     try:
-        block = find_blocks(model)[1]
-        handle = block.register_forward_hook(lambda *call: written.append(_first(call[-1])))
-    except InputError:  # its layers share their weights
+        _, block, *_ = find_blocks(model)
+    except (InputError, ValueError):  # its layers share their weights, or it has none
         return None
+    handle = block.register_forward_hook(lambda *call: written.append(_first(call[-1])))
     first = FirstState(block)
     try:
         states = model(**inputs).hidden_states

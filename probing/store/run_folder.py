@@ -111,7 +111,7 @@ def check_folder(
     found = _find_settings(path, wanted, overwrite=overwrite)
     if found and not overwrite:
         known = {name: value for name, value in defaults.items() if name in wanted}
-        _compare(path, _as_json(known) | found, wanted)
+        _compare(path, {**_as_json(known), **found}, wanted)
     check_places(path)
     check_writable(path)
     return bool(found)

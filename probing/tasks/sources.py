@@ -20,6 +20,9 @@ from probing.tasks.subset import limit_task
 _FAMILIES = (SENTEVAL_TASKS, tuple(task.spec for task in TRANSFER_TASKS))
 _FILES = {task.spec.name: [f"{task.spec.title}/{file}" for file in task.files.values()] for task in TRANSFER_TASKS}
 
+_SHARED = 0.01
+"""Share of a test's sentences that may stand in train without a word: published data repeat a few."""
+
 HUB = "hub:"
 """Begins the name of a dataset on the Hugging Face hub."""
 
@@ -85,10 +88,22 @@ def _read_tasks(readers: Sequence[Reader], limit: int, reporter: Reporter) -> li
 def _report_tasks(tasks: Sequence[Task], reporter: Reporter) -> None:
     """Warn of what the readers had to decide, and note how many sentences were read, and how fast."""
     for task in tasks:
-        for note in task.notes:
+        for note in [*task.notes, *_find_known(task)]:
             reporter.warn(f"task {task.name}: {note}")
     n_sentences = sum(len(split) for task in tasks for split in task.splits.values())
     reporter.note("tasks", tasks=len(tasks), **reporter.rate("tasks", n_sentences))
+
+
+def _find_known(task: Task) -> list[str]:
+    """A warning where more than a few sentences of test stand in train too."""
+    train, test = set(task.splits["train"].texts), task.splits["test"].texts
+    known = sum(text in train for text in test)
+    if known <= _SHARED * len(test):
+        return []
+    return [
+        f"{known} of {len(test)} sentences of test stand in train too, so that its scores say what was learnt by "
+        "heart; build_tasks.py --check counts them in all splits"
+    ]
 
 
 def check_graded(titles: Sequence[str], flag: str) -> None:

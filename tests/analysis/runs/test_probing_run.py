@@ -8,6 +8,7 @@ import pytest
 
 from analysis.runs.frames import layer_names, mean_scores, order_tasks, unit_of
 from analysis.runs.probing_run import load_run, load_runs, name_runs, read_json, stack_frames
+from analysis.runs.training_run import load_training
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
 from analysis.tables.main import main_table
@@ -156,6 +157,21 @@ def test_an_empty_or_absent_folder_is_one_line(tmp_path):
         load_run(tmp_path / "nowhere")
     with pytest.raises(InputError, match="at least one"):
         load_runs([])
+
+
+def test_a_run_of_the_other_kind_and_a_folder_of_something_else_are_named_as_such(folder, tmp_path):
+    runs = Path(__file__).parent
+    with pytest.raises(InputError, match="training_bert: a training run; expected a probing run"):
+        load_run(runs / "training_bert")
+    with pytest.raises(InputError, match="bermo: a probing run; expected a training run"):
+        load_training(runs / "bermo")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.tex").write_text("mine")
+    with pytest.raises(InputError, match=r"other: no run folder; scores.parquet is missing, and so is settings.json"):
+        load_run(tmp_path / "other")
+    (folder / "scores.parquet").unlink()
+    with pytest.raises(InputError, match=r"scores.parquet is missing; the run did not finish"):
+        load_run(folder)
 
 
 def test_scores_of_two_models_are_not_averaged(run):

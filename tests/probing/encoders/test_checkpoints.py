@@ -179,3 +179,9 @@ def test_the_folder_of_a_training_run_with_two_models_asks_for_one(tmp_path):
         save_encoder(tmp_path / "models" / f"seed-{seed}")
     with pytest.raises(InputError, match=r"2 trained models; name one of them, such as .*seed-0"):
         find_checkpoint(str(tmp_path))
+
+
+def test_an_empty_name_is_not_the_working_directory(tiny_folder, monkeypatch):
+    monkeypatch.chdir(tiny_folder)
+    with pytest.raises(InputError, match="--checkpoint '': expected a folder or the name of a model"):
+        find_checkpoint("")

@@ -66,6 +66,11 @@ def test_states_that_stand_in_their_places_stay_there(name, tmp_path):
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
+def test_an_encoder_without_blocks_is_refused_or_built_and_no_bug(tmp_path):
+    sizes = {"hidden_size": 32, "num_hidden_layers": 0, "num_attention_heads": 2, "intermediate_size": 32}
+    assert build("none", "BertConfig", sizes, tmp_path)._first_state is None
+
+
 def test_gradients_reach_the_embeddings_of_such_an_encoder(tmp_path):
     encoder = build("mamba", *BEHIND["mamba"], tmp_path)
     table = encoder.model.embeddings.weight.detach().clone().requires_grad_()

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
 from probing.tasks.files.folder import Candidate
 from probing.tasks.files.senteval import write_tasks
@@ -243,3 +244,20 @@ def test_a_graded_task_is_refused_for_a_probe_of_classes_before_it_is_read(tmp_p
     with pytest.raises(InputError, match=r"--probe knn: its probe knows classes alone, and STS-B is graded") as error:
         load_tasks(str(tmp_path), ["STS-B"], classes_only="--probe knn")
     assert "\n" not in str(error.value)
+
+
+def test_a_test_that_stands_in_train_is_told_and_a_few_sentences_are_not(tmp_path):
+    def warn(n_shared):
+        rows = {"train": range(300), "dev": range(300, 400), "test": range(400 - n_shared, 600 - n_shared)}
+        rows["test"] = [row - 200 if row < 400 else row for row in rows["test"]]
+        for split, numbers in rows.items():
+            text = "".join(f"sentence {row},{'ab'[row % 2]}\n" for row in numbers)
+            (tmp_path / "x" / f"{split}.csv").parent.mkdir(exist_ok=True)
+            (tmp_path / "x" / f"{split}.csv").write_text(f"text,label\n{text}")
+        reporter = Reporter(quiet=True)
+        load_tasks(str(tmp_path), ["x"], reporter=reporter)
+        return reporter.warnings
+
+    assert warn(2) == []
+    [line] = warn(200)
+    assert line.startswith("task x: 200 of 200 sentences of test stand in train too")
