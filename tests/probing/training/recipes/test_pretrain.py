@@ -101,7 +101,7 @@ def test_the_kept_model_scores_as_the_table_says(make, tiny):
     assert (models["task"] == "text").all()
 
 
-@pytest.mark.parametrize("objective", ["masked", "replaced"])
+@pytest.mark.parametrize("objective", ["masked", pytest.param("replaced", marks=pytest.mark.slow)])
 def test_its_layers_can_be_probed(make, objective, monkeypatch, capsys, tmp_path):
     folder = run(make(objective=objective))
     arguments = ["--model", "bert", "--checkpoint", folder, "--data", tmp_path / "data"]
@@ -268,7 +268,7 @@ def test_what_cannot_be_ends_in_one_line_and_exit_code_2_and_overwrites_nothing(
         save_encoder(tmp_path / "roberta", "roberta")
     given = [flag.format(roberta=tmp_path / "roberta") for flag in flags]
     usual = {"--text": tiny["text"][0], "--checkpoint": tiny["checkpoint"], "--output": tmp_path / "run"}
-    usual |= {"--cache-dir": tmp_path / "cache"}
+    usual |= {"--cache-dir": tmp_path / "cache", "--max-length": 16}
     rest = [str(part) for pair in usual.items() if pair[0] not in given for part in pair]
     (tmp_path / "run").mkdir()
     code, _, complaint = run_script(
