@@ -35,7 +35,7 @@ from probing.training.recipes.pretrain import (
     try_out,
 )
 from probing.training.run import train
-from tests.helpers import run_script, save_encoder
+from tests.helpers import build_task, run_script, save_encoder, write_task
 
 QUIET = Reporter(quiet=True)
 
@@ -73,7 +73,7 @@ def read_tables(folder):
     return [table.drop(columns=["seconds", "tokens_per_s", "peak_rss_bytes"], errors="ignore") for table in tables]
 
 
-@pytest.mark.parametrize("model", ["bert", "electra", "roberta", "distilbert", "deberta-v2", "modernbert"])
+@pytest.mark.parametrize("model", ["bert", "electra", "roberta", "distilbert", "deberta-v2", "modernbert", "lv_bert"])
 def test_a_new_encoder_of_any_architecture_has_the_sizes_asked_for_and_loads_with_and_without_its_head(make_new, model):
     settings = make_new(model=model, intermediate_size=20)
     folder = run(settings) / "models" / "seed-0"
@@ -101,11 +101,12 @@ def test_the_kept_model_scores_as_the_table_says(make, tiny):
     assert (models["task"] == "text").all()
 
 
-@pytest.mark.parametrize("objective", ["masked", "replaced"])
+@pytest.mark.parametrize("objective", ["masked", pytest.param("replaced", marks=pytest.mark.slow)])
 def test_its_layers_can_be_probed(make, objective, monkeypatch, capsys, tmp_path):
     folder = run(make(objective=objective))
-    arguments = ["--model", "bert", "--checkpoint", folder, "--data", "controlled", "--tasks", "past_present"]
-    arguments += ["--limit", "40", "--gradients", "0", "--no-report", "--quiet", "--device", "cpu"]
+    arguments = ["--model", "bert", "--checkpoint", folder, "--data", tmp_path / "data"]
+    write_task(tmp_path / "data", build_task())
+    arguments += ["--gradients", "0", "--no-report", "--quiet", "--device", "cpu"]
     arguments += ["--output", tmp_path / "probed", "--cache-dir", tmp_path / "cache"]
     code, _, complaint = run_script(probe, "run_senteval.py", list(map(str, arguments)), monkeypatch, capsys)
     assert code == 0, complaint
@@ -114,7 +115,12 @@ def test_its_layers_can_be_probed(make, objective, monkeypatch, capsys, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("model", "auto"), [("bert", AutoModelForTokenClassification), ("electra", AutoModelForPreTraining)]
+    ("model", "auto"),
+    [
+        ("bert", AutoModelForTokenClassification),
+        ("electra", AutoModelForPreTraining),
+        ("lv_bert", AutoModelForPreTraining),
+    ],
 )
 def test_a_discriminator_loads_as_what_its_readme_says(make_new, model, auto):
     folder = run(make_new(model=model, objective="replaced")) / "models" / "seed-0"
@@ -123,7 +129,7 @@ def test_a_discriminator_loads_as_what_its_readme_says(make_new, model, auto):
     assert not report["unexpected_keys"]
     readme = (folder / "README.md").read_text()
     assert f"{auto.__name__}.from_pretrained" in readme
-    assert "run_senteval.py --model bert" in readme
+    assert f"run_senteval.py --model {'lv_bert' if model == 'lv_bert' else 'bert'}" in readme
     logits = loaded(input_ids=torch.tensor([[2, 5, 6, 3]])).logits
     assert logits.numel() == 4
 
@@ -262,7 +268,7 @@ def test_what_cannot_be_ends_in_one_line_and_exit_code_2_and_overwrites_nothing(
         save_encoder(tmp_path / "roberta", "roberta")
     given = [flag.format(roberta=tmp_path / "roberta") for flag in flags]
     usual = {"--text": tiny["text"][0], "--checkpoint": tiny["checkpoint"], "--output": tmp_path / "run"}
-    usual |= {"--cache-dir": tmp_path / "cache"}
+    usual |= {"--cache-dir": tmp_path / "cache", "--max-length": 16}
     rest = [str(part) for pair in usual.items() if pair[0] not in given for part in pair]
     (tmp_path / "run").mkdir()
     code, _, complaint = run_script(
