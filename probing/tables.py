@@ -167,7 +167,10 @@ class TrainingRow:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """One trained model and its score on one split: a row of `trained_models.parquet`."""
+    """One trained model and its score on one split: a row of `trained_models.parquet`.
+
+    `baselines.parquet` has such rows for answers that read no encoder; what only a training has is 0 or empty there.
+    """
 
     recipe: str
     """Way of training, such as `finetune`."""
