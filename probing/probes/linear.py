@@ -32,6 +32,8 @@ MANY_CLASSES = 100
 """From here on the strengths are solved one after the other, from strong to weak, and not all at once."""
 _GROUP_BYTES = 2**30
 """Memory for the vectors that are fitted together: three times theirs, for what is made of them on the way."""
+ENOUGH_ROWS = 8
+"""Sentences for each dimension that give its principal directions well enough to solve in."""
 _TOGETHER = 2
 """Layers that one thread fits at once: more wait for the slowest, fewer are not worth the solver's own work."""
 
@@ -123,9 +125,11 @@ class LogisticProblem:
     directions, each divided by the root of its curvature, and the intercept.
 
     Args:
-        vectors: standardised and turned into principal directions in place.
+        vectors: standardised and turned into principal directions in place; left as they are where `prepared`.
         labels: class indices.
         strengths: L2 strengths.
+        prepared: whether the vectors are standardised already. Then weights are turned in every evaluation in place of
+            vectors once, and some sentences give the principal directions: a fit of few evaluations costs half as much.
     """
 
     def __init__(
@@ -133,17 +137,21 @@ class LogisticProblem:
         vectors: Float[Tensor, "layers sentences hidden"],
         labels: Labels,
         strengths: Sequence[float],
+        prepared: bool = False,
     ):
-        self.labels = labels
+        self.labels, self.prepared = labels, prepared
         self.n_classes = count_classes(labels)
         self.strengths = torch.tensor(strengths, dtype=vectors.dtype, device=vectors.device)
-        self.mean, self.scale = standardise(vectors)
+        if not prepared:
+            self.mean, self.scale = standardise(vectors)
         # Features of an encoder are correlated; along their principal directions the loss is nearly round, which spares
         # the solver many steps. The penalty does not mind a rotation.
-        gram = torch.einsum("lnh,lng->lhg", vectors, vectors) / len(labels)
-        eigenvalues, self.basis = eigenbasis(gram)
-        for layer, basis in zip(vectors, self.basis, strict=True):
-            layer.copy_(layer @ basis)
+        some = vectors[:, :: max(1, len(labels) // (ENOUGH_ROWS * vectors.shape[2]))] if prepared else vectors
+        gram = torch.einsum("lnh,lng->lhg", some, some) / some.shape[1]
+        eigenvalues, self.basis = eigenbasis(gram, exactly=not prepared)
+        if not prepared:
+            for layer, basis in zip(vectors, self.basis, strict=True):
+                layer.copy_(layer @ basis)
         self.vectors = vectors
         # Each direction is stretched by the root of its curvature: a step of 1 then means the same in all of them.
         self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
@@ -151,14 +159,18 @@ class LogisticProblem:
         """The kernels of each layer, where they can be had. Nothing here refers back to the problem: a circle of
         references would keep its vectors in memory until Python looks for circles."""
 
-    def solve(self, tolerance: float, max_iterations: int) -> Solution:
-        """Minimise from the even guess."""
+    def solve(self, tolerance: float, max_iterations: int, begin: tuple[Tensor, Tensor] | None = None) -> Solution:
+        """Minimise from the even guess, or from weights and intercepts as `unpack` gives them."""
         n_problems = self.root.shape[0] * self.root.shape[1]
         n_parameters = self.n_classes * (self.root.shape[2] + 1)
         start = torch.zeros(n_problems, n_parameters, dtype=self.root.dtype, device=self.root.device)
         if can_fuse(self.vectors, self.labels, tolerance):
             everything = slice(0, len(self.labels))
             self._fused = [fuse_loss([(everything, layer)], layer.shape[1], self.labels) for layer in self.vectors]
+        if begin is not None:
+            reference = self(start, torch.arange(n_problems))[1].abs().amax(dim=1)
+            options = {"tolerance": tolerance, "max_iterations": max_iterations, "reference": reference}
+            return minimise(self, self._pack(*begin), **options)
         # With few classes a pass is bound by reading the vectors, which all strengths share.
         if self.n_classes < MANY_CLASSES:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
@@ -182,6 +194,10 @@ class LogisticProblem:
         weights = points[..., :hidden] * self.root.unsqueeze(2)
         return torch.einsum("lkch,lgh->lkcg", weights, self.basis), points[..., hidden] * self._intercept_root
 
+    def _pack(self, weights: Tensor, intercepts: Tensor) -> Float[Tensor, "problems parameters"]:
+        turned = torch.einsum("lkcg,lgh->lkch", weights, self.basis) / self.root.unsqueeze(2)
+        return torch.cat([turned, (intercepts / self._intercept_root).unsqueeze(3)], dim=3).flatten(2).flatten(0, 1)
+
     def __call__(
         self, points: Float[Tensor, "active parameters"], numbers: Int[Tensor, " active"]
     ) -> tuple[Float[Tensor, " active"], Float[Tensor, "active parameters"]]:
@@ -203,9 +219,14 @@ class LogisticProblem:
         root, penalty = self.root[layer, strengths].unsqueeze(1), self.strengths[strengths]
         points = points.view(len(points), self.n_classes, hidden + 1)
         weights = points[..., :hidden] * root
-        flat, intercepts = weights.reshape(-1, hidden), (points[..., hidden] * self._intercept_root).reshape(-1)
+        flat = weights.reshape(-1, hidden)
+        flat, intercepts = (
+            flat @ self.basis[layer].T if self.prepared else flat,
+            (points[..., hidden] * self._intercept_root).reshape(-1),
+        )
         add_up = self._fused[layer] if self._fused else partial(self._add_up, layer)
         sums, slopes, intercept_slopes = add_up(flat, intercepts)
+        slopes = slopes @ self.basis[layer] if self.prepared else slopes
         losses = sums / n + 0.5 * penalty * weights.square().sum(dim=(1, 2))
         gradients = torch.empty_like(points)
         gradients[..., :hidden] = (slopes.view_as(weights) / n + penalty.view(-1, 1, 1) * weights) * root

@@ -53,10 +53,10 @@ def softmax_loss(
 
 
 def eigenbasis(
-    gram: Float[Tensor, "*batch hidden hidden"],
+    gram: Float[Tensor, "*batch hidden hidden"], exactly: bool = True
 ) -> tuple[Float[Tensor, "*batch hidden"], Float[Tensor, "*batch hidden hidden"]]:
-    """Eigenvalues, none negative, and orthonormal eigenvectors in columns, computed in float64."""
-    values, vectors = torch.linalg.eigh(gram.double())
+    """Eigenvalues, none negative, and orthonormal eigenvectors in columns, computed in float64 where `exactly`."""
+    values, vectors = torch.linalg.eigh(gram.double() if exactly else gram)
     return values.clamp_min(0).to(gram.dtype), vectors.to(gram.dtype)
 
 

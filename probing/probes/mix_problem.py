@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probing.probes.linear import MANY_CLASSES, LogisticProblem
+from probing.probes.linear import ENOUGH_ROWS, MANY_CLASSES
 from probing.probes.logistic import Labels, count_classes, curvature, eigenbasis
 from probing.probes.mix_loss import MixLoss
 from probing.probes.solver import Solution, minimise, minimise_in_turn
@@ -28,9 +28,6 @@ from probing.scalar_mix import mix_layers
 
 _MIX_RATE = 3.0
 """Step of c where the solver would move a weight of the classifier by 1: the mix's own learning rate."""
-
-_REVIVED = 0.02
-"""Share of the weight that all layers have alike where a problem goes on from another's end."""
 
 
 class MixProblem:
@@ -66,6 +63,7 @@ class MixProblem:
         _, deviation = self.moments(even.unsqueeze(0))
         eigenvalues, self.basis = eigenbasis(gram / (deviation.T * deviation))
         self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
+        self.threads = threads or torch.get_num_threads()
         self.loss = MixLoss(vectors, labels, counts, threads)
 
     def moments(
@@ -79,11 +77,13 @@ class MixProblem:
         varies = variance > 1e-12 * (1 + mean.abs()).square()
         return mean, torch.where(varies, variance, torch.ones_like(variance)).sqrt()
 
-    def start(self, weights: Float[Tensor, "problems layers"]) -> Float[Tensor, "problems parameters"]:
+    def start(
+        self, weights: Float[Tensor, "problems layers"], rate: float = _MIX_RATE
+    ) -> Float[Tensor, "problems parameters"]:
         """The even guess, and some layer weights; a weight of 0 would stay there."""
         start = weights.new_zeros(len(weights), self.n_classes * (len(self.basis) + 1) + self.n_layers)
-        # In units of the solver a step of 1 is then a step of `_MIX_RATE`: `square` does not mind the common factor.
-        start[:, -self.n_layers :] = weights.sqrt() / _MIX_RATE
+        # In units of the solver a step of 1 is then a step of `rate`: `square` does not mind the common factor.
+        start[:, -self.n_layers :] = weights.sqrt() / rate
         return start.to(self.root)
 
     def solve(self, tolerance: float, max_iterations: int) -> Solution:
@@ -102,7 +102,7 @@ class MixProblem:
         """The largest component of the gradient at the start of `solve`, where it is the same but for the root."""
         even = torch.full((1, self.n_layers), 1 / self.n_layers)
         first = torch.arange(1, device=self.root.device)
-        slopes, intercepts, _ = self._split(self(self.start(even), first)[1])
+        slopes, intercepts, _ = self.split(self(self.start(even), first)[1])
         # At 0 the loss has the same slope whatever the strength, so that one pass gives it for all; only the
         # coordinates differ.
         by_weights = (slopes[0].abs().amax(dim=0) / self.root[0] * self.root).amax(dim=1)
@@ -111,63 +111,24 @@ class MixProblem:
     def _carry(self, points: Tensor, before: Tensor, numbers: Tensor) -> Tensor:
         """The same weights and the same mix in the coordinates of another strength."""
         carried = points.clone()
-        slopes, _, _ = self._split(carried)
+        slopes, _, _ = self.split(carried)
         slopes *= (self.root[before] / self.root[numbers]).unsqueeze(1)
         return carried
 
-    def fit_at(
-        self, weights: Float[Tensor, " layers"], tolerance: float, max_iterations: int
-    ) -> tuple[Float[Tensor, " problems"], Float[Tensor, "problems classes hidden"], Float[Tensor, "problems classes"]]:
-        """Losses of all strengths for one mix; weights on it once it is standardised; intercepts."""
-        _, deviation = self.moments(weights.unsqueeze(0))
-        # No longer a mix to learn: nine convex fits on vectors of one layer's size, each pass a seventh of a pass over
-        # the stack.
-        mixed = self.vectors.mix(weights, SUMMED_ROWS).div_(deviation)
-        problem = LogisticProblem(mixed.unsqueeze(0), self.labels, self.strengths.tolist())
-        solution = problem.solve(tolerance, max_iterations)
-        coef, intercept = problem.unpack(solution)
-        return solution.losses, coef[0], intercept[0]
-
-    def pack(
-        self,
-        mix: Float[Tensor, "chosen layers"],
-        weights: Float[Tensor, "chosen classes hidden"],
-        intercepts: Float[Tensor, "chosen classes"],
-        numbers: Int[Tensor, " chosen"],
-    ) -> Float[Tensor, "chosen parameters"]:
-        """Points of some problems that have these layer weights and classifiers: the inverse of `unpack`.
-
-        Every layer gets some weight: the gradient by the root of 0 is 0, and nothing would move it.
-        """
-        points = self.start((1 - _REVIVED) * mix + _REVIVED / self.n_layers)
-        into_slopes, into_intercepts, _ = self._split(points)
-        into_slopes.copy_(weights @ self.basis / self.root[numbers].unsqueeze(1))
-        into_intercepts.copy_(intercepts / self.n_classes**0.5)
-        return points
-
-    def go_on(
-        self,
-        points: Float[Tensor, "starts parameters"],
-        numbers: Int[Tensor, " starts"],
-        tolerance: float,
-        max_iterations: int,
-    ) -> Solution:
-        """Some problems from points of their own, side by side, to what would be `tolerance` from the even guess."""
-        self.loss.prepare(tolerance)
-        # A start that is near its minimum has small slopes already: measured by them, it would be taken further than
-        # others.
-        options = {"tolerance": tolerance, "max_iterations": max_iterations, "reference": self.steepness[numbers]}
-        return minimise(self, points, numbers=numbers, **options)
-
     def unpack(
-        self, points: Float[Tensor, "chosen parameters"], numbers: slice | Int[Tensor, " chosen"] = slice(None)
+        self,
+        points: Float[Tensor, "chosen parameters"],
+        roots: Float[Tensor, "chosen hidden"] | None = None,
+        bases: Float[Tensor, "*chosen hidden hidden"] | None = None,
     ) -> tuple[Float[Tensor, "chosen layers"], Float[Tensor, "chosen classes hidden"], Float[Tensor, "chosen classes"]]:
-        """Layer weights, classifier weights on the standardised mix, intercepts; of some problems."""
-        slopes, intercepts, roots = self._split(points)
-        weights = slopes * self.root[numbers].unsqueeze(1)
-        return square(roots), weights @ self.basis.T, intercepts * self.n_classes**0.5
+        """Layer weights, classifier weights on the standardised mix, intercepts; of all problems, or elsewhere."""
+        slopes, intercepts, by_root = self.split(points)
+        weights = slopes * (self.root if roots is None else roots).unsqueeze(1)
+        basis = self.basis if bases is None else bases
+        return square(by_root), weights @ basis.mT, intercepts * self.n_classes**0.5
 
-    def _split(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def split(self, points: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Views of the parts of some points: slopes, intercepts, roots of layer weights."""
         classifier = points[:, : -self.n_layers].view(len(points), self.n_classes, len(self.basis) + 1)
         return classifier[..., :-1], classifier[..., -1], points[:, -self.n_layers :]
 
@@ -175,9 +136,31 @@ class MixProblem:
         self, points: Float[Tensor, "active parameters"], numbers: Int[Tensor, " active"]
     ) -> tuple[Float[Tensor, " active"], Float[Tensor, "active parameters"]]:
         """Loss and gradient of the problems of some strengths."""
-        root, penalty = self.root[numbers].unsqueeze(1), self.strengths[numbers].view(-1, 1, 1)
-        slopes, intercepts, roots = self._split(points)
-        weights, mix = slopes * root @ self.basis.T, square(roots)
+        return self.evaluate(points, numbers, self.root[numbers], self.basis)
+
+    def measure(
+        self,
+        numbers: Int[Tensor, " fits"],
+        mixes: Float[Tensor, "fits layers"],
+        weights: Float[Tensor, "fits classes hidden"],
+        intercepts: Float[Tensor, "fits classes"],
+    ) -> Float[Tensor, " fits"]:
+        """Losses of some strengths at layer weights and classifiers on what those make."""
+        _, deviation = self.moments(mixes)
+        sums = self.loss(numbers, mixes, weights / deviation.unsqueeze(1), intercepts)[0]
+        return sums / len(self.labels) + 0.5 * self.strengths[numbers] * weights.square().sum(dim=(1, 2))
+
+    def evaluate(
+        self,
+        points: Float[Tensor, "active parameters"],
+        numbers: Int[Tensor, " active"],
+        roots_of: Float[Tensor, "active hidden"],
+        basis: Float[Tensor, "*active hidden hidden"],
+    ) -> tuple[Float[Tensor, " active"], Float[Tensor, "active parameters"]]:
+        """Loss and gradient in some coordinates: directions, and the root of each one's curvature."""
+        root, penalty = roots_of.unsqueeze(1), self.strengths[numbers].view(-1, 1, 1)
+        slopes, intercepts, roots = self.split(points)
+        weights, mix = slopes * root @ basis.mT, square(roots)
         _, deviation = self.moments(mix)
         scaled = weights / deviation.unsqueeze(1)
         sums = self.loss(numbers, mix, scaled, intercepts * self.n_classes**0.5)
@@ -191,8 +174,8 @@ class MixProblem:
         # d s_k / d c_l = 2 c_l (delta_kl - s_k) / |c|^2: the part along s falls out, as weights sum to 1.
         by_roots = 2 * roots * (by_mix - (mix * by_mix).sum(dim=1, keepdim=True))
         gradients = torch.empty_like(points)
-        by_slopes, into_intercepts, into_roots = self._split(gradients)
-        by_slopes.copy_((by_scaled / deviation.unsqueeze(1) + penalty * weights) @ self.basis * root)
+        by_slopes, into_intercepts, into_roots = self.split(gradients)
+        by_slopes.copy_((by_scaled / deviation.unsqueeze(1) + penalty * weights) @ basis * root)
         into_intercepts.copy_(by_intercepts * self.n_classes**0.5)
         into_roots.copy_(by_roots / roots.square().sum(dim=1, keepdim=True))
         return losses, gradients
@@ -211,12 +194,15 @@ def sum_products(
     n_layers, n, hidden = vectors.shape
     between_layers = weights.new_zeros(n_layers, n_layers, hidden)
     between_units = weights.new_zeros(hidden, hidden)
+    # The dimensions' are for coordinates to solve in alone: some sentences are enough.
+    step, taken = max(1, n // (ENOUGH_ROWS * hidden)), 0
     for _, block in vectors.read(SUMMED_ROWS):
         for number, layer in enumerate(block):
             # The covariance is symmetric: half of the products are enough.
             between_layers[number, number:] += (block[number:] * layer).sum(dim=1)
-        mixed = mix_layers(block, weights)
+        mixed = mix_layers(block[:, ::step], weights)
         between_units.addmm_(mixed.T, mixed)
+        taken += len(mixed)
     lower = torch.ones(n_layers, n_layers, device=weights.device).tril(-1).bool()
     between_layers[lower] = between_layers.transpose(0, 1)[lower]
-    return between_layers / n, between_units / n
+    return between_layers / n, between_units / taken

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from probing.probes.mix_problem import MixProblem
-from probing.probes.mix_search import keep_different
+from probing.probes.mix_problem import MixProblem, square
+from probing.probes.mix_search import choose_distant
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.probes.solver import alone, minimise
 from probing.probes.stack_blocks import StackBlocks
@@ -75,7 +75,8 @@ def _refit(probe: ScalarMixProbe, X: np.ndarray, y: np.ndarray, counts: np.ndarr
         points = starts.repeat(len(numbers), 1)
         ends = minimise(problem, points, numbers=repeated, **options)
         for own in torch.arange(len(repeated)).split(len(starts)):
-            minima = keep_different(problem, ends.pick(own))
-            weights.append(minima.mixes[0])
-            n_minima.append(len(minima.mixes))
+            mixes = square(ends.points[own, -problem.n_layers :])
+            kept = choose_distant(mixes, ends.losses[own])
+            weights.append(mixes[kept[0]])
+            n_minima.append(len(kept))
     return Refits(torch.stack(weights).cpu().numpy(), np.array(n_minima))

@@ -1,18 +1,17 @@
 """The minima of a mixed probe at one strength: wide starts, solved side by side, of which those that meet go on as one.
 
 The loss is convex in the classifier for given layer weights, but not in both. One pass over the stack serves all
-starts, so that ten cost little more than two.
+starts, so that ten cost little more than two. Two starts have met where no ridge parts them: the loss in the middle
+between them, of weights and classifiers, lies below the mean of theirs.
 """
-
-from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor
 
-from probing.probes.mix_problem import MixProblem, square
-from probing.probes.solver import Solution
+from probing.probes.mix_descent import Fits, go_downhill, join_fits
+from probing.probes.mix_problem import MixProblem
 from probing.randomness import stream
 
 _NEAR_STARTS = 6
@@ -24,19 +23,12 @@ _SPREAD = 2.0
 """Standard deviation of the logarithms of weights that are drawn."""
 APART = 0.2
 """Two minima are one where their layer weights differ by less, added up over layers."""
-_BETWEEN = 40
-"""Iterations after which starts that have met are joined, the first two times."""
-
-
-@dataclass(frozen=True)
-class Minima:
-    """Different minima of one problem, the lowest first."""
-
-    points: Float[Tensor, "minima parameters"]
-    mixes: Float[Tensor, "minima layers"]
-    losses: Float[Tensor, " minima"]
-    converged: Bool[Tensor, " minima"]
-    n_iterations: int
+_FIRST = 20
+"""Most steps in the coordinates that starts begin with, before those in one valley are joined; then more."""
+_ALONE = 160
+"""Most steps where one is left."""
+_TELLING = 1e-3
+"""Tolerance of minima that are not the lowest."""
 
 
 def draw_starts(seed: int, n_layers: int) -> Float[np.ndarray, "starts layers"]:
@@ -55,37 +47,72 @@ def draw_starts(seed: int, n_layers: int) -> Float[np.ndarray, "starts layers"]:
     return np.concatenate([even, near, drawn / drawn.sum(axis=1, keepdims=True)])
 
 
-def find_minima(
-    problem: MixProblem, number: int, starts: Float[Tensor, "starts parameters"], tolerance: float, max_iterations: int
-) -> Minima:
-    """The different minima of one problem that the starts lead to.
+def find_minima(problem: MixProblem, starts: Fits, tolerance: float, max_iterations: int) -> Fits:
+    """The different minima that starts of one strength lead to, the lowest first.
 
     Args:
         problem: of all strengths.
-        number: of one of them.
-        starts: points.
-        tolerance: as the solver takes it.
+        starts: of one of them.
+        tolerance: of the lowest; the others are taken so far that one can tell what they are.
         max_iterations: of the solver.
     """
-    n_iterations, tried = 0, 0
-    numbers = torch.full((len(starts),), number, device=starts.device)
-    while True:
-        # The steps between get longer: those that go on have less and less to meet.
-        most = min(_BETWEEN * 2 ** max(0, tried - 1), max_iterations - n_iterations)
-        found = keep_different(problem, problem.go_on(starts, numbers[: len(starts)], tolerance, most))
-        n_iterations, tried, starts = n_iterations + found.n_iterations, tried + 1, found.points
-        # Fewer than were allowed: all have converged, or no step lowers the loss of those that have not.
-        if found.n_iterations < most or n_iterations >= max_iterations:
-            return replace(found, n_iterations=n_iterations)
+    found, most, left = starts, _FIRST, max_iterations
+    while left > 0:
+        tolerances = torch.full_like(found.slopes, max(tolerance, _TELLING))
+        tolerances[found.losses.argmin()] = tolerance
+        busy = found.slopes > tolerances
+        if not bool(busy.any()):
+            break
+        # One alone has nobody to meet.
+        most = min(most if len(found) > 1 else max(most, _ALONE), left)
+        going = found.pick(busy)
+        ends = go_downhill(problem, going, tolerances[busy], most)
+        steps = ends.n_iterations - found.n_iterations
+        found = join_fits([ends, found.pick(~busy)])
+        found = found.pick(choose_different(problem, found))
+        # Not there, with steps to spare or without a change that float32 can hold: no step lowers the loss any more.
+        if (steps < most or _stand_still(going, ends)) and bool((ends.slopes > tolerances[busy]).any()):
+            break
+        # Those that are left have moved, and get new coordinates; the fewer they are, the longer is it worth to wait.
+        left, most = left - steps, 2 * most
+    return found
 
 
-def keep_different(problem: MixProblem, solution: Solution) -> Minima:
-    """Of ends that are near one another, the lowest."""
-    mixes = square(solution.points[:, -problem.n_layers :])
-    # From the lowest loss up, so that of two that have met the better one stays.
+def _stand_still(before: Fits, after: Fits) -> bool:
+    # Slopes are unknown where losses are those of another strength, or none.
+    known = bool(before.slopes.isfinite().all())
+    rounding = 4 * torch.finfo(after.losses.dtype).eps * (1 + after.losses.abs())
+    return known and bool((before.losses - after.losses <= rounding).all())
+
+
+def choose_different(problem: MixProblem, fits: Fits) -> list[int]:
+    """Of fits of one strength that lie in one valley, the lowest; from the lowest up."""
+    kept, waiting = [], fits.losses.argsort().tolist()
+    while waiting:
+        lowest, *waiting = waiting
+        kept.append(lowest)
+        apart = _find_ridges(problem, fits, lowest, waiting) if waiting else []
+        waiting = [number for number, parted in zip(waiting, apart, strict=True) if parted]
+    return kept
+
+
+def _find_ridges(problem: MixProblem, fits: Fits, lowest: int, others: list[int]) -> list[bool]:
+    """True for each of some fits that a ridge parts from a lower one.
+
+    Fits whose middle has a loss below their mean are on their way into one valley; measured when they have come some
+    way, it never joined starts that end in different minima, while their mixes alone tell two in one long
+    valley from two minima only at the end.
+    """
+    far = (fits.mixes[others] - fits.mixes[lowest]).abs().sum(dim=1) >= APART
+    middle = [(part[others] + part[lowest]) / 2 for part in (fits.mixes, fits.weights, fits.intercepts)]
+    higher = problem.measure(fits.numbers[others], *middle) > (fits.losses[others] + fits.losses[lowest]) / 2
+    return (far & higher).tolist()
+
+
+def choose_distant(mixes: Float[Tensor, "ends layers"], losses: Float[Tensor, " ends"]) -> list[int]:
+    """Numbers of ends, of those whose mixes are near one another the lowest; from the lowest up."""
     kept: list[int] = []
-    for number in solution.losses.argsort().tolist():
+    for number in losses.argsort().tolist():
         if all(float((mixes[number] - mixes[other]).abs().sum()) >= APART for other in kept):
             kept.append(number)
-    ends = solution.pick(torch.tensor(kept, device=mixes.device))
-    return Minima(ends.points, mixes[kept], ends.losses, ends.converged, solution.n_iterations)
+    return kept

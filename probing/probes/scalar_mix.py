@@ -17,7 +17,8 @@ as gamma, the classifier taken at unit length, logits = gamma * V . (sum_l s_l h
 The loss is not convex in w, and has several minima on some tasks. For given w it is the linear probe's, and convex; a
 fit then costs what a layer costs. So each strength begins where its own loss is lowest: at the even mix, or at one
 layer. At the strength that dev chooses there, wide starts look for the lowest minimum (`mix_search`), which is offered
-to all strengths; those that dev likes best then learn mixes of their own, and dev chooses among these. `n_minima_` and
+to all strengths; those that dev likes best then learn mixes of their own, and dev chooses among these. The minima found
+are then taken to their ends at the strength that is chosen. `n_minima_` and
 `loss_spread_` tell how many minima the starts end in, and by how much the highest lies above the lowest.
 """
 
@@ -31,21 +32,24 @@ from torch import Tensor
 from probing.contracts.probe import Reader
 from probing.probes.linear import STRENGTHS, score_strengths
 from probing.probes.logistic import Labels
-from probing.probes.mix_problem import MixProblem, square
-from probing.probes.mix_search import Minima, draw_starts, find_minima
+from probing.probes.mix_descent import Fits, fix_mix, go_downhill, guess_evenly, join_fits, map_mixes
+from probing.probes.mix_problem import MixProblem
+from probing.probes.mix_search import draw_starts, find_minima
 from probing.probes.selection import choose_strength
 from probing.probes.solver import alone
 from probing.probes.stack_blocks import StackBlocks, normalise
 from probing.scalar_mix import mix_layers
 
-_CHOOSING_TOLERANCE = 1e-3
+_CHOOSING_TOLERANCE = 3e-3
 """Tolerance of the fits that dev chooses among: scores settle long before weights do."""
 _CANDIDATE_TOLERANCE = 5e-3
 """Of fits with a mix that stands still, which say where to begin."""
 _CONTENDERS = 3
 """Strengths that learn a mix of their own before dev chooses: those that it likes best where they begin."""
-_CONTENDING_ITERATIONS = 40
+_CONTENDING_ITERATIONS = 20
 """Most steps of those: scores settle long before weights do."""
+_EXPLORING_ITERATIONS = 40
+"""Most steps of wide starts before dev chooses: what they end in goes on at the strength that is chosen."""
 _LEAST_WEIGHT = 1e-10
 """Given in place of a weight of 0, which has no logarithm."""
 
@@ -55,9 +59,8 @@ class ScalarMixProbe(Reader):
 
     Args:
         strengths: L2 strengths (lambda above); the best on dev is kept, and of equals the strongest.
-        tolerance: a probe has converged when the largest component of its gradient is this share of what it was; the
-            strengths that are not chosen, and minima that are not the lowest, are held to 1e-3 alone.
-        max_iterations: after which a fit is given up, and `converged_` says so; the chosen one has twice as many more.
+        tolerance: a probe has converged when the largest component of its gradient is this share of what it was.
+        max_iterations: after which a fit is given up, and `converged_` says so.
         norm: whether every vector is brought to mean 0 and variance 1 over its dimensions before it is mixed, so that
             no layer counts for more by being longer. Ours: no, as ELMo and BERMo's text have it.
         seed: of the wide starts that are drawn.
@@ -74,7 +77,7 @@ class ScalarMixProbe(Reader):
     def __init__(
         self,
         strengths: Sequence[float] = STRENGTHS,
-        tolerance: float = 3e-4,
+        tolerance: float = 1e-4,
         max_iterations: int = 300,
         norm: bool = False,
         seed: int = 0,
@@ -114,15 +117,14 @@ class ScalarMixProbe(Reader):
         self._keep(best, problem, minima)
         return self
 
-    def _keep(self, best: int, problem: MixProblem, minima: Minima) -> None:
-        _, weights, intercepts = problem.unpack(minima.points[:1], slice(best, best + 1))
+    def _keep(self, best: int, problem: MixProblem, minima: Fits) -> None:
         # Weights are reported as logarithms too, and one that ended at exactly 0 would be minus infinity.
         mix = minima.mixes[:1].clamp_min(_LEAST_WEIGHT)
         mix /= mix.sum()
         means, deviations = problem.moments(mix)
         self.classes_ = np.arange(problem.n_classes)
         self.strength_ = self.strengths[best]
-        self.converged_, self.n_iterations_ = bool(minima.converged[0]), minima.n_iterations
+        self.converged_, self.n_iterations_ = bool(minima.slopes[0] <= self.tolerance), minima.n_iterations
         self.loss_ = float(minima.losses[0])
         self.minima_, self.n_minima_ = minima.mixes.cpu().numpy(), len(minima.mixes)
         self.loss_spread_ = float(minima.losses.max()) - self.loss_
@@ -130,9 +132,9 @@ class ScalarMixProbe(Reader):
         # The softmax does not mind a constant; without one, raw weights of two runs can be compared.
         logits = np.log(self.weights_)
         self.logits_ = logits - logits.mean()
-        self.gamma_ = float((weights / deviations)[0].square().sum(dim=1).mean().sqrt())
+        self.gamma_ = float((minima.weights[0] / deviations[0]).square().sum(dim=1).mean().sqrt())
         self.mean_, self.scale_ = means[0].cpu().numpy(), deviations[0].cpu().numpy()
-        self.coef_, self.intercept_ = weights[0].cpu().numpy(), intercepts[0].cpu().numpy()
+        self.coef_, self.intercept_ = minima.weights[0].cpu().numpy(), minima.intercepts[0].cpu().numpy()
         self.contribution_ = compute_contribution(self.weights_, self.lengths_)
 
     def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
@@ -164,73 +166,68 @@ class _Choice:
         self.weights = problem.root.new_zeros(n, n_classes, len(problem.basis))
         self.intercepts = problem.root.new_zeros(n, n_classes)
 
-    def settle(self) -> tuple[int, Minima]:
+    def settle(self) -> tuple[int, Fits]:
         """The strength and its minima, the lowest taken to its end, the others loosely."""
-        problem, starts = self.problem, draw_starts(self.probe.seed, self.problem.n_layers)
-        wide = problem.start(torch.from_numpy(starts).to(problem.root))
+        problem, starts = self.problem, torch.from_numpy(draw_starts(self.probe.seed, self.problem.n_layers))
         # What is best at one strength need not be at another: each begins where its own loss is lowest.
-        for mix in (starts[0], *np.eye(problem.n_layers)):
-            self._try_candidate(torch.from_numpy(mix).to(problem.root))
+        self._try_candidates(torch.cat([starts[:1], torch.eye(problem.n_layers)]).to(problem.root))
         number = choose_strength(self.scores, self.probe.strengths)
-        minima = self._search(number, wide)
-        for mix in minima.mixes:
-            self._try_candidate(mix)
-        best, point = self._contend()
-        if best != number:
-            minima = self._search(best, torch.cat([point, self._carry(minima, number, best)]))
-        minima = self._finish(minima, best)
+        guesses, tolerance = guess_evenly(problem, number, starts), self.probe.tolerance
+        found = find_minima(problem, guesses, tolerance, _EXPLORING_ITERATIONS)
+        self._try_candidates(found.mixes)
+        contender = self._contend(found)
+        best = int(contender.numbers[0])
+        minima = found if best == number else self._carry(found, contender)
+        minima = find_minima(problem, minima, tolerance, self.probe.max_iterations)
         # The score that is shown must be of the fit that is kept, not of the looser one that was compared.
-        self._score_at(minima.points[:1], self._repeat(best, minima.points[:1]))
+        self._score_at(minima.pick([0]))
         return best, minima
 
-    def _try_candidate(self, mix: Float[Tensor, " layers"]) -> None:
-        """Fit all strengths with one mix; those whose loss it lowers take it, and are scored with it."""
-        losses, weights, intercepts = self.problem.fit_at(mix, _CANDIDATE_TOLERANCE, self.probe.max_iterations)
-        for number in (losses < self.losses).nonzero().flatten().tolist():
-            self.losses[number], self.mixes[number] = losses[number], mix
-            self.weights[number], self.intercepts[number] = weights[number], intercepts[number]
-            self.scores[number] = self._score(mix, weights[number], intercepts[number])
+    def _try_candidates(self, mixes: Float[Tensor, "mixes layers"]) -> None:
+        """Fit all strengths with each mix; those whose loss it lowers take it, and are scored with it."""
+        for mix, fits in zip(mixes, map_mixes(self.problem, self._fit_strengths, list(mixes)), strict=True):
+            for number, loss, *fit in zip(range(len(self.scores)), *fits, strict=True):
+                if loss < self.losses[number]:
+                    self.losses[number], self.mixes[number] = loss, mix
+                    self.weights[number], self.intercepts[number] = fit
+                    self.scores[number] = self._score(mix, *fit)
 
-    def _carry(self, minima: Minima, number: int, to: int) -> Float[Tensor, "minima parameters"]:
-        """The minima of a strength, as points of another."""
-        _, weights, intercepts = self.problem.unpack(minima.points, self._repeat(number, minima.points))
-        return self.problem.pack(minima.mixes, weights, intercepts, self._repeat(to, minima.points))
+    def _fit_strengths(self, mix: Float[Tensor, " layers"]) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses, weights and intercepts of all strengths for one mix."""
+        convex = fix_mix(self.problem, mix, self.probe.strengths)
+        solution = convex.solve(_CANDIDATE_TOLERANCE, self.probe.max_iterations)
+        weights, intercepts = convex.unpack(solution)
+        return solution.losses, weights[0], intercepts[0]
 
-    def _repeat(self, number: int, points: Tensor) -> Int[Tensor, " points"]:
-        return torch.full((len(points),), number, device=points.device)
+    def _contend(self, found: Fits) -> Fits:
+        """The strength that dev chooses once the best have learned mixes of their own, and where it has come to.
 
-    def _contend(self) -> tuple[int, Float[Tensor, "1 parameters"]]:
-        """The strength that dev chooses once the best have learned mixes of their own, and where it has come to."""
+        Args:
+            found: minima of one strength, which has learned its mix with them.
+        """
+        searched = int(found.numbers[0])
         liked = np.sort(np.argsort(-self.scores, kind="stable")[:_CONTENDERS])
-        numbers = torch.from_numpy(liked).to(self.mixes.device)
-        points = self.problem.pack(self.mixes[numbers], self.weights[numbers], self.intercepts[numbers], numbers)
-        ends = self.problem.go_on(points, numbers, self.loosely, _CONTENDING_ITERATIONS).points
-        self._score_at(ends, numbers)
-        best = choose_strength(self.scores[liked], [self.probe.strengths[number] for number in liked])
-        return int(liked[best]), ends[best : best + 1]
+        numbers = torch.from_numpy(liked[liked != searched]).to(self.mixes.device)
+        fields = (self.mixes, self.weights, self.intercepts, self.losses, torch.full_like(self.losses, torch.inf))
+        ends = found.pick([0])
+        if len(numbers):
+            starts = Fits(numbers, *(field[numbers] for field in fields))
+            loosely = torch.full_like(starts.losses, self.loosely)
+            ends = join_fits([ends, go_downhill(self.problem, starts, loosely, _CONTENDING_ITERATIONS)])
+        self._score_at(ends)
+        compared = ends.numbers.tolist()
+        best = choose_strength(self.scores[compared], [self.probe.strengths[number] for number in compared])
+        return ends.pick([best])
 
-    def _search(self, number: int, starts: Float[Tensor, "starts parameters"]) -> Minima:
-        return find_minima(self.problem, number, starts, self.loosely, self.probe.max_iterations)
+    def _carry(self, found: Fits, contender: Fits) -> Fits:
+        """The minima of one strength as starts at another, whose contender has gone on from one of them."""
+        best = int(contender.numbers[0])
+        others = (found.mixes != self.mixes[best]).any(dim=1).nonzero().flatten().tolist()
+        return join_fits([contender, found.pick(others).move(best)])
 
-    def _finish(self, minima: Minima, number: int) -> Minima:
-        """The lowest minimum to the probe's tolerance."""
-        end = self.problem.go_on(
-            minima.points[:1],
-            self._repeat(number, minima.points[:1]),
-            self.probe.tolerance,
-            2 * self.probe.max_iterations,
-        )
-        return Minima(
-            torch.cat([end.points, minima.points[1:]]),
-            torch.cat([square(end.points[:, -self.problem.n_layers :]), minima.mixes[1:]]),
-            torch.cat([end.losses, minima.losses[1:]]),
-            torch.cat([end.converged, minima.converged[1:]]),
-            minima.n_iterations + end.n_iterations,
-        )
-
-    def _score_at(self, points: Float[Tensor, "chosen parameters"], numbers: Int[Tensor, " chosen"]) -> None:
-        """Score some strengths at points of their own."""
-        for number, *fit in zip(numbers.tolist(), *self.problem.unpack(points, numbers), strict=True):
+    def _score_at(self, fits: Fits) -> None:
+        """Score some strengths with fits of their own."""
+        for number, *fit in zip(fits.numbers.tolist(), fits.mixes, fits.weights, fits.intercepts, strict=True):
             self.scores[number] = self._score(*fit)
 
     def _score(

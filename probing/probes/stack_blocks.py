@@ -11,7 +11,6 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
-from probing.scalar_mix import mix_layers
 from probing.store.mapped_arrays import HELD_BYTES, is_mapped, release
 
 SUMMED_ROWS = 1024
@@ -51,11 +50,20 @@ class StackBlocks:
         return not is_mapped(self._X)
 
     def mix(self, weights: Float[Tensor, " layers"], size: int) -> Float[Tensor, "sentences hidden"]:
-        """The weighted sum over layers of all sentences, made some at a time."""
-        mixed = self._vectors.new_empty(self.shape[1:])
-        for rows, block in self.read(size):
-            mixed[rows] = mix_layers(block, weights)
+        """The weighted sum over layers of all sentences, made some at a time; several threads may do so at once."""
+        mixed = self._vectors.new_zeros(self.shape[1:])
+        # Layers that have no part in a mix need not be read.
+        taken = weights.nonzero().flatten().tolist()
+        for start in range(0, len(mixed), size):
+            rows = slice(start, start + size)
+            for layer in taken:
+                mixed[rows].add_(self._centre(layer, rows), alpha=float(weights[layer]))
+        release(self._X)
         return mixed
+
+    def _centre(self, layer: int, rows: slice) -> Float[Tensor, "block hidden"]:
+        part = self._vectors[layer, rows]
+        return (F.layer_norm(part, part.shape[-1:]) if self.norm else part) - self._mean[layer]
 
     @property
     def held(self) -> bool:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
+from probing.probes.mix_descent import guess_evenly
 from probing.probes.mix_problem import MixProblem
 from probing.probes.mix_search import draw_starts, find_minima
 from probing.probes.scalar_mix import ScalarMixProbe
@@ -68,9 +69,9 @@ def test_a_count_weighs_a_sentence_as_the_definition_has_it():
     counts = np.random.default_rng(1).multinomial(200, np.full(200, 1 / 200)).astype(float)
     loss, weights = fit_by_scipy(stack, labels, 0.03, counts=counts)
     problem = MixProblem(StackBlocks(stack), torch.from_numpy(labels), [0.03], torch.tensor(counts[None]).float())
-    found = find_minima(problem, 0, problem.start(torch.tensor(draw_starts(0, 3))), 1e-5, 500)
+    found = problem.solve(1e-5, 500)
     assert float(found.losses[0]) == pytest.approx(loss, rel=1e-5)
-    np.testing.assert_allclose(found.mixes[0].numpy(), weights, atol=0.01)
+    np.testing.assert_allclose(problem.unpack(found.points)[0][0].numpy(), weights, atol=0.01)
 
 
 def plant_two_minima(n=600, seed=3):
@@ -95,7 +96,7 @@ def test_the_lowest_of_two_minima_is_found_from_either_side():
     # The control: one start alone stays on its side.
     problem = MixProblem(StackBlocks(stack), torch.from_numpy(labels), [0.01])
     ends = [
-        int(find_minima(problem, 0, problem.start(torch.tensor([side])), 1e-3, 300).mixes[0].argmax())
+        int(find_minima(problem, guess_evenly(problem, 0, torch.tensor([side])), 1e-3, 300).mixes[0].argmax())
         for side in ([0.9, 0.1], [0.1, 0.9])
     ]
     assert ends == [0, 1]
@@ -105,6 +106,6 @@ def test_a_search_ends_where_no_step_lowers_the_loss_and_says_so():
     stack, labels = draw_stack(3, 60, 5, 3)
     problem = MixProblem(StackBlocks(stack), torch.from_numpy(labels), [0.03])
     # Float32 cannot bring the gradient to a share of 1e-12.
-    found = find_minima(problem, 0, problem.start(torch.tensor(draw_starts(0, 3))), 1e-12, 10_000)
+    found = find_minima(problem, guess_evenly(problem, 0, torch.tensor(draw_starts(0, 3))), 1e-12, 10_000)
     assert found.n_iterations < 10_000
-    assert not found.converged.all()
+    assert float(found.slopes[0]) > 1e-12
