@@ -61,8 +61,10 @@ class Fits:
     def pick(self, rows: Sequence[int] | Bool[Tensor, " fits"]) -> "Fits":
         """Some of them."""
         rows = rows if isinstance(rows, Tensor) else list(rows)
-        fields = (self.numbers, self.mixes, self.weights, self.intercepts, self.losses, self.slopes)
-        return Fits(*(field[rows] for field in fields), self.n_iterations)
+        return Fits(
+            self.numbers[rows], self.mixes[rows], self.weights[rows], self.intercepts[rows], self.losses[rows],
+            self.slopes[rows], self.n_iterations,
+        )  # fmt: skip
 
     def move(self, number: int) -> "Fits":
         """The same, as starts at another strength."""
@@ -72,9 +74,14 @@ class Fits:
 
 def join_fits(parts: Sequence[Fits]) -> Fits:
     """All fits of some parts, one after the other."""
-    names = ("numbers", "mixes", "weights", "intercepts", "losses", "slopes")
-    joined = [torch.cat([getattr(part, name) for part in parts]) for name in names]
-    return Fits(*joined, max(part.n_iterations for part in parts))
+
+    def join(name: str) -> Tensor:
+        return torch.cat([getattr(part, name) for part in parts])
+
+    return Fits(
+        join("numbers"), join("mixes"), join("weights"), join("intercepts"), join("losses"), join("slopes"),
+        max(part.n_iterations for part in parts),
+    )  # fmt: skip
 
 
 def guess_evenly(problem: MixProblem, number: int, mixes: Float[Tensor, "fits layers"]) -> Fits:

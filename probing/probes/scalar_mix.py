@@ -208,10 +208,11 @@ class _Choice:
         searched = int(found.numbers[0])
         liked = np.sort(np.argsort(-self.scores, kind="stable")[:_CONTENDERS])
         numbers = torch.from_numpy(liked[liked != searched]).to(self.mixes.device)
-        fields = (self.mixes, self.weights, self.intercepts, self.losses, torch.full_like(self.losses, torch.inf))
         ends = found.pick([0])
         if len(numbers):
-            starts = Fits(numbers, *(field[numbers] for field in fields))
+            losses = self.losses[numbers]
+            fits = self.mixes[numbers], self.weights[numbers], self.intercepts[numbers]
+            starts = Fits(numbers, *fits, losses, torch.full_like(losses, torch.inf))
             loosely = torch.full_like(starts.losses, self.loosely)
             ends = join_fits([ends, go_downhill(self.problem, starts, loosely, _CONTENDING_ITERATIONS)])
         self._score_at(ends)
