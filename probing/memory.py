@@ -41,7 +41,7 @@ HEAVY = Need(int(2.4 * _GIB), int(0.85 * _GIB), threads_per_core=3, threads=7)
 
 
 def find_shortage(need: Need) -> str:
-    """A line that says what is too small for a command, and how it is raised; empty where all suffices or is unknown."""
+    """A line that says what is too small for a command, and how to raise it; empty where all suffices or is unknown."""
     threads = need.threads_per_core * _count_threads() + need.threads
     for what, limit, used in _list_limits():
         wanted = need.address_space if what == "-v" else need.resident
