@@ -19,8 +19,10 @@ from probing.tasks.graphs.graph import COLUMNS, SIDES, Graph, KnownTriples, Trip
 Score = Callable[[Triples], Float[np.ndarray, " triples"]]
 """The higher, the truer."""
 HITS = (1, 3, 10)
-_BLOCK = 2**20
-"""Triples that are scored at once, so that those of one length meet in a batch; 24 MiB of them."""
+BOUNDS = {"mean_rank": (1.0, np.inf)}
+"""Least and largest value of each metric that is no share."""
+_BLOCK = 2**14
+"""Triples that are scored at once: enough for those of one length to meet, few enough to hear of in time."""
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ class RelationTask:
         scores = {split: score(split) for split in ("dev", "test")}
         rows = [self._score_first(split, values) for split, values in scores.items()]
         ranks = self._rank(scores["test"])
-        return rows + score_ranks(ranks, self.seed, diverged=any(row.diverged for row in rows))
+        return rows + score_ranks(ranks, diverged=any(row.diverged for row in rows))
 
     def _score_first(self, split: str, scores: Float[np.ndarray, "triples relations"]) -> SplitScore:
         true, train = (self.graph.true[name][:, RELATION] for name in (split, "train"))

@@ -11,7 +11,7 @@ from probing.scores.uncertainty import means_with_intervals, score_with_interval
 from probing.tasks.graphs.graph import RELATION, Graph, Triples, find_reversed
 from probing.training.contracts import SplitScore
 from probing.training.evaluation.classification import has_diverged
-from probing.training.evaluation.ranking import Query, Score, count_scored, measure_ranks, rank_queries
+from probing.training.evaluation.ranking import BOUNDS, Query, Score, count_scored, measure_ranks, rank_queries
 from probing.training.evaluation.thresholds import classify, find_threshold, find_thresholds
 
 ACCURACY = "accuracy"
@@ -95,22 +95,21 @@ class TripleTask:
     def _score_ranks(self, score: Score, diverged: bool, progress: Progress) -> list[SplitScore]:
         n, reverse = len(self.graph.true["test"]), find_reversed(self.graph, "test")
         ranks = np.stack([rank_queries(side, n, score, progress) for side in self.queries], axis=1)
-        rows = score_ranks(ranks, self.seed, self.n_candidates, diverged=diverged)
+        rows = score_ranks(ranks, self.n_candidates, diverged=diverged)
         if not reverse.all():
-            [first, *_] = score_ranks(ranks[~reverse], self.seed, self.n_candidates, diverged=diverged)
+            [first, *_] = score_ranks(ranks[~reverse], self.n_candidates, diverged=diverged)
             rows.append(replace(first, metric=f"{first.metric}_without_reverse"))
         share = SplitScore("test", "reverse_in_train", float(reverse.mean()), _NONE, _NONE, n, _NONE, diverged)
         return [*rows, share]
 
 
 def score_ranks(
-    ranks: Float[np.ndarray, "triples columns"], seed: int, n_candidates: int = 0, *, diverged: bool
+    ranks: Float[np.ndarray, "triples columns"], n_candidates: int = 0, *, diverged: bool
 ) -> list[SplitScore]:
     """The metrics of some ranks on test, MRR first, with intervals over triples.
 
     Args:
         ranks: of each triple in each column.
-        seed: of the resamples.
         n_candidates: of a sample that the ranks are among, which the metrics are then named after; 0 for none.
         diverged: whether the model did by its accuracy; a rank that is no number is enough, too.
     """
@@ -120,7 +119,9 @@ def score_ranks(
         if np.isnan(values).any():
             value = low = high = _NONE
         else:
-            [[value, low, high]] = means_with_intervals(values[None], stream(seed, "interval", name)).tolist()
+            # An interval of a skewed mean may end beyond what the metric can be.
+            found = np.clip(means_with_intervals(values[None].astype(float)), *BOUNDS.get(name, (0.0, 1.0)))
+            [[value, low, high]] = found.tolist()
         failed = diverged or bool(np.isnan(value))
         rows.append(SplitScore("test", name + end, value, low, high, len(values), _NONE, failed))
     return rows
