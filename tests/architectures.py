@@ -106,6 +106,7 @@ and checked the same way: the check, not a list, decides.
 {table}
 
 Of encoder-decoders (T5, BART and their like) the encoder is probed; no such part, and no decoder, is trained. The
+Of encoder-decoders (T5, BART and their like) the encoder is probed; no such part, and no decoder, is trained. The
 states of Mamba and RWKV begin behind the first block: layer 0 is what that block reads. Tokenizers that exist in Python
 alone (PhoBERT, BERTweet, ESM, ByT5, CANINE, Japanese BERT with fugashi) work, slowly. SentencePiece files without a
 `tokenizer.json` (DeBERTa-v3) need the extra `sentencepiece`, which the run says. CANINE's layers are of characters and
