@@ -105,9 +105,10 @@ and checked the same way: the check, not a list, decides.
 
 {table}
 
-Of encoder-decoders (T5, BART and their like) the encoder is probed; no such part, and no decoder, is trained. Mamba and
-RWKV give no embedding layer: what is called `embeddings` has read other words. Tokenizers that exist in Python alone
-(PhoBERT, BERTweet, ESM, ByT5, CANINE, Japanese BERT with fugashi) work, slowly. SentencePiece files without a
+Of encoder-decoders (T5, BART and their like) the encoder is probed; no such part, and no decoder, is trained. The
+Of encoder-decoders (T5, BART and their like) the encoder is probed; no such part, and no decoder, is trained. The
+states of Mamba and RWKV begin behind the first block: layer 0 is what that block reads. Tokenizers that exist in Python
+alone (PhoBERT, BERTweet, ESM, ByT5, CANINE, Japanese BERT with fugashi) work, slowly. SentencePiece files without a
 `tokenizer.json` (DeBERTa-v3) need the extra `sentencepiece`, which the run says. CANINE's layers are of characters and
 of molecules, whose states are repeated for each of their characters; no gradient norms are measured there.
 """
