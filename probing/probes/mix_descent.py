@@ -27,7 +27,7 @@ _FAR, _NEAR = 3.0, 1.2
 """Steps of the roots of layer weights where the solver would move a weight of the classifier by 1: of a guess, and of a
 fit that goes on. Measured: near a minimum the larger ones take twice as many steps."""
 _ROUGHLY = 0.03
-"""What the classifier of a guess is fitted to: it will have to follow its mix a long way."""
+"""Tolerance that the classifier of a guess is fitted to: it will have to follow its mix a long way."""
 _CLOSELY = 0.3
 """The same of a fit that goes on, as a share of the tolerance: near a minimum the classifier is what takes long, and a
 pass over one mix costs a tenth of one over the stack."""
@@ -95,7 +95,7 @@ def guess_evenly(problem: MixProblem, number: int, mixes: Float[Tensor, "fits la
 
 
 def go_downhill(problem: MixProblem, starts: Fits, tolerances: Float[Tensor, " fits"], max_iterations: int) -> Fits:
-    """Where fits come to, side by side, until their slopes are within their tolerances."""
+    """Follow fits downhill, side by side, until their slopes are within their tolerances."""
     guessed = not bool(starts.losses.isfinite().all())
     own = OwnCoordinates(problem, starts, torch.full_like(tolerances, _ROUGHLY) if guessed else _CLOSELY * tolerances)
     points = own.pack(_FAR if guessed else _NEAR)
@@ -160,7 +160,7 @@ def fix_mix(problem: MixProblem, mix: Float[Tensor, " layers"], strengths: Seque
 
 
 def map_mixes(problem: MixProblem, work: Callable[..., Result], mixes: Sequence) -> list[Result]:
-    """What some work makes of each mix, on as many threads as there is room for."""
+    """Do some work with each mix, on as many threads as there is room for."""
     _, n, hidden = problem.vectors.shape
     room = max(1, _MADE_BYTES // (3 * n * hidden * problem.mean.element_size()))
     workers = 1 if problem.mean.device.type != "cpu" else min(problem.threads, room, len(mixes))

@@ -32,7 +32,7 @@ SUPERNET, SEARCH = "supernet", "search"
 FOUND = ("searched", "best_random")
 """Orders that the search finds: the best of the evolution, and of as many random ones."""
 _DRAWS = 1000
-"""Of each random order, until one is new."""
+"""Draws in a row that bring nothing new, after which a space counts as used up."""
 
 
 class Lab:
@@ -137,9 +137,11 @@ class Lab:
         """Different random orders, which are none of the named ones."""
         rng, known = stream(self.settings.seeds[0], "orders"), set(self.patterns.values())
         drawn: list[Candidate] = []
-        for _ in range(_DRAWS * n):
+        misses = 0
+        while len(drawn) < n and misses < _DRAWS:
             pattern = self.space.draw(rng)
-            if len(drawn) < n and pattern not in known:
+            misses = misses + 1 if pattern in known else 0
+            if not misses:
                 drawn.append(pattern)
                 known.add(pattern)
         if len(drawn) < n:

@@ -67,5 +67,5 @@ def test_padding_has_no_part_in_it_unless_it_is_let_in():
     torch.testing.assert_close(layer(states, present)[:, :6], alone)
     seen = (layer(states, None)[:, :6] - alone).abs().amax(dim=(0, 2))
     # A value reads 2 taps further and its kernel 2 more: tokens 4 and 5 by the sum, 4 and 5 by the kernel.
-    assert bool((seen[:4] == 0).all())
+    assert bool((seen[:4] < 1e-15).all())  # sums in another order
     assert bool((seen[4:] > 1e-3).all())

@@ -196,8 +196,8 @@ def test_while_a_run_works_its_folder_is_held_after_overwriting_too(settings, mo
 
     from probing.training import run
 
-    usual = run.make_model
-    monkeypatch.setattr(run, "make_model", try_it)
+    usual = run.make_models
+    monkeypatch.setattr(run, "make_models", try_it)
     make(settings, overwrite=True)
     assert len(seen) == 1
 

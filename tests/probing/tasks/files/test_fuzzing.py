@@ -148,7 +148,7 @@ def draw_column(kind: pa.DataType, n: int, rng: np.random.Generator) -> pa.Array
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         return pa.array(words, kind)
     if pa.types.is_dictionary(kind):
-        return pa.array(words).dictionary_encode()
+        return pa.array(words, pa.string()).dictionary_encode()
     return pa.array(rng.integers(0, 3, n)).cast(kind, safe=False)
 
 
