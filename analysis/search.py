@@ -6,7 +6,7 @@ python -m analysis.search data/results/RUN
 import sys
 
 if __name__ == "__main__":
-    from probing.starting import start
+    from probing.command_line.starting import start
 
     start()
 
@@ -17,7 +17,7 @@ from typing import Annotated
 import tyro
 
 from analysis.terminal.search import show_search
-from probing.command_line import read_settings
+from probing.command_line.arguments import read_settings
 from probing.exit_codes import end_in_one_line
 
 

@@ -16,9 +16,9 @@ from probing import tables
 from probing.catalogue.controls import CONTROLS
 from probing.catalogue.measures import MEASURES, ON_REQUEST, QUANTITIES
 from probing.catalogue.tasks import NOTES, SENTEVAL_TASKS, TRANSFER_TASKS
-from probing.config_files import CONFIG_HELP
-from probing.entry_points import COMMANDS, PROGRAM, Command
-from probing.flags import read_docs
+from probing.command_line.config_files import CONFIG_HELP
+from probing.command_line.entry_points import COMMANDS, PROGRAM, Command
+from probing.command_line.flags import read_docs
 from probing.registry import RECIPES, REGISTRIES
 
 ROOT = Path(__file__).parents[1]

@@ -16,13 +16,10 @@ The flow, and the room of each stage:
     bootstrap        resampling, and the intervals of it     sealed_json      JSON files that bear a checksum
     randomness       a stream of its own for each draw       memory           how much of it may still be taken
     kernels          C++ for encoding and probes             scalar_mix       the mix as a torch module
-    progress         what the user sees while it works       terminals        a screen never costs a result
-    command_line     what was typed -> settings              flags            settings as flags, in groups
-    config_files     files of settings                       suggestions      the nearest known name
-    starting         how a command begins                    exit_codes       how it ends
-    entry_points     every command by its name               cli              `bermo-probing NAME`
-    commands         those that have no script               trackers         TensorBoard, Weights & Biases, MLflow, ...
-
+    progress         what the user sees while it works       suggestions      the nearest known name
+    command_line     a command from its start: flags, files of settings, terminals
+    exit_codes       how a command ends                      trackers         TensorBoard, Weights & Biases, MLflow, ...
+    cli              `bermo-probing NAME`                    commands         those that have no script
     api              the same from Python: `probing.run`, `probing.encode`
 
 The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`.

@@ -13,7 +13,7 @@ if __name__ == "__main__":
     _here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
     _named = [p for p in sys.path if not (os.path.isdir(p or ".") and os.path.samefile(p or ".", _here))]  # noqa: PTH112, PTH121
     sys.path[:] = [os.path.dirname(_here), *_named]  # noqa: PTH120
-    from probing.starting import start
+    from probing.command_line.starting import start
 
     start()
 
@@ -30,7 +30,7 @@ from rich.text import Text
 
 from probing.atomic_files import check_new_file, check_writable, write_atomically
 from probing.catalogue.tasks import SENTEVAL_TASKS
-from probing.command_line import read_settings
+from probing.command_line.arguments import read_settings
 from probing.exit_codes import end_in_one_line
 from probing.records import SPLITS, InputError
 from probing.tasks.files.senteval import write_tasks

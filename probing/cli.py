@@ -2,7 +2,7 @@
 
 import sys
 
-from probing.starting import start
+from probing.command_line.starting import start
 
 start()
 
@@ -10,7 +10,7 @@ from importlib import import_module
 from itertools import groupby
 
 from probing import __version__
-from probing.entry_points import COMMANDS, PROGRAM
+from probing.command_line.entry_points import COMMANDS, PROGRAM
 from probing.exit_codes import MISTAKE, end_in_one_line
 from probing.suggestions import suggest
 

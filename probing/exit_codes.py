@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from probing.command_line.terminals import forgive_terminals
 from probing.memory import LIKELY_ERRORS, lacks_memory
 from probing.records import InputError
-from probing.terminals import forgive_terminals
 
 MISTAKE, INTERRUPTED = 2, 130
 

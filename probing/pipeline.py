@@ -17,7 +17,7 @@ from probing.cells.room import check_room
 from probing.cells.runner import CellRunner
 from probing.cells.scoreboard import Scoreboard
 from probing.cells.selectivity import subtract_controls
-from probing.command_line import expand_paths
+from probing.command_line.arguments import expand_paths
 from probing.contracts.checking import find_breach
 from probing.contracts.encoder import Encoder
 from probing.digests import digest_json

@@ -14,15 +14,15 @@ if __name__ == "__main__":
     _here = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100, PTH120
     _named = [p for p in sys.path if not (os.path.isdir(p or ".") and os.path.samefile(p or ".", _here))]  # noqa: PTH112, PTH121
     sys.path[:] = [os.path.dirname(_here), *_named]  # noqa: PTH120
+    from probing.command_line.starting import start
     from probing.memory import HEAVY
-    from probing.starting import start
 
     start(HEAVY)
 
 import argparse
 
-from probing.command_line import read_settings
-from probing.config_files import load_mapping, take_config
+from probing.command_line.arguments import read_settings
+from probing.command_line.config_files import load_mapping, take_config
 from probing.exit_codes import end_in_one_line
 from probing.progress import Reporter
 from probing.registry import RECIPES

@@ -14,7 +14,7 @@ import pytest
 
 from docs import hooks, reference_pages
 from docs.make_pictures import Screen, decode
-from probing.entry_points import COMMANDS, PROGRAM
+from probing.command_line.entry_points import COMMANDS, PROGRAM
 from probing.registry import REGISTRIES
 from tests.chromium import open_browser
 

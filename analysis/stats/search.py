@@ -114,7 +114,7 @@ def _resample_tau(pairs: Float[np.ndarray, "orders 2"], rng: np.random.Generator
         drawn = pairs[rng.integers(len(pairs), size=len(pairs))]
         # A resample of one order, or of orders alike in one of the two, has no ranking.
         if (np.ptp(drawn, axis=0) > 0).all():
-            yield float(kendalltau(*drawn.T, method="asymptotic")[0])
+            yield float(kendalltau(*drawn.T, method="asymptotic").statistic)  # pyright: ignore
 
 
 def _estimate(

@@ -8,7 +8,7 @@ bermo-probing tasks data/corpora/english
 import sys
 
 if __name__ == "__main__":
-    from probing.starting import start
+    from probing.command_line.starting import start
 
     start()
 
@@ -24,7 +24,7 @@ from rich.table import Table
 from rich.text import Text
 
 from probing.catalogue.tasks import NOTES, SENTEVAL_TASKS, TRANSFER_TASKS
-from probing.command_line import read_settings
+from probing.command_line.arguments import read_settings
 from probing.exit_codes import end_in_one_line
 from probing.records import SPLITS, Task, TaskSpec
 

@@ -8,14 +8,14 @@ bermo-probing cache --import-from layer_stacks
 import sys
 
 if __name__ == "__main__":
-    from probing.starting import start
+    from probing.command_line.starting import start
 
     start()
 
 from dataclasses import dataclass
 from pathlib import Path
 
-from probing.command_line import read_settings
+from probing.command_line.arguments import read_settings
 from probing.exit_codes import end_in_one_line
 from probing.records import InputError
 from probing.settings.run import RunSettings

@@ -6,7 +6,7 @@ bermo-probing status data/results/RUN
 import sys
 
 if __name__ == "__main__":
-    from probing.starting import start
+    from probing.command_line.starting import start
 
     start()
 
@@ -21,7 +21,7 @@ from typing import Annotated, Any
 
 import tyro
 
-from probing.command_line import read_settings
+from probing.command_line.arguments import read_settings
 from probing.exit_codes import end_in_one_line
 from probing.records import InputError
 from probing.store.folder_lock import check_free

@@ -93,7 +93,7 @@ class SlowTokenizer:
         files = {path.name: sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
         settings = {name: str(value) for name, value in tokenizer.init_kwargs.items() if folder not in str(value)}
         # Without files, its words are what its class makes of characters or bytes: CANINE's are all of Unicode.
-        known = tokenizer.get_vocab() if tokenizer.vocab_files_names else tokenizer.get_added_vocab()
+        known = tokenizer.get_vocab() if tokenizer.vocab_files_names else tokenizer.get_added_vocab()  # pyright: ignore
         words = sorted(known.items(), key=str)
         return json.dumps([type(tokenizer).__name__, files, settings, words], sort_keys=True)
 

@@ -13,7 +13,7 @@ import torch
 from transformers import PreTrainedModel
 
 from probing.atomic_files import to_csv, write_atomically
-from probing.command_line import expand_paths
+from probing.command_line.arguments import expand_paths
 from probing.contracts.recipe import Recipe
 from probing.digests import digest_json
 from probing.encoders.blocks import find_backbone, find_blocks

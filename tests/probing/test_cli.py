@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from probing import __version__, cli
-from probing.entry_points import COMMANDS, PROGRAM, name_examples, name_program
+from probing.command_line.entry_points import COMMANDS, PROGRAM, name_examples, name_program
 
 ROOT = Path(__file__).parents[2]
 

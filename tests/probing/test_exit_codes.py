@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from probing.entry_points import COMMANDS
+from probing.command_line.entry_points import COMMANDS
+from probing.command_line.terminals import forgive_terminals
 from probing.exit_codes import end_in_one_line, explain
 from probing.records import InputError
-from probing.terminals import forgive_terminals
 from tests.helpers import build_task, write_task
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 import pytest
 import tyro
 
-from probing.flags import read_flags
+from probing.command_line.flags import read_flags
 from probing.settings.run import RunSettings
 from probing.settings.training import TrainSettings
 from probing.training.recipes.pretrain import PretrainSettings

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from probing.command_line import expand_paths, read_settings
+from probing.command_line.arguments import expand_paths, read_settings
 from probing.records import InputError
 
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
-from probing.entry_points import PROGRAM
+from probing.command_line.entry_points import PROGRAM
 
 Settings = TypeVar("Settings")
 

@@ -9,9 +9,9 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, TypeVar
 
-from probing.config_files import CONFIG_HELP, read_config, take_config
-from probing.entry_points import name_examples, name_program
-from probing.flags import read_flags
+from probing.command_line.config_files import CONFIG_HELP, read_config, take_config
+from probing.command_line.entry_points import name_examples, name_program
+from probing.command_line.flags import read_flags
 from probing.records import InputError
 
 Settings = TypeVar("Settings")

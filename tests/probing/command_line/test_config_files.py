@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from probing.command_line import read_settings
+from probing.command_line.arguments import read_settings
 from probing.records import InputError
 
 

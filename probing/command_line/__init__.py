@@ -1,0 +1,1 @@
+"""A command from the moment it begins: may it start, what was typed, what a screen may cost."""
