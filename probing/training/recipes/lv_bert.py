@@ -163,7 +163,6 @@ RECIPE = Recipe(
     RANGES,
     check,
     seeds_depend=True,
-    gentle={"dropout": 0.0},
     origin=pretrain.find_origin,
     tiny=try_out,
 )
