@@ -53,11 +53,16 @@ class StackBlocks:
         """The weighted sum over layers of all sentences, made some at a time; several threads may do so at once."""
         mixed = self._vectors.new_zeros(self.shape[1:])
         # Layers that have no part in a mix need not be read.
-        taken = weights.nonzero().flatten().tolist()
+        taken, touched = weights.nonzero().flatten().tolist(), 0
         for start in range(0, len(mixed), size):
             rows = slice(start, start + size)
             for layer in taken:
                 mixed[rows].add_(self._centre(layer, rows), alpha=float(weights[layer]))
+            touched += len(taken) * mixed[rows].nbytes
+            # As in `read`.
+            if touched > HELD_BYTES:
+                release(self._X)
+                touched = 0
         release(self._X)
         return mixed
 
