@@ -18,7 +18,7 @@ from analysis.tables.main import main_table
 from probing import pipeline
 from probing.progress import Reporter
 from probing.records import InputError, LayerStack
-from probing.representations.extraction import Pooling, encode_in_shards, tokenise
+from probing.representations.extraction import Pooling, check_finite, encode_in_shards, tokenise
 from probing.settings.run import EMBEDDED, RunSettings
 from probing.suggestions import suggest
 from probing.tables import Failure
@@ -144,7 +144,8 @@ def encode(
         The layer stack: `values` is a float32 array (layers, sentences, hidden), in the order of `sentences`.
 
     Raises:
-        InputError: nothing to encode, a text that is none, or an encoder that cannot be built or believed.
+        InputError: nothing to encode, a text that is none, an encoder that cannot be built or believed, or vectors that
+            are not finite.
     """
     made = make_settings({"model": "bert", **settings, "checkpoint": checkpoint})
     if isinstance(sentences, str) or not len(sentences):
@@ -153,11 +154,15 @@ def encode(
     wrong = [text for text in texts if not text or not all(isinstance(part, str) for part in text)]
     if wrong:
         raise InputError(f"sentences: expected strings, or tuples of strings, got {str(wrong[0])[:80]}")
-    encoder, _ = pipeline.build_checked(made.model, made, reporter or Reporter(quiet=True))
+    reporter = reporter or Reporter(quiet=True)
+    encoder, _ = pipeline.build_checked(made.model, made, reporter)
     values = np.empty((len(encoder.layer_names), len(texts), encoder.hidden_size), dtype=np.float32)
-    pooling = Pooling(made.pooling, made.special_tokens)
-    for rows, part in encode_in_shards(encoder, tokenise(encoder, texts), pooling, lambda done: None):
+    pooling, tokens = Pooling(made.pooling, made.special_tokens), tokenise(encoder, texts)
+    for rows, part in encode_in_shards(encoder, tokens, pooling, lambda done: None):
+        check_finite(part, [texts[row] for row in rows], encoder)
         values[:, rows] = part
+    if tokens.truncated.any():
+        reporter.warn(f"{tokens.truncated.sum()} sentences were longer than {encoder.max_length} tokens and were cut")
     return LayerStack(values, encoder.layer_names, pooling.name)
 
 

@@ -90,3 +90,22 @@ def test_progress_is_live_in_a_notebook():
     reporter = Reporter()
     reporter.console.is_jupyter = True
     assert reporter.is_live
+
+
+def test_a_sentence_that_is_cut_is_told(tiny_folders, capsys):
+    reporter = Reporter(quiet=True)
+    probing.encode(["the dog " * 40, "the dog"], str(tiny_folders("bert")), reporter=reporter)
+    assert reporter.warnings == ["1 sentences were longer than 16 tokens and were cut"]
+
+
+def test_vectors_that_are_not_finite_are_refused(tiny_folders, monkeypatch):
+    usual = api.encode_in_shards
+
+    def spoil(*arguments):
+        for rows, part in usual(*arguments):
+            part[1, 0] = np.nan
+            yield rows, part
+
+    monkeypatch.setattr(api, "encode_in_shards", spoil)
+    with pytest.raises(InputError, match="gives NaN or infinity"):
+        probing.encode(["the dog"], str(tiny_folders("bert")))
