@@ -113,6 +113,7 @@ ENCODERS: "Registry[EncoderModule]" = Registry(
     {
         "bert": "probing.encoders.bert",
         "bermo": "probing.encoders.bermo",
+        "kdlsq_bert": "probing.encoders.kdlsq_bert",
         "lv_bert": "probing.encoders.lv_bert",
         "untrained": "probing.encoders.untrained",
     },

@@ -13,6 +13,7 @@ from transformers import (
 )
 
 from probing.encoders.bermo_model import BermoConfig, BermoForSequenceClassification, BermoModel
+from probing.encoders.kdlsq_bert_model import KdlsqBertConfig, KdlsqBertForSequenceClassification, KdlsqBertModel
 from probing.encoders.lv_bert_heads import LvBertForMaskedLM, LvBertForPreTraining, LvBertForSequenceClassification
 from probing.encoders.lv_bert_model import LvBertConfig, LvBertModel
 
@@ -25,3 +26,7 @@ AutoModel.register(LvBertConfig, LvBertModel)
 AutoModelForMaskedLM.register(LvBertConfig, LvBertForMaskedLM)
 AutoModelForPreTraining.register(LvBertConfig, LvBertForPreTraining)
 AutoModelForSequenceClassification.register(LvBertConfig, LvBertForSequenceClassification)
+
+AutoConfig.register(KdlsqBertConfig.model_type, KdlsqBertConfig)
+AutoModel.register(KdlsqBertConfig, KdlsqBertModel)
+AutoModelForSequenceClassification.register(KdlsqBertConfig, KdlsqBertForSequenceClassification)
