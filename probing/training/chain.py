@@ -14,11 +14,16 @@ from probing.randomness import derived_seed
 from probing.settings.training import effective_settings
 from probing.training.artifacts import Finished, digest_folder, find_finished, keep_finished
 from probing.training.bench import Bench, Place
+from probing.training.generate import generate_stage
 from probing.training.plan import Baseline, ModelPlan
 from probing.training.search import search_stage
 from probing.training.train import identify_baseline, train_stage
 
-KINDS: Mapping[str, Callable[[Bench, Place], Finished]] = {"train": train_stage, "search": search_stage}
+KINDS: Mapping[str, Callable[[Bench, Place], Finished]] = {
+    "train": train_stage,
+    "search": search_stage,
+    "generate": generate_stage,
+}
 """Functions that run the kinds of stages."""
 
 

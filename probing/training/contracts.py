@@ -15,6 +15,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from probing.records import Text
+
 Row = tuple[str, int, float]
 """A number for the log: quantity, layer (-1: of no single layer), value."""
 
@@ -54,6 +56,25 @@ class Pace:
     """Evaluations without a better headline after which training stops; 0 trains to the end."""
     checkpoint_every: int = 0
     """Steps between two states that a killed training goes on from; 0 leaves it to the clock."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text that a stage wrote: one of train, some of its words replaced."""
+
+    row: int
+    """Its source: a row of the split of train that it was written from."""
+    copy: int
+    """Number of it among the texts of its source, from 0 on."""
+    text: Text
+    label: int
+    """Index of the source's class, which it keeps."""
+    places: tuple[int, ...]
+    """Places of what was replaced, counted as its writer counts: in words or in tokens, over all segments."""
+    old: tuple[str, ...]
+    """Words or tokens that stood at the places."""
+    new: tuple[str, ...]
+    """Words or tokens that stand there now."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Plans that recipes make: models, each made by a chain of stages, and what they are trained and scored on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,10 @@ from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerB
 
 from probing.encoders.checkpoints import Checkpoint
 from probing.progress import Reporter
-from probing.records import Task
+from probing.records import Task, Text
 from probing.settings.checks import Range
 from probing.settings.training import RecipeSettings
-from probing.training.contracts import Data, Evaluation, Objective, Pace, SplitScore, Transform
+from probing.training.contracts import Data, Evaluation, Objective, Pace, SplitScore, Transform, Written
 from probing.training.evolution import Candidate, Evolution, Space
 from probing.training.optimiser import Rates
 
@@ -65,6 +65,20 @@ class Hunt:
     """Candidates that are scored beside those of the search, by their names."""
 
 
+@dataclass(frozen=True)
+class Writing:
+    """Texts that a stage of kind `generate` writes, part by part."""
+
+    n_parts: int
+    """Parts: a killed stage goes on at those that were not finished, and several processes share them."""
+    write: Callable[[Start, Accelerator], Callable[[int], Sequence[Written]]]
+    """Makes what writes a part. What a part holds depends on its number alone."""
+    known: Collection[Text] = frozenset()
+    """Texts that there are already: one that is written like them, or like an earlier one, is dropped and counted."""
+    export: Callable[[Sequence[Written], Path], None] | None = None
+    """Writes the texts in another form too, into the folder that the stage leaves."""
+
+
 def no_transforms(start: Start) -> Sequence[Transform]:
     """Nothing is done to the model."""
     del start
@@ -94,6 +108,18 @@ class Stage:
     """The earlier stage that it starts from; empty: the run's encoder."""
     hunt: Hunt | None = None
     """Of a stage of kind `search`."""
+    writing: Writing | None = None
+    """Of a stage of kind `generate`."""
+
+
+def plan_writing(name: str, writing: Writing, start: str = "") -> Stage:
+    """A stage of kind `generate`, which trains nothing."""
+    parts: dict[str, Any] = dict.fromkeys(("build", "data", "objective", "evaluation"), _trains_nothing)
+    return Stage(name, **parts, rates=Rates(), pace=Pace(), kind="generate", start=start, writing=writing)
+
+
+def _trains_nothing(*arguments: Any) -> Any:
+    raise TypeError(f"a stage that writes has nothing to train, and was asked for it: {arguments}")
 
 
 @dataclass(frozen=True)
