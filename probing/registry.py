@@ -131,6 +131,7 @@ RECIPES: "Registry[Recipe]" = Registry(
     "probing.contracts.recipe:Recipe",
     {
         "finetune": "probing.training.recipes.finetune:RECIPE",
+        "kdlsq_bert": "probing.training.recipes.kdlsq_bert:RECIPE",
         "kg_bert": "probing.training.recipes.kg_bert:RECIPE",
         "lv_bert": "probing.training.recipes.lv_bert:RECIPE",
         "tiny_bert": "probing.training.recipes.tiny_bert:RECIPE",

@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import AutoConfig, AutoModel, PretrainedConfig, PreTrainedModel
-from transformers.modeling_outputs import BaseModelOutputWithPooling, SequenceClassifierOutput
+from transformers.modeling_outputs import ModelOutput, SequenceClassifierOutput
 
 from probing.encoders.blocks import find_backbone, find_blocks
 from probing.encoders.packing import PackedEmbedding, PackedLinear
@@ -98,9 +98,7 @@ class KdlsqBertModel(KdlsqBertPreTrainedModel):
         """Replace the word embeddings of the backbone."""
         self.backbone.set_input_embeddings(value)
 
-    def forward(
-        self, input_ids: Int[Tensor, "batch tokens"] | None = None, **inputs: Any
-    ) -> BaseModelOutputWithPooling:
+    def forward(self, input_ids: Int[Tensor, "batch tokens"] | None = None, **inputs: Any) -> ModelOutput:
         """The backbone's states, and its pooled first token."""
         return self.backbone(input_ids=input_ids, **inputs)
 

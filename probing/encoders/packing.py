@@ -133,6 +133,12 @@ class PackedEmbedding(nn.Module):
         return self.packed.find_rows(rows)
 
 
+def count_packed(model: nn.Module) -> int:
+    """Number of weights that a model has in packed form."""
+    packed = [part for part in model.modules() if isinstance(part, PackedWeight)]
+    return sum(len(part.codes) * part.n_columns for part in packed)
+
+
 def is_packed(model: nn.Module) -> bool:
     """True where a model has packed weights."""
     return any(isinstance(part, PackedWeight) for part in model.modules())

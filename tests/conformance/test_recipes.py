@@ -156,8 +156,10 @@ def test_frozen_layers_keep_every_bit_and_the_others_move(make_settings):
     trained = AutoModel.from_pretrained(find_model(run(settings)))
     start = AutoModel.from_pretrained(settings.checkpoint)
     same = [
-        [torch.equal(new, old) for new, old in zip(one.parameters(), other.parameters(), strict=True)]
-        for one, other in zip(find_blocks(trained), find_blocks(start), strict=True)
+        # What is not there any more, such as a weight that was packed in few bits, has not stayed as it was.
+        [name in new and torch.equal(new[name], old) for name, old in block.named_parameters()]
+        for one, block in zip(find_blocks(trained), find_blocks(start), strict=True)
+        for new in (dict(one.named_parameters()),)
     ]
     assert all(same[0])
     assert all(same[1])
@@ -206,7 +208,9 @@ def test_tensorboard_gets_what_the_log_gets(finished):
     stage = log["stage"].iloc[-1]
     found = [path for path in (finished.output / "events").iterdir() if path.is_dir()]
     assert len(found) == log.loc[log["quantity"] == "dev_score", "stage"].nunique()
-    events = next(path for path in found if len(found) == 1 or path.name.endswith(f".{stage}"))
+    # A cell is called after its model and, in a chain of several, after its stage; a model of one may be called so too.
+    cells = [path for path in found if path.name.endswith(f".{stage}") or path.name.startswith(f"{stage}-")]
+    [events] = found if len(found) == 1 else cells
     reader = EventAccumulator(str(events)).Reload()
     rows = log[(log["quantity"] == "dev_score") & (log["stage"] == stage)].set_index("step")["value"]
     assert {event.step: event.value for event in reader.Scalars("dev_score")} == pytest.approx(rows.to_dict())

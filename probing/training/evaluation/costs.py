@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
+from probing.encoders.packing import count_packed
 from probing.training.contracts import LabelledSplit
 from probing.training.evaluation.logits import choose_way
 
@@ -29,7 +30,7 @@ def measure_costs(model: PreTrainedModel, split: LabelledSplit, accelerator: Acc
     """
     tensors = {one.data_ptr(): one for one in model.state_dict().values()}.values()
     return {
-        "parameters": sum(one.numel() for one in model.parameters()),
+        "parameters": sum(one.numel() for one in model.parameters()) + count_packed(model),
         "weight_bytes": sum(one.numel() * one.element_size() for one in tensors),
         "flops": count_flops(model),
         "sentences_per_s": measure_rate(model, split, accelerator),

@@ -4,16 +4,17 @@ In training, weights and activations are rounded to a few levels and kept as flo
 weights, whose states are the same to the bit.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from transformers import PreTrainedModel
 
-from probing.encoders.blocks import find_backbone
+from probing.encoders.blocks import find_backbone, find_blocks
 from probing.encoders.kdlsq_bert_model import (
     KdlsqBertForSequenceClassification,
     list_attentions,
@@ -23,7 +24,7 @@ from probing.encoders.kdlsq_bert_model import (
 from probing.encoders.quantised_attention import PRODUCTS, STEPS, use_quantised_attention
 from probing.encoders.step_size import Rule, encode
 from probing.records import InputError
-from probing.training.contracts import Row, Transform
+from probing.training.contracts import Batch, Row, Transform
 from probing.training.transforms.learned_steps import LearnedStep, Observer, choose_weight_step
 
 _INPUT = "input_step"
@@ -57,14 +58,14 @@ class Quantisation(Transform):
 
     Args:
         grid: how.
-        batches: inputs of training examples, on which the first steps of activations are chosen.
+        batches: of training examples, on which the first steps of activations are chosen.
     """
 
-    def __init__(self, grid: Grid, batches: Iterable[Mapping[str, Tensor]]):
+    def __init__(self, grid: Grid, batches: Sequence[Batch]):
         self.grid, self._batches = grid, batches
         self._places: list[tuple[int, str, Any]] = []
         self._attentions: list[tuple[int, str, Any]] = []
-        self._facts: dict[str, float] = {}
+        self._n_layers = 0
 
     def apply(self, model: PreTrainedModel) -> None:
         """Put a step on each matrix, on its inputs, and on attention's operands.
@@ -73,7 +74,7 @@ class Quantisation(Transform):
             InputError: no layer is left to quantise, or a part of the model is one that no step can be put on.
         """
         backbone = _find_backbone(model)
-        here = self.grid.bits
+        here, self._n_layers = self.grid.bits, len(find_blocks(backbone))
         places = [one for one in list_places(backbone) if one[0] in here]
         self._places = [one for one in places if one[2].weight.requires_grad]
         layers = {layer for layer, *_ in self._places}
@@ -95,14 +96,17 @@ class Quantisation(Transform):
 
     @torch.no_grad()
     def measure(self) -> list[Row]:
-        """The relative error of each layer's weights, ||q(W) - W|| / ||W|| over all its matrices."""
+        """The relative error of each layer's weights, ||q(W) - W|| / ||W|| over all its matrices; then the pooler's."""
         sums: dict[int, list[float]] = {}
         for layer, _, part in self._places:
             weight, rounded = part.parametrizations.weight.original, part.weight
             one = sums.setdefault(layer, [0.0, 0.0])
             one[0] += (rounded - weight).square().sum().item()
             one[1] += weight.square().sum().item()
-        return [("weight_error", layer, (error / size) ** 0.5) for layer, (error, size) in sums.items()]
+        errors = {layer: (error / size) ** 0.5 for layer, (error, size) in sums.items()}
+        pooler = errors.pop(self._n_layers, None)
+        rows = [("weight_error", layer, error) for layer, error in errors.items()]
+        return rows if pooler is None else [*rows, ("pooler_weight_error", -1, pooler)]
 
     @torch.no_grad()
     def finish(self, model: PreTrainedModel) -> None:
@@ -120,10 +124,6 @@ class Quantisation(Transform):
             for product, fixed in getattr(backbone.get_submodule(name), STEPS).items():
                 fixed.step.copy_(steps[product].step)
         model.to(model.device)
-
-    def facts(self) -> dict[str, float]:
-        """Mean bits of the encoder's weights, float32 ones among them."""
-        return self._facts
 
     def _list_slots(self) -> list[tuple[int, nn.Module, str]]:
         """The places of activations' steps: layer, the module that holds one, and its name there."""
@@ -167,12 +167,12 @@ def quantise_input(module: Any, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...
 
 
 @torch.no_grad()
-def run_in_eval_mode(model: nn.Module, batches: Iterable[Mapping[str, Tensor]]) -> None:
+def run_in_eval_mode(model: Any, batches: Sequence[Batch]) -> None:
     """Compute some batches, for what observers in the model see."""
     was_training = model.training
     model.eval()
     for batch in batches:
-        model(**batch)
+        model(**batch.collate(np.arange(len(batch)), str(model.device)).inputs)
     model.train(was_training)
 
 
