@@ -169,4 +169,4 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     }
 
 
-RECIPE = Recipe(KdlsqBertSettings, plan, RANGES, check, tiny=try_out)
+RECIPE = Recipe(KdlsqBertSettings, plan, RANGES, check, rounds=True, tiny=try_out)
