@@ -22,6 +22,7 @@ _RANGES = 50
 """Ranges that `error` tries, the largest of them the largest value."""
 _LEAST_STEP = 1e-8
 """Step of what holds zeros alone."""
+_HALF = 0.5
 
 
 def count_levels(bits: int) -> int:
@@ -55,26 +56,31 @@ def encode(values: Float[Tensor, "..."], step: Float[Tensor, "..."], levels: int
 
 
 class _Quantise(torch.autograd.Function):
+    """q(x). What is kept is dq/ds, which tells what was clipped: there it is n, and elsewhere 1/2 at most."""
+
     @staticmethod
     def forward(ctx: Any, values: Tensor, step: Tensor, levels: int, scale: float, clips: bool) -> Tensor:
-        codes = encode(values, step, levels)
-        ctx.save_for_backward(values, step, codes)
-        ctx.options = levels, scale, clips
-        return (codes * step.float()).to(values.dtype)
+        # In place wherever it can be: tables of words are large, and memory is what takes time.
+        step, slope = step.float(), values.float() / step.float()
+        codes = slope.round().clamp_(-levels, levels)
+        if any(ctx.needs_input_grad):
+            clipped = (slope > levels).logical_or_(slope < -levels)
+            torch.where(clipped, codes, slope.neg_().add_(codes), out=slope)
+            ctx.save_for_backward(slope)
+            ctx.options = values.dtype, step.shape, scale, clips
+        return codes.mul_(step).to(values.dtype)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
-        values, step, codes = ctx.saved_tensors
-        levels, scale, clips = ctx.options
+        [slope], [gradient, *_] = ctx.saved_tensors, gradients
+        dtype, shape, scale, clips = ctx.options
         to_values, to_step, *_ = ctx.needs_input_grad
-        ratio, gradient = values.float() / step.float(), gradients[0].float()
-        inside = ratio.abs() <= levels
-        found = None
+        passed, found = gradient, None
         if to_step:
-            slope = codes.sub(ratio.mul_(inside)).mul_(gradient)
-            found = slope.sum_to_size(step.shape).mul_(scale).to(step.dtype)
-        passed = gradient.where(inside, 0.0) if clips else gradient
-        return passed.to(values.dtype) if to_values else None, found, None, None, None
+            found = (gradient.float() * slope).sum_to_size(shape) * scale
+        if to_values and clips:
+            passed = gradient.where(slope.abs() <= _HALF, 0.0)
+        return passed.to(dtype) if to_values else None, found, None, None, None
 
 
 def choose_step(values: Float[Tensor, "rows columns"], levels: int, rule: Rule) -> Float[Tensor, "rows 1"]:
