@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import numpy as np
+
 from probing.encoders.step_size import LEAST_BITS, MOST_BITS
 from probing.encoders.tiny_checkpoints import write_bert
 from probing.progress import Reporter
@@ -147,7 +149,7 @@ def plan(settings: KdlsqBertSettings, origin: Origin, reporter: Reporter) -> Run
         for layer, name in enumerate(origin.layer_names if settings.sweep_bits else ()):
             arm, few = settings.arms[-1], settings.sweep_bits
             stage = shop.plan_arm(arm, seed, dict.fromkeys(shop.layers, most) | {layer: few})
-            about = {"arm": arm, "bits": most, "layer": name, "layer_bits": few}
+            about = {"arm": arm, "bits": most, "few_bits": few, "in_few_bits": name}
             models.append(ModelPlan(f"{arm}-{most}-{name}-{few}-seed-{seed}", seed, (stage,), about, needs))
     return RunPlan(models, shop.source)
 
@@ -157,14 +159,14 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     encoder, task = folder / "encoder", folder / "tasks" / "letters"
     encoder.mkdir()
     task.mkdir(parents=True)
-    letters = "abcdefgh"
-    for split, n in (("train", 48), ("dev", 20), ("test", 20)):
-        rows = [(letters[row % 8], letters[(3 * row + n) % 8], letters[row // 8 % 8]) for row in range(n)]
+    generator = np.random.default_rng(0)
+    for split, n in (("train", 96), ("dev", 40), ("test", 40)):
+        rows = generator.choice(list("abcdefgh"), (n, 3)).tolist()
         lines = [f"{' '.join(row)}\t{'early' if row[0] < 'e' else 'late'}\n" for row in rows]
         (task / f"{split}.tsv").write_text("sentence\tlabel\n" + "".join(lines), encoding="utf-8")
     return {
         **{"checkpoint": write_bert(encoder), "task": "letters", "data": str(folder / "tasks"), "max_length": 16},
-        **{"arms": ("kdlsq",), "bits": (8,), "teacher_steps": 12, "teacher_learning_rate": 1e-2},
+        **{"arms": ("kdlsq",), "bits": (8,), "teacher_steps": 60, "teacher_learning_rate": 3e-2},
         "label_weight": 1.0,
     }
 

@@ -13,6 +13,7 @@ from probing.digests import digest_json
 from probing.encoders.blocks import find_blocks
 from probing.encoders.checkpoints import load_classifier, load_config
 from probing.encoders.classifiers import set_dropout
+from probing.encoders.inner_states import check_scores
 from probing.encoders.kdlsq_bert_model import KdlsqBertForSequenceClassification
 from probing.encoders.transformer import compute_digest
 from probing.progress import Reporter
@@ -22,7 +23,7 @@ from probing.training.data.labelled import Labelled, LabelledData
 from probing.training.evaluation.classification import Classification
 from probing.training.evaluation.costs import measure_costs
 from probing.training.objectives.distillation import load_teacher
-from probing.training.objectives.layer_distillation import LayerDistillation, check_pair
+from probing.training.objectives.layer_distillation import LayerDistillation
 from probing.training.objectives.supervised import compute_loss
 from probing.training.plan import Origin, Source, Stage, Start
 from probing.training.recipes.finetune import build_classifier, freeze, plan_stage
@@ -147,8 +148,10 @@ class Workshop:
         return LayerDistillation(teacher.to(model.device), layers, self._weights, temperature=self.settings.temperature)
 
     def _check_layers(self, teacher: PreTrainedModel) -> None:
-        where = f"--distill-from {self.settings.distill_from}" if self.given else TEACHER
-        check_pair(teacher.config, teacher, self._weights, where)
+        """See that what is compared can be read; the student has its sizes."""
+        find_blocks(teacher)
+        if self.settings.attention_weight and "kdlsq" in self.settings.arms:
+            check_scores(teacher, f"--distill-from {self.settings.distill_from}" if self.given else TEACHER)
 
     @property
     def _weights(self) -> dict[str, float]:

@@ -124,16 +124,19 @@ def test_steps_lie_on_matrices_inputs_and_attention_and_not_on_segments_or_the_c
 
 
 def test_weights_are_those_of_numpy_and_two_bits_are_ternary():
-    model = build()
-    quantise(model)
-    for layer, bits in MIXED.items():
-        [*parts] = [part for place, _, part in quantise(build())._places if place == layer]
-        for part in parts:
-            weight, learned = part.parametrizations.weight.original, part.parametrizations.weight[0]
-            w, s, n = weight.detach().numpy(), learned.step.detach().numpy(), 2 ** (bits - 1) - 1
-            np.testing.assert_array_equal(part.weight.detach().numpy(), np.rint(np.clip(w / s, -n, n)) * s)
-            if bits == 2:
-                assert set(np.unique(np.rint(part.weight.detach().numpy() / s))) == {-1, 0, 1}
+    places = quantise(build())._places
+    assert {layer for layer, *_ in places} == set(MIXED)
+    for layer, _, part in places:
+        weight, learned, n = (
+            part.parametrizations.weight.original,
+            part.parametrizations.weight[0],
+            2 ** (MIXED[layer] - 1),
+        )
+        w, s = weight.detach().numpy(), learned.step.detach().numpy()
+        found = part.weight.detach().numpy()
+        np.testing.assert_array_equal(found, np.rint(np.clip(w / s, 1 - n, n - 1)) * s)
+        if MIXED[layer] == 2:
+            assert set(np.unique(np.rint(found / s))) == {-1, 0, 1}
 
 
 def test_every_weight_and_step_gets_a_gradient_and_steps_stay_positive():
