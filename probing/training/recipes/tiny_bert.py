@@ -223,10 +223,16 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     encoder, task, text = folder / "encoder", folder / "tasks" / "letters", folder / "text"
     for one in (encoder, task, text):
         one.mkdir(parents=True)
-    letters = "abcdefgh"
-    for split, n in (("train", 48), ("dev", 20), ("test", 20)):
-        rows = [(letters[row % 8], letters[(3 * row + n) % 8], letters[row // 8 % 8]) for row in range(n)]
-        lines = [f"{' '.join(row)}\t{'early' if row[0] < 'e' else 'late'}\n" for row in rows]
+    halves = {"early": "abcdef", "late": "uvwxyz"}
+    for split, first, n in (("train", 0, 48), ("dev", 48, 20), ("test", 68, 20)):
+        labels = [("early", "late")[row % 2] for row in range(n)]
+        # No two numbers have the same three digits to base 6.
+        numbers = [7 * (first + row) % 6**3 for row in range(n)]
+        rows = [
+            [halves[label][number // place % 6] for place in (36, 6, 1)]
+            for label, number in zip(labels, numbers, strict=True)
+        ]
+        lines = [f"{' '.join(row)}\t{label}\n" for row, label in zip(rows, labels, strict=True)]
         (task / f"{split}.tsv").write_text("sentence\tlabel\n" + "".join(lines), encoding="utf-8")
         (text / f"{split}.txt").write_text(
             "".join(f"{' '.join(8 * row)}\n" for row in zip(*rows, strict=True)), "utf-8"
@@ -238,4 +244,6 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     }
 
 
-RECIPE = Recipe(TinyBertSettings, plan, RANGES, check, origin=find_origin, tiny=try_out)
+_GENTLE = {"teacher_learning_rate": 1e-2, "teacher_steps": 60, "intermediate_learning_rate": 1e-2}
+
+RECIPE = Recipe(TinyBertSettings, plan, RANGES, check, origin=find_origin, tiny=try_out, gentle=_GENTLE)
