@@ -36,7 +36,7 @@ if TYPE_CHECKING:  # which plans with what stands here
     from probing.training.recipes.tiny_bert import TinyBertSettings
 
 TEACHER, GENERAL = "teacher", "general"
-_INTERMEDIATE = "intermediate"
+_INTERMEDIATE, _PREDICTION = "intermediate", "prediction"
 _EVALUATED = 4096
 """Tokens in a batch of an evaluation."""
 
@@ -108,7 +108,7 @@ class School:
         epochs = settings.epochs + settings.intermediate_epochs
         steps = settings.max_steps and settings.max_steps + settings.intermediate_steps
         pace = replace(pace, epochs=epochs, max_steps=steps)
-        return (replace(self._plan_labels("labels", seed, settings.label_learning_rate, pace), start=start),)
+        return (replace(self._plan_labels(_PREDICTION, seed, settings.label_learning_rate, pace), start=start),)
 
     def plan_taught(self, seed: int, start: str) -> tuple[Stage, ...]:
         """Stages that learn the fine-tuned teacher's layers, then its answers."""
@@ -118,7 +118,7 @@ class School:
         layers = self._plan_layers(_INTERMEDIATE, seed, self._find_teacher, data, held)
         pace = replace(self._pace(), epochs=settings.intermediate_epochs, max_steps=settings.intermediate_steps)
         rates = self._rates(settings.intermediate_learning_rate)
-        answers = self._plan_labels("prediction", seed, settings.learning_rate, self._pace())
+        answers = self._plan_labels(_PREDICTION, seed, settings.learning_rate, self._pace())
         return (
             replace(layers, start=start, pace=pace, rates=rates),
             replace(answers, start=_INTERMEDIATE, objective=self._learn_answers),
