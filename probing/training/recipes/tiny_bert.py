@@ -26,12 +26,11 @@ from probing.training.data.labelled import load_task, make_labelled
 from probing.training.origins import SCRATCH, outline_new
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
 from probing.training.recipes import finetune
-from probing.training.recipes.tiny_bert_stages import GENERAL, TEACHER, School
+from probing.training.recipes.tiny_bert_stages import AUGMENTED, GENERAL, OF_TEXT, TEACHER, School
 
-ARMS = ("labels", "general", "task", "both")
-_OF_TEXT = ("general", "both")
-"""Arms that begin with running text."""
-_TAUGHT = ("task", "both")
+USUAL = ("labels", "general", "task", "both")
+ARMS = (*USUAL, AUGMENTED)
+_TAUGHT = ("task", "both", AUGMENTED)
 """Arms that learn from the fine-tuned teacher."""
 _SIZES = ("hidden_size", "layers", "heads", "intermediate_size")
 _WEIGHTS = ("embedding_weight", "hidden_weight", "attention_weight", "prediction_weight", "label_weight")
@@ -60,6 +59,7 @@ class TinyBertSettings(TrainSettings):
             *("layer_map", *_WEIGHTS, "temperature"),
         ),
         "running text": _GENERAL,
+        "augmentation": ("copies", "replace_share", "candidates"),
         "optimiser": _STEPS,
         **RecipeSettings.GROUPS,
     }
@@ -73,9 +73,10 @@ class TinyBertSettings(TrainSettings):
     """Architecture of the student: bert alone."""
     checkpoint: str = SCRATCH
     """Checkpoint to go on from: none, for the student is drawn."""
-    arms: tuple[Literal["labels", "general", "task", "both"], ...] = ARMS
+    arms: tuple[Literal["labels", "general", "task", "both", "augmented"], ...] = USUAL
     """Students, one per arm and seed: labels (the task's labels alone), general (running text, then labels), task (the
-    fine-tuned teacher alone), both (running text, then the fine-tuned teacher: TinyBERT)."""
+    fine-tuned teacher alone), both (running text, then the fine-tuned teacher), augmented (both, with the task's
+    sentences written anew beside them, in as many steps: TinyBERT; it needs a masked language model)."""
     hidden_size: int = 192
     """Width of the student. The paper's: 312 and 768, beside a teacher of 768."""
     layers: int = 3
@@ -126,6 +127,13 @@ class TinyBertSettings(TrainSettings):
     """On running text, at its highest. The paper's: 5e-5, over many more steps."""
     general_limit_dev: int = 400
     """At most this many blocks of running text held out, the first ones; 0 takes all."""
+    copies: int = 20
+    """New sentences of each old one. The paper's: 10 to 30 by task."""
+    replace_share: float = 0.4
+    """Probability of each word's being replaced, stop words left alone. The paper's."""
+    candidates: int = 15
+    """Words that one is replaced by: the likeliest by a masked language model, or the nearest in the teacher's input
+    embeddings for a word of several pieces (the paper has GloVe for these). The paper's."""
     intermediate_epochs: float = 10.0
     """Passes over the task's sentences while the teacher's layers are learned. The paper's: 5 to 50 by task."""
     intermediate_steps: int = 0
@@ -149,7 +157,8 @@ RANGES: Mapping[str, Range] = {
     **dict.fromkeys(("hidden_size", "layers", "heads", "temperature", "general_epochs", "general_batch_size"), ABOVE_0),
     **dict.fromkeys(("teacher_epochs", "intermediate_epochs"), ABOVE_0),
     **dict.fromkeys(("teacher_learning_rate", "general_learning_rate", "intermediate_learning_rate"), ABOVE_0),
-    "label_learning_rate": ABOVE_0,
+    **dict.fromkeys(("label_learning_rate", "copies", "candidates"), ABOVE_0),
+    "replace_share": Range("a share above 0 and at most 1", 0, 1.0000001, above_low=True),
     "layer_map": Range("layers of the teacher, from 1 on", 1),
     "freeze_up_to": Range("-1: a student that is drawn has nothing to keep", -1, 0),
 }
@@ -207,14 +216,13 @@ def plan(settings: TinyBertSettings, origin: Origin, reporter: Reporter) -> RunP
         models.append(ModelPlan(TEACHER, 0, (school.plan_teacher(),), {"arm": TEACHER}, serves=True))
     for seed in settings.seeds:
         name = f"{GENERAL}-seed-{seed}"
-        if set(settings.arms) & set(_OF_TEXT):
+        if set(settings.arms) & set(OF_TEXT):
             models.append(ModelPlan(name, seed, (school.plan_general(seed),), {"arm": GENERAL}, serves=True))
         for arm in settings.arms:
-            needs = [(name, GENERAL)] if arm in _OF_TEXT else []
+            needs = [(name, GENERAL)] if arm in OF_TEXT else []
             needs += [(TEACHER, TEACHER)] if arm in _TAUGHT else []
-            start = GENERAL if arm in _OF_TEXT else ""
             plan_arm = school.plan_taught if arm in _TAUGHT else school.plan_labels
-            models.append(ModelPlan(f"{arm}-seed-{seed}", seed, plan_arm(seed, start), {"arm": arm}, needs))
+            models.append(ModelPlan(f"{arm}-seed-{seed}", seed, plan_arm(arm, seed), {"arm": arm}, needs))
     return RunPlan(models, school.source)
 
 

@@ -6,12 +6,13 @@ import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification
+from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
-from probing.encoders.checkpoints import find_checkpoint, load_classifier
+from probing.encoders.checkpoints import find_checkpoint, load_classifier, load_tokenizer
 from probing.progress import Reporter
 from probing.records import InputError
-from probing.training.recipes.tiny_bert import ARMS, RECIPE, TinyBertSettings
+from probing.training.recipes.tiny_bert import RECIPE, TinyBertSettings
+from probing.training.recipes.tiny_bert import USUAL as ARMS
 from probing.training.run import check_training, train
 from tests.helpers import save_encoder
 
@@ -138,6 +139,29 @@ def test_without_models_kept_nothing_stays_of_teacher_and_stages(finished, make)
     pd.testing.assert_frame_equal(*(table[names].reset_index(drop=True) for table in of))
 
 
+def test_sentences_written_anew_are_learned_in_as_many_steps(make, tmp_path, usual):
+    encoder = tmp_path / "masked"
+    tokenizer = load_tokenizer(find_checkpoint(usual["teacher"]))
+    tokenizer.save_pretrained(encoder)
+    AutoModelForMaskedLM.from_config(AutoConfig.from_pretrained(usual["teacher"])).save_pretrained(encoder)
+    settings = make(teacher=str(encoder), arms=("both", "augmented"), copies=2)
+    train(settings, Reporter(quiet=True))
+    written = pd.read_parquet(settings.output / "stages" / "augmented-seed-0" / "augment" / "sentences.parquet")
+    assert set(written["copy"]) == {0, 1}
+    assert written["row"].between(0, 47).all()
+    _, models = read(settings)
+    dev = models[(models["split"] == "dev") & models["stage"].isin(["intermediate", "prediction"])]
+    arms = dict(list(dev.groupby("variant")))
+    both, augmented = arms['{"arm": "both"}'], arms['{"arm": "augmented"}']
+    assert augmented["steps"].tolist() == both["steps"].tolist()
+    assert set(both["n_train"]) == {48}
+    assert set(augmented["n_train"]) == {48 + len(written)}
+
+
+def test_without_a_masked_language_model_nothing_can_be_written_anew(make):
+    refuse(make(arms=("augmented",)), "has no head for masked tokens.* make it by python")
+
+
 def refuse(settings, message):
     with pytest.raises(InputError, match=message) as error:
         train(settings, Reporter(quiet=True))
@@ -152,7 +176,7 @@ def refuse(settings, message):
         ({"layer_map": (3,)}, "--layer-map 3: expected 1 rising layers of the teacher's 1 to 2"),
         ({"model": "electra"}, "--model electra: the student of tiny_bert is drawn as bert alone"),
         ({"checkpoint": "here"}, "--checkpoint here: the student of tiny_bert is drawn as none alone"),
-        ({"arms": ("labels", "some")}, "--arms some: expected some of labels, general, task, both"),
+        ({"arms": ("labels", "some")}, "--arms some: expected some of labels, general, task, both, augmented"),
         ({"arms": ("both", "both")}, "both is there twice"),
         ({"freeze_up_to": 0}, "--freeze-up-to 0: expected -1"),
         (
