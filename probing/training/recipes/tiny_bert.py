@@ -10,7 +10,7 @@ Arms leave stages out, or put labels in their place, at equally many steps on th
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from probing.encoders.blocks import find_backbone
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
@@ -79,10 +79,10 @@ class TinyBertSettings(TrainSettings):
     sentences written anew beside them, in as many steps: TinyBERT; it needs a masked language model)."""
     hidden_size: int = 192
     """Width of the student. The paper's: 312 and 768, beside a teacher of 768."""
-    layers: int = 3
-    """Layers of the student. The paper's: 4 and 6, beside a teacher of 12."""
-    heads: int = 12
-    """Heads of the student; as many as the teacher's where attention is compared."""
+    layers: int = 0
+    """Layers of the student; 0: half the teacher's. The paper's: 4 and 6, beside a teacher of 12."""
+    heads: int = 0
+    """Heads of the student, as many as the teacher's where attention is compared; 0: as many as the teacher's."""
     intermediate_size: int = 0
     """Inner width of the student's feed-forward layers; 0: four times the width."""
     teacher: str = EMBEDDED
@@ -153,8 +153,8 @@ class TinyBertSettings(TrainSettings):
 RANGES: Mapping[str, Range] = {
     **{name: allowed for name, allowed in finetune.RANGES.items() if name != "mix_learning_rate"},
     **dict.fromkeys((*_WEIGHTS, "intermediate_size", "general_tokens", "general_steps", "general_limit_dev"), FROM_0),
-    **dict.fromkeys(("intermediate_steps", "teacher_steps"), FROM_0),
-    **dict.fromkeys(("hidden_size", "layers", "heads", "temperature", "general_epochs", "general_batch_size"), ABOVE_0),
+    **dict.fromkeys(("layers", "heads", "intermediate_steps", "teacher_steps"), FROM_0),
+    **dict.fromkeys(("hidden_size", "temperature", "general_epochs", "general_batch_size"), ABOVE_0),
     **dict.fromkeys(("teacher_epochs", "intermediate_epochs"), ABOVE_0),
     **dict.fromkeys(("teacher_learning_rate", "general_learning_rate", "intermediate_learning_rate"), ABOVE_0),
     **dict.fromkeys(("label_learning_rate", "copies", "candidates"), ABOVE_0),
@@ -198,8 +198,10 @@ def find_origin(settings: TinyBertSettings, warn: Any) -> Origin:
     del warn
     checkpoint = find_checkpoint(settings.teacher)
     tokenizer = load_tokenizer(checkpoint)
-    length = choose_limit(settings.max_length, find_backbone(load_model(checkpoint)), tokenizer)
-    sizes = Sizes(settings.hidden_size, settings.layers, settings.heads, settings.intermediate_size)
+    teacher = find_backbone(load_model(checkpoint))
+    length, config = choose_limit(settings.max_length, teacher, tokenizer), cast(Any, teacher.config)
+    layers, heads = settings.layers or -(-config.num_hidden_layers // 2), settings.heads or config.num_attention_heads
+    sizes = Sizes(settings.hidden_size, layers, heads, settings.intermediate_size)
     return outline_new("bert", sizes, tokenizer, length)
 
 

@@ -73,7 +73,7 @@ class School:
         self.given = self._load_teacher(settings.distill_from) if settings.distill_from else None
         for teacher in (self.encoder, *([self.given] if self.given else [])):
             check_pair(origin.config, teacher, self.weights, settings.distill_from or f"--teacher {settings.teacher}")
-            map_layers(settings.layers, len(find_blocks(teacher)) - 1, settings.layer_map)
+            map_layers(origin.n_blocks, len(find_blocks(teacher)) - 1, settings.layer_map)
         self.general = _choose_general(settings)
         self.students = Students(origin.config, labelled.task.classes, settings.dropout)
         self.text: Any = prepare_text(self.general, origin, reporter) if {*OF_TEXT} & {*settings.arms} else None
@@ -207,7 +207,7 @@ class School:
 
     def _learn_layers(self, teacher: PreTrainedModel, model: PreTrainedModel, seed: int) -> LayerDistillation:
         frozen: Any = teacher
-        layers = map_layers(self.settings.layers, len(find_blocks(teacher)) - 1, self.settings.layer_map)
+        layers = map_layers(self.origin.n_blocks, len(find_blocks(teacher)) - 1, self.settings.layer_map)
         widths = (int(one.config.hidden_size) for one in (model, find_backbone(teacher)))  # pyright: ignore
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
