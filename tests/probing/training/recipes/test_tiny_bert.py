@@ -11,10 +11,13 @@ from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceC
 from probing.encoders.checkpoints import find_checkpoint, load_classifier, load_tokenizer
 from probing.progress import Reporter
 from probing.records import InputError
+from probing.training import loop
 from probing.training.recipes.tiny_bert import RECIPE, TinyBertSettings
 from probing.training.recipes.tiny_bert import USUAL as ARMS
 from probing.training.run import check_training, train
 from tests.helpers import save_encoder
+
+BOTH = '{"arm": "both"}'
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +128,33 @@ def test_a_teacher_that_is_given_is_scored_first_and_left_as_it_is(finished, mak
         for folder in (settings.output / "stages" / "teacher" / "teacher", given)
     )
     assert all(torch.equal(tensor, its[name]) for name, tensor in own.items())
+
+
+class KilledError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stage", ["general", "both-seed-0.intermediate"])
+def test_killed_while_layers_are_learned_a_run_goes_on_to_the_same_numbers(stage, finished, make, monkeypatch):
+    usual = loop.save_state
+
+    def save_and_die(path, key, trained):
+        usual(path, key, trained)
+        if path.name.startswith(stage):
+            assert trained.objective.state_dict().keys() == {"weight", "bias"}
+            raise KilledError
+
+    settings = make(arms=("both",), checkpoint_every=2)
+    monkeypatch.setattr(loop, "save_state", save_and_die)
+    with pytest.raises(KilledError):
+        train(settings, Reporter(quiet=True))
+    monkeypatch.undo()
+    train(settings, Reporter(quiet=True))
+    changing = ["seconds", "tokens_per_s", "peak_rss_bytes", "sentences_per_s"]
+    for one, other in zip(read(finished), read(settings), strict=True):
+        arm = one["variant"].isin(set(other["variant"])) & ~((one["stage"] == "prediction") & (one["variant"] != BOTH))
+        expected, found = (table.drop(columns=changing, errors="ignore") for table in (one[arm], other))
+        pd.testing.assert_frame_equal(expected.reset_index(drop=True), found, check_exact=True)
 
 
 def test_without_models_kept_nothing_stays_of_teacher_and_stages(finished, make):
