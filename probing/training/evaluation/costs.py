@@ -22,7 +22,7 @@ _PASSES = 3
 
 
 def measure_costs(model: PreTrainedModel, split: LabelledSplit, accelerator: Accelerator) -> dict[str, float]:
-    """What a model costs, by the names of columns of `TrainedModel`.
+    """Costs of a model, by the names of columns of `TrainedModel`.
 
     Args:
         model: a classifier, on the accelerator's device.

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 
-from probing.encoders.blocks import find_blocks
+from probing.encoders.blocks import find_backbone, find_blocks
 from probing.encoders.inner_states import InnerStates, check_scores, read_inner
 from probing.records import InputError
 from probing.training.contracts import Objective
@@ -163,7 +163,7 @@ def check_pair(student: PretrainedConfig, teacher: PreTrainedModel, weights: Map
     find_blocks(teacher)  # refuses one whose layers share weights
     if not weights.get("attention"):
         return
-    own, its = (int(one.num_attention_heads) for one in (student, teacher.config))  # pyright: ignore
+    own, its = (int(one.num_attention_heads) for one in (student, find_backbone(teacher).config))  # pyright: ignore
     if own != its:
         raise InputError(
             f"{name}: has {its} heads and the student {own}; expected as many (--heads {its}), or none to be compared "

@@ -10,7 +10,7 @@ Arms leave stages out, or put labels in their place, at equally many steps on th
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, cast
 
 from probing.encoders.blocks import find_backbone
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
@@ -26,12 +26,11 @@ from probing.training.data.labelled import load_task, make_labelled
 from probing.training.origins import SCRATCH, outline_new
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
 from probing.training.recipes import finetune
-from probing.training.recipes.tiny_bert_stages import GENERAL, TEACHER, School
+from probing.training.recipes.tiny_bert_stages import AUGMENTED, GENERAL, OF_TEXT, TEACHER, School
 
-ARMS = ("labels", "general", "task", "both")
-_OF_TEXT = ("general", "both")
-"""Arms that begin with running text."""
-_TAUGHT = ("task", "both")
+USUAL = ("labels", "general", "task", "both")
+ARMS = (*USUAL, AUGMENTED)
+_TAUGHT = ("task", "both", AUGMENTED)
 """Arms that learn from the fine-tuned teacher."""
 _SIZES = ("hidden_size", "layers", "heads", "intermediate_size")
 _WEIGHTS = ("embedding_weight", "hidden_weight", "attention_weight", "prediction_weight", "label_weight")
@@ -60,6 +59,7 @@ class TinyBertSettings(TrainSettings):
             *("layer_map", *_WEIGHTS, "temperature"),
         ),
         "running text": _GENERAL,
+        "augmentation": ("copies", "replace_share", "candidates"),
         "optimiser": _STEPS,
         **RecipeSettings.GROUPS,
     }
@@ -73,15 +73,16 @@ class TinyBertSettings(TrainSettings):
     """Architecture of the student: bert alone."""
     checkpoint: str = SCRATCH
     """Checkpoint to go on from: none, for the student is drawn."""
-    arms: tuple[Literal["labels", "general", "task", "both"], ...] = ARMS
+    arms: tuple[Literal["labels", "general", "task", "both", "augmented"], ...] = USUAL
     """Students, one per arm and seed: labels (the task's labels alone), general (running text, then labels), task (the
-    fine-tuned teacher alone), both (running text, then the fine-tuned teacher: TinyBERT)."""
+    fine-tuned teacher alone), both (running text, then the fine-tuned teacher), augmented (both, with the task's
+    sentences written anew beside them, in as many steps: TinyBERT; it needs a masked language model)."""
     hidden_size: int = 192
     """Width of the student. The paper's: 312 and 768, beside a teacher of 768."""
-    layers: int = 3
-    """Layers of the student. The paper's: 4 and 6, beside a teacher of 12."""
-    heads: int = 12
-    """Heads of the student; as many as the teacher's where attention is compared."""
+    layers: int = 0
+    """Layers of the student; 0: half the teacher's. The paper's: 4 and 6, beside a teacher of 12."""
+    heads: int = 0
+    """Heads of the student, as many as the teacher's where attention is compared; 0: as many as the teacher's."""
     intermediate_size: int = 0
     """Inner width of the student's feed-forward layers; 0: four times the width."""
     teacher: str = EMBEDDED
@@ -126,6 +127,13 @@ class TinyBertSettings(TrainSettings):
     """On running text, at its highest. The paper's: 5e-5, over many more steps."""
     general_limit_dev: int = 400
     """At most this many blocks of running text held out, the first ones; 0 takes all."""
+    copies: int = 20
+    """New sentences of each old one. The paper's: 10 to 30 by task."""
+    replace_share: float = 0.4
+    """Probability of each word's being replaced, stop words left alone. The paper's."""
+    candidates: int = 15
+    """Words that one is replaced by: the likeliest by a masked language model, or the nearest in the teacher's input
+    embeddings for a word of several pieces (the paper has GloVe for these). The paper's."""
     intermediate_epochs: float = 10.0
     """Passes over the task's sentences while the teacher's layers are learned. The paper's: 5 to 50 by task."""
     intermediate_steps: int = 0
@@ -145,11 +153,12 @@ class TinyBertSettings(TrainSettings):
 RANGES: Mapping[str, Range] = {
     **{name: allowed for name, allowed in finetune.RANGES.items() if name != "mix_learning_rate"},
     **dict.fromkeys((*_WEIGHTS, "intermediate_size", "general_tokens", "general_steps", "general_limit_dev"), FROM_0),
-    **dict.fromkeys(("intermediate_steps", "teacher_steps"), FROM_0),
-    **dict.fromkeys(("hidden_size", "layers", "heads", "temperature", "general_epochs", "general_batch_size"), ABOVE_0),
+    **dict.fromkeys(("layers", "heads", "intermediate_steps", "teacher_steps"), FROM_0),
+    **dict.fromkeys(("hidden_size", "temperature", "general_epochs", "general_batch_size"), ABOVE_0),
     **dict.fromkeys(("teacher_epochs", "intermediate_epochs"), ABOVE_0),
     **dict.fromkeys(("teacher_learning_rate", "general_learning_rate", "intermediate_learning_rate"), ABOVE_0),
-    "label_learning_rate": ABOVE_0,
+    **dict.fromkeys(("label_learning_rate", "copies", "candidates"), ABOVE_0),
+    "replace_share": Range("a share above 0 and at most 1", 0, 1.0000001, above_low=True),
     "layer_map": Range("layers of the teacher, from 1 on", 1),
     "freeze_up_to": Range("-1: a student that is drawn has nothing to keep", -1, 0),
 }
@@ -189,8 +198,10 @@ def find_origin(settings: TinyBertSettings, warn: Any) -> Origin:
     del warn
     checkpoint = find_checkpoint(settings.teacher)
     tokenizer = load_tokenizer(checkpoint)
-    length = choose_limit(settings.max_length, find_backbone(load_model(checkpoint)), tokenizer)
-    sizes = Sizes(settings.hidden_size, settings.layers, settings.heads, settings.intermediate_size)
+    teacher = find_backbone(load_model(checkpoint))
+    length, config = choose_limit(settings.max_length, teacher, tokenizer), cast(Any, teacher.config)
+    layers, heads = settings.layers or -(-config.num_hidden_layers // 2), settings.heads or config.num_attention_heads
+    sizes = Sizes(settings.hidden_size, layers, heads, settings.intermediate_size)
     return outline_new("bert", sizes, tokenizer, length)
 
 
@@ -207,14 +218,13 @@ def plan(settings: TinyBertSettings, origin: Origin, reporter: Reporter) -> RunP
         models.append(ModelPlan(TEACHER, 0, (school.plan_teacher(),), {"arm": TEACHER}, serves=True))
     for seed in settings.seeds:
         name = f"{GENERAL}-seed-{seed}"
-        if set(settings.arms) & set(_OF_TEXT):
+        if set(settings.arms) & set(OF_TEXT):
             models.append(ModelPlan(name, seed, (school.plan_general(seed),), {"arm": GENERAL}, serves=True))
         for arm in settings.arms:
-            needs = [(name, GENERAL)] if arm in _OF_TEXT else []
+            needs = [(name, GENERAL)] if arm in OF_TEXT else []
             needs += [(TEACHER, TEACHER)] if arm in _TAUGHT else []
-            start = GENERAL if arm in _OF_TEXT else ""
             plan_arm = school.plan_taught if arm in _TAUGHT else school.plan_labels
-            models.append(ModelPlan(f"{arm}-seed-{seed}", seed, plan_arm(seed, start), {"arm": arm}, needs))
+            models.append(ModelPlan(f"{arm}-seed-{seed}", seed, plan_arm(arm, seed), {"arm": arm}, needs))
     return RunPlan(models, school.source)
 
 
@@ -223,10 +233,16 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     encoder, task, text = folder / "encoder", folder / "tasks" / "letters", folder / "text"
     for one in (encoder, task, text):
         one.mkdir(parents=True)
-    letters = "abcdefgh"
-    for split, n in (("train", 48), ("dev", 20), ("test", 20)):
-        rows = [(letters[row % 8], letters[(3 * row + n) % 8], letters[row // 8 % 8]) for row in range(n)]
-        lines = [f"{' '.join(row)}\t{'early' if row[0] < 'e' else 'late'}\n" for row in rows]
+    halves = {"early": "abcdef", "late": "uvwxyz"}
+    for split, first, n in (("train", 0, 48), ("dev", 48, 20), ("test", 68, 20)):
+        labels = [("early", "late")[row % 2] for row in range(n)]
+        # No two numbers have the same three digits to base 6.
+        numbers = [7 * (first + row) % 6**3 for row in range(n)]
+        rows = [
+            [halves[label][number // place % 6] for place in (36, 6, 1)]
+            for label, number in zip(labels, numbers, strict=True)
+        ]
+        lines = [f"{' '.join(row)}\t{label}\n" for row, label in zip(rows, labels, strict=True)]
         (task / f"{split}.tsv").write_text("sentence\tlabel\n" + "".join(lines), encoding="utf-8")
         (text / f"{split}.txt").write_text(
             "".join(f"{' '.join(8 * row)}\n" for row in zip(*rows, strict=True)), "utf-8"
@@ -238,4 +254,6 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     }
 
 
-RECIPE = Recipe(TinyBertSettings, plan, RANGES, check, origin=find_origin, tiny=try_out)
+_GENTLE = {"teacher_learning_rate": 1e-2, "teacher_steps": 60, "intermediate_learning_rate": 1e-2}
+
+RECIPE = Recipe(TinyBertSettings, plan, RANGES, check, origin=find_origin, tiny=try_out, gentle=_GENTLE)

@@ -2,41 +2,48 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
+from functools import partial
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 import torch
-from accelerate import Accelerator
-from transformers import AutoModel, AutoModelForSequenceClassification, PreTrainedModel
+from transformers import PreTrainedModel
 
 from probing.digests import digest_json
 from probing.encoders.blocks import find_backbone, find_blocks
 from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_model
-from probing.encoders.classifiers import build_bert, set_dropout
+from probing.encoders.inputs import ModelInputs
+from probing.encoders.masked_lm import find_masked_lm, load_masked_lm
 from probing.encoders.transformer import compute_digest
 from probing.progress import Reporter
 from probing.records import InputError
-from probing.training.contracts import Data, Evaluation, Objective, Pace, SplitScore
+from probing.training.contracts import Data, Objective, Pace
+from probing.training.data.generated import add_to_train, read_table
 from probing.training.data.labelled import Labelled, LabelledData, TokenisedSplit
 from probing.training.data.masking import Masking
 from probing.training.data.running_text import HiddenTokens, Text
 from probing.training.evaluation.by_block import split_rows
 from probing.training.evaluation.classification import Classification
 from probing.training.evaluation.costs import measure_costs
+from probing.training.evaluation.teacher_scores import TeacherScores
 from probing.training.evaluation.teacher_states import HeldOut, TeacherStates
 from probing.training.objectives.distillation import load_teacher
 from probing.training.objectives.layer_distillation import LayerDistillation, check_pair, draw_projection, map_layers
 from probing.training.objectives.supervised import Supervised, compute_loss
 from probing.training.optimiser import Rates
-from probing.training.origins import SCRATCH
 from probing.training.plan import Origin, Source, Stage, Start
 from probing.training.recipes.pretrain import PretrainSettings, choose_pace, choose_rates, prepare_text
+from probing.training.recipes.tiny_bert_students import Students
+from probing.training.recipes.tiny_bert_words import AUGMENT, Amount, plan_augmentation
 
 if TYPE_CHECKING:  # which plans with what stands here
     from probing.training.recipes.tiny_bert import TinyBertSettings
 
-TEACHER, GENERAL = "teacher", "general"
-_INTERMEDIATE = "intermediate"
+TEACHER, GENERAL, AUGMENTED = "teacher", "general", "augmented"
+OF_TEXT = (GENERAL, "both", AUGMENTED)
+"""Arms that begin with running text."""
+_INTERMEDIATE, _PREDICTION = "intermediate", "prediction"
 _EVALUATED = 4096
 """Tokens in a batch of an evaluation."""
 
@@ -66,10 +73,11 @@ class School:
         self.given = self._load_teacher(settings.distill_from) if settings.distill_from else None
         for teacher in (self.encoder, *([self.given] if self.given else [])):
             check_pair(origin.config, teacher, self.weights, settings.distill_from or f"--teacher {settings.teacher}")
-            map_layers(settings.layers, len(find_blocks(teacher)) - 1, settings.layer_map)
+            map_layers(origin.n_blocks, len(find_blocks(teacher)) - 1, settings.layer_map)
         self.general = _choose_general(settings)
-        of_text = {"general", "both"} & set(settings.arms)
-        self.text: Any = prepare_text(self.general, origin, reporter) if of_text else None
+        self.students = Students(origin.config, labelled.task.classes, settings.dropout)
+        self.text: Any = prepare_text(self.general, origin, reporter) if {*OF_TEXT} & {*settings.arms} else None
+        self.masked = find_masked_lm(settings.teacher) if AUGMENTED in settings.arms else None
         self.source = self._describe()
 
     @property
@@ -97,38 +105,69 @@ class School:
             for split in text.splits
             if split != "train"
         }
-        data = text.data(masking, self.general.batch_size, seed)
         pace = choose_pace(self.general, self.origin.limit)
-        stage = self._plan_layers(GENERAL, seed, lambda start: self.encoder, data, held)
+
+        def read(start: Start) -> Data:
+            del start
+            return text.data(masking, self.general.batch_size, seed)
+
+        stage = self._plan_layers(GENERAL, seed, lambda start: self.encoder, read, held)
         return replace(stage, rates=choose_rates(self.general), pace=pace)
 
-    def plan_labels(self, seed: int, start: str) -> tuple[Stage, ...]:
+    def plan_labels(self, arm: str, seed: int) -> tuple[Stage, ...]:
         """A stage that learns labels, for as many steps as the teacher's layers and answers are learned together."""
         settings, pace = self.settings, self._pace()
         epochs = settings.epochs + settings.intermediate_epochs
         steps = settings.max_steps and settings.max_steps + settings.intermediate_steps
         pace = replace(pace, epochs=epochs, max_steps=steps)
-        return (replace(self._plan_labels("labels", seed, settings.label_learning_rate, pace), start=start),)
+        stage = self._plan_labels(_PREDICTION, seed, settings.label_learning_rate, pace)
+        return (replace(stage, start=GENERAL if arm in OF_TEXT else ""),)
 
-    def plan_taught(self, seed: int, start: str) -> tuple[Stage, ...]:
-        """Stages that learn the fine-tuned teacher's layers, then its answers."""
+    def plan_taught(self, arm: str, seed: int) -> tuple[Stage, ...]:
+        """Stages that learn the fine-tuned teacher's layers, then its answers; in one arm, of sentences written anew.
+
+        These are so many that steps are counted in epochs of the sentences that they were made from.
+        """
         settings, splits = self.settings, self.labelled.splits
+        data: Callable[[Start], Data] = partial(self._read_sentences if arm != AUGMENTED else self._read_written, seed)
+        epoch = -(-len(splits["train"]) // settings.batch_size)
+
+        def pace(epochs: float, steps: int) -> Pace:
+            return replace(self._pace(), epochs=epochs, max_steps=steps or ceil(epochs * epoch))
+
         held = {split: _hold_sentences(splits[split]) for split in ("dev", "test")}
-        data = LabelledData(splits["train"], settings.batch_size, seed)
-        layers = self._plan_layers(_INTERMEDIATE, seed, self._find_teacher, data, held)
-        pace = replace(self._pace(), epochs=settings.intermediate_epochs, max_steps=settings.intermediate_steps)
-        rates = self._rates(settings.intermediate_learning_rate)
-        answers = self._plan_labels("prediction", seed, settings.learning_rate, self._pace())
-        return (
-            replace(layers, start=start, pace=pace, rates=rates),
-            replace(answers, start=_INTERMEDIATE, objective=self._learn_answers),
+        layers = replace(
+            self._plan_layers(_INTERMEDIATE, seed, self._find_teacher, data, held),
+            start=GENERAL if arm in OF_TEXT else "",
+            pace=pace(settings.intermediate_epochs, settings.intermediate_steps),
+            rates=self._rates(settings.intermediate_learning_rate),
         )
+        own = pace(settings.epochs, settings.max_steps)
+        answers = self._plan_labels(_PREDICTION, seed, settings.learning_rate, own)
+        answers = replace(answers, start=_INTERMEDIATE, data=data, objective=self._learn_answers)
+        return (*([self._plan_augmentation(seed)] if arm == AUGMENTED else []), layers, answers)
+
+    def _plan_augmentation(self, seed: int) -> Stage:
+        settings, train = self.settings, self.labelled.task.splits["train"]
+        masked: Any = self.masked
+        amount = Amount(settings.copies, settings.replace_share, settings.candidates)
+        return plan_augmentation(train, amount, seed, self.encoder, masked, self.origin.tokenizer)
+
+    def _read_sentences(self, seed: int, start: Start) -> LabelledData:
+        del start
+        return LabelledData(self.labelled.splits["train"], self.settings.batch_size, seed)
+
+    def _read_written(self, seed: int, start: Start) -> LabelledData:
+        """The sentences of train and those written anew."""
+        task = add_to_train(self.labelled.task, read_table(start.artifacts[AUGMENT]))
+        inputs = ModelInputs(self.origin.tokenizer, self.origin.config, self.origin.limit)
+        return LabelledData(TokenisedSplit(inputs, task.splits["train"]), self.settings.batch_size, seed)
 
     def _plan_labels(self, name: str, seed: int, rate: float, pace: Pace) -> Stage:
         task, splits = self.labelled.task, self.labelled.splits
         return Stage(
             name,
-            build=self._build_classifier,
+            build=self.students.build_classifier,
             data=lambda start: LabelledData(splits["train"], self.settings.batch_size, seed),
             objective=lambda start, model: Supervised(),
             evaluation=lambda start: Classification(task, splits, compute_loss, seed),
@@ -138,7 +177,12 @@ class School:
         )
 
     def _plan_layers(
-        self, name: str, seed: int, find: Callable[[Start], PreTrainedModel], data: Data, held: Mapping[str, HeldOut]
+        self,
+        name: str,
+        seed: int,
+        find: Callable[[Start], PreTrainedModel],
+        data: Callable[[Start], Data],
+        held: Mapping[str, HeldOut],
     ) -> Stage:
         made: list[LayerDistillation] = []
         """The objective, which the evaluation reads too."""
@@ -153,8 +197,8 @@ class School:
 
         return Stage(
             name,
-            build=self._build_encoder,
-            data=lambda start: data,
+            build=self.students.build_encoder,
+            data=data,
             objective=learn,
             evaluation=lambda start: TeacherStates(held, compare, seed),
             rates=self._rates(self.settings.learning_rate),
@@ -163,7 +207,7 @@ class School:
 
     def _learn_layers(self, teacher: PreTrainedModel, model: PreTrainedModel, seed: int) -> LayerDistillation:
         frozen: Any = teacher
-        layers = map_layers(self.settings.layers, len(find_blocks(teacher)) - 1, self.settings.layer_map)
+        layers = map_layers(self.origin.n_blocks, len(find_blocks(teacher)) - 1, self.settings.layer_map)
         widths = (int(one.config.hidden_size) for one in (model, find_backbone(teacher)))  # pyright: ignore
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -186,41 +230,9 @@ class School:
         return load_teacher(name, self.labelled.task, known, "--teacher")
 
     def _build_teacher(self, start: Start, generator: torch.Generator) -> PreTrainedModel:
-        del start
         if self.given is not None:
             return deepcopy(self.given).requires_grad_(True)
-        classes = len(self.labelled.task.classes)
-        return self._name_classes(build_bert(self.checkpoint, classes, self.settings.dropout, generator))
-
-    def _build_encoder(self, start: Start, generator: torch.Generator) -> PreTrainedModel:
-        """The student without a head, and without the pooler, which no layer of a teacher is compared with."""
-        del generator
-        if start.checkpoint.name != SCRATCH:
-            model: Any = load_model(start.checkpoint)
-        else:
-            model = AutoModel.from_config(self._config())
-        set_dropout(model.config, self.settings.dropout)
-        model.pooler = None
-        return model
-
-    def _build_classifier(self, start: Start, generator: torch.Generator) -> PreTrainedModel:
-        classes = len(self.labelled.task.classes)
-        if start.checkpoint.name != SCRATCH:
-            return self._name_classes(build_bert(start.checkpoint, classes, self.settings.dropout, generator))
-        config = self._config()
-        config.num_labels = classes
-        return self._name_classes(AutoModelForSequenceClassification.from_config(config))
-
-    def _config(self) -> Any:
-        config = deepcopy(self.origin.config)
-        set_dropout(config, self.settings.dropout)
-        return config
-
-    def _name_classes(self, model: PreTrainedModel) -> PreTrainedModel:
-        classes = self.labelled.task.classes
-        model.config.id2label = dict(enumerate(classes))
-        model.config.label2id = {label: number for number, label in enumerate(classes)}
-        return model
+        return self.students.build_classifier(replace(start, checkpoint=self.checkpoint), generator)
 
     def _rates(self, rate: float) -> Rates:
         settings = self.settings
@@ -235,49 +247,13 @@ class School:
         facts = dict(source.facts) | {"teacher": self.settings.teacher}
         teachers = [self.encoder, *([self.given] if self.given else [])]
         known += [compute_digest(one, self.origin.tokenizer) for one in teachers]
+        if self.masked is not None:
+            known.append(compute_digest(load_masked_lm(self.masked)[0], self.origin.tokenizer))
+            facts["masked_lm"] = self.masked.name
         if self.text is not None:
             known.append(self.text.source.digest)
             facts["text"] = dict(self.text.source.facts)
         return replace(source, digest=digest_json(known), facts=facts)
-
-
-@dataclass(frozen=True)
-class TeacherScores(Evaluation):
-    """The scores of a teacher, which are said aloud before anything is learned from it.
-
-    Args:
-        own: the task's.
-        reporter: who hears of them.
-        given: the teacher's name, where it was not fine-tuned here.
-    """
-
-    own: Classification
-    reporter: Reporter
-    given: str
-    headline = "dev_score"
-
-    def measure(self, model: PreTrainedModel, accelerator: Accelerator) -> dict[str, float]:
-        """Loss and score on dev."""
-        return self.own.measure(model, accelerator)
-
-    def score(self, model: PreTrainedModel, accelerator: Accelerator) -> list[SplitScore]:
-        """The scores on dev and test.
-
-        Raises:
-            InputError: a teacher that was given knows no more of the task than its most frequent class.
-        """
-        found = self.own.score(model, accelerator)
-        dev = found[0]
-        line = f"{dev.metric} {dev.value:.3f} on dev, where always the most frequent class has {dev.majority:.3f}"
-        if not dev.diverged:
-            self.reporter.say(f"teacher: {line}")
-        elif self.given:
-            raise InputError(
-                f"--distill-from {self.given}: {line}; expected a classifier fine-tuned on {self.own.task.name}"
-            )
-        else:
-            self.reporter.warn(f"teacher: {line}; it has nothing to teach: give it more --teacher-epochs")
-        return found
 
 
 def _hold_sentences(split: TokenisedSplit) -> HeldOut:
