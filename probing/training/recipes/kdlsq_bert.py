@@ -137,7 +137,7 @@ def plan(settings: KdlsqBertSettings, origin: Origin, reporter: Reporter) -> Run
         InputError: data that cannot be used, or a teacher that cannot teach this task.
     """
     shop = Workshop(settings, origin, load_labelled(settings, origin, reporter), reporter)
-    models = [ModelPlan(TEACHER, settings.seeds[0], (shop.plan_teacher(),), {"arm": TEACHER}, serves=True)]
+    models = [ModelPlan(TEACHER, 0, (shop.plan_teacher(),), {"arm": TEACHER}, serves=True)]
     needs = ((TEACHER, TEACHER),)
     most = max(settings.bits)
     for seed in settings.seeds:

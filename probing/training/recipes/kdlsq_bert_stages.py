@@ -74,12 +74,12 @@ class Workshop:
 
     def plan_teacher(self) -> Stage:
         """A stage that fine-tunes the teacher, or scores the one that is given."""
-        settings, labelled, seed = self.settings, self.labelled, self.settings.seeds[0]
-        stage = plan_stage(TEACHER, settings, labelled, seed)
+        settings, labelled = self.settings, self.labelled
+        stage = plan_stage(TEACHER, settings, labelled, 0)
         pace = replace(stage.pace, epochs=settings.teacher_epochs, max_steps=settings.teacher_steps)
         if self.given is not None:
             pace = replace(pace, epochs=0.0, max_steps=0)
-        own = Classification(labelled.task, labelled.splits, compute_loss, seed)
+        own = Classification(labelled.task, labelled.splits, compute_loss, 0)
         scores = TeacherScores(own, self.reporter, settings.distill_from)
         rates = replace(stage.rates, learning_rate=settings.teacher_learning_rate)
         return replace(
