@@ -61,10 +61,10 @@ def pack_encoder(backbone: Any, bits: Mapping[int, int], step: float = _TINY_STE
     """
     weights: dict[str, Any] = {name: (part.weight, bits[layer]) for layer, name, part in list_places(backbone)}
     attentions = [name for _, name, _ in list_attentions(backbone)]
-    model = KdlsqBertModel(KdlsqBertConfig(backbone.config))
-    model.config.weight_bits = {name: bits for name, (_, bits) in weights.items()}
-    model.config.attentions, model.backbone = attentions, backbone
-    pack_modules(backbone, model.config)
+    model = KdlsqBertModel(config := KdlsqBertConfig(backbone.config))
+    config.weight_bits = {name: bits for name, (_, bits) in weights.items()}
+    config.attentions, model.backbone = attentions, backbone
+    pack_modules(backbone, config)
     for name, (weight, n_bits) in weights.items():
         packed, levels = backbone.get_submodule(name).packed, count_levels(n_bits)
         chosen = choose_step(weight.flatten()[None], levels, "error")

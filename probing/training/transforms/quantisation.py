@@ -115,7 +115,7 @@ class Quantisation(Transform):
         config.weight_bits = {name: self.grid.bits[layer] for layer, name, _ in self._places}
         config.attentions = [name for _, name, _ in self._attentions]
         config.activation_bits, config.per_row = self.grid.activation_bits, self.grid.per_row
-        trained = {name: part for _, name, part in self._places}
+        device, trained = model.device, {name: part for _, name, part in self._places}
         learned = {name: getattr(part, STEPS) for _, name, part in self._attentions}
         pack_modules(backbone, config)
         for name, part in trained.items():
@@ -123,13 +123,13 @@ class Quantisation(Transform):
         for name, steps in learned.items():
             for product, fixed in getattr(backbone.get_submodule(name), STEPS).items():
                 fixed.step.copy_(steps[product].step)
-        model.to(model.device)
+        model.to(device)  # pyright: ignore
 
-    def _list_slots(self) -> list[tuple[int, nn.Module, str]]:
+    def _list_slots(self) -> Sequence[tuple[int, nn.Module, str]]:
         """The places of activations' steps: layer, the module that holds one, and its name there."""
         inputs = [(layer, part, _INPUT) for layer, _, part in self._places if isinstance(part, nn.Linear)]
         products = [(layer, getattr(part, STEPS), name) for layer, _, part in self._attentions for name in PRODUCTS]
-        return inputs + products
+        return [*inputs, *products]
 
     def _observe(self, model: PreTrainedModel) -> None:
         """Choose the first steps of activations by what they are, nothing being quantised yet."""
