@@ -171,4 +171,4 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     }
 
 
-RECIPE = Recipe(KdlsqBertSettings, plan, RANGES, check, rounds=True, tiny=try_out)
+RECIPE = Recipe(KdlsqBertSettings, plan, RANGES, check, gentle={"teacher_steps": 200}, rounds=True, tiny=try_out)
