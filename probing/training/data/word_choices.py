@@ -71,7 +71,7 @@ class WordFinder:
 
     def find(self, texts: Sequence[Text]) -> list[Words]:
         """The words of each text."""
-        encodings = self._backend.encode_batch([text if len(text) > 1 else text[0] for text in texts])
+        encodings = self._backend.encode_batch([text if len(text) > 1 else "".join(text) for text in texts])
         return [_read_words(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
 

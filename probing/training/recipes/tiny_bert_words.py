@@ -90,7 +90,7 @@ def draw_words(
 ) -> list[tuple[int, str]]:
     """Some of the words by their numbers, each with one of its candidates."""
     replaced = np.flatnonzero(generator.random(len(candidates)) < share).tolist()
-    return [(place, candidates[place][generator.integers(len(candidates[place]))]) for place in replaced]
+    return [(place, candidates[place][int(generator.integers(len(candidates[place])))]) for place in replaced]
 
 
 def replace_words(text: Text, words: Sequence[tuple[Word, str]]) -> Text:
