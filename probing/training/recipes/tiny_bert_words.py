@@ -89,7 +89,8 @@ def draw_words(
     candidates: Sequence[Sequence[str]], share: float, generator: np.random.Generator
 ) -> list[tuple[int, str]]:
     """Some of the words by their numbers, each with one of its candidates."""
-    replaced = np.flatnonzero(generator.random(len(candidates)) < share).tolist()
+    drawn = np.flatnonzero(generator.random(len(candidates)) < share).tolist()
+    replaced = [place for place in drawn if candidates[place]]
     return [(place, candidates[place][int(generator.integers(len(candidates[place])))]) for place in replaced]
 
 
