@@ -176,6 +176,11 @@ class RunPlan:
     baselines: Sequence[Baseline] = ()
     """Answers that the models are compared with."""
 
+    def __post_init__(self) -> None:
+        names = [model.name for model in self.models]
+        if len(set(names)) < len(names):  # each would find what the other left
+            raise ValueError(f"models of a run: expected different names, got {', '.join(names)}")
+
 
 @dataclass(frozen=True)
 class Recipe:

@@ -47,7 +47,8 @@ def train_stage(bench: Bench, place: Place) -> Finished:
     facts = {"share_of_peak": share_of_peak(job, bench.accelerator, rate)} if place.stage.weighed else {}
     bench.reporter.note(place.name, tokens=progress.n_tokens, tokens_per_s=rate, **facts)
     artifact = _keep_model(bench, place, job)
-    costs = place.stage.costs(job.model, bench.accelerator) if place.stage.costs else {}
+    measure = place.stage.costs
+    costs: dict[str, Any] = dict(measure(job.model, bench.accelerator)) if measure else {}
     facts = {name: value for transform in job.transforms for name, value in transform.facts().items()}
     known: dict[str, Any] = {name: value for name, value in facts.items() if name in column_names(TrainedModel)}
     for name, value in facts.items():

@@ -60,7 +60,7 @@ def distil(manner: Manner, checkpoint: str, steps: int, batch: int) -> Progress:
     heads = teacher.config.num_attention_heads
     sizes = Student(width // 2, -(-n_layers // 2), heads)
     model = AutoModel.from_config(make_config("bert", sizes, origin.tokenizer, origin.limit), add_pooling_layer=False)
-    weights = dict.fromkeys(("embedding", "hidden", "attention"), 1.0)
+    weights: dict[str, float] = dict.fromkeys(("embedding", "hidden", "attention"), 1.0)
     projection = draw_projection(width // 2, width, "cpu")
     objective = LayerDistillation(teacher, map_layers(sizes.layers, n_layers), weights, projection)
     nothing = HeldOut([torch.arange(2).numpy()], split.collate)

@@ -24,6 +24,8 @@ from probing.training.data.vocabulary import Marks, open_plain
 
 _TOKENS = 4096
 """In a batch of a masked language model."""
+_LEFT_ALONE = ENGLISH_STOP_WORDS | set("dmnst") | {"ll", "ve", "wo", "ca"}
+"""Stop words, and what contractions are cut into."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class WordFinder:
 
     def find(self, texts: Sequence[Text]) -> list[Words]:
         """The words of each text."""
-        encodings = self._backend.encode_batch([text if len(text) > 1 else text[0] for text in texts])
+        encodings = self._backend.encode_batch([text if len(text) > 1 else "".join(text) for text in texts])
         return [_read_words(text, encoding) for text, encoding in zip(texts, encodings, strict=True)]
 
 
@@ -97,7 +99,7 @@ class Choices:
         self._model, self._marks = model, marks
         self._spellings = tokenizer.convert_ids_to_tokens(list(range(len(marks.special))))
         whole = find_whole_words(self._spellings, marks)
-        self._n = min(n, int(whole.sum()) - 1)
+        self._n = n
         self._whole = torch.from_numpy(whole).to(model.device)
         self._units = torch.nn.functional.normalize(embeddings.detach().float().to(model.device), dim=1)
         self._embeddings = embeddings.detach().float().to(model.device)
@@ -127,7 +129,7 @@ class Choices:
             text = texts[row]
             at = text.words[number].tokens[0]
             masked = text.ids.copy()
-            own.append(int(masked[at]))
+            own.append([int(masked[at])])
             masked[at] = self._marks.mask
             ids.append(masked)
             places.append(at)
@@ -139,15 +141,16 @@ class Choices:
 
     def _find_near(self, ids: Int[np.ndarray, " pieces"]) -> list[str]:
         mean = self._embeddings[torch.from_numpy(ids).to(self._embeddings.device)].mean(dim=0)
-        return self._take_best((self._units @ (mean / mean.norm()))[None], [-1])[0]
+        return self._take_best((self._units @ (mean / mean.norm()))[None], [ids.tolist()])[0]
 
-    def _take_best(self, scores: Float[Tensor, "places vocab"], own: Sequence[int]) -> list[list[str]]:
-        """The whole words of the highest scores, the word itself left out."""
+    def _take_best(self, scores: Float[Tensor, "places vocab"], own: Sequence[Sequence[int]]) -> list[list[str]]:
+        """The whole words of the highest scores, the word itself and its pieces left out."""
         scores = scores.masked_fill(~self._whole, float("-inf"))
-        rows = [row for row, number in enumerate(own) if number >= 0]
-        scores[rows, [own[row] for row in rows]] = float("-inf")
-        best = scores.topk(self._n, dim=1).indices.tolist()
-        return [[self._spellings[number] for number in row] for row in best]
+        for row, numbers in enumerate(own):
+            scores[row, list(numbers)] = float("-inf")
+        best = scores.topk(min(self._n, scores.shape[1]), dim=1)
+        pairs = zip(best.values.isfinite().tolist(), best.indices.tolist(), strict=True)
+        return [[self._spellings[at] for there, at in zip(*row, strict=True) if there] for row in pairs]
 
     def _pad(self, ids: Sequence[np.ndarray], types: Sequence[np.ndarray]) -> dict[str, Tensor]:
         device, config = self._model.device, self._model.config
@@ -173,7 +176,7 @@ def _read_words(text: Text, encoding: Any) -> Words:
     for place, ((segment, _), own) in enumerate(tokens.items()):
         start, stop = encoding.offsets[own[0]][0], encoding.offsets[own[-1]][1]
         spelling = text[segment][start:stop]
-        if spelling.isalpha() and spelling.lower() not in ENGLISH_STOP_WORDS:
+        if spelling.isalpha() and spelling.lower() not in _LEFT_ALONE:
             found.append(Word(place, segment, start, stop, spelling, tuple(own)))
     ids, types = (np.array(part, dtype=np.int64) for part in (encoding.ids, encoding.type_ids))
     return Words(ids, types, found)

@@ -13,7 +13,7 @@ to it, and no padding is learned. In the code, scores of padding are set to 0 an
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Bool, Float
@@ -71,7 +71,8 @@ class LayerDistillation(Objective):
                 teacher = read_inner(self.teacher, batch.inputs, hidden=hidden, scored=layers)
             found = self._compare(student, teacher)
         if "labels" in weights:
-            found["labels"] = compute_loss(student.logits, batch.labels, reduction="none")
+            logits: Any = student.logits
+            found["labels"] = compute_loss(logits, batch.labels, reduction="none")
         return {name: found[name] for name in weights}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -99,8 +100,8 @@ class LayerDistillation(Objective):
             each = [score_loss(student.scores[own], teacher.scores[its], present) for own, its in pairs]
             found["attention"] = torch.stack(each).sum(dim=0)
         if "logits" in self.weights:
-            logits: Any = (student.logits, teacher.logits)
-            found["logits"] = distillation_loss(*logits, self.temperature, reduction="none")
+            learned, taught = cast(Tensor, student.logits), cast(Tensor, teacher.logits)
+            found["logits"] = distillation_loss(learned, taught, self.temperature, reduction="none")
         return found
 
     def _compare_states(self, student: Tensor, teacher: Tensor, present: Tensor) -> Float[Tensor, " batch"]:

@@ -32,6 +32,8 @@ USUAL = ("labels", "general", "task", "both")
 ARMS = (*USUAL, AUGMENTED)
 _TAUGHT = ("task", "both", AUGMENTED)
 """Arms that learn from the fine-tuned teacher."""
+_STUDENT = "text"
+"""Name of the students of running text, which arms begin with."""
 _SIZES = ("hidden_size", "layers", "heads", "intermediate_size")
 _WEIGHTS = ("embedding_weight", "hidden_weight", "attention_weight", "prediction_weight", "label_weight")
 _GENERAL = (
@@ -217,9 +219,9 @@ def plan(settings: TinyBertSettings, origin: Origin, reporter: Reporter) -> RunP
     if set(settings.arms) & set(_TAUGHT):
         models.append(ModelPlan(TEACHER, 0, (school.plan_teacher(),), {"arm": TEACHER}, serves=True))
     for seed in settings.seeds:
-        name = f"{GENERAL}-seed-{seed}"
+        name = f"{_STUDENT}-seed-{seed}"
         if set(settings.arms) & set(OF_TEXT):
-            models.append(ModelPlan(name, seed, (school.plan_general(seed),), {"arm": GENERAL}, serves=True))
+            models.append(ModelPlan(name, seed, (school.plan_general(seed),), {"arm": _STUDENT}, serves=True))
         for arm in settings.arms:
             needs = [(name, GENERAL)] if arm in OF_TEXT else []
             needs += [(TEACHER, TEACHER)] if arm in _TAUGHT else []

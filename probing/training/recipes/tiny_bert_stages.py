@@ -208,10 +208,10 @@ class School:
     def _learn_layers(self, teacher: PreTrainedModel, model: PreTrainedModel, seed: int) -> LayerDistillation:
         frozen: Any = teacher
         layers = map_layers(self.origin.n_blocks, len(find_blocks(teacher)) - 1, self.settings.layer_map)
-        widths = (int(one.config.hidden_size) for one in (model, find_backbone(teacher)))  # pyright: ignore
+        width, its = (int(one.config.hidden_size) for one in (model, find_backbone(teacher)))  # pyright: ignore
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            projection = draw_projection(*widths, model.device)
+            projection = draw_projection(width, its, model.device)
         return LayerDistillation(frozen.to(model.device), layers, self.weights, projection)
 
     def _learn_answers(self, start: Start, model: PreTrainedModel) -> Objective:

@@ -89,8 +89,9 @@ def draw_words(
     candidates: Sequence[Sequence[str]], share: float, generator: np.random.Generator
 ) -> list[tuple[int, str]]:
     """Some of the words by their numbers, each with one of its candidates."""
-    replaced = np.flatnonzero(generator.random(len(candidates)) < share).tolist()
-    return [(place, candidates[place][generator.integers(len(candidates[place]))]) for place in replaced]
+    drawn = np.flatnonzero(generator.random(len(candidates)) < share).tolist()
+    replaced = [place for place in drawn if candidates[place]]
+    return [(place, candidates[place][int(generator.integers(len(candidates[place])))]) for place in replaced]
 
 
 def replace_words(text: Text, words: Sequence[tuple[Word, str]]) -> Text:

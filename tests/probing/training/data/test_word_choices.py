@@ -82,7 +82,7 @@ def test_a_word_of_several_pieces_gets_the_nearest_words_by_cosine(tools, tokeni
     mean = table[text.ids[1:-1]].mean(axis=0)
     cosines = table @ mean / np.linalg.norm(table, axis=1)
     order = [word for word in tokenizer.convert_ids_to_tokens(np.argsort(-cosines).tolist()) if word.isalpha()]
-    assert words == order[:5]
+    assert words == [word for word in order if word != "dog"][:5]
 
 
 def test_words_are_replaced_where_they_stand_and_nothing_else_moves(tools):

@@ -56,7 +56,7 @@ def test_the_teacher_and_the_student_of_running_text_are_made_once_and_before_th
     dev = models[models["split"] == "dev"]
     arms = dev["variant"].str.extract(r'"arm": "(\w+)"')[0]
     assert list(zip(arms, dev["stage"], strict=True)) == [
-        ("teacher", "teacher"), ("general", "general"), ("labels", "prediction"), ("general", "prediction"),
+        ("teacher", "teacher"), ("text", "general"), ("labels", "prediction"), ("general", "prediction"),
         ("task", "intermediate"), ("task", "prediction"), ("both", "intermediate"), ("both", "prediction"),
     ]  # fmt: skip
     assert dev["metric"].tolist() == [
@@ -76,7 +76,17 @@ def test_arms_on_labels_have_as_many_steps_on_the_task_as_both_stages_of_the_oth
 def test_an_arm_of_running_text_begins_with_the_student_that_learned_it(arm, start, make):
     planned = {model.name: model for model in plan(make()).models}[f"{arm}-seed-0"]
     assert (planned.stages[0].name, planned.stages[0].start) == (start, "general")
-    assert ("general-seed-0", "general") in planned.needs
+    assert ("text-seed-0", "general") in planned.needs
+
+
+def test_no_two_models_share_a_name_and_what_is_finished_is_not_made_again(finished, monkeypatch):
+    names = [model.name for model in plan(finished).models]
+    assert len(set(names)) == len(names) == 2 + len(ARMS)
+    monkeypatch.setattr("probing.training.train.train_model", lambda *_: pytest.fail("trained again"))
+    first = read(finished)
+    train(finished, Reporter(quiet=True))
+    for one, other in zip(first, read(finished), strict=True):
+        pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
 def test_the_losses_that_are_on_are_logged_and_no_other(finished, make):
@@ -134,7 +144,7 @@ class KilledError(Exception):
     pass
 
 
-@pytest.mark.parametrize("stage", ["general", "both-seed-0.intermediate"])
+@pytest.mark.parametrize("stage", ["text-seed-0", "both-seed-0.intermediate"])
 def test_killed_while_layers_are_learned_a_run_goes_on_to_the_same_numbers(stage, finished, make, monkeypatch):
     usual = loop.save_state
 
