@@ -1,4 +1,4 @@
-"""What smaller encoders forgot of their teacher, on which task and at which depth, by probes on both.
+"""Find what smaller encoders forgot of their teacher, on which task and at which depth, by probes on both.
 
 python -m analysis.forgetting TEACHER_RUN STUDENT_RUN
 """

@@ -81,7 +81,7 @@ def plot_losses(losses: pd.DataFrame, teacher: str, title: str = "") -> Figure:
 
 @styled
 def plot_mixes(mixes: pd.DataFrame, column: str = "weight", title: str = "") -> Figure:
-    """What each layer has in the mix of each encoder, by relative depth; a small panel per task.
+    """Share that each layer has in the mix of each encoder, by relative depth; a small panel per task.
 
     Args:
         mixes: from `analysis.stats.moved_mixes.stack_mixes`.

@@ -30,7 +30,7 @@ COLUMNS += ["p", "p_holm", "n", "smallest", "significant", "verdict", "majority"
 SIGNIFICANT, INCONCLUSIVE = "significant", "inconclusive"
 _IN_SCORES = ("pooling", "probe", "protocol")
 _IN_SETTINGS = ("special_tokens", "mix_embeddings", "mix_norm", "mix_dropout")
-"""Where what both runs must have alike is written."""
+"""Columns and settings that both runs must have alike."""
 
 Key = tuple[str, str, int]
 """Task, representation and layer of a readout."""
@@ -110,7 +110,7 @@ def count_layers(run: Run) -> int:
 
 
 def _list_settings(teacher: Run, student: Run) -> Iterator[tuple[str, Any, Any]]:
-    """What both must have alike, as a name and the two values; a setting that an older run lacks is not compared."""
+    """Settings that both must have alike, as a name and the two values; a setting that an older run lacks is not compared."""
     for name in _IN_SCORES:
         one, other = (_list_values(run, name) for run in (teacher, student))
         yield name, one, other

@@ -24,7 +24,7 @@ WHAT = ("weight", "contribution")
 
 
 def measure_moves(teacher: Run, students: Mapping[str, Run], tasks: list[str]) -> pd.DataFrame:
-    """How far the centre of gravity of each student's mix lies from the teacher's, in relative depth.
+    """Distance of the centre of gravity of each student's mix from the teacher's, in relative depth.
 
     The interval of a move is that of a difference of two estimates with intervals of their own (MOVER; Zou and Donner
     2008): student and teacher resample training sentences each for itself, so that it is rather too wide. There is none

@@ -73,7 +73,7 @@ def tabulate_depths(losses: pd.DataFrame, student: str) -> Table:
 
 
 def tabulate_moves(moves: pd.DataFrame) -> Table:
-    """How far the centres of gravity of the mixes moved; maybe no rows."""
+    """Moves of the mixes' centres of gravity; maybe no rows."""
     rows = []
     for row in moves.to_dict("records"):
         star = STAR if row["verdict"] == "significant" else ""
@@ -98,7 +98,7 @@ def tabulate_order(order: pd.DataFrame) -> Table:
 
 
 def tabulate_encoders(encoders: pd.DataFrame) -> Table:
-    """What is known of teacher and students: training, zeros, bits, size."""
+    """Facts known of teacher and students: training, zeros, bits, size."""
     rows = []
     for row in encoders.to_dict("records"):
         cells = [row["encoder"], row["model"], str(row["n_layers"]), _describe_training(row)]
