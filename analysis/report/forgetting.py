@@ -95,8 +95,8 @@ def _chart_losses(own: pd.DataFrame, most: float) -> Spec:
         tip_of("teacher_layer_name", "teacher's"),
     ]
     tooltip += [tip_of("points", "points", "+.1f"), tip_of("interval", "95 % interval"), tip_of("verdict")]
-    scale = alt.Scale(scheme="purpleorange", domain=[-1.5 * most, 1.5 * most], reverse=False)
-    legend = alt.Legend(title="points: student minus teacher", orient="top", direction="horizontal", gradientLength=160)
+    scale = alt.Scale(scheme="purpleorange", domain=[-1.5 * most, 1.5 * most])
+    legend = alt.Legend(title="points", orient="top", direction="horizontal", gradientLength=160)
     colour = alt.condition("!datum.noise", alt.Color("points:Q", scale=scale, legend=legend), alt.value(_NOISE))
     cells = base.mark_rect().encode(color=colour, tooltip=tooltip)
     numbers = base.mark_text(fontSize=11, aria=False, tooltip=None, color="black")

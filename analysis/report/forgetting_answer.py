@@ -1,6 +1,6 @@
 """Answers on what students have forgotten, in sentences with numbers."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
@@ -32,11 +32,12 @@ def answer_forgetting(found: Forgetting) -> list[str]:
 
 
 def explain_teacher(lineages: Mapping[str, Lineage]) -> list[str]:
-    """Explain, for each student whose training is known, what its distance to this teacher is made of."""
-    teacher = lineages["teacher"]
-    return [
-        sentence for name, own in lineages.items() if name != "teacher" for sentence in _explain(name, own, teacher)
-    ]
+    """Explain what the distance to this teacher is made of, where a student's training is known; alike ones at once."""
+    names: dict[str, list[str]] = {}
+    for name, own in lineages.items():
+        if name != "teacher" and own.run is not None:
+            names.setdefault(_explain(own, lineages["teacher"]), []).append(f"{name}{_describe_zeros(own)}")
+    return [f"{_join(known)}: {sentence}" for sentence, known in names.items()]
 
 
 def answer_order(name: str, place: str, rows: pd.DataFrame) -> str:
@@ -47,7 +48,7 @@ def answer_order(name: str, place: str, rows: pd.DataFrame) -> str:
         f"{row['group']} {100 * row['loss']:z.0f} % ({100 * row['low']:z.0f} to {100 * row['high']:z.0f})"
         for row in ranked
     )
-    gained = " (below 0: gained)" if ranked[-1]["loss"] < 0 else ""
+    gained = " (below 0: gained)" if ranked[-1]["loss"] < -0.005 else ""
     lost = f"Of the teacher's room above the majority {name} has lost {where}: {shares}{gained}."
     if not ranked[0]["verdict"]:
         return f"{lost} With one group there is no order."
@@ -92,12 +93,12 @@ def _answer_depths(own: pd.DataFrame) -> str:
     rows = own[own["place"] == "depth"]
     lost = rows[rows["significant"] & (rows["difference"] < 0)]
     if lost.empty:
-        return f"By depth, none of {len(rows)} losses is significant."
+        return f"By depth, none of {len(rows)} cells is a significant loss."
     worst = lost.loc[lost["difference"].idxmin()]
-    below = int((lost["depth"] <= 0.5).sum())
+    below, points = int((lost["depth"] <= 0.5).sum()), abs(100 * worst["difference"])
     return (
-        f"By depth, {len(lost)} of {len(rows)} losses are significant, {below} of them in the lower half; the largest "
-        f"is {title_of(worst['task'])} at depth {worst['depth']:.2f}, {abs(100 * worst['difference']):z.1f} points."
+        f"By depth, {len(lost)} of {len(rows)} cells are significant losses, {below} of them in the lower half; the "
+        f"largest is {title_of(worst['task'])} at depth {worst['depth']:.2f}, {points:z.1f} points."
     )
 
 
@@ -109,7 +110,7 @@ def _answer_moves(name: str, moves: pd.DataFrame) -> Iterator[str]:
     if known.empty:
         yield (
             f"How far the mixes of {name} moved has no interval: probe both with --measures weight_intervals. By the "
-            f"weights alone their centres of gravity moved by {_list_moves(own)} of the depth."
+            f"contributions alone their centres of gravity moved by {_list_moves(own)}."
         )
         return
     moved = own[own["verdict"] == SIGNIFICANT]
@@ -118,33 +119,34 @@ def _answer_moves(name: str, moves: pd.DataFrame) -> Iterator[str]:
         return
     rest = len(own) - len(moved)
     left = f"; {rest} of {len(own)} tasks inconclusive" if rest else ""
-    yield f"The centre of gravity of {name}'s mix moved by {_list_moves(moved)} of the depth (contributions){left}."
+    yield f"The centre of gravity of {name}'s mix moved by {_list_moves(moved)} (contributions){left}."
 
 
 def _list_moves(rows: pd.DataFrame) -> str:
-    return ", ".join(f"{row['moved']:+z.2f} on {row['title']}" for row in rows.to_dict("records"))
+    first, *others = (f"{row['moved']:+z.2f}{{}} on {row['title']}" for row in rows.to_dict("records"))
+    return ", ".join([first.format(" of the depth"), *(other.format("") for other in others)])
 
 
-def _explain(name: str, own: Lineage, teacher: Lineage) -> Iterator[str]:
-    if own.run is None:
-        return
-    what = f"{name} was trained on {title_of(own.task)} by {own.recipe}{_describe_zeros(own)}"
-    alike = (own.run, own.seed) == (teacher.run, teacher.seed)
-    if alike and own.method and not teacher.sparsity:
-        yield (
-            f"{what}. This teacher is its twin: trained alike, from the same start and with the same seed, and nothing "
-            "pruned. What is lost against it is lost by pruning alone."
-        )
-    elif alike:
-        yield f"{what}. This teacher comes of the same training and seed; the two differ by what was varied there."
-    elif own.method:
-        yield (
-            f"{what}. Against this teacher, what training on that task and what pruning cost are lost together; for "
+def _explain(own: Lineage, teacher: Lineage) -> str:
+    what = f"trained on {title_of(own.task)} by {own.recipe}, seed {own.seed}."
+    if (own.run, own.seed) == (teacher.run, teacher.seed):
+        if own.method and not teacher.sparsity:
+            return (
+                f"{what} This teacher is the twin, trained alike, from the same start and with the same seed, and "
+                "nothing pruned: what is lost against it is lost by pruning alone."
+            )
+        return f"{what} This teacher comes of the same training and seed: they differ by what was varied there."
+    if own.method and own.sparsity:
+        return (
+            f"{what} Against this teacher, what training on that task and what pruning cost are lost together. For "
             "pruning alone the right teacher is the twin, trained alike and not pruned (--sparsity 0, the same seed)."
         )
-    else:
-        yield f"{what}. Against this teacher, all that its making changed counts, training on that task included."
+    return f"{what} Against this teacher, all that its making changed counts, training on that task included."
 
 
 def _describe_zeros(own: Lineage) -> str:
     return f" ({100 * own.sparsity:z.0f} % zeros)" if own.method else ""
+
+
+def _join(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

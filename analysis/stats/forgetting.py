@@ -110,7 +110,7 @@ def count_layers(run: Run) -> int:
 
 
 def _list_settings(teacher: Run, student: Run) -> Iterator[tuple[str, Any, Any]]:
-    """Settings that both must have alike, as a name and the two values; a setting that an older run lacks is not compared."""
+    """Settings that both must have alike, as a name and the two values; what an older run lacks is not compared."""
     for name in _IN_SCORES:
         one, other = (_list_values(run, name) for run in (teacher, student))
         yield name, one, other

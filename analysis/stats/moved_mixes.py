@@ -28,8 +28,8 @@ def measure_moves(teacher: Run, students: Mapping[str, Run], tasks: list[str]) -
 
     The interval of a move is that of a difference of two estimates with intervals of their own (MOVER; Zou and Donner
     2008): student and teacher resample training sentences each for itself, so that it is rather too wide. There is none
-    where a run measured no `weight_intervals`. `p` is that of a normal law as wide as the interval, `p_holm` corrected
-    over all rows that have one.
+    where a run measured no `weight_intervals`. `p` is that of a normal law as wide as the interval's wider side, so
+    that a skewed interval makes no verdict easier; `p_holm` is corrected over all rows that have one.
 
     Returns:
         `COLUMNS`; no rows where a side has no mix.
@@ -83,9 +83,16 @@ def _move(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, An
             [other[name] - other[f"{name}_low"], other[f"{name}_high"] - other[name]],
             [one[f"{name}_high"] - one[name], one[name] - one[f"{name}_low"]],
         )
-        spread = (above + below) / (2 * norm.ppf(1 - ALPHA / 2))
         row = {key: one[key] for key in ("task", "title", "group")} | {"what": what, "teacher": one[name]}
         row |= {"student_gravity": other[name], "moved": moved, "low": moved - below, "high": moved + above}
-        p = np.nan if np.isnan(spread) else float(2 * norm.sf(abs(moved) / spread)) if spread else float(moved == 0)
-        rows.append(row | {"p": p, "p_holm": np.nan, "verdict": ""})
+        rows.append(row | {"p": _p_of(moved, max(below, above)), "p_holm": np.nan, "verdict": ""})
     return rows
+
+
+def _p_of(moved: float, half: float) -> float:
+    """Two-sided p of a move by a normal law; NaN without an interval."""
+    if np.isnan(half):
+        return np.nan
+    if half == 0:
+        return float(moved == 0)
+    return float(2 * norm.sf(norm.ppf(1 - ALPHA / 2) * abs(moved) / half))

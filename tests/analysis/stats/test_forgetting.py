@@ -316,7 +316,9 @@ def test_the_page_says_whether_the_teacher_is_the_twin_that_was_not_pruned(teach
     twin, student = (name(teacher, folder.name, checkpoint=str(folder)) for folder in pruned)
     against_twin = explain_teacher(hold_against(twin, [student], ["Tense"]).lineages)
     assert len(against_twin) == 1
-    assert "its twin" in against_twin[0]
+    assert against_twin[0].startswith(
+        "magnitude-0.5 (50 % zeros): trained on SST-2 by prune, seed 0. This teacher is the twin"
+    )
     assert "by pruning alone" in against_twin[0]
     against_start = explain_teacher(hold_against(teacher, [student], ["Tense"]).lineages)
     assert "the right teacher is the twin" in against_start[0]
