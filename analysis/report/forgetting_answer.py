@@ -94,7 +94,7 @@ def _answer_depths(own: pd.DataFrame) -> str:
     lost = rows[rows["significant"] & (rows["difference"] < 0)]
     if lost.empty:
         return f"By depth, none of {len(rows)} cells is a significant loss."
-    worst = lost.loc[lost["difference"].idxmin()]
+    worst = lost.sort_values("difference").iloc[0]
     below, points = int((lost["depth"] <= 0.5).sum()), abs(100 * worst["difference"])
     return (
         f"By depth, {len(lost)} of {len(rows)} cells are significant losses, {below} of them in the lower half; the "

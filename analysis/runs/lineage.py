@@ -68,7 +68,7 @@ def trace_encoder(run: Run) -> Lineage:
     )  # fmt: skip
 
 
-def _find_training(checkpoint: Path) -> tuple[Path | None, Mapping[str, Any]]:
+def _find_training(checkpoint: Path) -> tuple[Path | None, Mapping[Any, Any]]:
     """The training run that left a checkpoint, and the first row of its table on that model; nothing where none did."""
     place = checkpoint.resolve()
     for folder in place.parents[:3]:
@@ -97,7 +97,7 @@ def _read_object(text: object) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _pick(known: list[Mapping[str, Any]], names: tuple[str, ...]) -> Any:
+def _pick(known: list[Mapping[Any, Any]], names: tuple[str, ...]) -> Any:
     """The first value of one of those names that is neither missing nor empty."""
     values = (source[name] for source in known for name in names if name in source)
     return next((value for value in values if not (value is None or value == "" or is_missing(value))), None)

@@ -163,7 +163,7 @@ def _list_contenders(summary: pd.Series, task: str) -> Mapping[str, Key]:
     return {place: (task, *readout_of(summary, place)) for place in ("best", "mix") if pd.notna(summary[place])}
 
 
-def _list_readouts(run: Run) -> Mapping[Key, Mapping[str, Any]]:
+def _list_readouts(run: Run) -> Mapping[Key, Mapping[Any, Any]]:
     """The test scores of layers and mixes, seeds averaged."""
     means = mean_scores(run.scores).to_dict("records")
     return {(row["task"], row["representation"], row["layer"]): row for row in means}

@@ -76,7 +76,7 @@ def relative_loss(means: Float[np.ndarray, "3 *draws"]) -> Float[np.ndarray, "*d
         return np.where(room > 0, (teacher - student) / room, np.nan)
 
 
-def _align(row: Mapping[str, Any], ours: Mapping[tuple, pd.DataFrame], theirs: Mapping[tuple, pd.DataFrame]) -> Sides:
+def _align(row: Mapping[Any, Any], ours: Mapping[tuple, pd.DataFrame], theirs: Mapping[tuple, pd.DataFrame]) -> Sides:
     """Right or wrong of teacher, student and majority answer, by test sentence.
 
     The majority answer is the one that the score table's majority is of: the class whose share of test that is; of two

@@ -65,7 +65,7 @@ def stack_mixes(teacher: Run, students: Mapping[str, Run], tasks: list[str]) -> 
     return whole.loc[whole["task"].isin(tasks), columns].reset_index(drop=True)
 
 
-def _locate(run: Run) -> Mapping[str, Mapping[str, Any]]:
+def _locate(run: Run) -> Mapping[str, Mapping[Any, Any]]:
     """Task -> its row of `summarise_depth`, gravities in relative depth; only those with a mix."""
     depth = summarise_depth(run)
     n_layers = count_layers(run)
@@ -74,7 +74,7 @@ def _locate(run: Run) -> Mapping[str, Mapping[str, Any]]:
     return {row["task"]: row for row in scaled.to_dict("records") if not np.isnan(row["gravity_weight"])}
 
 
-def _move(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _move(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> list[dict[str, Any]]:
     rows = []
     for what in WHAT:
         name = f"gravity_{what}"

@@ -121,19 +121,19 @@ def tabulate_mixes(mixes: pd.DataFrame) -> Table:
     return Table(_MIXES, ["Task", "Encoder", *(f"{depth:.2f}" for depth in depths)], rows)
 
 
-def _name_side(row: Mapping[str, Any], side: str) -> str:
+def _name_side(row: Mapping[Any, Any], side: str) -> str:
     name = row["layer_name" if side == "student" else "teacher_layer_name"]
     at = "" if row["place"] == "mix" else f" ({shorten_layer(name)})"
     return f"{format_percent(row[f'{side}_score'])}{at}"
 
 
-def _format_cell(row: Mapping[str, Any]) -> str:
+def _format_cell(row: Mapping[Any, Any]) -> str:
     near = "" if math.isclose(row["depth"], row["teacher_depth"]) else "~"
     star = STAR if row["significant"] else ""
     return f"{near}{format_points(row['difference'])}{star} {format_gain(row['ci_low'], row['ci_high'])}"
 
 
-def _describe_training(row: Mapping[str, Any]) -> str:
+def _describe_training(row: Mapping[Any, Any]) -> str:
     if not row["recipe"]:
         return "-"
     pruned = f" {row['method'].replace('_', ' ')}" if row["method"] else ""
