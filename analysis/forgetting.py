@@ -33,7 +33,7 @@ class ForgettingSettings:
     output: Path | None = None
     """Folder for the page, tables (CSV and parquet) and figures (PNG and PDF); none given: nothing is written."""
     seed: int = 0
-    """Of the bootstrap behind the order of groups."""
+    """Seed of the bootstrap behind the order of groups."""
 
 
 def main() -> int:
