@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.runs.frames import title_of
 from analysis.runs.lineage import Lineage
-from analysis.stats.forgetting import SIGNIFICANT
+from analysis.stats.forgetting import EQUIVALENT, INCONCLUSIVE, SIGNIFICANT
 from analysis.stats.of_students import Forgetting
 
 LIMITS = (
@@ -73,8 +73,10 @@ def _answer_places(own: pd.DataFrame) -> str:
 def _count(rows: pd.DataFrame) -> str:
     lost = rows[rows["significant"] & (rows["difference"] < 0)]
     gained = rows[rows["significant"] & (rows["difference"] > 0)]
-    rest = len(rows) - len(lost) - len(gained)
+    equal, rest = ((rows["verdict"] == verdict).sum() for verdict in (EQUIVALENT, INCONCLUSIVE))
     parts = [f"{verb} {_list_points(found)}" for verb, found in (("lost", lost), ("gained", gained)) if len(found)]
+    if equal:
+        parts.append(f"{equal} of {len(rows)} tasks equivalent within a point")
     if rest:
         parts.append(f"{rest} of {len(rows)} tasks inconclusive" if parts else f"all {rest} tasks are inconclusive")
     return ", ".join(parts)

@@ -15,9 +15,9 @@ import pandas as pd
 from analysis.runs.frames import ACCURACY, mean_scores
 from analysis.runs.probing_run import Run
 from analysis.stats.between_runs import check_same_data, group_predictions
-from analysis.stats.significance import holm, mcnemar, smallest_difference
+from analysis.stats.significance import ALPHA, holm, is_equivalent, mcnemar, smallest_difference
 from analysis.stats.summary import readout_of, summarise_tasks
-from analysis.stats.within_run import ALPHA, paired_differences
+from analysis.stats.within_run import paired_differences
 from probing.bootstrap import interval_of_differences
 from probing.records import InputError
 
@@ -25,9 +25,9 @@ PLACES = ("depth", "best", "mix")
 """Places of a comparison: a layer at equal relative depth; each one's best layer by dev score; the mixes."""
 COLUMNS = ["student", "task", "title", "group", "place", "layer", "layer_name", "depth", "teacher_layer"]
 COLUMNS += ["teacher_layer_name", "teacher_depth", "teacher_score", "student_score", "difference", "ci_low", "ci_high"]
-COLUMNS += ["p", "p_holm", "n", "smallest", "significant", "verdict", "majority"]
+COLUMNS += ["p", "p_holm", "n", "smallest", "significant", "equivalent", "verdict", "majority"]
 
-SIGNIFICANT, INCONCLUSIVE = "significant", "inconclusive"
+SIGNIFICANT, EQUIVALENT, INCONCLUSIVE = "significant", "equivalent", "inconclusive"
 _IN_SCORES = ("pooling", "probe", "protocol")
 _IN_SETTINGS = ("special_tokens", "mix_embeddings", "mix_norm", "mix_dropout")
 """Columns and settings that both runs must have alike."""
@@ -48,7 +48,8 @@ def measure_losses(teacher: Run, students: Mapping[str, Run], tasks: Sequence[st
         `COLUMNS`: one row per student and task for each layer of the student (place `depth`), one for each one's best
         layer and one for the mixes where both have one. The interval is Bonett and Price's, `p` McNemar's. `p_holm` is
         corrected over all rows of best layers and mixes, which are the main table, and over all rows by depth, which
-        are another one. A task that another metric than accuracy heads has no row.
+        are another one.
+        `verdict` is `equivalent` where a difference is shown to be below a point. A task that another metric than accuracy heads has no row.
 
     Raises:
         InputError: a run is no other encoder's, or of other sentences, pooling or probes, or has no predictions.
@@ -63,7 +64,7 @@ def measure_losses(teacher: Run, students: Mapping[str, Run], tasks: Sequence[st
         if family.any():
             frame.loc[family, "p_holm"] = holm(frame.loc[family, "p"].tolist())
     significant = frame["p_holm"] < ALPHA
-    verdicts = np.where(significant, SIGNIFICANT, INCONCLUSIVE)
+    verdicts = np.select([significant, frame["equivalent"]], [SIGNIFICANT, EQUIVALENT], INCONCLUSIVE)
     return frame.assign(significant=significant, verdict=verdicts)[COLUMNS]
 
 
@@ -189,4 +190,5 @@ def _describe_pair(keys: Sequence[Key], readouts: Sequence[Mapping], depths: Seq
 def _measure(differences: np.ndarray) -> dict[str, Any]:
     low, high = map(float, interval_of_differences(differences, 1 - ALPHA))
     row = {"difference": float(differences.mean()), "ci_low": low, "ci_high": high, "p": mcnemar(differences)}
+    row |= {"equivalent": is_equivalent(*interval_of_differences(differences, 1 - 2 * ALPHA))}
     return row | {"n": len(differences), "smallest": smallest_difference(differences)}

@@ -15,8 +15,7 @@ from analysis.runs.frames import mean_weights
 from analysis.runs.probing_run import Run
 from analysis.stats.depth import summarise_depth
 from analysis.stats.forgetting import INCONCLUSIVE, SIGNIFICANT, count_layers
-from analysis.stats.significance import holm
-from analysis.stats.within_run import ALPHA
+from analysis.stats.significance import ALPHA, holm
 
 COLUMNS = ["student", "task", "title", "group", "what", "teacher", "student_gravity", "moved", "low", "high"]
 COLUMNS += ["p", "p_holm", "verdict"]
