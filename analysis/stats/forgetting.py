@@ -49,7 +49,8 @@ def measure_losses(teacher: Run, students: Mapping[str, Run], tasks: Sequence[st
         layer and one for the mixes where both have one. The interval is Bonett and Price's, `p` McNemar's. `p_holm` is
         corrected over all rows of best layers and mixes, which are the main table, and over all rows by depth, which
         are another one.
-        `verdict` is `equivalent` where a difference is shown to be below a point. A task that another metric than accuracy heads has no row.
+        `verdict` is `equivalent` where a difference is shown to be below a point. A task that another metric than
+        accuracy heads has no row.
 
     Raises:
         InputError: a run is no other encoder's, or of other sentences, pooling or probes, or has no predictions.

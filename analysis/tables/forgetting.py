@@ -11,9 +11,8 @@ from analysis.tables.table import STAR, Table, format_gain, format_p, format_per
 
 _LOSSES = (
     "Points on test, student minus teacher. [ ]: 95 % interval of the paired difference. {star}: significant (McNemar, "
-    "Holm over these rows, p < 0.05); "
-    "equivalent: shown to be below a point. Best: each one's best layer by dev score. Smallest: the difference that this "
-    "test set finds four times in five."
+    "Holm over these rows, p < 0.05); equivalent: shown to be below a point. Best: each one's best layer by dev score. "
+    "Smallest: the difference that this test set finds four times in five."
 )
 _DEPTHS = (
     "Points on test, student minus teacher at equal relative depth (layer / number of layers) [95 % interval of the "
