@@ -21,7 +21,7 @@ _MOST_HEADER_BYTES = 100_000_000
 _NAMES = {
     "bits": ("bits", "weight_bits", "n_bits"),
     "parameters": ("parameters", "n_parameters"),
-    "bytes": ("bytes", "n_bytes", "bytes_on_disk"),
+    "bytes": ("weight_bytes", "bytes", "n_bytes"),
 }
 """Fact -> names that a column, a variant or a configuration may have for it."""
 
@@ -98,9 +98,9 @@ def _read_object(text: object) -> Mapping[str, Any]:
 
 
 def _pick(known: list[Mapping[Any, Any]], names: tuple[str, ...]) -> Any:
-    """The first value of one of those names that is neither missing nor empty."""
+    """The first value of one of those names that is neither missing nor empty; 0 is what was not measured."""
     values = (source[name] for source in known for name in names if name in source)
-    return next((value for value in values if not (value is None or value == "" or is_missing(value))), None)
+    return next((value for value in values if value and not is_missing(value)), None)
 
 
 def is_missing(value: Any) -> bool:
