@@ -115,6 +115,7 @@ ENCODERS: "Registry[EncoderModule]" = Registry(
         "bermo": "probing.encoders.bermo",
         "kdlsq_bert": "probing.encoders.kdlsq_bert",
         "lv_bert": "probing.encoders.lv_bert",
+        "nas_bert": "probing.encoders.nas_bert",
         "untrained": "probing.encoders.untrained",
     },
 )

@@ -16,6 +16,8 @@ from probing.encoders.bermo_model import BermoConfig, BermoForSequenceClassifica
 from probing.encoders.kdlsq_bert_model import KdlsqBertConfig, KdlsqBertForSequenceClassification, KdlsqBertModel
 from probing.encoders.lv_bert_heads import LvBertForMaskedLM, LvBertForPreTraining, LvBertForSequenceClassification
 from probing.encoders.lv_bert_model import LvBertConfig, LvBertModel
+from probing.encoders.nas_bert_heads import NasBertForMaskedLM, NasBertForSequenceClassification
+from probing.encoders.nas_bert_model import NasBertConfig, NasBertModel
 
 AutoConfig.register(BermoConfig.model_type, BermoConfig)
 AutoModel.register(BermoConfig, BermoModel)
@@ -30,3 +32,7 @@ AutoModelForSequenceClassification.register(LvBertConfig, LvBertForSequenceClass
 AutoConfig.register(KdlsqBertConfig.model_type, KdlsqBertConfig)
 AutoModel.register(KdlsqBertConfig, KdlsqBertModel)
 AutoModelForSequenceClassification.register(KdlsqBertConfig, KdlsqBertForSequenceClassification)
+AutoConfig.register(NasBertConfig.model_type, NasBertConfig)
+AutoModel.register(NasBertConfig, NasBertModel)
+AutoModelForMaskedLM.register(NasBertConfig, NasBertForMaskedLM)
+AutoModelForSequenceClassification.register(NasBertConfig, NasBertForSequenceClassification)

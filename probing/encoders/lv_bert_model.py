@@ -131,9 +131,9 @@ class LvBertPreTrainedModel(PreTrainedModel):
 
 
 class LvBertEmbeddings(nn.Module):
-    """Words, positions and segments, normed."""
+    """Words, positions and segments, normed; NAS-BERT has them too."""
 
-    def __init__(self, config: LvBertConfig):
+    def __init__(self, config: Any):
         super().__init__()
         width = config.embedding_size
         self.word_embeddings = nn.Embedding(config.vocab_size, width, padding_idx=config.pad_token_id)

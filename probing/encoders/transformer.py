@@ -68,7 +68,7 @@ class TransformerEncoder:
         self.device = choose_device(device)
         self.hidden_size = int(model.config.hidden_size)
         self.layer_names = name_layers(model)
-        self.hidden_sizes = (self.hidden_size,) * len(self.layer_names)
+        self.hidden_sizes = getattr(model.config, "layer_sizes", (self.hidden_size,) * len(self.layer_names))
         self.max_length = choose_limit(max_length, model, tokenizer)
         self.model = model.eval().requires_grad_(False)
         self._flags = {"output_hidden_states": True}
