@@ -7,7 +7,7 @@ two. What is drawn depends on seed and generation alone, so that a search that w
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -55,11 +55,72 @@ class Scored:
     """A candidate that a search has come upon."""
 
     arm: str
-    """`evolution` or `random`."""
+    """Part of the search that it is of, such as `evolution` or `random`."""
     generation: int
     """From 0 on."""
     candidate: Candidate
     score: float
+
+
+class Search(Protocol):
+    """Search over candidates whose scores are dear, generation by generation."""
+
+    total: int
+    """Candidates that it comes upon at most."""
+
+    def seek(self, seed: int, done: Sequence[Scored], keep: Callable[[Sequence[Scored]], None]) -> list[Scored]:
+        """All candidates that it comes upon.
+
+        Args:
+            seed: of all that is drawn.
+            done: what was found already by a search of the same seed, whole generations of it.
+            keep: called after each generation with all that was found so far.
+        """
+        ...
+
+    def conclude(self, found: Sequence[Scored]) -> Mapping[str, Any]:
+        """Findings that later stages read, as JSON values."""
+        ...
+
+    def list_log(self, found: Sequence[Scored]) -> Sequence[tuple[int, str, float]]:
+        """Rows for the log: generation, quantity, value."""
+        ...
+
+
+@dataclass(frozen=True)
+class EvolutionSearch:
+    """Evolution and random search over one space, at equal cost; a `Search`."""
+
+    space: Space
+    evolution: Evolution
+    score: Callable[[Candidate], float]
+    """The larger the better."""
+    named: Mapping[str, Candidate]
+    """Candidates that are scored beside those of the search, by their names."""
+
+    @property
+    def total(self) -> int:
+        """Candidates of both arms."""
+        return len(ARMS) * self.evolution.population * self.evolution.generations
+
+    def seek(self, seed: int, done: Sequence[Scored], keep: Callable[[Sequence[Scored]], None]) -> list[Scored]:
+        """All candidates of both arms."""
+        return search(self.space, self.score, self.evolution, seed, done, keep)
+
+    def conclude(self, found: Sequence[Scored]) -> Mapping[str, Any]:
+        """The best of each arm, and the named ones, with their scores."""
+        best = {}
+        for name, arm in (("searched", EVOLUTION), ("best_random", RANDOM)):
+            own = [one for one in found if one.arm == arm]
+            candidate = rank(own)[0]
+            best[name] = (candidate, next(one.score for one in own if one.candidate == candidate))
+        best |= {name: (candidate, self.score(candidate)) for name, candidate in self.named.items()}
+        return {name: {"pattern": list(candidate), "score": score} for name, (candidate, score) in best.items()}
+
+    def list_log(self, found: Sequence[Scored]) -> Sequence[tuple[int, str, float]]:
+        """The best score of each arm after each generation."""
+        tops = best_by_generation(found)
+        return [(step, f"best_{arm}", value) for arm in tops for step, value in enumerate(tops[arm])]
 
 
 def search(

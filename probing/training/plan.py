@@ -15,11 +15,11 @@ from probing.records import Task, Text
 from probing.settings.checks import Range
 from probing.settings.training import RecipeSettings
 from probing.training.contracts import Data, Evaluation, Objective, Pace, SplitScore, Transform, Written
-from probing.training.evolution import Candidate, Evolution, Space
+from probing.training.evolution import Search
 from probing.training.optimiser import Rates
 
 ARCHITECTURE = "architecture.json"
-"""File of a search's folder: the best candidates, and those that have a name."""
+"""File of a search's folder: its findings."""
 
 
 @dataclass(frozen=True)
@@ -51,18 +51,6 @@ class Start:
     """Checkpoint that it starts from: the run's encoder, or the model that an earlier stage left."""
     artifacts: Mapping[str, Path]
     """The folders that all earlier stages left, and the stages that its model needs, by their names."""
-
-
-@dataclass(frozen=True)
-class Hunt:
-    """Candidates of a stage of kind `search`, and the way in which they are gone through."""
-
-    space: Space
-    evolution: Evolution
-    score: Callable[[Start, PreTrainedModel, Accelerator], Callable[[Candidate], float]]
-    """Given the stage's model on its device: what scores a candidate."""
-    named: Mapping[str, Candidate]
-    """Candidates that are scored beside those of the search, by their names."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +96,8 @@ class Stage:
     """Measures what the finished model costs whoever uses it: columns of `TrainedModel` by their names."""
     start: str = ""
     """The earlier stage that it starts from; empty: the run's encoder."""
-    hunt: Hunt | None = None
-    """Of a stage of kind `search`."""
+    search: Callable[[Start, PreTrainedModel, Accelerator], Search] | None = None
+    """Of a stage of kind `search`: makes what is gone through, given the stage's model on its device."""
     writing: Writing | None = None
     """Of a stage of kind `generate`."""
 

@@ -5,7 +5,7 @@ Killed, it goes on at the generation that was not finished, to the same candidat
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import uuid4
@@ -21,8 +21,8 @@ from probing.randomness import derived_seed
 from probing.tables import TrainingRow
 from probing.training.artifacts import Finished, digest_folder
 from probing.training.bench import Bench, Place
-from probing.training.evolution import ARMS, EVOLUTION, RANDOM, Scored, best_by_generation, rank, search
-from probing.training.plan import ARCHITECTURE, Hunt, Start
+from probing.training.evolution import Scored
+from probing.training.plan import ARCHITECTURE, Start
 from probing.training.train import identify
 
 
@@ -33,13 +33,12 @@ def search_stage(bench: Bench, place: Place) -> Finished:
         InputError: what it starts from cannot be used.
     """
     stage = place.stage
-    hunt: Hunt = stage.hunt  # pyright: ignore
-    start = Start(find_checkpoint(str(place.before[stage.start])), place.before)
+    checkpoint = find_checkpoint(str(place.before[stage.start])) if stage.start else bench.origin.checkpoint
+    start = Start(checkpoint, place.before)
     model: Any = stage.build(start, torch.Generator().manual_seed(derived_seed("head", place.seed)))
-    score = hunt.score(start, model.to(bench.accelerator.device), bench.accelerator)
-    total = len(ARMS) * hunt.evolution.population * hunt.evolution.generations
+    search = stage.search(start, model.to(bench.accelerator.device), bench.accelerator)  # pyright: ignore
     done = read_state(place)
-    with bench.reporter.stage(place.name, total, "candidates") as advance:
+    with bench.reporter.stage(place.name, search.total, "candidates") as advance:
         advance(len(done))
         counted = [len(done)]
 
@@ -49,10 +48,11 @@ def search_stage(bench: Bench, place: Place) -> Finished:
             advance(len(found) - counted[0])
             counted[0] = len(found)
 
-        found = search(hunt.space, score, hunt.evolution, place.seed, done, keep)
-        named = {name: (candidate, score(candidate)) for name, candidate in hunt.named.items()}
-    digest = [_leave(place, found, named) if bench.accelerator.is_main_process else ""]
-    return Finished([], list_log(identify(bench, place), found), broadcast_object_list(digest)[0])
+        found = search.seek(place.seed, done, keep)
+    digest = [_leave(place, found, search.conclude(found)) if bench.accelerator.is_main_process else ""]
+    columns = identify(bench, place) | {"layer": -1, "layer_name": ""}
+    log = [TrainingRow(**columns, step=at, quantity=name, value=value) for at, name, value in search.list_log(found)]
+    return Finished([], log, broadcast_object_list(digest)[0])
 
 
 def read_state(place: Place) -> list[Scored]:
@@ -73,29 +73,12 @@ def write_state(place: Place, found: Sequence[Scored]) -> None:
     write_atomically(place.state, json.dumps(content).encode())
 
 
-def list_log(columns: dict[str, Any], found: Sequence[Scored]) -> list[TrainingRow]:
-    """The best score of each arm after each generation, as rows of a log."""
-    return [
-        TrainingRow(**columns, step=generation, quantity=f"best_{arm}", layer=-1, layer_name="", value=value)
-        for arm, tops in best_by_generation(found).items()
-        for generation, value in enumerate(tops)
-    ]
-
-
-def _leave(place: Place, found: Sequence[Scored], named: dict[str, tuple[tuple[int, ...], float]]) -> str:
-    """Write the best candidates, the named ones and all that were scored; the digest of the folder."""
-    best = {}
-    for name, arm in (("searched", EVOLUTION), ("best_random", RANDOM)):
-        own = [one for one in found if one.arm == arm]
-        candidate = rank(own)[0]
-        best[name] = (candidate, next(one.score for one in own if one.candidate == candidate))
-    content = {
-        name: {"pattern": list(candidate), "score": score} for name, (candidate, score) in {**best, **named}.items()
-    }
+def _leave(place: Place, found: Sequence[Scored], findings: Mapping[str, Any]) -> str:
+    """Write the findings and all candidates that were scored; the digest of the folder."""
     part = place.artifact.with_name(f".{place.artifact.name}.{uuid4().hex}")
     rows = [asdict(one) | {"candidate": " ".join(map(str, one.candidate))} for one in found]
     try:
-        write_atomically(part / ARCHITECTURE, json.dumps(content, indent=1).encode())
+        write_atomically(part / ARCHITECTURE, json.dumps(findings, indent=1).encode())
         write_atomically(part / "candidates.csv", to_csv(pd.DataFrame(rows)))
         shutil.rmtree(place.artifact, ignore_errors=True)
         part.rename(place.artifact)

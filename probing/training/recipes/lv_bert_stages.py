@@ -18,9 +18,9 @@ from probing.training.data.running_text import Text
 from probing.training.evaluation.masked import MaskedTokens
 from probing.training.evaluation.paired import PairedTokens
 from probing.training.evaluation.paths import OnePath, PathAccuracy
-from probing.training.evolution import Candidate
+from probing.training.evolution import Candidate, EvolutionSearch
 from probing.training.objectives.masked import Masked
-from probing.training.plan import ARCHITECTURE, Hunt, Origin, Stage, Start
+from probing.training.plan import ARCHITECTURE, Origin, Stage, Start
 from probing.training.recipes.pretrain_stages import choose_pace, choose_rates
 from probing.training.transforms.pattern_space import PatternSpace, Sizes, fit_intermediate
 from probing.training.transforms.supernet import PathSampling
@@ -81,8 +81,12 @@ class Lab:
     def plan_search(self) -> Stage:
         """A stage that searches among the supernet's paths, and scores the orders that are trained beside."""
         named = {name: pattern for name, pattern in self.patterns.items() if self.space.allows(pattern)}
-        hunt = Hunt(self.space, self.settings.evolution, self._score_paths, named)
-        stage = replace(self._plan_learning(0), name=SEARCH, kind=SEARCH, start=SUPERNET, hunt=hunt)
+
+        def search(start: Start, model: PreTrainedModel, accelerator: Any) -> EvolutionSearch:
+            score = self._score_paths(start, model, accelerator)
+            return EvolutionSearch(self.space, self.settings.evolution, score, named)
+
+        stage = replace(self._plan_learning(0), name=SEARCH, kind=SEARCH, start=SUPERNET, search=search)
         return replace(stage, build=lambda start, generator: load_masked_lm(start.checkpoint)[0])
 
     def plan_training(self, order: str, seed: int) -> Stage:
