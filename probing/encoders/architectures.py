@@ -32,6 +32,7 @@ AutoModelForSequenceClassification.register(LvBertConfig, LvBertForSequenceClass
 AutoConfig.register(KdlsqBertConfig.model_type, KdlsqBertConfig)
 AutoModel.register(KdlsqBertConfig, KdlsqBertModel)
 AutoModelForSequenceClassification.register(KdlsqBertConfig, KdlsqBertForSequenceClassification)
+
 AutoConfig.register(NasBertConfig.model_type, NasBertConfig)
 AutoModel.register(NasBertConfig, NasBertModel)
 AutoModelForMaskedLM.register(NasBertConfig, NasBertForMaskedLM)

@@ -214,6 +214,7 @@ def test_tensorboard_gets_what_the_log_gets(finished):
     assert len(found) == log.loc[log["quantity"] == "dev_score", "stage"].nunique()
     # A cell is called after its model and, in a chain of several, after its stage; a model of one may be called so too.
     cells = [path for path in found if path.name.endswith(f".{stage}") or path.name.startswith(f"{stage}-")]
+    cells = cells or [path for path in found if path.name == find_model(finished.output).name]
     [events] = found if len(found) == 1 else cells
     reader = EventAccumulator(str(events)).Reload()
     rows = log[(log["quantity"] == "dev_score") & (log["stage"] == stage)].set_index("step")["value"]

@@ -36,7 +36,7 @@ class LayerDistillation(Objective):
 
     Args:
         teacher: frozen, in eval mode, on the device of the batches.
-        layer_map: g(m), the teacher's layer for each of the student's from 1 on.
+        layer_map: g(m), the teacher's layer for each of the student's from 1 on, or for those that are named.
         weights: of the losses by name; one of weight 0, or without a weight, is neither computed nor logged.
         projection: W, on that device; None compares states as they are, of one width.
         temperature: T.
@@ -45,13 +45,13 @@ class LayerDistillation(Objective):
     def __init__(
         self,
         teacher: PreTrainedModel,
-        layer_map: Sequence[int],
+        layer_map: Sequence[int] | Mapping[int, int],
         weights: Mapping[str, float],
         projection: nn.Linear | None = None,
         temperature: float = 1.0,
     ):
         self.teacher, self.projection, self.temperature = teacher, projection, temperature
-        self.layer_map = dict(enumerate(layer_map, 1))
+        self.layer_map = dict(layer_map) if isinstance(layer_map, Mapping) else dict(enumerate(layer_map, 1))
         self.weights = {name: weights[name] for name in LOSSES if weights.get(name)}
 
     def losses(self, model: Any, batch: Any, generator: torch.Generator) -> dict[str, Float[Tensor, ""]]:

@@ -1,24 +1,31 @@
 """A supernet's training: in each step one path, drawn uniformly, learns (arXiv 1904.00420, section 3.2)."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
+import numpy as np
 from transformers import PreTrainedModel
 
 from probing.randomness import stream
 from probing.training.contracts import Transform
-from probing.training.transforms.pattern_space import PatternSpace
+
+
+class Paths(Protocol):
+    """The paths there are."""
+
+    def draw(self, generator: np.random.Generator) -> Any:
+        """One of them, all equally probable."""
+        ...
 
 
 @dataclass
 class PathSampling(Transform):
-    """Takes one path of an LV-BERT supernet in each step; which one depends on seed and step alone."""
+    """Takes one path of a supernet in each step; which one depends on seed and step alone."""
 
-    space: PatternSpace
+    space: Paths
     """That paths are drawn from."""
     seed: int
-    final: Sequence[int]
+    final: Any
     """The path that the finished model is left on."""
     model: Any = field(default=None, init=False)
 

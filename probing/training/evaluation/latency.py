@@ -1,0 +1,104 @@
+"""Latencies of NAS-BERT's operations on this machine: a table whose entries add up to those of whole models."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from probing.encoders.nas_bert_model import NasBertConfig
+from probing.encoders.operations import KINDS, build_operation
+from probing.records import InputError
+
+_REPEATS = 15
+"""Timed passes of each entry, after two to warm up; all take turns, so that a slow moment slows no single one."""
+
+
+def measure_table(
+    config: NasBertConfig, entries: Sequence[str], shape: tuple[int, int], device: torch.device | str
+) -> dict[str, float]:
+    """Median milliseconds of a forward pass of each entry, in float32, over texts without padding.
+
+    Args:
+        config: sizes of operations at each width.
+        entries: operations (`attention-192`) and maps between blocks (`map-192-384`).
+        shape: texts, and tokens of each.
+        device: that it is measured on.
+    """
+    passes = [prepare_pass(build_entry(config, name), shape, device) for name in entries]
+    seconds: list[list[float]] = [[] for _ in entries]
+    for turn in range(_REPEATS + 2):
+        for found, compute in zip(seconds, passes, strict=True):
+            spent = compute()
+            if turn >= 2:
+                found.append(spent)
+    return {name: 1000 * median(found) for name, found in zip(entries, seconds, strict=True)}
+
+
+def build_entry(config: NasBertConfig, name: str) -> tuple[nn.Module, int]:
+    """Module of an entry, and the width that it reads; weights are drawn by torch's own generator."""
+    kind, *sizes = name.split("-")
+    if kind == "map":
+        one, other = map(int, sizes)
+        return _Alone(nn.Linear(one, other)), one
+    [width] = map(int, sizes)
+    return build_operation(config.at_width(width), KINDS.index(kind)), width
+
+
+def prepare_pass(
+    built: tuple[nn.Module, int], shape: tuple[int, int], device: torch.device | str
+) -> Callable[[], float]:
+    """Function: seconds of one pass of a module of states and mask, over states that are drawn once."""
+    module, width = built[0].to(device).eval(), built[1]
+    states = torch.randn(*shape, width, generator=torch.Generator().manual_seed(0)).to(device)
+    synchronise = torch.cuda.synchronize if states.is_cuda else lambda: None
+
+    @torch.inference_mode()
+    def compute() -> float:
+        synchronise()
+        start = time.perf_counter()
+        module(states, None)
+        synchronise()
+        return time.perf_counter() - start
+
+    return compute
+
+
+def read_table(path: Path, entries: Sequence[str]) -> Mapping[str, float]:
+    """A table that was measured before.
+
+    Args:
+        path: of its file, JSON of milliseconds by name.
+        entries: which it must have.
+
+    Raises:
+        InputError: it cannot be read, or lacks some of them.
+    """
+    try:
+        found: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--latency-table {path}: cannot be read ({error}); expected JSON of milliseconds") from None
+    known = found if isinstance(found, dict) else {}
+    missing = [name for name in entries if not (isinstance(known.get(name), int | float) and known[name] > 0)]
+    if missing:
+        raise InputError(
+            f"--latency-table {path}: has no milliseconds of {missing[0]}; expected those of all operations and maps "
+            "at --widths and --hand-made"
+        )
+    return {name: float(known[name]) for name in entries}
+
+
+class _Alone(nn.Module):
+    """A map with the arguments of an operation."""
+
+    def __init__(self, inner: nn.Module):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, states: Tensor, mask: None) -> Tensor:
+        del mask
+        return self.inner(states)
