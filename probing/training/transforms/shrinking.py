@@ -20,9 +20,9 @@ from probing.training.transforms.block_space import Architecture, Costs
 
 Cell = tuple[int, int]
 """Bin of size, bin of latency."""
-_DRAWS = 50_000
+_DRAWS = 10_000
 """Paths that are drawn at a time."""
-_TRIES = 200
+_TRIES = 500
 """Times that so many are drawn for those within a budget."""
 
 
@@ -178,7 +178,8 @@ def select_paths(
     pools = [_list_unbeaten(own, costs) for own in losses]
     ledger, best = Ledger(pools, costs), list[tuple[float, Architecture]]()
     values = [np.array([own[choice] for choice in pool]) for own, pool in zip(losses, pools, strict=True)]
-    others = np.array(list(product(*(range(len(pool)) for pool in pools[1:]))), dtype=int).reshape(-1, len(pools) - 1)
+    sizes = [len(pool) for pool in pools[1:]]
+    others = np.indices(sizes).reshape(len(sizes), -1).T if sizes else np.zeros((1, 0), dtype=int)
     rest = sum((own[others[:, block]] for block, own in enumerate(values[1:])), np.zeros(len(others)))
     for first in range(len(pools[0])):
         rows = np.insert(others, 0, first, axis=1)

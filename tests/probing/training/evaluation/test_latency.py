@@ -1,0 +1,72 @@
+"""The table of latencies adds up to a model's own time, and to no other's."""
+
+import pytest
+import torch
+
+from probing.encoders.nas_bert_model import NasBertConfig, NasBertModel
+from probing.encoders.operations import read_blocks
+from probing.records import InputError
+from probing.training.evaluation.latency import build_entry, measure_table, prepare_pass, read_table
+from probing.training.transforms.block_space import Costs, list_entries
+
+CONFIG = NasBertConfig(vocab_size=9, embedding_size=64, head_size=32, blocks=[["attention-64"]])
+SHAPE = (8, 64)
+
+
+class Body(torch.nn.Module):
+    """All operations of a model, one after the other."""
+
+    def __init__(self, blocks):
+        super().__init__()
+        config = CONFIG.to_dict() | {"blocks": blocks}
+        self.operations = NasBertModel(NasBertConfig.from_dict(config)).operations
+
+    def forward(self, states, mask):
+        for operation in self.operations:
+            states = operation(states, mask)
+        return states
+
+
+def test_every_entry_is_measured_and_takes_time():
+    entries = list_entries((8, 16))
+    assert len(entries) == 2 * 5 + 2
+    small = NasBertConfig(vocab_size=9, embedding_size=8, head_size=8, blocks=[["attention-8"]])
+    table = measure_table(small, entries, (2, 4), "cpu")
+    assert list(table) == entries
+    assert all(value > 0 for value in table.values())
+    module, width = build_entry(small, "map-8-16")
+    assert width == 8
+    assert module(torch.zeros(1, 2, 8), None).shape == (1, 2, 16)
+
+
+@pytest.mark.slow
+def test_latencies_add_up_to_those_of_whole_models_within_what_they_vary_by():
+    """Measured side by side: all take turns, and of each the fastest pass counts. The control has twice the blocks."""
+    blocks = [["attention-64", "convolution_5-64", "feed_forward-64"], ["convolution_7-128", "feed_forward-128"]]
+    table = measure_table(CONFIG, list_entries((64, 128)), SHAPE, "cpu")
+    compute = prepare_pass((Body(blocks), 64), SHAPE, "cpu")
+    passes = [compute() for _ in range(42)][2:]
+    halves = [1000 * min(passes[half::2]) for half in range(2)]
+    error = 0.25 + abs(halves[0] - halves[1]) / min(halves)
+    expected = Costs(table).latency(read_blocks(blocks))
+    assert min(halves) / expected == pytest.approx(1, abs=error)
+    twice = Costs(table).latency(read_blocks([*blocks, *blocks]))
+    assert min(halves) / twice < 1 - error / 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "has no milliseconds of attention-8"),
+        ('{"attention-8": 1}', "has no milliseconds of feed_forward-8"),
+        ('{"attention-8": -1}', "has no milliseconds of attention-8"),
+        ('{"attention-8": "fast"}', "has no milliseconds of attention-8"),
+    ],
+)
+def test_a_table_that_lacks_something_is_refused(text, message, tmp_path):
+    path = tmp_path / "table.json"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        read_table(path, list_entries((8,)))
+    assert "\n" not in str(error.value)
