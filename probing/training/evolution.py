@@ -65,8 +65,10 @@ class Scored:
 class Search(Protocol):
     """Search over candidates whose scores are dear, generation by generation."""
 
-    total: int
-    """Candidates that it comes upon at most."""
+    @property
+    def total(self) -> int:
+        """Candidates that it comes upon at most."""
+        ...
 
     def seek(self, seed: int, done: Sequence[Scored], keep: Callable[[Sequence[Scored]], None]) -> list[Scored]:
         """All candidates that it comes upon.

@@ -1,4 +1,4 @@
-"""Latencies of NAS-BERT's operations on this machine: a table whose entries add up to those of whole models."""
+"""Latencies of NAS-BERT's operations on a machine: a table whose entries add up to those of whole models."""
 
 import json
 import time
@@ -22,7 +22,7 @@ def measure_table(
 ) -> dict[str, float]:
     """Milliseconds of a forward pass of each entry, in float32, over texts without padding.
 
-    The fastest of some passes: what else a machine does can only add to it.
+    On a CPU, processor time of one thread: what else the machine does is not in it. The fastest of some passes counts.
 
     Args:
         config: sizes of operations at each width.
@@ -30,14 +30,19 @@ def measure_table(
         shape: texts, and tokens of each.
         device: that it is measured on.
     """
-    passes = [prepare_pass(build_entry(config, name), shape, device) for name in entries]
-    seconds: list[list[float]] = [[] for _ in entries]
-    for turn in range(_REPEATS + 2):
-        for found, compute in zip(seconds, passes, strict=True):
-            spent = compute()
-            if turn >= 2:
-                found.append(spent)
-    return {name: 1000 * min(found) for name, found in zip(entries, seconds, strict=True)}
+    seconds = time_passes([prepare_pass(build_entry(config, name), shape, device) for name in entries])
+    return {name: 1000 * one for name, one in zip(entries, seconds, strict=True)}
+
+
+def time_passes(passes: Sequence[Callable[[], float]]) -> list[float]:
+    """Seconds of the fastest of some turns of each pass, on one thread."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        turns = [[compute() for compute in passes] for _ in range(_REPEATS + 2)]
+    finally:
+        torch.set_num_threads(n_threads)
+    return [min(found) for found in zip(*turns[2:], strict=True)]
 
 
 def build_entry(config: NasBertConfig, name: str) -> tuple[nn.Module, int]:
@@ -57,14 +62,15 @@ def prepare_pass(
     module, width = built[0].to(device).eval(), built[1]
     states = torch.randn(*shape, width, generator=torch.Generator().manual_seed(0)).to(device)
     synchronise = torch.cuda.synchronize if states.is_cuda else lambda: None
+    clock = time.perf_counter if states.is_cuda else time.process_time
 
     @torch.inference_mode()
     def compute() -> float:
         synchronise()
-        start = time.perf_counter()
+        start = clock()
         module(states, None)
         synchronise()
-        return time.perf_counter() - start
+        return clock() - start
 
     return compute
 

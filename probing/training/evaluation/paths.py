@@ -18,7 +18,7 @@ _TOKENS = 65536
 class OnePath(Evaluation):
     """Any evaluation of a supernet, on one path."""
 
-    def __init__(self, inner: Evaluation, path: Sequence[int]):
+    def __init__(self, inner: Evaluation, path: Any):
         self.inner, self.path, self.headline = inner, path, inner.headline
 
     def measure(self, model: PreTrainedModel, accelerator: Accelerator) -> dict[str, float]:

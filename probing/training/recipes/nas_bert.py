@@ -124,7 +124,7 @@ class NasBertSettings(RecipeSettings):
     """Most parameters of a model's body (operations and maps between blocks), one model for each; none: those of
     --hand-made."""
     latencies: tuple[float, ...] = ()
-    """Most milliseconds of a model's body by the table, one model for each."""
+    """Most milliseconds of a model's body by the table (on a CPU, of one thread), one model for each."""
     latency_batch: int = 32
     """Texts of --max-length tokens that latencies are measured with."""
     latency_table: str = ""
@@ -196,7 +196,7 @@ def find_origin(settings: NasBertSettings, warn: Any) -> Origin:
     """
     del warn
     checkpoint = find_checkpoint(settings.teacher)
-    tokenizer = load_tokenizer(checkpoint)
+    tokenizer: Any = load_tokenizer(checkpoint)
     length = choose_limit(settings.max_length, find_backbone(load_model(checkpoint)), tokenizer)
     config = NasBertConfig(
         vocab_size=max(tokenizer.get_vocab().values()) + 1,

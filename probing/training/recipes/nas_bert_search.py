@@ -1,4 +1,4 @@
-"""What NAS-BERT's stages go through: single operations, for their latency, and architectures of a supernet's blocks."""
+"""Searches of NAS-BERT's stages: through single operations, for their latency, and through a supernet's blocks."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -118,7 +118,7 @@ class BlockSearch(Search):
         return found
 
     def conclude(self, found: Sequence[Scored]) -> Mapping[str, Any]:
-        """What is left of each block and, after the last round, the models of each arm by budget.
+        """Architectures of each block that are left and, after the last round, the models of each arm by budget.
 
         Raises:
             InputError: a budget that nothing is within which is left.

@@ -223,7 +223,7 @@ class Workshop:
         return NasBertConfig.from_dict(kept)
 
     def _find_pools(self, start: Start, number: int) -> Pools:
-        """What the round before this one has left."""
+        """Architectures that the round before this one has left."""
         return read_pools(start.artifacts[_name_shrinking(number - 1)]) if number else self.pools
 
     def _move_teacher(self, model: PreTrainedModel) -> Any:

@@ -1,14 +1,12 @@
 """The table of latencies adds up to a model's own time, and to no other's."""
 
-import time
-
 import pytest
 import torch
 
 from probing.encoders.nas_bert_model import NasBertConfig, NasBertModel
 from probing.encoders.operations import read_blocks
 from probing.records import InputError
-from probing.training.evaluation.latency import build_entry, measure_table, prepare_pass, read_table
+from probing.training.evaluation.latency import build_entry, measure_table, prepare_pass, read_table, time_passes
 from probing.training.transforms.block_space import Costs, list_entries
 
 CONFIG = NasBertConfig(vocab_size=9, embedding_size=64, head_size=32, blocks=[["attention-64"]])
@@ -42,25 +40,15 @@ def test_every_entry_is_measured_and_takes_time():
 
 
 @pytest.mark.slow
-def test_latencies_add_up_to_those_of_whole_models_within_what_they_vary_by(monkeypatch):
-    """Processor time of one thread: of a long pass, other work on the machine interrupts every one.
-
-    The control has twice the blocks.
-    """
-    monkeypatch.setattr("probing.training.evaluation.latency.time.perf_counter", time.process_time)
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def test_latencies_add_up_to_those_of_whole_models_within_what_they_vary_by():
+    """The error is what two measurements of one model differ by, and a quarter. The control has twice the blocks."""
     blocks = [["attention-64", "convolution_5-64", "feed_forward-64"], ["convolution_7-128", "feed_forward-128"]]
-    table = measure_table(CONFIG, list_entries((64, 128)), SHAPE, "cpu")
+    costs = Costs(measure_table(CONFIG, list_entries((64, 128)), SHAPE, "cpu"))
     compute = prepare_pass((Body(blocks), 64), SHAPE, "cpu")
-    passes = [compute() for _ in range(42)][2:]
-    halves = [1000 * min(passes[half::2]) for half in range(2)]
-    torch.set_num_threads(n_threads)
-    error = 0.25 + abs(halves[0] - halves[1]) / min(halves)
-    expected = Costs(table).latency(read_blocks(blocks))
-    assert min(halves) / expected == pytest.approx(1, abs=error)
-    twice = Costs(table).latency(read_blocks([*blocks, *blocks]))
-    assert min(halves) / twice < 1 - error / 2
+    one, other = (1000 * second for second in time_passes([compute, compute]))
+    error = 0.25 + abs(one - other) / one
+    assert one / costs.latency(read_blocks(blocks)) == pytest.approx(1, abs=error)
+    assert one / costs.latency(read_blocks([*blocks, *blocks])) < 1 - error / 2
 
 
 @pytest.mark.parametrize(
