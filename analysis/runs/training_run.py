@@ -133,12 +133,12 @@ def stack_models(runs: Sequence[TrainingRun]) -> pd.DataFrame:
 
 
 def name_variants(frame: pd.DataFrame) -> pd.Series:
-    """The name that tells each row's model from others of its seed (order, arm, bits); empty where it has none."""
+    """The name that tells each row's model from others of its seed (order, arm, budget, bits); empty without one."""
     return frame["variant"].map({variant: _name_variant(json.loads(variant)) for variant in frame["variant"].unique()})
 
 
 def _name_variant(facts: dict[str, Any]) -> str:
-    name = str(facts.get("order", facts.get("arm", "")))
+    name = " ".join(str(facts[fact]) for fact in ("order", "arm", "budget") if fact in facts)
     few = f", {facts['in_few_bits']} {facts['few_bits']}" if "few_bits" in facts else ""
     return f"{name} {facts['bits']} bits{few}" if "bits" in facts else name
 

@@ -98,7 +98,7 @@ def _format_costs(model: pd.Series) -> dict[str, str]:
         return {}
     return {
         "Million weights": f"{model['parameters'] / 1e6:z.2f}", "MB": f"{model['weight_bytes'] / 1e6:z.1f}",
-        "GFLOPs": f"{model['flops'] / 1e9:z.2f}", "Sentences/s": f"{model['sentences_per_s']:z.0f}",
+        "GFLOPs": f"{model['flops'] / 1e9:z.2f}", "Sentences/s": f"{model['sentences_per_s']:z.0f}" if model["sentences_per_s"] else "-",
     }  # fmt: skip
 
 

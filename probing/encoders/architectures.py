@@ -18,6 +18,7 @@ from probing.encoders.lv_bert_heads import LvBertForMaskedLM, LvBertForPreTraini
 from probing.encoders.lv_bert_model import LvBertConfig, LvBertModel
 from probing.encoders.nas_bert_heads import NasBertForMaskedLM, NasBertForSequenceClassification
 from probing.encoders.nas_bert_model import NasBertConfig, NasBertModel
+from probing.encoders.nas_bert_supernet import NasBertSupernet, NasBertSupernetConfig
 
 AutoConfig.register(BermoConfig.model_type, BermoConfig)
 AutoModel.register(BermoConfig, BermoModel)
@@ -37,3 +38,6 @@ AutoConfig.register(NasBertConfig.model_type, NasBertConfig)
 AutoModel.register(NasBertConfig, NasBertModel)
 AutoModelForMaskedLM.register(NasBertConfig, NasBertForMaskedLM)
 AutoModelForSequenceClassification.register(NasBertConfig, NasBertForSequenceClassification)
+
+AutoConfig.register(NasBertSupernetConfig.model_type, NasBertSupernetConfig)
+AutoModel.register(NasBertSupernetConfig, NasBertSupernet)
