@@ -113,6 +113,7 @@ ENCODERS: "Registry[EncoderModule]" = Registry(
     {
         "bert": "probing.encoders.bert",
         "bermo": "probing.encoders.bermo",
+        "c_bert": "probing.encoders.c_bert",
         "lv_bert": "probing.encoders.lv_bert",
         "untrained": "probing.encoders.untrained",
     },
@@ -129,6 +130,7 @@ RECIPES: "Registry[Recipe]" = Registry(
     "recipes",  # ways of training
     "probing.contracts.recipe:Recipe",
     {
+        "c_bert": "probing.training.recipes.c_bert:RECIPE",
         "finetune": "probing.training.recipes.finetune:RECIPE",
         "kg_bert": "probing.training.recipes.kg_bert:RECIPE",
         "lv_bert": "probing.training.recipes.lv_bert:RECIPE",

@@ -13,8 +13,15 @@ from transformers import (
 )
 
 from probing.encoders.bermo_model import BermoConfig, BermoForSequenceClassification, BermoModel
+from probing.encoders.c_bert_model import (
+    CBertConfig,
+    CBertForMaskedLM,
+    CBertForSequenceClassification,
+    CBertModel,
+)
 from probing.encoders.lv_bert_heads import LvBertForMaskedLM, LvBertForPreTraining, LvBertForSequenceClassification
 from probing.encoders.lv_bert_model import LvBertConfig, LvBertModel
+from probing.encoders.word_networks import WordNetworkConfig, WordNetworkForSequenceClassification
 
 AutoConfig.register(BermoConfig.model_type, BermoConfig)
 AutoModel.register(BermoConfig, BermoModel)
@@ -25,3 +32,11 @@ AutoModel.register(LvBertConfig, LvBertModel)
 AutoModelForMaskedLM.register(LvBertConfig, LvBertForMaskedLM)
 AutoModelForPreTraining.register(LvBertConfig, LvBertForPreTraining)
 AutoModelForSequenceClassification.register(LvBertConfig, LvBertForSequenceClassification)
+
+AutoConfig.register(CBertConfig.model_type, CBertConfig)
+AutoModel.register(CBertConfig, CBertModel)
+AutoModelForMaskedLM.register(CBertConfig, CBertForMaskedLM)
+AutoModelForSequenceClassification.register(CBertConfig, CBertForSequenceClassification)
+
+AutoConfig.register(WordNetworkConfig.model_type, WordNetworkConfig)
+AutoModelForSequenceClassification.register(WordNetworkConfig, WordNetworkForSequenceClassification)

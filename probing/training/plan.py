@@ -50,7 +50,8 @@ class Start:
     checkpoint: Checkpoint
     """Checkpoint that it starts from: the run's encoder, or the model that an earlier stage left."""
     artifacts: Mapping[str, Path]
-    """The folders that all earlier stages left, and the stages that its model needs, by their names."""
+    """The folders that all earlier stages left, and the stages that its model needs, by their names; the latter also by
+    `model/stage`."""
 
 
 @dataclass(frozen=True)
