@@ -78,6 +78,8 @@ class Writing:
     """Texts that there are already: one that is written like them, or like an earlier one, is dropped and counted."""
     export: Callable[[Sequence[Written], Path], None] | None = None
     """Writes the texts in another form too, into the folder that the stage leaves."""
+    n_wanted: int = 0
+    """Texts that the parts hold together if none is left out by what writes them; 0 where nobody knows."""
 
 
 def no_transforms(start: Start) -> Sequence[Transform]:

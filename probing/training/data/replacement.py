@@ -8,6 +8,7 @@ the text is left out and counted.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,13 +81,15 @@ class MaskedFill:
         marks: of its tokens.
         readable: tokens that may be put in.
         temperature: below 1, likely tokens become likelier.
-        labelled: whether the model is given the labels.
     """
 
-    def __init__(
-        self, model: Any, marks: Marks, readable: Bool[np.ndarray, " vocab"], temperature: float, *, labelled: bool
-    ):
-        self._model, self._mask, self._temperature, self._labelled = model, marks.mask, temperature, labelled
+    labelled: bool = False
+    """True where the model is given the labels."""
+    autocast: Callable[[], Any] = nullcontext
+    """Makes what the model computes in: a precision."""
+
+    def __init__(self, model: Any, marks: Marks, readable: Bool[np.ndarray, " vocab"], temperature: float):
+        self._model, self._mask, self._temperature = model, marks.mask, temperature
         self._continues = marks.continues
         allowed = np.stack([readable & ~marks.continues, readable & marks.continues])
         if not allowed[1].any():
@@ -98,9 +101,11 @@ class MaskedFill:
         """A token for each place, sampled with the noise of the blanks."""
         shown = np.where(blanks.hidden, self._mask, blanks.ids)
         device = str(self._model.device)
-        inputs = make_inputs(shown, blanks.lengths, blanks.labels if self._labelled else None, device)
+        inputs = make_inputs(shown, blanks.lengths, blanks.labels if self.labelled else None, device)
         places = torch.from_numpy(np.flatnonzero(blanks.hidden)).to(device)
-        logits = predict_at(self._model, inputs, places)[:, : self._allowed.shape[1]].float() / self._temperature
+        with self.autocast():
+            logits = predict_at(self._model, inputs, places).float()
+        logits = logits[:, : self._allowed.shape[1]] / self._temperature
         kinds = torch.from_numpy(self._continues[blanks.ids[blanks.hidden]].astype(np.int64)).to(device)
         logits = logits.masked_fill(~self._allowed[kinds], float("-inf"))
         noise: Tensor = torch.from_numpy(blanks.noise.astype(np.float32)).to(device)
@@ -133,8 +138,9 @@ class Replacer:
             )
 
     def write(self, rows: Int[np.ndarray, " rows"]) -> list[Written]:
-        """The new sentences of some rows; of those that were written, the ones that are read as they were meant."""
+        """The new sentences of some rows that have a word, as far as they are read as they were meant."""
         found: list[Written] = []
+        rows = np.array([row for row in rows if len(self._list_ordinary(int(row)))], dtype=np.int64)
         for copy in range(self._sampling.sample_num):
             lengths = self._sentences.tokens.lengths[rows]
             for batch in batches_by_length(lengths, _TOKENS):
@@ -152,8 +158,6 @@ class Replacer:
             hidden[number, places] = True
         labels = self._sentences.labels[rows].astype(np.int64)
         noise = np.concatenate([own for _, own in drawn])
-        if not len(noise):
-            return []
         new = padded.copy()
         new[hidden] = self._fill(Blanks(padded, lengths, hidden, labels, noise))
         return self._spell(rows, copy, [new[number, :length] for number, length in enumerate(lengths)], drawn)
@@ -161,9 +165,13 @@ class Replacer:
     def _draw(self, row: int, copy: int) -> tuple[Int[np.ndarray, " places"], Float[np.ndarray, " places"]]:
         """Places of a sentence, in order, and the noise of each."""
         generator = stream(self._sampling.seed, "places", row, copy)
-        ordinary = np.flatnonzero(~self._reading.marks.special[self._sentences.tokens.ids[row]])
-        n = min(len(ordinary), max(len(ordinary) // self._sampling.sample_ratio, 1))
+        ordinary = self._list_ordinary(row)
+        n = max(len(ordinary) // self._sampling.sample_ratio, 1)
         return np.sort(generator.choice(ordinary, n, replace=False)), generator.random(n)
+
+    def _list_ordinary(self, row: int) -> Int[np.ndarray, " places"]:
+        """Places of the tokens of a sentence that are no marks."""
+        return np.flatnonzero(~self._reading.marks.special[self._sentences.tokens.ids[row]])
 
     def _spell(
         self, rows: Int[np.ndarray, " batch"], copy: int, new: Sequence[np.ndarray], drawn: Sequence[Any]

@@ -18,8 +18,8 @@ from probing.training.evaluation.by_block import mean_with_interval, write_score
 from probing.training.evaluation.classification import Classification, predict
 
 Sentences = Sequence[Written]
-Likelihood = Callable[[Sentences], Float[np.ndarray, "3"]]
-"""Some sentences -> their perplexity and the bounds of its interval."""
+Likelihood = Callable[[Sentences, Accelerator], Float[np.ndarray, "3"]]
+"""Some sentences, device and precision -> their perplexity and the bounds of its interval."""
 
 
 @dataclass
@@ -31,6 +31,7 @@ class Judge(Evaluation):
         tables: sentences by the name of the way in which they were written.
         prepare: sentences as the classifier takes them, with the labels that they should have.
         likelihood: under a masked language model that knows no labels.
+        n_likely: most sentences that it looks at.
         pairs: names of ways, of which the first is compared with the second.
         known: words of train.
         seed: of the resamples that intervals are made of.
@@ -40,6 +41,7 @@ class Judge(Evaluation):
     tables: Mapping[str, Sentences]
     prepare: Callable[[Sentences], LabelledSplit]
     likelihood: Likelihood
+    n_likely: int
     pairs: Sequence[tuple[str, str]]
     known: frozenset[str]
     seed: int
@@ -59,7 +61,7 @@ class Judge(Evaluation):
             answers = predict(model, split, self.task.loss, accelerator)
             kept[name] = answers.predicted == answers.labels
             predicted.append(answers.predicted)
-            found += self._score_way(name, rows, kept[name])
+            found += self._score_way(name, rows, kept[name], self.likelihood(rows, accelerator))
         for one, other in self.pairs:
             found.append(self._score_pair(one, other, kept))
         self._answers = self._list_columns(predicted)
@@ -69,7 +71,9 @@ class Judge(Evaluation):
         """The judge's answer on each written sentence, from when `score` was last called."""
         return self._answers
 
-    def _score_way(self, name: str, rows: Sentences, kept: Bool[np.ndarray, " sentences"]) -> list[SplitScore]:
+    def _score_way(
+        self, name: str, rows: Sentences, kept: Bool[np.ndarray, " sentences"], perplexity: Float[np.ndarray, "3"]
+    ) -> list[SplitScore]:
         rng = stream(self.seed, "interval", "augmentation", name)
         sources = np.array([row.row for row in rows])
         n_alike = min(map(len, self.tables.values()))
@@ -81,10 +85,11 @@ class Judge(Evaluation):
             # A share of distinct things falls with the amount of text: all ways are counted on as many sentences.
             "distinct_1": _exactly(share_distinct(alike, 1)),
             "distinct_2": _exactly(share_distinct(alike, 2)),
-            "perplexity": self.likelihood(rows),
+            "perplexity": perplexity,
         }
+        counts = {"distinct_1": n_alike, "distinct_2": n_alike, "perplexity": min(len(rows), self.n_likely)}
         return [
-            write_score("train", f"{metric}/{name}", value, len(rows), float("nan"), diverged=False)
+            write_score("train", f"{metric}/{name}", value, counts.get(metric, len(rows)), np.nan, diverged=False)
             for metric, value in values.items()
         ]
 
@@ -94,7 +99,7 @@ class Judge(Evaluation):
         differences = np.array([means[0][row] - means[1][row] for row in both])
         rng = stream(self.seed, "interval", "augmentation", one, other)
         value = mean_with_interval(differences, np.arange(len(both)), rng)
-        return write_score("train", f"label_kept/{one} minus {other}", value, len(both), float("nan"), diverged=False)
+        return write_score("train", f"label_kept/{one} minus {other}", value, len(both), np.nan, diverged=False)
 
     def _list_columns(self, predicted: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
         rows = [(name, row.row, row.copy, row.label) for name, own in self.tables.items() for row in own]

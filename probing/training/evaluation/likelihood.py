@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from jaxtyping import Bool, Float, Int
 from torch.nn import functional as F
 
@@ -20,15 +21,20 @@ _TOKENS = 4096
 
 @torch.inference_mode()
 def compute_losses(
-    model: Any, sentences: Sequence[Int[np.ndarray, " _tokens"]], special: Bool[np.ndarray, " vocab"], mask: int
+    model: Any,
+    sentences: Sequence[Int[np.ndarray, " _tokens"]],
+    special: Bool[np.ndarray, " vocab"],
+    mask: int,
+    accelerator: Accelerator,
 ) -> list[Float[np.ndarray, " _ordinary"]]:
     """-log p of each token that is no mark, in nats, hidden by itself; sentences of one length are computed together.
 
     Args:
-        model: in eval mode.
+        model: in eval mode, on the accelerator's device.
         sentences: their tokens.
         special: true at marks.
         mask: the token that hides another.
+        accelerator: device and precision.
     """
     by_length: dict[int, list[int]] = defaultdict(list)
     for row, ids in enumerate(sentences):
@@ -38,7 +44,8 @@ def compute_losses(
         for start in range(0, len(rows), max(1, _TOKENS // length)):
             some = rows[start : start + max(1, _TOKENS // length)]
             ids = np.stack([sentences[row] for row in some])
-            losses = _hide_each(model, torch.from_numpy(ids).to(model.device), mask)
+            with accelerator.autocast():
+                losses = _hide_each(model, torch.from_numpy(ids).to(accelerator.device), mask)
             for row, own, values in zip(some, ids, losses, strict=True):
                 found[row] = values[~special[own]]
     return found

@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # which plans with what stands here
 MASKED_LM, AUGMENT, CLASSIFY, JUDGE = "masked_lm", "augment", "classify", "judge"
 _SHARE = 2048
 """Sentences that are written in one part."""
-_JUDGED = 500
+_JUDGED = 200
 """Most sentences of which the perplexity is taken: each of their tokens is a forward pass."""
 
 
@@ -130,7 +130,7 @@ class Workshop:
             return lambda number: replacer.write(rows[number])
 
         known = frozenset(train.texts)
-        writing = Writing(n_parts, write, known, partial(export_task, task))
+        writing = Writing(n_parts, write, known, partial(export_task, task), len(train) * settings.sample_num)
         return plan_writing(AUGMENT, writing, MASKED_LM if arm in ("unconditional", "conditional") else "")
 
     def plan_classifier(self, arm: str, share: float, classifier: str, seed: int) -> Stage:
@@ -169,6 +169,7 @@ class Workshop:
                 tables={way.name: read_rows(start, f"{way.model}/{AUGMENT}") for way in ways},
                 prepare=self._prepare,
                 likelihood=partial(self._score_likelihood, seed),
+                n_likely=_JUDGED,
                 pairs=pairs,
                 known=known,
                 seed=seed,
@@ -180,12 +181,13 @@ class Workshop:
         labels = np.array([row.label for row in rows], dtype=np.int64)
         return TokenisedSplit(self.reading.inputs, Split(tuple(row.text for row in rows), labels))
 
-    def _score_likelihood(self, seed: int, rows: Sequence[Written]) -> Any:
+    def _score_likelihood(self, seed: int, rows: Sequence[Written], accelerator: Accelerator) -> Any:
         """The perplexity of some of the sentences under the masked language model as it was before any label."""
-        model = load_masked_lm(self.lm)[0].eval()
+        model: Any = load_masked_lm(self.lm)[0].eval()
         some = [rows[number] for number in np.linspace(0, len(rows) - 1, min(len(rows), _JUDGED)).astype(int)]
         ids = self.reading.inputs.tokenize([row.text for row in some]).ids
-        losses = compute_losses(model, ids, self.reading.marks.special, self.reading.marks.mask)
+        marks = self.reading.marks
+        losses = compute_losses(model.to(accelerator.device), ids, marks.special, marks.mask, accelerator)
         return perplexity_with_interval(losses, stream(seed, "interval", "perplexity"))
 
     def _build_masked_lm(self, labelled: bool, start: Start, generator: torch.Generator) -> PreTrainedModel:
@@ -213,8 +215,9 @@ class Workshop:
             vectors: Any = load_model(self.origin.checkpoint).get_input_embeddings()
             return CandidateFill(find_neighbours(vectors.weight, marks, self.readable))
         model: Any = load_masked_lm(self.lm if arm == "pretrained" else start.checkpoint)[0].eval()
-        labelled, temperature = arm == "conditional", self.settings.temperature
-        return MaskedFill(model.to(accelerator.device), marks, self.readable, temperature, labelled=labelled)
+        fill = MaskedFill(model.to(accelerator.device), marks, self.readable, self.settings.temperature)
+        fill.labelled, fill.autocast = arm == "conditional", accelerator.autocast
+        return fill
 
     def _choose_rates(self, rate: float) -> Rates:
         settings = self.settings
