@@ -199,7 +199,9 @@ def _name(arm: str, share: float, classifier: str, seed: int) -> str:
 
 
 def _describe(way: Augmented, classifier: str) -> dict[str, Any]:
-    return {"arm": way.arm, "share": way.share, "classifier": classifier}
+    """Variant of a model; its `arm` is the name that tables show."""
+    name = f"{way.arm} {classifier}" if way.share == 1 else f"{way.arm} {classifier} {way.share:.0%}"
+    return {"arm": name, "way": way.arm, "share": way.share, "classifier": classifier}
 
 
 def choose_task(settings: CBertSettings, reporter: Reporter) -> Task:

@@ -48,15 +48,15 @@ def finished(own, tmp_path_factory):
 def models(finished):
     found = pd.read_parquet(finished / "trained_models.parquet")
     variants = pd.DataFrame([json.loads(one) for one in found["variant"]])
-    return found.join(variants[["arm", "classifier"]])
+    return found.join(variants[["arm", "way", "classifier"]])
 
 
 def test_each_arm_and_classifier_has_a_score_and_all_had_as_many_steps(models, finished):
     classified = models[(models["stage"] == "classify") & (models["split"] == "test")]
-    assert len(classified) == len(classified.drop_duplicates(["arm", "classifier"])) == 4 * 2
+    assert len(classified) == len(classified.drop_duplicates("arm")) == 4 * 2
     assert set(classified["steps"]) == {2}
     # All classifiers of an arm learn from the same sentences.
-    for arm, n_train in classified.groupby("arm")["n_train"]:
+    for arm, n_train in classified.groupby("way")["n_train"]:
         n_written = 0 if arm == "none" else len(read_table(finished / STAGE.format(arm)))
         assert set(n_train) == {96 + n_written}
         assert (n_written > 50) == (arm != "none")
@@ -102,6 +102,7 @@ def test_what_was_not_kept_is_counted(finished):
     assert (sums.sum(axis=1) == 96).all()  # written, duplicates and left out
 
 
+@pytest.mark.slow
 def test_killed_while_it_writes_it_goes_on_to_the_same_numbers(own, tmp_path, monkeypatch):
     monkeypatch.setattr("probing.training.recipes.c_bert_stages._SHARE", 30)
     whole, killed = make(own, tmp_path / "whole"), make(own, tmp_path / "killed")
