@@ -18,6 +18,7 @@ import tyro
 
 from probing.command_line.arguments import read_settings
 from probing.exit_codes import end_in_one_line
+from probing.records import InputError
 
 FELL = 3
 """Exit code where a score fell significantly."""
@@ -33,6 +34,8 @@ class CompareSettings:
     """Run folder in question."""
     tasks: tuple[str, ...] = ()
     """Names of the tasks to compare; none given: all, which both runs must have."""
+    margin: float = 1.0
+    """Points below which two accuracies are as good as equal."""
     output: Path | None = None
     """Folder for the figure (PNG and PDF) and the differences (CSV); none given: nothing is written."""
 
@@ -46,11 +49,23 @@ def main() -> int:
     return end_in_one_line(_compare)
 
 
+def check_margin(points: float) -> float:
+    """A margin in points as a share.
+
+    Raises:
+        InputError: it is not above 0 and below 100.
+    """
+    if not 0 < points < 100:
+        raise InputError(f"--margin {points:g}: expected points, more than 0 and less than 100")
+    return points / 100
+
+
 def _compare() -> int:
     settings = read_settings(CompareSettings, description=__doc__, prog="python -m analysis.compare")
     from analysis.terminal.differences import show_differences  # noqa: PLC0415 - pandas: not for --help
 
-    fell = show_differences(settings.first, settings.second, settings.tasks, settings.output)
+    choices = {"tasks": settings.tasks, "margin": check_margin(settings.margin)}
+    fell = show_differences(settings.first, settings.second, choices, settings.output)
     return FELL if fell else 0
 
 

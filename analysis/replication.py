@@ -33,9 +33,8 @@ from analysis.figures.training import plot_gradients_by_depth, plot_pruning, plo
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun, load_training, name_aims, stack_logs, stack_models
 from analysis.stats.convergence import compare_convergence
-from analysis.stats.significance import holm
+from analysis.stats.significance import ALPHA, holm, is_equivalent
 from analysis.stats.trained_scores import compare_over_seeds, compare_scores
-from analysis.stats.within_run import ALPHA
 from analysis.tables.formats import to_markdown
 from analysis.tables.table import format_p
 from analysis.terminal.tables import open_console, print_table
@@ -44,8 +43,9 @@ from probing.atomic_files import to_csv, write_atomically
 from probing.records import InputError
 
 COLUMNS = ["claim", "task", "aim", "bert", "bermo", "effect", "ci_low", "ci_high", "p", "neutral", "n_seeds"]
+COLUMNS += ["equivalent"]
 """`neutral` is the effect of no difference: 1 for a ratio, 0 for points; `p` is not corrected, NaN where nothing was
-tested. `judge_claims` adds `p_holm`."""
+tested; `equivalent` is true where two scores are shown to differ by less than a point. `judge_claims` adds `p_holm`."""
 
 BY_CONSTRUCTION = ("better gradient flow",)
 """Claims that no training could refute."""
@@ -57,7 +57,8 @@ _SHARES = (0.95, 1.0)
 
 _NOTE = (
     "[ ]: 95 % interval, of scores over seeds and dev sentences, else over seeds; none where no method covers. Holds, "
-    "reversed: p, corrected by Holm over the table, is below 0.05; inconclusive: not, or nothing was tested. "
+    "reversed: p, corrected by Holm over the table, is below 0.05; equivalent: shown to differ by less than a point "
+    "either way (two one-sided tests, not corrected); inconclusive: none of these, or nothing was tested. "
     "By construction: the mix alone makes it so, whatever is learned."
 )
 
@@ -92,11 +93,14 @@ def judge_claims(pairs: Iterable[tuple[TrainingRun, TrainingRun]]) -> pd.DataFra
 
 
 def verdict_of(row: Mapping | pd.Series) -> str:
-    """`holds` or `reversed` by the corrected p and the side of the effect, `inconclusive`, or `by construction`."""
+    """`holds` or `reversed` by the corrected p and the side of the effect, else `equivalent` or `inconclusive`.
+
+    Of a claim that no training could refute it is `by construction`.
+    """
     if row["claim"] in BY_CONSTRUCTION:
         return "by construction"
     if not row["p_holm"] < ALPHA:
-        return "inconclusive"
+        return "equivalent" if row["equivalent"] else "inconclusive"
     return "holds" if row["effect"] > row["neutral"] else "reversed"
 
 
@@ -139,7 +143,8 @@ def _judge_scores(bert: TrainingRun, bermo: TrainingRun, claim: str = "better sc
     one, two = _pair_seeds(*(_select(run, aim).set_index("seed", drop=False) for run in (bert, bermo)))
     *numbers, p = compare_scores(one, two)
     numbers = [100 * number for number in (one["value"].mean(), two["value"].mean(), *numbers)]
-    return _row(claim, bert, [*numbers, p], neutral=0.0, aim=aim)
+    _, low, high, _ = compare_scores(one, two, 1 - 2 * ALPHA)
+    return _row(claim, bert, [*numbers, p], neutral=0.0, aim=aim) | {"equivalent": is_equivalent(low, high)}
 
 
 def _judge_zeros(bert: TrainingRun, bermo: TrainingRun, aim: str) -> dict:
@@ -167,7 +172,7 @@ def _judge_pruning(bert: TrainingRun, bermo: TrainingRun, aim: str) -> list[dict
 
 def _row(claim: str, run: TrainingRun, numbers: list[float], *, neutral: float, aim: str = "") -> dict:
     """`numbers`: BERT, BERMo, effect, lower and upper bound, p."""
-    values = (claim, run.task, aim, *numbers, neutral, run.models["seed"].nunique())
+    values = (claim, run.task, aim, *numbers, neutral, run.models["seed"].nunique(), False)
     return dict(zip(COLUMNS, values, strict=True))
 
 

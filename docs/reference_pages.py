@@ -17,8 +17,8 @@ from probing.catalogue.controls import CONTROLS
 from probing.catalogue.measures import MEASURES, ON_REQUEST, QUANTITIES
 from probing.catalogue.tasks import NOTES, SENTEVAL_TASKS, TRANSFER_TASKS
 from probing.command_line.config_files import CONFIG_HELP
+from probing.command_line.docstrings import read_docs
 from probing.command_line.entry_points import COMMANDS, PROGRAM, Command
-from probing.command_line.flags import read_docs
 from probing.registry import RECIPES, REGISTRIES
 
 ROOT = Path(__file__).parents[1]
@@ -39,8 +39,9 @@ def write_flags() -> str:
     """Every command with its flags: a page of Markdown."""
     lines = [
         "# Commands and flags",
-        f"`{PROGRAM} COMMAND --help` shows the same on a terminal. Lists take several values, separated by spaces; "
-        "`--no-FLAG` switches a flag off that is on by default. This page is made from the settings' classes.",
+        f"`{PROGRAM} COMMAND --help` lists them on a screen, and `--help-all` shows the same as this page. "
+        "Lists take several values, separated by spaces; `--no-FLAG` switches a flag off that is on by default. "
+        "This page is made from the settings' classes.",
     ]
     for name, command in COMMANDS.items():
         lines += [f"## {name}", _sentence(command.help), *_describe_command(name, command)]

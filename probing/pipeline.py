@@ -34,6 +34,7 @@ from probing.store.environment import describe_environment
 from probing.store.folder_lock import check_free, hold_folder
 from probing.store.run_folder import RunFolder, check_folder
 from probing.tables import CellResult, Failure
+from probing.tasks.metric_choice import choose_metrics
 from probing.tasks.sources import check_tasks, load_tasks
 from probing.trackers import EVENTS, send_scores, track
 
@@ -72,6 +73,7 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
     tasks, absent = load_tasks(
         settings.data, settings.tasks, settings.limit, reporter, settings.senteval_url, find_classes_only(settings)
     )
+    tasks = choose_metrics(tasks, settings.metrics)
     check_room(tasks, len(layers), encoder.hidden_size, settings.measures)
     reporter.say("kernels: " + "; ".join(f"{what} by {how}" for what, how in kernels.items()))
     if absent:

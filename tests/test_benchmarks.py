@@ -136,6 +136,32 @@ def test_the_program_writes_what_the_numbers_depend_on(tiny_folder, tmp_path, mo
     assert len(written["machine"]["machine"]["load_average"]) == 3
 
 
+def test_a_subject_that_fails_or_is_cut_short_costs_itself_alone_and_the_exit_code_tells(monkeypatch, tmp_path, capsys):
+    machine = dict.fromkeys(("threads", "dtype", "backend", "unit", "probe_unit"), 1)
+    machine |= {"versions": {"torch": "2"}, "commit": "abc", "machine": {"cpu": "x", "cores": 2, "load_average": [0.0]}}
+    done = Comparison("whole", "jobs", "ours", {"ours": 1.0}, {"ours": [1.0]})
+    part = Comparison("part", "jobs", "ours", {"ours": 1.0}, {"ours": [1.0]}, cut_short=True)
+    outcomes = {"cache": [done], "job": RuntimeError("compare_subject ended [without] a result"), "default": [part]}
+
+    def run(limit_s, work, name, *others):
+        outcome = outcomes.get(name, (machine, Rate(1500, 0.02)))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def run_bench(*subjects):
+        monkeypatch.setattr(sys, "argv", ["bench", "--only", *subjects, "--output", str(tmp_path / "bench.json")])
+        return bench.main(), json.loads((tmp_path / "bench.json").read_text())
+
+    monkeypatch.setattr(bench, "run_within", run)
+    assert run_bench("cache")[0] == 0
+    code, written = run_bench("job", "default", "cache")
+    assert code == 1
+    assert sorted(written["left_out"]) == ["default", "job"]
+    assert [len(written["subjects"][name]) for name in ("job", "default", "cache")] == [0, 1, 1]
+    assert "ended [without] a result" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("rate", RATES, ids=str)
 def test_sizes_fit_the_ten_minutes_at_any_rate(rate):
     predicted = predict_seconds(choose_sizes(rate), rate)
@@ -174,17 +200,13 @@ def test_what_a_slow_machine_leaves_out_is_told_and_a_fast_one_leaves_out_nothin
 def test_work_that_takes_too_long_is_ended_with_what_it_started(tmp_path):
     start = time.perf_counter()
     with pytest.raises(OutOfTimeError, match="ended after 10 s"):
-        run_within(10, start_and_sleep, tmp_path / "alive")
+        # A function of a light module: the fresh process need not load what this one has.
+        run_within(10, subprocess.run, ["sh", "-c", f"while true; do echo alive >> {tmp_path}/alive; sleep 0.1; done"])
     assert time.perf_counter() - start < 40
     size = (tmp_path / "alive").stat().st_size
     assert size > 0
     time.sleep(0.5)
     assert (tmp_path / "alive").stat().st_size == size
-
-
-def start_and_sleep(path):
-    """A shell that writes for as long as it lives, and a wait for it."""
-    subprocess.run(["sh", "-c", f"while true; do echo alive >> {path}; sleep 0.1; done"], check=True)
 
 
 def test_work_that_ends_in_time_gives_its_result():

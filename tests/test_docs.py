@@ -38,7 +38,7 @@ def made():
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_flag_that_a_command_shows_stands_on_the_page(command, flags, monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", [f"{PROGRAM} {command}", "--help"])
+    monkeypatch.setattr(sys, "argv", [f"{PROGRAM} {command}", "--help-all"])
     with pytest.raises(SystemExit):
         import_module(COMMANDS[command].module).main()
     lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().out).splitlines()

@@ -15,7 +15,7 @@ from analysis.stats.of_a_run import RunNumbers
 from analysis.stats.summary import CONTENDERS
 from analysis.tables.main import describe_main, main_table
 from analysis.tables.training import tabulate_training
-from probing.command_line.flags import read_docs
+from probing.command_line.docstrings import read_docs
 from probing.records import InputError
 from probing.tables import PREDICTION_NOTES, GradientNorm, LayerWeight, Score, TrainedModel, TrainingRow
 

@@ -75,8 +75,9 @@ def _answer_mean(row: pd.Series, one: str, other: str) -> str:
     points = 100 * row["difference"]
     interval = f"95 % interval {100 * row['ci_low']:+z.1f} to {100 * row['ci_high']:+z.1f}"
     if not row["significant"]:
-        text = "On the mean over tasks, the difference of {} and {} is inconclusive ({:+z.1f} points, {})"
-        return text.format(one, other, points, interval)
+        verdict = "below a point either way" if row["equivalent"] else "inconclusive"
+        what = f"the difference of {one} and {other} is {verdict}"
+        return f"On the mean over tasks, {what} ({points:+z.1f} points, {interval})"
     text = "On the mean over tasks, {} scores {:z.1f} points {} {} ({}), which is significant"
     return text.format(one, abs(points), "above" if points > 0 else "below", other, interval)
 

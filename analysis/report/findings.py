@@ -67,10 +67,12 @@ def conclude_pairs(pairs: pd.DataFrame, first: str, second: str) -> list[str]:
     sentences = []
     for contender, rows in pairs.groupby("contender", sort=False):
         sure = rows[rows["significant"]]
+        equal = int((rows["equivalent"] & ~rows["significant"]).sum())
         up, down = (_points(sure[sign * sure["difference"] > 0]) for sign in (1, -1))
         sentences.append(
             f"{_CONTENDERS[str(contender)]}: {second} is significantly better than {first} on {up} and significantly "
-            f"worse on {down}; {len(rows) - len(sure)} of {len(rows)} tasks are inconclusive."
+            f"worse on {down}; of {len(rows)} tasks {equal} are equivalent, and "
+            f"{len(rows) - len(sure) - equal} inconclusive."
         )
     return sentences
 

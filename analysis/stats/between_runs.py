@@ -8,17 +8,17 @@ import pandas as pd
 
 from analysis.runs.frames import ACCURACY, title_of
 from analysis.runs.probing_run import Run
-from analysis.stats.significance import holm, mcnemar, smallest_difference
+from analysis.stats.significance import ALPHA, MARGIN, holm, is_equivalent, mcnemar, smallest_difference
 from analysis.stats.summary import CONTENDERS, readout_of, summarise_tasks
-from analysis.stats.within_run import ALPHA, paired_differences
+from analysis.stats.within_run import paired_differences
 from probing.bootstrap import interval_of_differences
 from probing.records import InputError
 
 COLUMNS = ["task", "title", "group", "contender", "first_name", "second_name", "first", "second"]
-COLUMNS += ["difference", "ci_low", "ci_high", "p", "p_holm", "n", "smallest", "significant"]
+COLUMNS += ["difference", "ci_low", "ci_high", "p", "p_holm", "n", "smallest", "significant", "equivalent"]
 
 
-def compare_runs(first: Run, second: Run, tasks: Sequence[str] = ()) -> pd.DataFrame:
+def compare_runs(first: Run, second: Run, tasks: Sequence[str] = (), margin: float = MARGIN) -> pd.DataFrame:
     """Accuracy of the second run minus that of the first: per task, for the last layer, the best one and the mix.
 
     A contender that one of the runs lacks on a task has no row, nor has a task that another metric heads: what that
@@ -28,16 +28,18 @@ def compare_runs(first: Run, second: Run, tasks: Sequence[str] = ()) -> pd.DataF
         first: the run to compare with.
         second: the run in question.
         tasks: keys or titles of the tasks to compare; none: all, which both runs must have then.
+        margin: difference below which two accuracies are as good as equal, in [0, 1].
 
     Returns:
         `COLUMNS`. The interval is the 95 % interval of paired differences over test sentences; `p` is McNemar's,
-        `p_holm` corrected over all rows; `smallest` is the difference that the test set can resolve.
+        `p_holm` corrected over all rows; `smallest` is the difference that the test set can resolve;
+        `equivalent` is true where the difference is shown to be below the margin.
 
     Raises:
         InputError: the runs are over different data, or have nothing in common.
     """
     chosen = check_same_data(first, second, tasks)
-    rows = list(_compare(first, second, chosen))
+    rows = list(_compare(first, second, chosen, margin))
     if not rows:
         raise InputError(f"{first.folder}, {second.folder}: no contender that both runs have predictions of")
     corrected = holm([row["p"] for row in rows])
@@ -86,7 +88,7 @@ def _find_difference(first: Run, second: Run, task: str) -> str:
     return ""
 
 
-def _compare(first: Run, second: Run, chosen: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _compare(first: Run, second: Run, chosen: Sequence[str], margin: float) -> Iterator[dict[str, Any]]:
     one, other = (summarise_tasks(run).set_index("task") for run in (first, second))
     ours, theirs = (_by_readout(run) for run in (first, second))
     for task in one.index[one["metric"] == ACCURACY].intersection(other.index).intersection(list(chosen), sort=False):
@@ -100,7 +102,7 @@ def _compare(first: Run, second: Run, chosen: Sequence[str]) -> Iterator[dict[st
                 raise InputError(f"{first.folder} and {second.folder}: task {task}: {error}") from None
             row: dict[str, Any] = {"task": task, "title": one.loc[task, "title"], "group": one.loc[task, "group"]}
             row |= _name(one.loc[task], other.loc[task], contender)
-            yield row | _measure(differences)
+            yield row | _measure(differences, margin)
 
 
 def _by_readout(run: Run) -> Mapping[tuple, pd.DataFrame]:
@@ -113,7 +115,8 @@ def _name(one: pd.Series, other: pd.Series, contender: str) -> dict[str, Any]:
     return names | {"contender": contender, "first": one[contender], "second": other[contender]}
 
 
-def _measure(differences: np.ndarray) -> dict[str, Any]:
+def _measure(differences: np.ndarray, margin: float) -> dict[str, Any]:
     low, high = map(float, interval_of_differences(differences, 1 - ALPHA))
     row = {"difference": float(differences.mean()), "ci_low": low, "ci_high": high, "p": mcnemar(differences)}
+    row |= {"equivalent": is_equivalent(*interval_of_differences(differences, 1 - 2 * ALPHA), margin)}
     return row | {"n": len(differences), "smallest": smallest_difference(differences)}

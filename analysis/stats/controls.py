@@ -9,9 +9,8 @@ from scipy.stats import norm
 
 from analysis.runs.frames import mean_scores, title_of
 from analysis.runs.probing_run import Run
-from analysis.stats.significance import holm
+from analysis.stats.significance import ALPHA, holm
 from analysis.stats.summary import readout_of, summarise_tasks
-from analysis.stats.within_run import ALPHA
 from probing.catalogue.controls import CEILING, CONTROLS, DIFFERENCES
 from probing.catalogue.measures import name_quantities
 from probing.records import InputError

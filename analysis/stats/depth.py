@@ -9,9 +9,8 @@ from jaxtyping import Float
 
 from analysis.runs.frames import ACCURACY, mean_scores, mean_weights
 from analysis.runs.probing_run import Run
-from analysis.stats.significance import holm, mcnemar
+from analysis.stats.significance import ALPHA, holm, mcnemar
 from analysis.stats.summary import centre_of_gravity, choose_layers
-from analysis.stats.within_run import ALPHA
 from probing.bootstrap import percentile_interval, resample_rows
 
 COLUMNS = ["task", "title", "group", "best_layer", "best_name", "indistinct"]

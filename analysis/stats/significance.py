@@ -12,6 +12,11 @@ from scipy.stats import binomtest, norm
 
 Array = np.ndarray
 
+ALPHA = 0.05
+"""Level of the tests; the intervals are 1 - ALPHA."""
+MARGIN = 0.01
+"""Difference below which two scores are as good as equal: a point."""
+
 
 def average_intervals(intervals: Float[Array, "tasks 3"]) -> Float[Array, "3"]:
     """The mean over tasks of a number, and its interval, each task being measured on sentences of its own.
@@ -50,6 +55,20 @@ def holm(p_values: Sequence[float]) -> Float[Array, " tests"]:
     corrected = np.empty_like(p)
     corrected[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)))
     return corrected
+
+
+def is_equivalent(low: float, high: float, margin: float = MARGIN) -> bool:
+    """True where a difference is shown to be smaller than a margin, either way.
+
+    Two one-sided tests, each at `ALPHA` (Schuirmann 1987, J. Pharmacokin. Biopharm. 15, 657): both hold where the
+    interval of level 1 - 2 ALPHA lies within (-margin, margin). It is not corrected for the number of comparisons.
+
+    Args:
+        low: lower bound of that interval, which is narrower than the one shown.
+        high: its upper bound.
+        margin: in the unit of the bounds.
+    """
+    return bool(-margin < low and high < margin)
 
 
 def smallest_difference(differences: Float[Array, " sentences"], alpha: float = 0.05, power: float = 0.8) -> float:

@@ -10,10 +10,10 @@ from scipy.stats import norm, t
 from probing.bootstrap import LEVEL
 
 Estimate = tuple[float, float, float, float]
-"""A mean, the bounds of its 95 % interval and the two-sided p of 0; NaN where there is one value, or all are alike."""
+"""A mean, the bounds of its interval and the two-sided p of 0; NaN where there is one value, or all are alike."""
 
 
-def compare_over_seeds(differences: pd.Series, sentence_variance: float = 0.0) -> Estimate:
+def compare_over_seeds(differences: pd.Series, sentence_variance: float = 0.0, level: float = LEVEL) -> Estimate:
     """The mean of a difference over seeds, which are paired.
 
     With s^2 / m the variance of the mean of m differences, and v that over the sentences which all seeds are scored
@@ -31,7 +31,7 @@ def compare_over_seeds(differences: pd.Series, sentence_variance: float = 0.0) -
     def half(tail: float) -> float:
         return float(np.sqrt(t.isf(tail, n - 1) ** 2 * over_seeds + norm.isf(tail) ** 2 * sentence_variance))
 
-    width = half((1 - LEVEL) / 2)
+    width = half((1 - level) / 2)
     beyond = half(_LEAST_P / 2) <= abs(mean)
     p: Any = _LEAST_P if beyond else brentq(lambda p: half(p / 2) - abs(mean), _LEAST_P, 1)
     return mean, mean - width, mean + width, float(p)
@@ -40,7 +40,7 @@ def compare_over_seeds(differences: pd.Series, sentence_variance: float = 0.0) -
 _LEAST_P = 1e-12
 
 
-def compare_scores(one: pd.DataFrame, two: pd.DataFrame) -> Estimate:
+def compare_scores(one: pd.DataFrame, two: pd.DataFrame, level: float = LEVEL) -> Estimate:
     """Score of the second less that of the first, in [-1, 1], over other seeds and other sentences.
 
     Training writes no predictions down, so how often two models fail on the same sentences is not known; they are taken
@@ -49,9 +49,11 @@ def compare_scores(one: pd.DataFrame, two: pd.DataFrame) -> Estimate:
     Args:
         one: rows of `TrainedModel`, one per seed, of one split and metric.
         two: likewise; seeds that only one of them has are left out.
+        level: of the interval.
     """
     values = [rows.set_index("seed")["value"] for rows in (one, two)]
-    return compare_over_seeds((values[1] - values[0]).dropna(), sum(map(_variance_over_sentences, (one, two))))
+    variance = sum(map(_variance_over_sentences, (one, two)))
+    return compare_over_seeds((values[1] - values[0]).dropna(), variance, level)
 
 
 def _variance_over_sentences(rows: pd.DataFrame) -> float:

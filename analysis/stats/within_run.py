@@ -1,6 +1,6 @@
 """Paired comparisons within a run: which difference is more than the noise of its test set."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +9,7 @@ from scipy.stats import norm
 
 from analysis.runs.frames import ACCURACY
 from analysis.runs.probing_run import Run
-from analysis.stats.significance import average_intervals, holm, mcnemar, smallest_difference
+from analysis.stats.significance import ALPHA, average_intervals, holm, is_equivalent, mcnemar, smallest_difference
 from analysis.stats.summary import readout_of, summarise_tasks
 from probing.bootstrap import interval_of_differences
 from probing.records import GROUPS, InputError
@@ -17,12 +17,8 @@ from probing.records import GROUPS, InputError
 PAIRS = (("mix", "last"), ("mix", "best"), ("best", "last"))
 """The comparisons that the tables and figures show."""
 
-ALPHA = 0.05
-"""Level of the tests; the intervals are 1 - ALPHA."""
-
-
 COLUMNS = ["level", "task", "group", "first", "second", "difference", "ci_low", "ci_high", "p", "p_holm", "n"]
-COLUMNS += ["smallest", "significant"]
+COLUMNS += ["smallest", "significant", "equivalent"]
 
 
 def compare_all(run: Run, control: str = "none") -> pd.DataFrame:
@@ -58,7 +54,7 @@ def compare(
         `COLUMNS`. The interval is the 95 % interval of paired differences over test sentences; of a group mean, those
         of its tasks in one. `p` is McNemar's, `p_holm` corrected over the tasks; of a group mean, that of a normal law
         as wide as the interval, corrected over the means; `smallest` is the difference that the test set can resolve;
-        `significant` is by `p_holm`.
+        `significant` is by `p_holm`; `equivalent` where the difference is shown to be below a point, either way.
 
     Raises:
         InputError: predictions are missing, or are of different test sentences.
@@ -110,6 +106,7 @@ def _compare_tasks(differences: Mapping, group_of: Mapping) -> list[dict]:
         _row("task", task, group_of[task], values.mean(), interval_of_differences(values, 1 - ALPHA))
         | {"p": p, "p_holm": corrected, "significant": bool(corrected < ALPHA)}
         | {"n": len(values), "smallest": smallest_difference(values)}
+        | {"equivalent": is_equivalent(*interval_of_differences(values, 1 - 2 * ALPHA))}
         for (task, values), p, corrected in zip(differences.items(), p_values, holm(p_values), strict=True)
     ]
 
@@ -119,15 +116,21 @@ def _compare_groups(differences: Mapping, group_of: Mapping) -> list[dict]:
     for group in (*GROUPS, "all"):
         tasks = [task for task in group_of if group in (group_of[task], "all")]
         if tasks and differences.keys() >= set(tasks):
-            own = [(differences[task].mean(), *interval_of_differences(differences[task], 1 - ALPHA)) for task in tasks]
-            mean, low, high = average_intervals(np.array(own)).tolist()
+            own = [differences[task] for task in tasks]
+            mean, low, high = _average(own, 1 - ALPHA)
             spread = (high - low) / (2 * norm.ppf(1 - ALPHA / 2))
             row = _row("group", "", group, mean, (low, high))
-            rows.append(
-                row | {"n": sum(len(differences[task]) for task in tasks), "p": 2 * norm.sf(abs(mean) / spread)}
-            )
+            row |= {"n": sum(map(len, own)), "p": 2 * norm.sf(abs(mean) / spread)}
+            rows.append(row | {"equivalent": is_equivalent(*_average(own, 1 - 2 * ALPHA)[1:])})
     corrected = holm([row["p"] for row in rows])
     return [row | {"p_holm": p, "significant": bool(p < ALPHA)} for row, p in zip(rows, corrected, strict=True)]
+
+
+def _average(differences: Sequence[np.ndarray], level: float) -> list[float]:
+    """The mean over tasks of their mean differences, and the bounds of its interval."""
+    return average_intervals(
+        np.array([(own.mean(), *interval_of_differences(own, level)) for own in differences])
+    ).tolist()
 
 
 def _row(level: str, task: str, group: str, difference: float, interval: tuple[Any, Any]) -> dict:

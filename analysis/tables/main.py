@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.stats.summary import CONTENDERS
 from analysis.tables.formats import MARK
-from analysis.tables.table import STAR, Table, format_gain, format_percent, format_points
+from analysis.tables.table import EQUAL, STAR, Table, format_gain, format_percent, format_points, mark_verdict
 
 
 def main_table(summary: pd.DataFrame, comparisons: pd.DataFrame, interval: str = "bounds") -> pd.DataFrame:
@@ -63,7 +63,8 @@ def describe_main(mark: str) -> str:
     what = "Accuracy x 100 on test, ± half the 95 % interval. Best: the single layer that is best on dev."
     return (
         f"{what} {mark} significantly better than each of the others. {STAR} behind a difference: significant "
-        "(McNemar, Holm over tasks; of means, Holm over means). Intervals are not corrected."
+        f"(McNemar, Holm over tasks; of means, Holm over means). {EQUAL} behind it: less than a point either way "
+        "(two one-sided tests). Intervals and those tests are not corrected."
     )
 
 
@@ -110,5 +111,4 @@ def _difference(head: str, compared: pd.DataFrame, interval: str) -> dict[str, s
     pair = compared.iloc[0]
     low, high = pair["ci_low"], pair["ci_high"]
     text = f"± {format_percent((high - low) / 2)}" if interval == "half" else format_gain(low, high)
-    star = STAR if pair["significant"] else ""
-    return {head: f"{format_points(pair['difference'])}{star}", "95 % interval": text}
+    return {head: f"{format_points(pair['difference'])}{mark_verdict(pair)}", "95 % interval": text}

@@ -5,6 +5,7 @@ import textwrap
 import pandas as pd
 
 from analysis.tables.table import (
+    EQUAL,
     STAR,
     Table,
     format_gain,
@@ -12,6 +13,7 @@ from analysis.tables.table import (
     format_percent,
     format_points,
     format_score,
+    mark_verdict,
     pick_columns,
     tabulate_layers,
 )
@@ -19,7 +21,7 @@ from analysis.tables.table import (
 _BOUNDED = ["value", "ci_low", "ci_high"]
 _PAIRS_NOTE = (
     "Points on test. [ ]: 95 % interval of the paired difference. *: significant (McNemar, Holm over all rows, "
-    "p < 0.05)."
+    "p < 0.05). =: equivalent, less than the margin either way (two one-sided tests, not corrected)."
 )
 
 
@@ -79,7 +81,7 @@ def tabulate_pairs(pairs: pd.DataFrame, first: str, second: str) -> Table:
             row["contender"],
             format_percent(row["first"]),
             format_percent(row["second"]),
-            f"{format_points(row['difference'])}{STAR if row['significant'] else ''}",
+            f"{format_points(row['difference'])}{mark_verdict(row)}",
             format_gain(row["ci_low"], row["ci_high"]),
             format_p(row["p_holm"]),
         ]
@@ -87,7 +89,7 @@ def tabulate_pairs(pairs: pd.DataFrame, first: str, second: str) -> Table:
     ]
     heads = ["Task", "What", first, second, "Difference", "95 % interval", "p (Holm)"]
     strong = [number for number, row in enumerate(found) if row["significant"]]
-    caption = f"{second} minus {first}, in points. {STAR}: significant (McNemar, Holm)"
+    caption = f"{second} minus {first}, in points. {STAR}: significant (McNemar, Holm); {EQUAL}: equivalent"
     return Table(caption, heads, rows, title=f"{second} minus {first}", strong=strong)
 
 
@@ -105,7 +107,7 @@ def narrow_pairs(pairs: pd.DataFrame, first: str, second: str) -> Table:
     heads = [_fold(head) if number in (2, 3) else head for number, head in enumerate(wide.heads)]
     fell = (pairs["significant"] & (pairs["difference"] < 0)).tolist()
     rows = [
-        [cell.replace(STAR, f" fell{STAR}") if down and number == 4 else cell for number, cell in enumerate(row)]
+        [cell.replace(STAR, f" fell{STAR}", 1) if down and number == 4 else cell for number, cell in enumerate(row)]
         for row, down in zip(wide.rows, fell, strict=True)
     ]
     return Table(_PAIRS_NOTE, heads, rows, wide.title, wide.strong)

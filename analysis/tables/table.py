@@ -1,13 +1,16 @@
 """A table of strings, and how numbers stand in its cells."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 STAR = "*"
 """Stands behind a value that is supported."""
+EQUAL = "="
+"""Stands behind a difference that is shown to be small."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,11 @@ def format_percent(value: float) -> str:
 def format_points(value: float) -> str:
     """A difference times 100, with its sign; a dash where there is none."""
     return "-" if np.isnan(value) else f"{100 * value:+z.1f}"
+
+
+def mark_verdict(pair: Mapping[Any, Any] | pd.Series) -> str:
+    """The signs behind a difference: significant, and equivalent within the margin; a small one can be both."""
+    return (STAR if pair["significant"] else "") + (EQUAL if pair["equivalent"] else "")
 
 
 def format_bounds(low: float, high: float) -> str:

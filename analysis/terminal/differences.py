@@ -1,7 +1,8 @@
 """Two runs side by side: their paired differences as a table on the screen, and saved."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -14,8 +15,14 @@ from analysis.terminal.tables import draw, open_console, print_table
 from probing.atomic_files import check_writable, to_csv, write_atomically
 
 
-def show_differences(first: Path, second: Path, tasks: Sequence[str], output: Path | None) -> int:
+def show_differences(first: Path, second: Path, choices: Mapping[str, Any], output: Path | None) -> int:
     """Print the comparison, and save it where it is asked for.
+
+    Args:
+        first: run folder to compare with.
+        second: run folder in question.
+        choices: of `analysis.stats.between_runs.compare_runs`: tasks and margin.
+        output: folder for the figure and the differences.
 
     Returns:
         How many scores fell significantly.
@@ -26,7 +33,7 @@ def show_differences(first: Path, second: Path, tasks: Sequence[str], output: Pa
     if output is not None:
         check_writable(output)
     runs = [load_run(folder) for folder in (first, second)]
-    pairs = compare_runs(*runs, tasks=tasks)
+    pairs = compare_runs(*runs, **choices)
     names = [run.name if runs[0].name != runs[1].name else str(run.folder) for run in runs]
     if output is not None:
         save_differences(pairs, names[0], names[1], output)

@@ -35,7 +35,10 @@ def fit_folds(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Seque
     """Fit a probe for every fold of the task, or once where the splits are fixed."""
     splits, n_classes, stack = cell.task.splits, len(cell.task.classes), encoded.stack
     probes, seconds, predictions = [], 0.0, {"dev": [], "test": []}
-    for chosen in plan_folds(cell.task):
+    for fold in plan_folds(cell.task):
+        as_published = settings.protocol == "senteval_original"
+        train = order_as_published(splits["train"], fold["train"]) if as_published else fold["train"]
+        chosen = {**fold, "train": train}
         picked = {split: encoded.rows[split][chosen[split]] for split in SPLITS}
         fitted, readouts = [], {split: [] for split in predictions}
         for group in group_layers(cell, layers, stack, len(picked["train"])):
@@ -54,6 +57,15 @@ def fit_folds(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Seque
             parts.append((chosen[split], readouts[split]))
     read = {split: join_folds(parts, len(splits[split]), n_classes) for split, parts in predictions.items()}
     return Fit(probes, read, seconds)
+
+
+def order_as_published(train: Split, rows: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
+    """The rows in the order that SentEval trains on, so that its random batches hold the same sentences.
+
+    It sorts the sentences of a split by their number of words, then by class; equals stay as they stand in the file.
+    """
+    n_words = [sum(len(segment.split()) for segment in train.texts[row]) for row in rows]
+    return rows[np.lexsort((train.labels[rows], n_words))]
 
 
 def group_layers(cell: Cell, layers: Sequence[int], stack: LayerStack, n_sentences: int) -> list[Sequence[int]]:

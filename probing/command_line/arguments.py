@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from probing.command_line.config_files import CONFIG_HELP, read_config, take_config
 from probing.command_line.entry_points import name_examples, name_program
 from probing.command_line.flags import read_flags
+from probing.command_line.short_help import WHOLE, format_short_help, wants_short_help
 from probing.records import InputError
 
 Settings = TypeVar("Settings")
@@ -35,14 +36,19 @@ def read_settings(kind: type[Settings], *, config: bool = False, **options: Any)
         InputError: a flag that is not there, or a value that it cannot have; a path that is empty, no text, or in the
             home of a user who is not there; a negative seed.
     """
-    path, arguments = take_config(sys.argv[1:]) if config else (None, sys.argv[1:])
     described = name_examples(options.get("description", ""))
+    others = {"config": CONFIG_HELP} if config else {}
+    if wants_short_help(kind, sys.argv[1:]):
+        sys.stdout.write(format_short_help(kind, described, name_program() or sys.argv[0], others) + "\n")
+        raise SystemExit(0)
+    path, arguments = take_config(sys.argv[1:]) if config else (None, sys.argv[1:])
     options |= {"description": described, "prog": name_program(options.get("prog"))}
-    options |= {"config_help": CONFIG_HELP if config else ""}
+    options |= {"config_help": others.get("config", "")}
     if path is not None:
         flags = read_config(path, [column.name for column in fields(kind)])  # pyright: ignore
         _parse_file(kind, path, flags, options)
         arguments = [*flags, *arguments]
+    arguments = ["--help" if argument == WHOLE else argument for argument in arguments]
     _check_empty(kind, arguments)
     settings = expand_paths(_parse(kind, arguments, options))
     seed = getattr(settings, "seed", 0)

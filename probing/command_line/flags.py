@@ -1,17 +1,14 @@
 """A class of settings -> the flags of a command, in groups: a field is a flag, and its docstring the flag's help."""
 
-import ast
-import inspect
 import re
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import MISSING, Field, field, fields, make_dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
+from probing.command_line.docstrings import read_docs
 from probing.command_line.entry_points import PROGRAM
 
 Settings = TypeVar("Settings")
@@ -81,21 +78,6 @@ def _copy_default(column: "Field[Any]") -> Any:
     if column.default_factory is not MISSING:
         return field(default_factory=column.default_factory)
     return field() if column.default is MISSING else field(default=column.default)
-
-
-def read_docs(kind: type) -> dict[str, str]:
-    """The docstring below each field of a class and of those it inherits from, as one line."""
-    docs: dict[str, str] = {}
-    for parent in reversed(kind.__mro__[:-1]):
-        body = ast.parse(textwrap.dedent(inspect.getsource(parent))).body[0].body  # pyright: ignore
-        for above, below in pairwise(body):
-            if (
-                isinstance(above, ast.AnnAssign)
-                and isinstance(below, ast.Expr)
-                and isinstance(below.value, ast.Constant)
-            ):
-                docs[ast.unparse(above.target)] = " ".join(str(below.value.value).split())
-    return docs
 
 
 def _keep_examples(description: str) -> str:

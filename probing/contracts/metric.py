@@ -1,6 +1,7 @@
 """Contract of a metric: the rule that makes one number of labels and predictions."""
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -8,11 +9,25 @@ from jaxtyping import Float, Int
 Values = Int[np.ndarray, " pairs"] | Float[np.ndarray, " pairs"]
 
 
+Labels = Literal["classes", "two classes", "scores"]
+Rule = TypeVar("Rule", bound=Callable[..., object])
+
+
+def declare_labels(labels: Labels) -> Callable[[Rule], Rule]:
+    """Decorator of a metric that is defined for some kind of labels alone."""
+
+    def declare(rule: Rule) -> Rule:
+        rule.takes = labels  # pyright: ignore[reportFunctionMemberAccess]
+        return rule
+
+    return declare
+
+
 class Metric(Protocol):
     """A pure function of weighted (label, prediction) pairs, for many weightings at once.
 
     It depends on how often each pair occurs and on nothing else: not on the order of the pairs. Where it is undefined
-    (0 / 0) it is 0.
+    (0 / 0) it is 0. One that is defined for some kind of labels alone says so by `declare_labels`.
     """
 
     def __call__(

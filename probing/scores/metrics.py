@@ -7,6 +7,8 @@ a metric is undefined (0 / 0), as for predictions that are all alike, it is give
 import numpy as np
 from jaxtyping import Float, Int
 
+from probing.contracts.metric import declare_labels
+
 Classes = Int[np.ndarray, " pairs"]
 Values = Int[np.ndarray, " pairs"] | Float[np.ndarray, " pairs"]
 Counts = Int[np.ndarray, "samples pairs"]
@@ -16,11 +18,13 @@ _ROUNDING = 1e-12
 """Share of a sum of squares below which what is left of it is rounding."""
 
 
+@declare_labels("classes")
 def accuracy(labels: Classes, predicted: Classes, counts: Counts) -> Scores:
     """Share of sentences whose class was found, in [0, 1]."""
     return (counts @ (labels == predicted)) / counts.sum(axis=1)
 
 
+@declare_labels("two classes")
 def f1(labels: Classes, predicted: Classes, counts: Counts) -> Scores:
     """Harmonic mean of precision and recall of class 1 in a task of two, in [0, 1].
 
@@ -30,6 +34,7 @@ def f1(labels: Classes, predicted: Classes, counts: Counts) -> Scores:
     return _divide(2 * hits, counts @ (labels == 1) + counts @ (predicted == 1))
 
 
+@declare_labels("classes")
 def matthews(labels: Classes, predicted: Classes, counts: Counts) -> Scores:
     """Matthews' correlation coefficient, for any number of classes (Gorodkin 2004, R_K), in [-1, 1].
 
@@ -44,11 +49,13 @@ def matthews(labels: Classes, predicted: Classes, counts: Counts) -> Scores:
     return _divide(covariance, np.sqrt(spread[0] * spread[1]))
 
 
+@declare_labels("scores")
 def pearson(labels: Values, predicted: Values, counts: Counts) -> Scores:
     """Pearson's correlation of scores and predictions, in [-1, 1]."""
     return _correlate(np.asarray(labels, float)[None], np.asarray(predicted, float)[None], counts)
 
 
+@declare_labels("scores")
 def spearman(labels: Values, predicted: Values, counts: Counts) -> Scores:
     """Spearman's correlation: Pearson's, of the ranks, equal values sharing their mean rank; in [-1, 1]."""
     return _correlate(_rank(labels, counts), _rank(predicted, counts), counts)

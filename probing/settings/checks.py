@@ -11,7 +11,7 @@ from probing.atomic_files import check_writable
 from probing.catalogue.controls import check_controls
 from probing.contracts.measure import find_measure, list_on_request
 from probing.records import InputError
-from probing.registry import ENCODERS, POOLINGS, PROBES
+from probing.registry import ENCODERS, METRICS, POOLINGS, PROBES
 from probing.settings.run import RunSettings
 from probing.suggestions import suggest
 from probing.trackers import check_trackers
@@ -64,7 +64,9 @@ def check_settings(settings: RunSettings) -> None:
     check_device(settings.device)
     if not settings.tasks:
         raise InputError("--tasks: expected one or more names or groups, or all")
-    check_repeats(settings, ("controls", "measures"))
+    check_repeats(settings, ("controls", "measures", "metrics"))
+    for name in settings.metrics:
+        METRICS.check(name)
     check_trackers(settings.trackers)
     check_writable(settings.cache_dir / "stacks", "--cache-dir")
 

@@ -23,7 +23,7 @@ class RunSettings:
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "encoder": ("model", "checkpoint", "layers", "pooling", "special_tokens", "max_length"),
         "data": ("data", "tasks", "limit", "senteval_url"),
-        "probe": ("probe", "protocol", "seeds"),
+        "probe": ("probe", "protocol", "seeds", "metrics"),
         "mix": ("mix", "mix_embeddings", "mix_norm", "mix_dropout"),
         "control and measure": (
             *("controls", "control_mix", "measures", "baseline_layer"),
@@ -62,6 +62,9 @@ class RunSettings:
     """True where every vector is brought to mean 0 and variance 1 over its dimensions before it is mixed."""
     mix_dropout: float = 0.0
     """Probability of leaving a layer out of the mix in a training step; above 0, the mix is trained by minibatches."""
+    metrics: tuple[str, ...] = ()
+    """Metrics of every task in the place of its own: accuracy, f1 (of class 1 of two), matthews, pearson, spearman (of
+    scores). The first heads tables and figures."""
     controls: tuple[str, ...] = DEFAULT_CONTROLS
     """Controls that scores are held against beside the majority: bag_of_embeddings, control_task, untrained (encodes
     every sentence again), shuffled_labels. The default is the two that cost least."""

@@ -91,6 +91,9 @@ def save_model(
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
         (part / "README.md").write_text(_describe(folder.name, model, origin), encoding="utf-8")
+        for file in part.iterdir():
+            # safetensors makes files that their owner alone can read; others of a server shall read what is shared.
+            shutil.copymode(part / "README.md", file)
         keep_others(folder, part)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)

@@ -70,10 +70,13 @@ def test_verdicts_are_by_p_corrected_over_the_table(build_training):
     by_hand = np.minimum(1, np.maximum.accumulate(p * np.arange(len(p), 0, -1)))
     assert claims.loc[p.index, "p_holm"].to_numpy() == pytest.approx(by_hand.to_numpy())
     row = {"claim": "better scores", "effect": 1.0, "neutral": 0.0, "ci_low": 0.1, "ci_high": 1.9, "p": 0.03}
+    row["equivalent"] = False
     assert verdict_of(row | {"p_holm": 0.28}) == "inconclusive"
     assert verdict_of(row | {"p_holm": 0.04}) == "holds"
     assert verdict_of(row | {"p_holm": 0.04, "effect": -1.0}) == "reversed"
     assert verdict_of(row | {"p_holm": math.nan}) == "inconclusive"
+    assert verdict_of(row | {"p_holm": 0.28, "equivalent": True}) == "equivalent"
+    assert verdict_of(row | {"p_holm": 0.04, "equivalent": True}) == "holds"
 
 
 def test_gradients_that_reach_the_first_block_twice_as_strong_have_the_ratio_two(build_training):

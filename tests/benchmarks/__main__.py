@@ -44,7 +44,7 @@ def main() -> int:
     """Time one subject after the other; what is done is on disk if the rest is interrupted.
 
     Returns:
-        0; 1 where a subject's time ended before it was done.
+        0; 1 where a subject failed, or its time ended before it was done.
     """
     begun = time.perf_counter()
     settings = tyro.cli(BenchSettings, description=__doc__)
@@ -64,9 +64,12 @@ def main() -> int:
         own = replace(sizes, default_s=limit_s - STARTING_S)
         try:
             comparisons = run_within(limit_s, compare_subject, name, settings.checkpoint, own)
-        except OutOfTimeError as error:
+        except (OutOfTimeError, RuntimeError) as error:
             comparisons, content["left_out"][name] = [], str(error)
-            console.print(f"{name}: {error}, before it was done: the machine is slower than its rate", style="yellow")
+        if any(comparison.cut_short for comparison in comparisons):
+            content["left_out"][name] = "ended before it was done"
+        if name in content["left_out"]:
+            console.print(f"{name}: {content['left_out'][name]}", style="yellow", markup=False, soft_wrap=True)
         content["seconds"][name] = time.perf_counter() - start
         for comparison in comparisons:
             show_comparison(comparison, console, name_processor(machine))

@@ -56,7 +56,7 @@ def describe_part(title: str, folder: Path, begun: float, spent_s: float) -> Com
     cells = sorted((file.stat().st_mtime - begun, file.name) for file in folder.glob("run/cells/*"))
     scores = [after for after, name in cells if ".layer.none." in name and "gradients" not in name]
     way = f"{COMMAND}, ended before it was done"
-    comparison = Comparison(title, "jobs", way, {way: 1.0}, {way: [spent_s]})
+    comparison = Comparison(title, "jobs", way, {way: 1.0}, {way: [spent_s]}, cut_short=True)
     comparison.facts["not done: s after which it was ended"] = spent_s
     comparison.facts["finished cells"] = len(cells)
     if scores:

@@ -32,7 +32,9 @@ def run_within(limit_s: float, work: Callable[..., Any], *arguments: Any) -> Any
     sender.close()
     try:
         if not receiver.poll(max(0.0, limit_s)):
-            raise OutOfTimeError(f"ended after {limit_s:.0f} s")
+            raise OutOfTimeError(
+                f"ended after {limit_s:.0f} s, before it was done: the machine is slower than its rate"
+            )
         return receiver.recv()
     except EOFError:
         raise RuntimeError(f"{work.__name__} ended without a result") from None

@@ -58,6 +58,8 @@ class Comparison:
     """What each way gave in the last round."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What else is to be said, by its name in plain words."""
+    cut_short: bool = False
+    """True where the work was ended before it was done."""
 
     def ratios(self, name: str) -> np.ndarray:
         """How many times as long as the reference a way took for the same amount, in each round that it had."""

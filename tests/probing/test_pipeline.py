@@ -514,3 +514,11 @@ def test_what_is_cheap_to_check_is_checked_before_a_task_is_read(settings, monke
     with pytest.raises(InputError):
         tell(replace(settings, **changes))
     assert not settings.output.exists()
+
+
+def test_the_metrics_asked_for_are_the_ones_written(settings):
+    tell(replace(settings, metrics=("matthews", "accuracy")))
+    scores = read(settings)
+    asked = scores[(scores["control"] == "none") & (scores["split"] == "test") & (scores["n_classes"] == 2)]
+    assert {"matthews", "accuracy"} <= set(asked["metric"])
+    assert set(scores.drop_duplicates("task")["metric"]) == {"matthews"}, "the first one heads tables"

@@ -33,9 +33,6 @@
     target.dataset.drawn = "true";
   };
 
-  const openTables = () => document.querySelectorAll("details").forEach((part) => { part.open = true; });
-
-  window.addEventListener("beforeprint", openTables);
   if (choice) {
     choice.addEventListener("change", () => choose(choice.value));
     tell();

@@ -179,3 +179,13 @@ def test_the_module_runs_as_a_command():
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_a_wider_margin_makes_more_rows_equivalent_and_none_less(two, pairs):
+    wide = compare_runs(*two, margin=0.99)
+    assert wide["equivalent"].all()
+    assert not (pairs["equivalent"] & ~wide["equivalent"]).any()
+    columns = [name for name in pairs.columns if name != "equivalent"]
+    pd.testing.assert_frame_equal(wide[columns], pairs[columns])
+    same = compare_runs(two[0], two[0])
+    assert (same["equivalent"] == (1.645 * np.sqrt(2) / (same["n"] + 2) < 0.01)).all()

@@ -3,10 +3,10 @@ import pandas as pd
 import pytest
 from scipy.stats import bootstrap, norm
 
-from analysis.stats.significance import average_intervals, holm, mcnemar, smallest_difference
+from analysis.stats.significance import MARGIN, average_intervals, holm, is_equivalent, mcnemar, smallest_difference
 from analysis.stats.summary import summarise_tasks
 from analysis.stats.within_run import compare, compare_all, paired_differences
-from probing.bootstrap import percentile_interval, resample_means
+from probing.bootstrap import interval_of_differences, percentile_interval, resample_means
 from probing.records import InputError
 
 
@@ -139,3 +139,40 @@ def test_missing_predictions_are_named(run):
     lacking = run.predictions[run.predictions["task"] != "obj_number"]
     with pytest.raises(InputError, match="task obj_number: predictions of scalar_mix"):
         compare(lacking, summarise_tasks(run), "mix", "last")
+
+
+def find_equivalent(difference, n=4000, trials=4000, disagreement=0.04, seed=0):
+    """Share of simulated test sets on which two models are called equivalent, whose true difference is given."""
+    rng = np.random.default_rng(seed)
+    shares = [(disagreement - difference) / 2, 1 - disagreement, (disagreement + difference) / 2]
+    counts = rng.multinomial(n, shares, size=trials)
+    found = 0
+    for worse, same, better in counts:
+        values = np.repeat([-1.0, 0.0, 1.0], [worse, same, better])
+        found += is_equivalent(*interval_of_differences(values, 0.9))
+    return found / trials
+
+
+def test_models_a_margin_apart_are_called_equivalent_in_one_test_set_of_twenty_at_most():
+    # Four standard errors of a share of 4,000 trials above .05: .064.
+    assert find_equivalent(MARGIN) < 0.064
+    assert find_equivalent(-MARGIN) < 0.064
+    assert find_equivalent(1.5 * MARGIN) < 0.001
+
+
+def test_equal_models_are_called_equivalent_where_the_test_set_can_tell():
+    # z = margin / sqrt(.04 / 4000) = 3.16, so each one-sided test holds with probability Phi(3.16 - 1.645) = .935.
+    assert find_equivalent(0.0) == pytest.approx(2 * norm.cdf(3.162 - 1.645) - 1, abs=0.03)
+    assert find_equivalent(0.0, n=400, trials=400) == 0.0
+
+
+def test_a_row_is_equivalent_where_both_one_sided_tests_hold(run):
+    tasks, compared = summarise_tasks(run), compare_all(run)
+    own = compared[compared["level"] == "task"]
+    assert set(own["equivalent"]) <= {True, False}
+    same = compare(run.predictions, tasks.assign(best=tasks["last"], best_layer=tasks["last_layer"]), "best", "last")
+    rows = same[same["level"] == "task"]
+    assert (rows["difference"] == 0).all()
+    # No sentence tells the two apart: of n, one of each side is added, so that z sqrt(2 / (n + 2)^2) is below a point.
+    expected = 1.645 * np.sqrt(2) / (rows["n"] + 2) < MARGIN
+    assert rows["equivalent"].tolist() == expected.tolist()

@@ -129,12 +129,13 @@ def test_the_mean_over_seeds_is_set_off():
 
 def test_page_and_terminal_say_the_same_of_two_runs():
     row = {"title": "A", "contender": "mix", "first": 0.5, "second": 0.4, "difference": -0.1, "significant": True}
-    row |= {"ci_low": -0.15, "ci_high": -0.05, "p_holm": 0.0001}
-    pairs = pd.DataFrame([row, row | {"difference": 0.02, "significant": False, "p_holm": 0.3}])
+    row |= {"ci_low": -0.15, "ci_high": -0.05, "p_holm": 0.0001, "equivalent": False}
+    pairs = pd.DataFrame([row, row | {"difference": 0.02, "significant": False, "p_holm": 0.3, "equivalent": True}])
     wide, narrow = tabulate_pairs(pairs, "old", "new"), narrow_pairs(pairs, "old", "new")
     assert wide.rows[0] == ["A", "mix", "50.0", "40.0", "-10.0*", "[-15.0, -5.0]", "< 0.001"]
     assert narrow.rows[0] == ["A", "mix", "50.0", "40.0", "-10.0 fell*", "[-15.0, -5.0]", "< 0.001"]
     assert wide.rows[1] == narrow.rows[1]
+    assert wide.rows[1][4] == "+2.0="
     assert list(wide.strong) == list(narrow.strong) == [0]
 
 
