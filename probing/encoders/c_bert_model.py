@@ -48,7 +48,8 @@ class CBertConfig(BertConfig):
             raise InputError(f"label_table segments: BERT has two segments, and there are {n_labels} labels; take new")
         self.n_labels, self.label_names, self.label_table = n_labels, names, label_table
         # Whoever asks how many segments a text may have is told that there is one.
-        super().__init__(**(kwargs | {"type_vocab_size": 1}))
+        shared: dict[str, Any] = kwargs | {"type_vocab_size": 1}
+        super().__init__(**shared)
 
 
 class CBertEmbeddings(BertEmbeddings):

@@ -44,7 +44,8 @@ class WordNetworkConfig(PretrainedConfig):
     ):
         self.network, self.vocab_size, self.hidden_size = network, vocab_size, hidden_size
         self.n_units, self.dropout, self.num_hidden_layers = n_units, dropout, 1
-        super().__init__(**({"pad_token_id": pad_token_id} | kwargs))
+        shared: dict[str, Any] = {"pad_token_id": pad_token_id} | kwargs
+        super().__init__(**shared)
 
     @property
     def layer_names(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from probing.records import InputError, Task, TaskSpec
 from probing.tasks.files import tables
-from probing.tasks.files.entries import Contents, Entry
+from probing.tasks.files.entries import Contents, Entry, Fault
 from probing.tasks.files.fields import SPLIT_WORDS
 from probing.tasks.files.lines import read_lines
 from probing.tasks.files.making import make_task
@@ -44,12 +44,16 @@ def _read_rows(path: Path) -> list[tuple[int, tuple[str, str, int]]]:
         raise InputError(f"--splits {path}: no such file; expected a table with the columns split, file and row")
     found = []
     for line in read_lines(path):
-        fields = line[1].split("\t") if isinstance(line, tuple) else []
+        if isinstance(line, Fault):
+            raise InputError(str(line))
+        fields = line[1].split("\t")
         if not found and fields == _HEADER:
             continue
         split = SPLIT_WORDS.get(fields[0].lower(), "") if len(fields) == len(_HEADER) else ""
         if not split or not fields[2].isdecimal():
-            raise InputError(f"{path}: {line!r:.60} is no position; expected split, file and row with tabs between")
+            raise InputError(
+                f"{path}:{line[0]}: {line[1]!r:.60} is no position; expected split, file and row with tabs between"
+            )
         found.append((line[0], (split, fields[1], int(fields[2]))))
     return found
 

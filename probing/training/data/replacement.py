@@ -85,7 +85,7 @@ class MaskedFill:
 
     labelled: bool = False
     """True where the model is given the labels."""
-    autocast: Callable[[], Any] = nullcontext
+    autocast: Callable[..., Any] = nullcontext
     """Makes what the model computes in: a precision."""
 
     def __init__(self, model: Any, marks: Marks, readable: Bool[np.ndarray, " vocab"], temperature: float):

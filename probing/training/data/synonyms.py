@@ -58,7 +58,8 @@ def find_synonyms(
 
     def find(token: int) -> Int[np.ndarray, " candidates"]:
         word: Any = tokenizer.convert_ids_to_tokens(token)
-        lemmas = {lemma.name().lower() for sense in wordnet.synsets(word) for lemma in sense.lemmas()}
+        senses: Any = wordnet.synsets(word)
+        lemmas = {lemma.name().lower() for sense in senses for lemma in sense.lemmas()}
         numbers = {vocabulary[lemma] for lemma in lemmas - {word} if lemma in vocabulary}
         return np.array(sorted(number for number in numbers if readable[number]), dtype=np.int64)
 

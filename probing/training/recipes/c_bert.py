@@ -268,7 +268,8 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     tokenizer = write_tokenizer(encoder)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        disturb(BertForMaskedLM(draw_bert(len(tokenizer)).config)).save_pretrained(encoder)
+        config: Any = draw_bert(len(tokenizer)).config
+        disturb(BertForMaskedLM(config)).save_pretrained(encoder)
     halves = {"early": "abcdefgh", "late": "stuvwxyz"}
     rows = [
         (split, label, " ".join(letters[(row + 3 * place * row) % 8] for place in range(4 + row % 5)))
