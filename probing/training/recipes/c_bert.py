@@ -220,15 +220,17 @@ def choose_task(settings: CBertSettings, reporter: Reporter) -> Task:
         )
     if any(len(text) > 1 for split in task.splits.values() for text in split.texts):
         raise InputError(f"--task {task.name}: has sentence pairs; expected single sentences, which C-BERT augments")
-    known = set(task.splits["test"].texts)
-    n_known = sum(text in known for text in task.splits["train"].texts)
+    known = {_fold(text) for text in task.splits["train"].texts}
+    n_known = sum(_fold(text) in known for text in task.splits["test"].texts)
     if n_known and not settings.drop_known:
-        reporter.warn(f"task {task.name}: {n_known} sentences of train stand in test; --drop-known leaves them out")
+        reporter.warn(
+            f"task {task.name}: {n_known} sentences of test stand in train; --drop-known leaves them out there"
+        )
     return drop_known(task) if settings.drop_known else task
 
 
 def drop_known(task: Task) -> Task:
-    """The task without the sentences of train and dev that stand in test, letter case and blanks aside."""
+    """The task without the sentences of train and dev that stand in test, by their letters and digits."""
     known = {_fold(text) for text in task.splits["test"].texts}
     splits = dict(task.splits)
     for name in ("train", "dev"):
@@ -238,7 +240,9 @@ def drop_known(task: Task) -> Task:
 
 
 def _fold(text: tuple[str, ...]) -> str:
-    return " ".join(" ".join(text).lower().split())
+    """The letters and digits of a text, which tell it from others; a text without any is itself."""
+    whole = " ".join(text)
+    return "".join(one for one in whole.lower() if one.isalnum()) or whole
 
 
 def take_share(task: Task, share: float) -> Task:

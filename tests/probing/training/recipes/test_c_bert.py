@@ -131,12 +131,12 @@ def test_killed_while_it_writes_it_goes_on_to_the_same_numbers(own, tmp_path, mo
 
 def test_sentences_that_stand_in_test_are_left_out_of_train_and_dev():
     splits = {
-        "train": Split((("A  b",), ("c",), ("d",)), np.array([0, 1, 0])),
+        "train": Split((("A -  b!",), ("c",), ("!",)), np.array([0, 1, 0])),
         "dev": Split((("e",), ("f",)), np.array([0, 1])),
-        "test": Split((("a b",), ("f",)), np.array([0, 1])),
+        "test": Split((("a b",), ("f",), ("?",)), np.array([0, 1, 0])),
     }
     found = drop_known(Task(TaskSpec("some", "some", "own"), ("a", "b"), splits)).splits
-    assert found["train"].texts == (("c",), ("d",))
+    assert found["train"].texts == (("c",), ("!",))
     assert found["train"].labels.tolist() == [1, 0]
     assert found["dev"].texts == (("e",),)
     assert found["test"] is splits["test"]
