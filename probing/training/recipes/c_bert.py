@@ -293,4 +293,4 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     }
 
 
-RECIPE = Recipe(CBertSettings, plan, RANGES, check, tiny=try_out)
+RECIPE = Recipe(CBertSettings, plan, RANGES, check, gentle={"lm_learning_rate": 2e-2}, tiny=try_out)

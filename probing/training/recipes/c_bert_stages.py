@@ -111,7 +111,7 @@ class Workshop:
             build=partial(self._build_masked_lm, labelled),
             data=lambda start: data,
             objective=lambda start, model: Masked(),
-            evaluation=lambda start: MaskedTokens(held, count_tokens(train, len(reading.marks.special)), seed),
+            evaluation=lambda start: MaskedTokens(held, count_tokens(train, reading.marks.special), seed),
             rates=self._choose_rates(settings.lm_learning_rate),
             pace=self._choose_pace(steps),
         )
@@ -243,9 +243,10 @@ def read_rows(start: Start, stage: str) -> list[Written]:
     return rows
 
 
-def count_tokens(sentences: Sentences, n: int) -> np.ndarray:
-    """Number of times that each of n tokens is in some sentences."""
-    return np.bincount(np.concatenate(sentences.tokens.ids), minlength=n)
+def count_tokens(sentences: Sentences, special: np.ndarray) -> np.ndarray:
+    """Number of times that each token is in some sentences; marks, which are never hidden, count 0."""
+    counts = np.bincount(np.concatenate(sentences.tokens.ids), minlength=len(special))
+    return np.where(special, 0, counts)
 
 
 def export_task(task: Task, rows: Sequence[Written], folder: Path) -> None:
