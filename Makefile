@@ -5,6 +5,13 @@ DATA ?= controlled
 CLASSIFICATION ?= data/corpora/classification
 TEXT ?=
 FLAGS ?=
+# Systems of `make forgetting`, one a line: folder, encoder to probe its models as, the model that is the pruned ones' twin
+# (-: there is none), flags of train_encoder.py. Every model that a line leaves is probed and held against the teacher.
+define SYSTEMS
+pruned bert magnitude-0-seed-0 --recipe prune --method magnitude --sparsity 0 0.5 0.8 --model bert --data controlled --task TopConst --max-steps 300 --limit-dev 500
+endef
+export SYSTEMS
+PROBES := --mix on --tasks SentLen TreeDepth BShift Tense SubjNum --limit 2000 --gradients 0 --measures weight_intervals
 # An active conda environment is taken as it is, but for base, which is everybody's; else .venv is made.
 CONDA := $(if $(filter base,$(CONDA_DEFAULT_ENV)),,$(CONDA_PREFIX))
 ifeq ($(CONDA),)
@@ -15,7 +22,7 @@ BIN := $(CONDA)/bin
 INSTALLED := $(CONDA)/.bermo-probing-installed
 endif
 
-.PHONY: help setup look probe bermo orders test test-slow test-browser check bench notebooks lab results docs clean
+.PHONY: help setup look probe bermo orders forgetting test test-slow test-browser check bench notebooks lab results docs clean
 
 help:  ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +87,23 @@ orders: setup  ## LV-BERT's search on TEXT (default: the controlled corpus), the
 	  $(BIN)/python probing/run_senteval.py --model lv_bert --mix on --data $(DATA) --checkpoint $$model \
 	    --output data/results/orders-probed/$${model##*/} || exit; \
 	done
+
+forgetting: setup  ## what pruned encoders forgot of the embedded one, at which depth; FLAGS go to their training; resumes
+	$(BIN)/python probing/run_senteval.py --model bert $(PROBES) --data $(DATA) --output data/results/forgetting/teacher
+	@echo "$$SYSTEMS" | while read -r name model twin flags; do \
+	  place=data/results/forgetting/$$name; set --; \
+	  $(BIN)/python probing/train_encoder.py $$flags $(FLAGS) --output $$place < /dev/null || exit; \
+	  for trained in $$place/models/*; do \
+	    probed=$$place-probed/$${trained##*/}; \
+	    $(BIN)/python probing/run_senteval.py --model $$model $(PROBES) --data $(DATA) --checkpoint $$trained \
+	      --output $$probed < /dev/null || exit; \
+	    [ $${trained##*/} = $$twin ] || set -- "$$@" $$probed; \
+	  done; \
+	  [ $$twin = - ] || $(BIN)/python -m analysis.forgetting $$place-probed/$$twin "$$@" \
+	    --output data/results/forgetting/$$name-against-twin < /dev/null || exit; \
+	done
+	$(BIN)/python -m analysis.forgetting data/results/forgetting/teacher data/results/forgetting/*-probed/* \
+	  --output data/results/forgetting/against-teacher
 
 clean:  ## remove .venv and all caches; a conda environment stays
 	rm -rf $(VENV) site data/cache .pytest_cache .ruff_cache .import_linter_cache

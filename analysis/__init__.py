@@ -9,6 +9,7 @@
     publishing/  a run as a data set with cards, in a folder or on the hub; `python -m analysis.publishing RUN --to ...`
     compare      two runs side by side; `python -m analysis.compare OLD NEW`
     convergence  steps of two models to the same dev score; `python -m analysis.convergence BERT BERMO`
+    forgetting   what students forgot of their teacher; `python -m analysis.forgetting TEACHER RUN`
     search       LV-BERT's orders, searched and others; `python -m analysis.search RUN`
     replication  BERMo's claims about training, with their verdicts
 

@@ -134,6 +134,7 @@ RECIPES: "Registry[Recipe]" = Registry(
         "finetune": "probing.training.recipes.finetune:RECIPE",
         "kg_bert": "probing.training.recipes.kg_bert:RECIPE",
         "lv_bert": "probing.training.recipes.lv_bert:RECIPE",
+        "tiny_bert": "probing.training.recipes.tiny_bert:RECIPE",
         "pretrain": "probing.training.recipes.pretrain:RECIPE",
         "prune": "probing.training.recipes.prune:RECIPE",
     },

@@ -228,6 +228,16 @@ class TrainedModel:
     """The stage of the model's chain; empty in tables of before there were chains."""
     variant: str = "{}"
     """JSON object of what tells the model from others of its seed, such as how it was pruned."""
+    parameters: int = 0
+    """Numbers that the model was trained to have, head and embeddings included; 0 where they were not counted."""
+    weight_bytes: int = 0
+    """Bytes of its weights on disk; 0 where they were not counted."""
+    flops: float = 0.0
+    """Floating-point operations of the products of a forward pass over 128 tokens, or over as many as the model takes;
+    0 where they were not counted."""
+    sentences_per_s: float = 0.0
+    """Sentences of dev that the model answers in a second, by the fastest way that there is on the machine: it moves
+    with what else the machine does. 0 where it was not measured."""
 
 
 @dataclass(frozen=True)

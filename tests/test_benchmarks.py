@@ -14,6 +14,7 @@ from probing.tasks.controlled.corpus import load
 from tests.benchmarks import __main__ as bench
 from tests.benchmarks.budgets import BUDGETS, CLOSING_S, RATE_S, TOTAL_S, choose_sizes, list_omissions, predict_seconds
 from tests.benchmarks.default_job import FULL_SENTENCES, FULL_TRAIN, compute_full, describe_part
+from tests.benchmarks.distillation import compare_distillation
 from tests.benchmarks.guard import OutOfTimeError, run_within
 from tests.benchmarks.probes import judge_gap
 from tests.benchmarks.screen import open_console, show_comparison
@@ -21,6 +22,7 @@ from tests.benchmarks.sizes import ALL_TASKS, Rate, Sizes
 from tests.benchmarks.subjects import SUBJECTS, find_subject
 from tests.benchmarks.threads import find_threads, run_limited
 from tests.benchmarks.timing import Comparison, Rounds, Way, compare
+from tests.benchmarks.training import MANNERS
 from tests.benchmarks.weighing import weigh_alone
 
 slow = pytest.mark.slow
@@ -49,6 +51,12 @@ def test_a_subject_gives_finite_ratios_that_a_table_and_json_take(comparisons, c
         assert all(way["ratio"]["median"] > 0 for way in summary["ways"].values())
         show_comparison(comparison, open_console())
         assert comparison.title in capsys.readouterr().out
+
+
+@slow
+def test_distillation_is_compared_with_padded_float32(tiny_folder):
+    comparison = compare_distillation(str(tiny_folder), 1, 8, Rounds(least=1, most=1))
+    assert list(comparison.summarise()["ways"]) == [manner.name for manner in MANNERS]
 
 
 def make_comparison():

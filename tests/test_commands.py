@@ -37,6 +37,7 @@ NOT_RUN = {
     "make docs": "is run by test_docs.py, which looks at what it builds",
     'make bench BENCH="--only probing --every-task"': "takes minutes at any size; make bench itself is run",
     "make orders TEXT=... DATA=...": "takes minutes at any size; what it calls is run",
+    "make forgetting": "takes minutes at any size; what it calls is run",
 }
 """Commands of the documents that cannot be run here, and why."""
 WORDS = {"FOLDER": "data/corpora/classification", "my_encoder": "letters"}

@@ -114,13 +114,12 @@ def stack_logs(runs: Sequence[TrainingRun]) -> pd.DataFrame:
     """The logs of all runs in one frame, with the folder's name as first column `run`.
 
     The last column, `line`, names what is trained once per seed: the model, the method and aim of pruning, the order
-    of its sub-layers.
+    of its sub-layers, the arm.
     """
     logs = stack_frames([run.folder for run in runs], [run.log for run in runs])
     ways = " " + logs["method"].str.replace("_", " ") + " " + name_aims(logs)
     lines = _lines(logs, runs) + ways.where(logs["method"] != "", "")
-    orders = {variant: json.loads(variant).get("order", "") for variant in logs["variant"].unique()}
-    named = logs["variant"].map(orders)
+    named = name_variants(logs)
     return logs.assign(line=lines.where(named == "", named.str.replace("_", " ")))
 
 
@@ -131,6 +130,12 @@ def stack_models(runs: Sequence[TrainingRun]) -> pd.DataFrame:
     """
     models = stack_frames([run.folder for run in runs], [run.scores for run in runs])
     return models.assign(line=_lines(models, runs))
+
+
+def name_variants(frame: pd.DataFrame) -> pd.Series:
+    """The name that tells each row's model from others of its seed (an order, an arm); empty where it has none."""
+    facts = {variant: json.loads(variant) for variant in frame["variant"].unique()}
+    return frame["variant"].map({one: str(known.get("order", known.get("arm", ""))) for one, known in facts.items()})
 
 
 def name_aims(frame: pd.DataFrame) -> pd.Series:

@@ -90,7 +90,7 @@ def _find_difference(first: Run, second: Run, task: str) -> str:
 
 def _compare(first: Run, second: Run, chosen: Sequence[str], margin: float) -> Iterator[dict[str, Any]]:
     one, other = (summarise_tasks(run).set_index("task") for run in (first, second))
-    ours, theirs = (_by_readout(run) for run in (first, second))
+    ours, theirs = (group_predictions(run) for run in (first, second))
     for task in one.index[one["metric"] == ACCURACY].intersection(other.index).intersection(list(chosen), sort=False):
         for contender in CONTENDERS:
             readouts = [(task, *readout_of(frame.loc[task], contender)) for frame in (one, other)]
@@ -105,7 +105,8 @@ def _compare(first: Run, second: Run, chosen: Sequence[str], margin: float) -> I
             yield row | _measure(differences, margin)
 
 
-def _by_readout(run: Run) -> Mapping[tuple, pd.DataFrame]:
+def group_predictions(run: Run) -> Mapping[tuple, pd.DataFrame]:
+    """Predictions of a run without its controls, by task, representation and layer."""
     plain = run.predictions[run.predictions["control"] == "none"]
     return dict(list(plain.groupby(["task", "representation", "layer"], sort=False)))
 

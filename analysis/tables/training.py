@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.runs.frames import title_of
-from analysis.runs.training_run import AIM, TrainingRun, name_aims
+from analysis.runs.training_run import AIM, TrainingRun, name_aims, name_variants
 from analysis.stats.pruning import summarise_pruning
 from analysis.tables.baselines import NOTE, baselines_table
 from analysis.tables.table import format_percent
@@ -34,13 +34,13 @@ def seeds_table(run: TrainingRun) -> pd.DataFrame:
     """One row per trained model, and the mean and standard deviation over seeds below; scores times 100.
 
     Returns:
-        Strings: `Method` and `Aim` where weights were pruned, `Seed`, one column per split, `Best step`, `Seconds`,
-        `Tokens/s` and `Diverged`.
+        Strings: `Method` and `Aim` where weights were pruned, `Variant` where models have names, `Seed`, one column per
+        split, `Best step`, `Seconds`, `Tokens/s` and `Diverged`; and where they were measured, costs.
     """
     rows = []
-    for _, own in run.scores.groupby(list(AIM), sort=False):
-        method, aim = own["method"].iloc[0], name_aims(own).iloc[0]
-        way = {"Method": method, "Aim": aim} if method else {}
+    for _, own in run.scores.groupby([*AIM, "variant"], sort=False):
+        method, aim, name = own["method"].iloc[0], name_aims(own).iloc[0], name_variants(own).iloc[0]
+        way = ({"Method": method, "Aim": aim} if method else {}) | ({"Variant": name} if name else {})
         rows += [way | _format_seed(models) for _, models in own.groupby("seed")]
         if own["seed"].nunique() > 1:
             rows.append(way | _format_mean(own))
@@ -88,7 +88,17 @@ def _format_seed(models: pd.DataFrame) -> dict[str, str]:
     return {
         "Seed": str(first["seed"]), **scores, "Best step": f"{first['best_step']} of {first['steps']}",
         "Seconds": f"{first['seconds']:z.0f}", "Tokens/s": f"{first['tokens_per_s']:z.0f}",
-        "Diverged": "yes" if models["diverged"].any() else "no",
+        "Diverged": "yes" if models["diverged"].any() else "no", **_format_costs(first),
+    }  # fmt: skip
+
+
+def _format_costs(model: pd.Series) -> dict[str, str]:
+    """Columns of what a model costs, where it was measured."""
+    if not model["parameters"]:
+        return {}
+    return {
+        "Million weights": f"{model['parameters'] / 1e6:z.2f}", "MB": f"{model['weight_bytes'] / 1e6:z.1f}",
+        "GFLOPs": f"{model['flops'] / 1e9:z.2f}", "Sentences/s": f"{model['sentences_per_s']:z.0f}",
     }  # fmt: skip
 
 

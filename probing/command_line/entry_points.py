@@ -57,6 +57,12 @@ COMMANDS: Mapping[str, Command] = {
     "convergence": Command(
         _SEE, "steps of two trainings to the same dev score", "analysis.convergence", "python -m analysis.convergence"
     ),
+    "forgetting": Command(
+        _SEE,
+        "what smaller encoders forgot of their teacher, by depth",
+        "analysis.forgetting",
+        "python -m analysis.forgetting",
+    ),
     "publish": Command(
         _KEEP,
         "write a run as a data set with cards, into a folder or onto the Hugging Face hub",

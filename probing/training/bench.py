@@ -75,4 +75,4 @@ class Place:
     @property
     def is_last(self) -> bool:
         """True where it leaves the model that the chain is for."""
-        return self.stage is self.plan.stages[-1]
+        return self.stage is self.plan.stages[-1] and not self.plan.serves

@@ -103,7 +103,7 @@ def find_stages(bench: Bench, plan: ModelPlan) -> list[Finished]:
 def locate(bench: Bench, plan: ModelPlan, finished: Sequence[Finished]) -> Place:
     """Locate the stage that follows the finished ones."""
     number, n_stages = len(finished), len(plan.stages)
-    stage, stages = plan.stages[number], _stages(bench, plan)
+    stage, stages, is_last = plan.stages[number], _stages(bench, plan), number == n_stages - 1 and not plan.serves
     name = plan.name if n_stages == 1 else f"{plan.name}.{stage.name}"
     key = [__version__, effective_settings(bench.settings), str(bench.accelerator.mixed_precision)]
     key += [bench.origin.digest, bench.source.digest, *(one.artifact for one in finished)]
@@ -119,7 +119,7 @@ def locate(bench: Bench, plan: ModelPlan, finished: Sequence[Finished]) -> Place
         seed=plan.seed if number == 0 else derived_seed(plan.seed, stage.name),
         before=others | {one.name: stages / one.name for one in plan.stages[:number]},
         cell=bench.folder / "cells" / f"{name}.json",
-        artifact=bench.folder / "models" / plan.name if number == n_stages - 1 else stages / stage.name,
+        artifact=bench.folder / "models" / plan.name if is_last else stages / stage.name,
         key=digest_json(key),
     )
 

@@ -107,6 +107,8 @@ class Stage:
     """A key of `probing.training.chain.KINDS`: what the stage does and what it leaves."""
     weighed: bool = False
     """True where its rate is held against the peak rate of the machine, which costs a step more."""
+    costs: Callable[[PreTrainedModel, Accelerator], Mapping[str, float]] | None = None
+    """Measures what the finished model costs whoever uses it: columns of `TrainedModel` by their names."""
     start: str = ""
     """The earlier stage that it starts from; empty: the run's encoder."""
     hunt: Hunt | None = None
@@ -137,6 +139,9 @@ class ModelPlan:
     """Facts that tell it from other models of its seed, as JSON values, such as the way of pruning."""
     needs: Sequence[tuple[str, str]] = ()
     """Stages of models that are planned before it, whose folders its own stages read: model and stage."""
+    serves: bool = False
+    """True where it is made for the stages of others, such as a teacher: it stands among the folders of stages, and is
+    there as long as a later model needs it, kept or not."""
 
 
 @dataclass(frozen=True)
@@ -173,6 +178,11 @@ class RunPlan:
     source: Source
     baselines: Sequence[Baseline] = ()
     """Answers that the models are compared with."""
+
+    def __post_init__(self) -> None:
+        names = [model.name for model in self.models]
+        if len(set(names)) < len(names):  # each would find what the other left
+            raise ValueError(f"models of a run: expected different names, got {', '.join(names)}")
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ def train(settings: RecipeSettings, reporter: Reporter) -> Outcome:
         outcome: dict[str, Any] = {"stages": reporter.stages, "warnings": reporter.warnings}
         outcome["finished"] = datetime.now(UTC).isoformat(timespec="seconds")
         folder.write_manifest(describe_environment() | bench.facts() | outcome)
-    return Outcome(path, len(planned.models))
+    return Outcome(path, sum(not one.serves for one in planned.models))
 
 
 def check_training(settings: RecipeSettings) -> Recipe:

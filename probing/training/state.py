@@ -42,6 +42,11 @@ class Progress:
     seconds: float = 0.0
     """Of the steps, evaluations not counted."""
 
+    @property
+    def token_rate(self) -> float:
+        """Tokens in each second of the steps; 0 where there was none."""
+        return self.n_tokens / self.seconds if self.seconds else 0.0
+
     def add(self, quantity: str, value: float, layer: int = -1) -> None:
         """Log a number at the present step."""
         self.rows.append((self.step, quantity, layer, value))

@@ -43,10 +43,12 @@ def train_stage(bench: Bench, place: Place) -> Finished:
             transform.finish(job.model)
         scores = job.evaluation.score(job.model, bench.accelerator)
     _keep_answers(bench, place, job)
-    rate = progress.n_tokens / progress.seconds
+    rate = progress.token_rate
     facts = {"share_of_peak": share_of_peak(job, bench.accelerator, rate)} if place.stage.weighed else {}
     bench.reporter.note(place.name, tokens=progress.n_tokens, tokens_per_s=rate, **facts)
     artifact = _keep_model(bench, place, job)
+    measure = place.stage.costs
+    costs: dict[str, Any] = dict(measure(job.model, bench.accelerator)) if measure else {}
     facts = {name: value for transform in job.transforms for name, value in transform.facts().items()}
     known: dict[str, Any] = {name: value for name, value in facts.items() if name in column_names(TrainedModel)}
     for name, value in facts.items():
@@ -55,7 +57,7 @@ def train_stage(bench: Bench, place: Place) -> Finished:
     columns = identify(bench, place)
     models = _list_models(bench, place, job, progress, scores)
     log = _list_log(columns, progress, name_layers(job.model))
-    return Finished([TrainedModel(**(columns | known | row)) for row in models], log, artifact)
+    return Finished([TrainedModel(**(columns | known | costs | row)) for row in models], log, artifact)
 
 
 @contextmanager
@@ -141,7 +143,7 @@ def _list_models(
         "best_step": progress.best_step if job.pace.early_stopping else progress.step,
         "n_train": len(job.data),
         "seconds": progress.seconds,
-        "tokens_per_s": progress.n_tokens / progress.seconds,
+        "tokens_per_s": progress.token_rate,
         "peak_rss_bytes": peak_rss(),
         "folder": str(place.artifact.relative_to(bench.folder)) if bench.settings.keep_models else "",
     }

@@ -26,7 +26,7 @@ def compute_logits(
     was_training = model.training
     model.eval()
     batches = split.list_batches(_TOKENS.get(accelerator.device.type, _TOKENS["cpu"]))
-    compute = _choose_way(model, accelerator)
+    compute = choose_way(model, accelerator)
     with torch.inference_mode():
         found = [
             (rows, compute(split.collate(rows, str(accelerator.device)).inputs))
@@ -41,7 +41,7 @@ def compute_logits(
     return logits
 
 
-def _choose_way(model: PreTrainedModel, accelerator: Accelerator) -> Callable[[Mapping[str, Tensor]], Tensor]:
+def choose_way(model: PreTrainedModel, accelerator: Accelerator) -> Callable[[Mapping[str, Tensor]], Tensor]:
     """The kernels where they can be had, else torch."""
     if can_fuse(model, accelerator):
         return FusedClassifier(model, name_precision(accelerator)).compute

@@ -45,20 +45,33 @@ class Distillation(Objective):
 
 
 def distillation_loss(
-    student: Float[Tensor, "batch labels"], teacher: Float[Tensor, "batch labels"], temperature: float
-) -> Float[Tensor, ""]:
-    """T^2 KL(p_teacher || p_student) in nats, mean over the batch; T^2 keeps its gradient's size whatever T is."""
+    student: Float[Tensor, "batch labels"],
+    teacher: Float[Tensor, "batch labels"],
+    temperature: float,
+    reduction: str = "mean",
+) -> Float[Tensor, "*sentences"]:
+    """T^2 KL(p_teacher || p_student) in nats; T^2 keeps its gradient's size whatever T is.
+
+    Args:
+        student: logits.
+        teacher: logits.
+        temperature: T.
+        reduction: mean over the sentences, or none, which gives each one's loss.
+    """
     learned, taught = ((logits.float() / temperature).log_softmax(dim=1) for logits in (student, teacher))
+    if reduction == "none":
+        return temperature**2 * F.kl_div(learned, taught, log_target=True, reduction="none").sum(dim=1)
     return temperature**2 * F.kl_div(learned, taught, log_target=True, reduction="batchmean")
 
 
-def load_teacher(name: str, task: Task, origin: Origin) -> PreTrainedModel:
+def load_teacher(name: str, task: Task, origin: Origin, flag: str = "--checkpoint") -> PreTrainedModel:
     """A fine-tuned classifier, frozen and in eval mode.
 
     Args:
         name: of its checkpoint, as `--distill-from` has it.
         task: what it must know.
-        origin: the encoder of the student.
+        origin: the encoder of the student, or the one that its tokenizer is of.
+        flag: that names this encoder.
 
     Raises:
         InputError: it is none, knows other classes than the task has, or reads other tokens than the student.
@@ -77,7 +90,5 @@ def load_teacher(name: str, task: Task, origin: Origin) -> PreTrainedModel:
         known, wanted = (", ".join(names[:_SHOWN]) for names in (classes, task.classes))
         raise InputError(f"{where}: knows the classes {known}; expected those of {task.name}: {wanted}")
     if load_tokenizer(found).get_vocab() != origin.tokenizer.get_vocab():
-        raise InputError(
-            f"{where}: has another vocabulary than --checkpoint {origin.checkpoint.name}; expected the same"
-        )
+        raise InputError(f"{where}: has another vocabulary than {flag} {origin.checkpoint.name}; expected the same")
     return teacher.eval().requires_grad_(False)

@@ -21,9 +21,17 @@ class Supervised(Objective):
         return {"labels": compute_loss(model(**batch.inputs).logits, batch.labels)}
 
 
-def compute_loss(logits: Float[Tensor, "batch labels"], labels: Tensor) -> Float[Tensor, ""]:
-    """Cross-entropy or squared error, from logits; in float32 whatever the precision of the products."""
+def compute_loss(
+    logits: Float[Tensor, "batch labels"], labels: Tensor, reduction: str = "mean"
+) -> Float[Tensor, "*sentences"]:
+    """Cross-entropy or squared error, from logits; in float32 whatever the precision of the products.
+
+    Args:
+        logits: of some sentences.
+        labels: classes, or scores.
+        reduction: mean over the sentences, or none, which gives each one's loss.
+    """
     logits = logits.float()
     if logits.shape[1] == 1:
-        return F.mse_loss(logits.squeeze(1), labels.to(logits.dtype))
-    return F.cross_entropy(logits, labels)
+        return F.mse_loss(logits.squeeze(1), labels.to(logits.dtype), reduction=reduction)
+    return F.cross_entropy(logits, labels, reduction=reduction)

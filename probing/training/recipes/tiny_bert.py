@@ -1,0 +1,261 @@
+"""TinyBERT (Jiao et al. 2020, arXiv 1909.10351): a small student that learns its teacher's layers, then its answers.
+
+    general       running text, the encoder that was never fine-tuned:  embedding + hidden + attention
+    intermediate  the task's sentences, the fine-tuned teacher:         embedding + hidden + attention
+    prediction    the same:                                             logits
+
+Arms leave stages out, or put labels in their place, at equally many steps on the task.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal, cast
+
+from probing.encoders.blocks import find_backbone
+from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
+from probing.encoders.new_encoders import Sizes
+from probing.encoders.tiny_checkpoints import write_bert
+from probing.encoders.transformer import choose_limit
+from probing.progress import Reporter
+from probing.records import InputError
+from probing.settings.checks import ABOVE_0, FROM_0, Range, check_repeats
+from probing.settings.run import EMBEDDED
+from probing.settings.training import RecipeSettings, TrainSettings
+from probing.training.data.labelled import load_task, make_labelled
+from probing.training.origins import SCRATCH, outline_new
+from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
+from probing.training.recipes import finetune
+from probing.training.recipes.tiny_bert_stages import AUGMENTED, GENERAL, OF_TEXT, TEACHER, School
+
+USUAL = ("labels", "general", "task", "both")
+ARMS = (*USUAL, AUGMENTED)
+_TAUGHT = ("task", "both", AUGMENTED)
+"""Arms that learn from the fine-tuned teacher."""
+_STUDENT = "text"
+"""Name of the students of running text, which arms begin with."""
+_SIZES = ("hidden_size", "layers", "heads", "intermediate_size")
+_WEIGHTS = ("embedding_weight", "hidden_weight", "attention_weight", "prediction_weight", "label_weight")
+_GENERAL = (
+    *("text", "cache_dir", "general_tokens", "general_epochs", "general_steps", "general_batch_size"),
+    *("general_learning_rate", "general_limit_dev"),
+)
+_STEPS = (
+    *("intermediate_epochs", "intermediate_steps", "intermediate_learning_rate", "epochs", "max_steps"),
+    *("learning_rate", "label_learning_rate", "batch_size", "accumulation_steps", "weight_decay", "warmup_share"),
+    *("max_grad_norm", "dropout"),
+)
+
+
+@dataclass(frozen=True)
+class TinyBertSettings(TrainSettings):
+    """Distil a small student from an encoder, layer by layer, for one task."""
+
+    GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "student and task": (
+            *("recipe", "arms", *_SIZES, "task", "data", "seeds", "limit", "limit_dev", "max_length"),
+            *("model", "checkpoint"),
+        ),
+        "teacher": (
+            *("teacher", "distill_from", "teacher_epochs", "teacher_steps", "teacher_learning_rate"),
+            *("layer_map", *_WEIGHTS, "temperature"),
+        ),
+        "running text": _GENERAL,
+        "augmentation": ("copies", "replace_share", "candidates"),
+        "optimiser": _STEPS,
+        **RecipeSettings.GROUPS,
+    }
+    """Flags that `--help` shows together."""
+    WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = (*RecipeSettings.WITHOUT_EFFECT, "cache_dir")
+    """Settings that move no number."""
+
+    recipe: str = "tiny_bert"
+    """The way of training."""
+    model: str = "bert"
+    """Architecture of the student: bert alone."""
+    checkpoint: str = SCRATCH
+    """Checkpoint to go on from: none, for the student is drawn."""
+    arms: tuple[Literal["labels", "general", "task", "both", "augmented"], ...] = USUAL
+    """Students, one per arm and seed: labels (the task's labels alone), general (running text, then labels), task (the
+    fine-tuned teacher alone), both (running text, then the fine-tuned teacher), augmented (both, with the task's
+    sentences written anew beside them, in as many steps: TinyBERT; it needs a masked language model)."""
+    hidden_size: int = 192
+    """Width of the student. The paper's: 312 and 768, beside a teacher of 768."""
+    layers: int = 0
+    """Layers of the student; 0: half the teacher's. The paper's: 4 and 6, beside a teacher of 12."""
+    heads: int = 0
+    """Heads of the student, as many as the teacher's where attention is compared; 0: as many as the teacher's."""
+    intermediate_size: int = 0
+    """Inner width of the student's feed-forward layers; 0: four times the width."""
+    teacher: str = EMBEDDED
+    """The encoder that teaches on running text, and whose tokenizer the student has: the embedded all-MiniLM-L6-v2, a
+    local folder, or a Hugging Face id."""
+    distill_from: str = ""
+    """That encoder, fine-tuned on the task: a folder written by finetune. Empty: it is fine-tuned here first."""
+    teacher_epochs: float = 3.0
+    """Passes over the task's sentences of a teacher that is fine-tuned here."""
+    teacher_steps: int = 0
+    """Steps of a teacher that is fine-tuned here; 0 leaves it to --teacher-epochs."""
+    teacher_learning_rate: float = 3e-5
+    """Of that teacher, at its highest."""
+    layer_map: tuple[int, ...] = ()
+    """The teacher's layer for each of the student's, from 1 on; none: evenly spaced, the last one for the last one."""
+    embedding_weight: float = 1.0
+    """Weight of the embeddings' loss, on running text and on the task; 0 leaves it out."""
+    hidden_weight: float = 1.0
+    """Weight of the states' loss; 0 leaves it out."""
+    attention_weight: float = 1.0
+    """Weight of the attention scores' loss; 0 leaves it out, and heads may differ."""
+    prediction_weight: float = 1.0
+    """Weight of the teacher's probabilities; with 0, labels are learned in their place."""
+    label_weight: float = 0.0
+    """Weight of the labels beside the teacher's probabilities. The paper's: none."""
+    temperature: float = 1.0
+    """By which teacher's and student's logits are divided."""
+    text: tuple[str, ...] = ()
+    """Running text, a paragraph a line: files and folders of .txt or .txt.xz, those that begin with dev or test held
+    out; or hub:ID. None: 22,000 sentences of the controlled grammar."""
+    cache_dir: Path = Path("data/cache")
+    """Folder in which tokenised text is kept, for this run and all others."""
+    general_tokens: int = 0
+    """Tokens of running text that are learned; 0 leaves it to --general-epochs."""
+    general_epochs: float = 1.0
+    """Passes over the running text. The paper's: 3, of 2.5 billion words."""
+    general_steps: int = 0
+    """Steps on running text; 0 leaves it to --general-tokens, or to --general-epochs."""
+    general_batch_size: int = 32
+    """Blocks of running text in a step. The paper's: 256."""
+    general_learning_rate: float = 1e-3
+    """On running text, at its highest. The paper's: 5e-5, over many more steps."""
+    general_limit_dev: int = 400
+    """At most this many blocks of running text held out, the first ones; 0 takes all."""
+    copies: int = 20
+    """New sentences of each old one. The paper's: 10 to 30 by task."""
+    replace_share: float = 0.4
+    """Probability of each word's being replaced, stop words left alone. The paper's."""
+    candidates: int = 15
+    """Words that one is replaced by: the likeliest by a masked language model, or the nearest in the teacher's input
+    embeddings for a word of several pieces (the paper has GloVe for these). The paper's."""
+    intermediate_epochs: float = 10.0
+    """Passes over the task's sentences while the teacher's layers are learned. The paper's: 5 to 50 by task."""
+    intermediate_steps: int = 0
+    """Steps of that; 0 leaves it to --intermediate-epochs."""
+    intermediate_learning_rate: float = 3e-4
+    """Of that, at its highest. The paper's: 5e-5."""
+    epochs: float = 3.0
+    """Passes while the teacher's answers are learned. Arms on labels have as many as both stages together."""
+    max_steps: int = 0
+    """Steps of that; 0 leaves it to --epochs."""
+    learning_rate: float = 1e-4
+    """Of that, at its highest. The paper's: 3e-5."""
+    label_learning_rate: float = 3e-4
+    """Of arms that learn labels, at its highest."""
+
+
+RANGES: Mapping[str, Range] = {
+    **{name: allowed for name, allowed in finetune.RANGES.items() if name != "mix_learning_rate"},
+    **dict.fromkeys((*_WEIGHTS, "intermediate_size", "general_tokens", "general_steps", "general_limit_dev"), FROM_0),
+    **dict.fromkeys(("layers", "heads", "intermediate_steps", "teacher_steps"), FROM_0),
+    **dict.fromkeys(("hidden_size", "temperature", "general_epochs", "general_batch_size"), ABOVE_0),
+    **dict.fromkeys(("teacher_epochs", "intermediate_epochs"), ABOVE_0),
+    **dict.fromkeys(("teacher_learning_rate", "general_learning_rate", "intermediate_learning_rate"), ABOVE_0),
+    **dict.fromkeys(("label_learning_rate", "copies", "candidates"), ABOVE_0),
+    "replace_share": Range("a share above 0 and at most 1", 0, 1.0000001, above_low=True),
+    "layer_map": Range("layers of the teacher, from 1 on", 1),
+    "freeze_up_to": Range("-1: a student that is drawn has nothing to keep", -1, 0),
+}
+
+
+def check(settings: TinyBertSettings) -> None:
+    """Refuse settings that do not go together.
+
+    Raises:
+        InputError: naming the flags, and what they expect.
+    """
+    for name, only in (("model", "bert"), ("checkpoint", SCRATCH)):
+        if getattr(settings, name) != only:
+            raise InputError(
+                f"--{name} {getattr(settings, name)}: the student of tiny_bert is drawn as {only} alone; leave it away "
+                "(its teacher is named by --teacher)"
+            )
+    unknown = [name for name in settings.arms if name not in ARMS]
+    if unknown or not settings.arms:
+        raise InputError(f"--arms{''.join(f' {name}' for name in unknown)}: expected some of {', '.join(ARMS)}")
+    check_repeats(settings, ("arms",))
+    if not any(getattr(settings, name) for name in _WEIGHTS[:3]):
+        by_layers = [name for name in settings.arms if name != "labels"]
+        if by_layers:
+            raise InputError(
+                f"--arms {by_layers[0]}: with --embedding-weight, --hidden-weight and --attention-weight all 0 nothing "
+                "is learned of the teacher's layers; leave one of them on, or use --arms labels"
+            )
+
+
+def find_origin(settings: TinyBertSettings, warn: Any) -> Origin:
+    """The outline of the student.
+
+    Raises:
+        InputError: the teacher's tokenizer or the sizes cannot be used.
+    """
+    del warn
+    checkpoint = find_checkpoint(settings.teacher)
+    tokenizer = load_tokenizer(checkpoint)
+    teacher = find_backbone(load_model(checkpoint))
+    length, config = choose_limit(settings.max_length, teacher, tokenizer), cast(Any, teacher.config)
+    layers, heads = settings.layers or -(-config.num_hidden_layers // 2), settings.heads or config.num_attention_heads
+    sizes = Sizes(settings.hidden_size, layers, heads, settings.intermediate_size)
+    return outline_new("bert", sizes, tokenizer, length)
+
+
+def plan(settings: TinyBertSettings, origin: Origin, reporter: Reporter) -> RunPlan:
+    """The teacher; with each seed, a student of running text that arms begin with, and one student per arm.
+
+    Raises:
+        InputError: data that cannot be used, or a teacher that cannot teach this student or task.
+    """
+    labelled = make_labelled(load_task(settings, reporter), origin)
+    school = School(settings, origin, labelled, reporter)
+    models = []
+    if set(settings.arms) & set(_TAUGHT):
+        models.append(ModelPlan(TEACHER, 0, (school.plan_teacher(),), {"arm": TEACHER}, serves=True))
+    for seed in settings.seeds:
+        name = f"{_STUDENT}-seed-{seed}"
+        if set(settings.arms) & set(OF_TEXT):
+            models.append(ModelPlan(name, seed, (school.plan_general(seed),), {"arm": _STUDENT}, serves=True))
+        for arm in settings.arms:
+            needs = [(name, GENERAL)] if arm in OF_TEXT else []
+            needs += [(TEACHER, TEACHER)] if arm in _TAUGHT else []
+            plan_arm = school.plan_taught if arm in _TAUGHT else school.plan_labels
+            models.append(ModelPlan(f"{arm}-seed-{seed}", seed, plan_arm(arm, seed), {"arm": arm}, needs))
+    return RunPlan(models, school.source)
+
+
+def try_out(folder: Path) -> Mapping[str, Any]:
+    """A tiny teacher, a task of letters and a little text in a folder, and the settings for trying the recipe."""
+    encoder, task, text = folder / "encoder", folder / "tasks" / "letters", folder / "text"
+    for one in (encoder, task, text):
+        one.mkdir(parents=True)
+    halves = {"early": "abcdef", "late": "uvwxyz"}
+    for split, first, n in (("train", 0, 48), ("dev", 48, 20), ("test", 68, 20)):
+        labels = [("early", "late")[row % 2] for row in range(n)]
+        # No two numbers have the same three digits to base 6.
+        numbers = [7 * (first + row) % 6**3 for row in range(n)]
+        rows = [
+            [halves[label][number // place % 6] for place in (36, 6, 1)]
+            for label, number in zip(labels, numbers, strict=True)
+        ]
+        lines = [f"{' '.join(row)}\t{label}\n" for row, label in zip(rows, labels, strict=True)]
+        (task / f"{split}.tsv").write_text("sentence\tlabel\n" + "".join(lines), encoding="utf-8")
+        (text / f"{split}.txt").write_text(
+            "".join(f"{' '.join(8 * row)}\n" for row in zip(*rows, strict=True)), "utf-8"
+        )
+    return {
+        **{"teacher": write_bert(encoder), "task": "letters", "data": str(folder / "tasks"), "text": (str(text),)},
+        **{"cache_dir": folder / "cache", "max_length": 16, "hidden_size": 4, "layers": 1, "heads": 2},
+        **{"general_steps": 3, "intermediate_steps": 3, "general_batch_size": 4, "arms": ("both",)},
+    }
+
+
+_GENTLE = {"teacher_learning_rate": 1e-2, "teacher_steps": 60, "intermediate_learning_rate": 1e-2}
+
+RECIPE = Recipe(TinyBertSettings, plan, RANGES, check, origin=find_origin, tiny=try_out, gentle=_GENTLE)

@@ -1,0 +1,115 @@
+"""TinyBERT's augmentation as a stage: each sentence of train written anew, some of its words replaced."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from probing.encoders.checkpoints import Checkpoint
+from probing.encoders.masked_lm import load_masked_lm
+from probing.randomness import stream
+from probing.records import InputError, Split, Text
+from probing.training.contracts import Written
+from probing.training.data.vocabulary import read_marks
+from probing.training.data.word_choices import Choices, Word, WordFinder
+from probing.training.plan import Stage, Start, Writing, plan_writing
+
+AUGMENT = "augment"
+_PART = 256
+"""Sentences of which a part is made."""
+
+
+@dataclass(frozen=True)
+class Amount:
+    """The amount that is written."""
+
+    copies: int
+    """New sentences of each old one."""
+    share: float
+    """Probability of each word's being replaced."""
+    candidates: int
+    """Words that one is drawn from."""
+
+
+def plan_augmentation(
+    split: Split, amount: Amount, seed: int, reader: PreTrainedModel, masked: Checkpoint,
+    tokenizer: PreTrainedTokenizerBase,
+) -> Stage:  # fmt: skip
+    """A stage that writes the sentences of a split anew.
+
+    Args:
+        split: train.
+        amount: how much is written.
+        seed: of what is replaced by what.
+        reader: the encoder whose input embeddings say which words are near.
+        masked: a masked language model of its vocabulary.
+        tokenizer: of both.
+
+    Raises:
+        InputError: a text of more than two segments, or a tokenizer that does not say where its tokens are.
+    """
+    if any(len(text) > 2 for text in split.texts):
+        raise InputError("--arms augmented: texts of more than two segments cannot be written anew; leave it out")
+    limit = int(reader.config.max_position_embeddings)  # pyright: ignore
+    finder, marks = WordFinder(tokenizer, min(limit, tokenizer.model_max_length)), read_marks(tokenizer, masked.name)
+
+    def write(start: Start, accelerator: Accelerator) -> Callable[[int], Sequence[Written]]:
+        del start
+        model: Any = load_masked_lm(masked)[0].eval().to(accelerator.device)  # pyright: ignore
+        table: Any = reader.get_input_embeddings()
+        choices = Choices(model, table.weight, tokenizer, marks, amount.candidates)
+        return lambda number: write_part(split, number, amount, seed, (finder, choices))
+
+    n_parts = -(-len(split) // _PART)
+    return plan_writing(AUGMENT, Writing(n_parts, write, known=frozenset(split.texts)))
+
+
+def write_part(
+    split: Split, number: int, amount: Amount, seed: int, tools: tuple[WordFinder, Choices]
+) -> list[Written]:
+    """The new sentences of a part; a copy in which nothing was replaced is none."""
+    rows = range(number * _PART, min((number + 1) * _PART, len(split)))
+    finder, choices = tools
+    words = finder.find([split.texts[row] for row in rows])
+    written = []
+    for row, text, chosen in zip(rows, words, choices.list_for(words), strict=True):
+        generator = stream(seed, AUGMENT, row)
+        for copy in range(amount.copies):
+            picked = draw_words(chosen, amount.share, generator)
+            if picked:
+                replaced = [(text.words[place], word) for place, word in picked]
+                written.append(_spell(split, row, copy, replaced))
+    return written
+
+
+def draw_words(
+    candidates: Sequence[Sequence[str]], share: float, generator: np.random.Generator
+) -> list[tuple[int, str]]:
+    """Some of the words by their numbers, each with one of its candidates."""
+    drawn = np.flatnonzero(generator.random(len(candidates)) < share).tolist()
+    replaced = [place for place in drawn if candidates[place]]
+    return [(place, candidates[place][int(generator.integers(len(candidates[place])))]) for place in replaced]
+
+
+def replace_words(text: Text, words: Sequence[tuple[Word, str]]) -> Text:
+    """A text with other words in place of some; all else is as it was."""
+    segments = list(text)
+    for word, other in sorted(words, key=lambda pair: -pair[0].start):
+        own = segments[word.segment]
+        segments[word.segment] = own[: word.start] + other + own[word.stop :]
+    return tuple(segments)
+
+
+def _spell(split: Split, row: int, copy: int, words: Sequence[tuple[Word, str]]) -> Written:
+    return Written(
+        row,
+        copy,
+        replace_words(split.texts[row], words),
+        int(split.labels[row]),
+        tuple(word.place for word, _ in words),
+        tuple(word.spelling for word, _ in words),
+        tuple(other for _, other in words),
+    )
