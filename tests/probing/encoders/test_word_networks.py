@@ -11,11 +11,15 @@ from probing.encoders.word_networks import build_word_network
 TEXTS = ([5, 3, 4, 9, 2, 7, 1], [6, 2], [8, 8, 1, 4])
 
 
-@pytest.fixture(params=["cnn", "lstm"])
-def model(request):
+def build(network):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return build_word_network(request.param, torch.randn(10, 6), 3, 0).eval()
+        return build_word_network(network, torch.randn(10, 6), 3, 0).eval()
+
+
+@pytest.fixture(params=["cnn", "lstm"])
+def model(request):
+    return build(request.param)
 
 
 def pad(texts):
@@ -33,9 +37,8 @@ def test_a_text_does_not_depend_on_its_batch_mates_or_on_padding(model):
 
 
 @torch.no_grad()
-def test_a_convolution_takes_the_largest_of_all_windows(model):
-    if model.config.network != "cnn":
-        pytest.skip("of convolutions")
+def test_a_convolution_takes_the_largest_of_all_windows():
+    model = build("cnn")
     vectors = model.embeddings.weight.double().numpy()[TEXTS[0]]
     expected = []
     for width, window in zip((3, 4, 5), model.blocks[0].windows, strict=True):
