@@ -41,7 +41,7 @@ from probing.training.recipes.finetune import build_classifier, make_stage
 if TYPE_CHECKING:  # which plans with what stands here
     from probing.training.recipes.c_bert import CBertSettings
 
-MASKED_LM, AUGMENT, CLASSIFY, JUDGE = "masked_lm", "augment", "classify", "judge"
+MASKED_LM, AUGMENT, CLASSIFY = "masked_lm", "augment", "classify"
 _SHARE = 2048
 """Sentences that are written in one part."""
 _JUDGED = 200
@@ -159,7 +159,7 @@ class Workshop:
 
     def plan_judge(self, ways: Sequence[Augmented], pairs: Sequence[tuple[str, str]], seed: int) -> Stage:
         """A stage that trains a classifier on all of train, which then reads what was written."""
-        stage = replace(self.plan_classifier("none", 1.0, "encoder", seed), name=JUDGE)
+        stage = self.plan_classifier("none", 1.0, "encoder", seed)
         labelled = self.labelled[1.0]
         known = frozenset(word for text in labelled.task.splits["train"].texts for word in list_words(text[0]))
 
@@ -250,11 +250,14 @@ def count_tokens(sentences: Sentences, special: np.ndarray) -> np.ndarray:
 
 
 def export_task(task: Task, rows: Sequence[Written], folder: Path) -> None:
-    """Write the task with the new sentences in SentEval's form, as `--data FOLDER/task` takes it anywhere."""
+    """Write the task with the new sentences in SentEval's form, as `--data FOLDER/task` takes it anywhere.
+
+    Its name is one of its own: a transfer task's would be looked for in that task's own files.
+    """
     whole = add_to_train(task, rows)
     lines = format_rows(
         (name, task.classes[label], " ".join(text[0].split()))
         for name, split in whole.splits.items()
         for text, label in zip(split.texts, split.labels, strict=True)
     )
-    write_atomically(folder / "task" / f"{task.name}.txt", lines.encode())
+    write_atomically(folder / "task" / f"{task.name}_augmented.txt", lines.encode())

@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from transformers import AutoModelForMaskedLM
 
+from analysis.runs.training_run import load_training
+from analysis.tables.training import seeds_table
 from probing.encoders import c_bert
 from probing.progress import Reporter
 from probing.records import InputError, Split, Task, TaskSpec
@@ -52,7 +54,7 @@ def models(finished):
 
 
 def test_each_arm_and_classifier_has_a_score_and_all_had_as_many_steps(models, finished):
-    classified = models[(models["stage"] == "classify") & (models["split"] == "test")]
+    classified = models[(models["stage"] == "classify") & (models["split"] == "test") & (models["arm"] != "judge")]
     assert len(classified) == len(classified.drop_duplicates("arm")) == 4 * 2
     assert set(classified["steps"]) == {2}
     # All classifiers of an arm learn from the same sentences.
@@ -63,7 +65,7 @@ def test_each_arm_and_classifier_has_a_score_and_all_had_as_many_steps(models, f
 
 
 def test_the_judge_reads_every_way_and_compares_conditional_with_unconditional(models):
-    judged = set(models.loc[models["stage"] == "judge", "metric"])
+    judged = set(models.loc[models["arm"] == "judge", "metric"])
     for arm in ("synonyms", "unconditional", "conditional"):
         assert {
             f"{metric}/{arm}" for metric in ("label_kept", "changed", "new_words", "distinct_2", "perplexity")
@@ -85,7 +87,7 @@ def test_both_masked_language_models_hide_the_same_tokens_and_one_alone_has_labe
 
 def test_the_augmented_task_is_read_by_every_program_here(finished, own):
     folder = finished / STAGE.format("conditional")
-    [task], _ = load_tasks(str(folder / "task"), ("halves",))
+    [task], _ = load_tasks(str(folder / "task"), ("halves_augmented",))
     [before], _ = load_tasks(own["data"], ("halves",))
     rows = read_table(folder)
     assert task.splits["train"].texts == (*before.splits["train"].texts, *(row.text for row in rows))
@@ -93,6 +95,12 @@ def test_the_augmented_task_is_read_by_every_program_here(finished, own):
     for split in ("dev", "test"):
         assert task.splits[split].texts == before.splits[split].texts
     assert not {row.text for row in rows} & set(before.splits["train"].texts)
+
+
+def test_the_table_of_a_run_shows_every_model(finished):
+    shown = seeds_table(load_training(finished))["Variant"].tolist()
+    arms = ("none", "synonyms", "unconditional", "conditional")
+    assert set(shown) == {"judge", *(f"{arm} {classifier}" for arm in arms for classifier in ("encoder", "cnn"))}
 
 
 def test_what_was_not_kept_is_counted(finished):
