@@ -114,6 +114,7 @@ ENCODERS: "Registry[EncoderModule]" = Registry(
         "bert": "probing.encoders.bert",
         "bermo": "probing.encoders.bermo",
         "c_bert": "probing.encoders.c_bert",
+        "kdlsq_bert": "probing.encoders.kdlsq_bert",
         "lv_bert": "probing.encoders.lv_bert",
         "untrained": "probing.encoders.untrained",
     },
@@ -132,6 +133,7 @@ RECIPES: "Registry[Recipe]" = Registry(
     {
         "c_bert": "probing.training.recipes.c_bert:RECIPE",
         "finetune": "probing.training.recipes.finetune:RECIPE",
+        "kdlsq_bert": "probing.training.recipes.kdlsq_bert:RECIPE",
         "kg_bert": "probing.training.recipes.kg_bert:RECIPE",
         "lv_bert": "probing.training.recipes.lv_bert:RECIPE",
         "tiny_bert": "probing.training.recipes.tiny_bert:RECIPE",

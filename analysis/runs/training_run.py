@@ -133,9 +133,14 @@ def stack_models(runs: Sequence[TrainingRun]) -> pd.DataFrame:
 
 
 def name_variants(frame: pd.DataFrame) -> pd.Series:
-    """The name that tells each row's model from others of its seed (an order, an arm); empty where it has none."""
-    facts = {variant: json.loads(variant) for variant in frame["variant"].unique()}
-    return frame["variant"].map({one: str(known.get("order", known.get("arm", ""))) for one, known in facts.items()})
+    """The name that tells each row's model from others of its seed (order, arm, bits); empty where it has none."""
+    return frame["variant"].map({variant: _name_variant(json.loads(variant)) for variant in frame["variant"].unique()})
+
+
+def _name_variant(facts: dict[str, Any]) -> str:
+    name = str(facts.get("order", facts.get("arm", "")))
+    few = f", {facts['in_few_bits']} {facts['few_bits']}" if "few_bits" in facts else ""
+    return f"{name} {facts['bits']} bits{few}" if "bits" in facts else name
 
 
 def name_aims(frame: pd.DataFrame) -> pd.Series:

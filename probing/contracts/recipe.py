@@ -13,6 +13,8 @@ class Recipe(Protocol):
     """A `probing.settings.checks.Range` for each of the settings that has one, by its name."""
     gentle: Mapping[str, Any]
     """Settings under which any model learns an easy task in 120 steps: the conformance tests try that."""
+    rounds: bool
+    """True where values are rounded to few levels, so that sums in another order move gradients visibly."""
     origin: Any
     """Settings and a taker of warnings -> a `probing.training.plan.Origin`; None for an encoder with a classifier."""
     tiny: Any

@@ -19,6 +19,7 @@ from probing.encoders.c_bert_model import (
     CBertForSequenceClassification,
     CBertModel,
 )
+from probing.encoders.kdlsq_bert_model import KdlsqBertConfig, KdlsqBertForSequenceClassification, KdlsqBertModel
 from probing.encoders.lv_bert_heads import LvBertForMaskedLM, LvBertForPreTraining, LvBertForSequenceClassification
 from probing.encoders.lv_bert_model import LvBertConfig, LvBertModel
 from probing.encoders.word_networks import WordNetworkConfig, WordNetworkForSequenceClassification
@@ -40,3 +41,7 @@ AutoModelForSequenceClassification.register(CBertConfig, CBertForSequenceClassif
 
 AutoConfig.register(WordNetworkConfig.model_type, WordNetworkConfig)
 AutoModelForSequenceClassification.register(WordNetworkConfig, WordNetworkForSequenceClassification)
+
+AutoConfig.register(KdlsqBertConfig.model_type, KdlsqBertConfig)
+AutoModel.register(KdlsqBertConfig, KdlsqBertModel)
+AutoModelForSequenceClassification.register(KdlsqBertConfig, KdlsqBertForSequenceClassification)

@@ -135,6 +135,16 @@ class BermoModel(BermoPreTrainedModel):
             attentions=output.attentions,
         )
 
+    def named_rates(self) -> dict[str, list[nn.Parameter]]:
+        """The mix's parameters, scalars which move too little at an encoder's rate."""
+        return {"mix": list(self.mix.parameters())}
+
+    def measure(self) -> list[tuple[str, int, float]]:
+        """For a training's log: the weight of each layer that is mixed, and gamma."""
+        mix, first = self.mix, 0 if self.config.mix_embeddings else 1
+        weights = [("weight", layer, weight) for layer, weight in enumerate(mix.weights.tolist(), first)]
+        return [*weights, ("gamma", -1, mix.gamma.item())]
+
 
 class BermoForSequenceClassification(BermoPreTrainedModel):
     """BERMo with BERT's classification head: dropout and a linear layer on the pooled mix."""
@@ -165,14 +175,12 @@ class BermoForSequenceClassification(BermoPreTrainedModel):
         )
 
     def named_rates(self) -> dict[str, list[nn.Parameter]]:
-        """The mix's parameters, scalars which move too little at an encoder's rate."""
-        return {"mix": list(self.bermo.mix.parameters())}
+        """The mix's parameters."""
+        return self.bermo.named_rates()
 
     def measure(self) -> list[tuple[str, int, float]]:
-        """For a training's log: the weight of each layer that is mixed, and gamma."""
-        mix, first = self.bermo.mix, 0 if self.config.mix_embeddings else 1
-        weights = [("weight", layer, weight) for layer, weight in enumerate(mix.weights.tolist(), first)]
-        return [*weights, ("gamma", -1, mix.gamma.item())]
+        """The mix's numbers, for a training's log."""
+        return self.bermo.measure()
 
     def _compute_loss(self, logits: Float[Tensor, "batch labels"], labels: Tensor) -> Float[Tensor, ""]:
         if self.config.num_labels == 1:

@@ -35,9 +35,10 @@ def find_blocks(model: nn.Module) -> list[nn.Module]:
 
 
 def find_backbone(model: Model) -> Model:
-    """The bare encoder in a model: what is under its head and, in BERMo, under the mix of its layers."""
-    base = cast(Any, model).base_model
-    encoder = getattr(base, "backbone", base)
+    """The bare encoder in a model: what is under its head, under the mix of its layers (BERMo), under its packing."""
+    encoder: Any = cast(Any, model).base_model
+    while hasattr(encoder, "backbone"):
+        encoder = encoder.backbone
     if not hasattr(encoder, "config"):
         raise TypeError(f"{type(model).__name__}: expected a transformer under its head, got {type(encoder).__name__}")
     return encoder

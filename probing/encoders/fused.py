@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from probing.contracts.encoder import Tokens
+from probing.encoders.packing import is_packed
 from probing.kernels import load_kernels
 
 _BLOCK = 32
@@ -88,6 +89,8 @@ def find_obstacle(model: PreTrainedModel) -> str:
     config: Any = model.config
     if config.model_type not in _TYPES:
         return f"{config.model_type} is not one of {', '.join(_TYPES)}"
+    if is_packed(model):
+        return "its weights are packed in few bits, and what they are multiplied with is rounded"
     if config.hidden_act != "gelu":
         return f"its activation is {config.hidden_act}, not gelu"
     if getattr(config, "is_decoder", False) or getattr(config, "position_embedding_type", "absolute") != "absolute":

@@ -13,6 +13,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from probing.encoders.blocks import find_backbone, find_blocks
+from probing.encoders.quantised_attention import compute_attention, is_quantised
 from probing.records import InputError
 
 Scores = Float[Tensor, "batch heads tokens tokens"]
@@ -108,6 +109,12 @@ def _attend(
     """Attention as transformers calls it: in pieces where scores are recorded, else in one."""
     recording = _RECORDINGS[-1]
     recording.n_calls += 1
+    if is_quantised(module):
+        options = {name: others[name] for name in ("scaling", "dropout") if name in others}
+        found = compute_attention(module, (query, key, value), attention_mask, **options)
+        if recording.n_calls in recording.wanted:
+            recording.found[recording.n_calls] = found.scores
+        return found.contexts, None
     if recording.n_calls not in recording.wanted:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **others)
     scaling, dropout = others.get("scaling"), others.get("dropout", 0.0)

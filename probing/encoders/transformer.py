@@ -242,7 +242,9 @@ def choose_engine(backend: str, model: PreTrainedModel, dtype: str, device: str)
 
 def name_layers(model: PreTrainedModel) -> tuple[str, ...]:
     """`embeddings`, then the number of each block, or what an architecture names its layers (ours, CANINE)."""
-    config = getattr(model.config, "backbone_config", model.config)
+    config = model.config
+    while (inner := getattr(config, "backbone_config", None)) is not None:
+        config = inner
     if isinstance(names := getattr(config, "layer_names", None), tuple):
         return names
     if characters := find_characters(model):

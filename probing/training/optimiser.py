@@ -65,7 +65,7 @@ def set_rates(optimiser: torch.optim.Optimizer, step: int, n_steps: int, warmup_
 def gradient_norms(model: PreTrainedModel) -> list[float]:
     """The norm of dL/dtheta of each layer, layer 0 being the embeddings; 0 where a layer is frozen.
 
-    What transforms add to a layer, such as scores of pruning, is not counted.
+    What transforms add to a layer, such as scores of pruning or steps of quantisation, is not counted.
     """
     blocks = find_blocks(model)
     layers = [[value.grad for name, value in block.named_parameters() if _is_own(name)] for block in blocks]
@@ -73,7 +73,8 @@ def gradient_norms(model: PreTrainedModel) -> list[float]:
 
 
 def _is_own(name: str) -> bool:
-    return "parametrizations." not in name or name.endswith(".original")
+    added = "parametrizations." in name or name.endswith(".log_step")
+    return not added or name.endswith(".original")
 
 
 def _norm(gradients: Iterable[Tensor | None]) -> float:

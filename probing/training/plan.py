@@ -204,6 +204,9 @@ class Recipe:
     origin: Callable[[Any, Callable[[str], None]], Origin] | None = None
     """Settings and a taker of warnings -> what the run starts from, where that is more, or other, than an encoder that
     a classifier of the registry can be put on. Raises InputError for what cannot be used."""
+    rounds: bool = False
+    """True where values are rounded to few levels: sums in another order may fall on another one, and gradients move
+    by more than the rounding of float32."""
     tiny: Callable[[Path], Mapping[str, Any]] | None = None
     """Writes a little data into a folder and gives the settings for trying the recipe on it, where that is no labelled
     task: the conformance tests do."""

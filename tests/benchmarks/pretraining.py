@@ -25,7 +25,8 @@ from probing.training.data.running_text import Text
 from probing.training.data.text_sources import find_source
 from probing.training.loop import Job, Reporter, train_model
 from probing.training.plan import Origin, Start
-from probing.training.recipes.pretrain import PretrainSettings, find_origin, plan_stage, prepare_text
+from probing.training.recipes.pretrain import PretrainSettings, find_origin, prepare_text
+from probing.training.recipes.pretrain_stages import plan_stage
 from probing.training.throughput import count_per_token
 from tests.benchmarks.sizes import Sizes
 from tests.benchmarks.timing import Comparison, Way, compare

@@ -156,8 +156,10 @@ def test_frozen_layers_keep_every_bit_and_the_others_move(make_settings):
     trained = AutoModel.from_pretrained(find_model(run(settings)))
     start = AutoModel.from_pretrained(settings.checkpoint)
     same = [
-        [torch.equal(new, old) for new, old in zip(one.parameters(), other.parameters(), strict=True)]
-        for one, other in zip(find_blocks(trained), find_blocks(start), strict=True)
+        # What is not there any more, such as a weight that was packed in few bits, has not stayed as it was.
+        [name in new and torch.equal(new[name], old) for name, old in block.named_parameters()]
+        for one, block in zip(find_blocks(trained), find_blocks(start), strict=True)
+        for new in (dict(one.named_parameters()),)
     ]
     assert all(same[0])
     assert all(same[1])
@@ -197,9 +199,12 @@ def test_parts_of_a_batch_add_up_to_the_batch(make_settings):
     steps = {"max_steps": 3, "dropout": 0.0, "log_every": 1, "learning_rate": 1e-3, "dtype": "float32"}
     whole, _ = read_tables(run(make_settings("whole", **steps)))
     parts, _ = read_tables(run(make_settings("parts", accumulation_steps=4, **steps)))
+    # float32 sums in another order, through three steps. Where values are rounded to 8 bits, one that falls on another
+    # level is 1 % of the range of a tiny model, of which the optimiser makes more in each step: the first one counts.
+    rounds = RECIPES.load(make_settings().recipe).rounds
     for quantity in ("loss", "gradient_norm"):
-        one, other = (log.loc[log["quantity"] == quantity, "value"] for log in (whole, parts))
-        np.testing.assert_allclose(one, other, rtol=2e-4)  # float32 sums in another order, through three steps
+        rows = [one[(one["quantity"] == quantity) & ((one["step"] == 1) | (not rounds))] for one in (whole, parts)]
+        np.testing.assert_allclose(*(one["value"] for one in rows), rtol=5e-2 if rounds else 2e-4)
 
 
 def test_tensorboard_gets_what_the_log_gets(finished):
@@ -207,7 +212,9 @@ def test_tensorboard_gets_what_the_log_gets(finished):
     stage = log["stage"].iloc[-1]
     found = [path for path in (finished.output / "events").iterdir() if path.is_dir()]
     assert len(found) == log.loc[log["quantity"] == "dev_score", "stage"].nunique()
-    events = next(path for path in found if len(found) == 1 or path.name.endswith(f".{stage}"))
+    # A cell is called after its model and, in a chain of several, after its stage; a model of one may be called so too.
+    cells = [path for path in found if path.name.endswith(f".{stage}") or path.name.startswith(f"{stage}-")]
+    [events] = found if len(found) == 1 else cells
     reader = EventAccumulator(str(events)).Reload()
     rows = log[(log["quantity"] == "dev_score") & (log["stage"] == stage)].set_index("step")["value"]
     assert {event.step: event.value for event in reader.Scalars("dev_score")} == pytest.approx(rows.to_dict())

@@ -9,6 +9,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import PreTrainedModel
 
+from probing.encoders.blocks import find_backbone
+from probing.encoders.packing import count_packed
 from probing.training.contracts import LabelledSplit
 from probing.training.evaluation.logits import choose_way
 
@@ -29,7 +31,7 @@ def measure_costs(model: PreTrainedModel, split: LabelledSplit, accelerator: Acc
     """
     tensors = {one.data_ptr(): one for one in model.state_dict().values()}.values()
     return {
-        "parameters": sum(one.numel() for one in model.parameters()),
+        "parameters": sum(one.numel() for one in model.parameters()) + count_packed(model),
         "weight_bytes": sum(one.numel() * one.element_size() for one in tensors),
         "flops": count_flops(model),
         "sentences_per_s": measure_rate(model, split, accelerator),
@@ -38,7 +40,8 @@ def measure_costs(model: PreTrainedModel, split: LabelledSplit, accelerator: Acc
 
 def count_flops(model: PreTrainedModel) -> float:
     """Operations of the products of a forward pass over one text, two for each multiplication and addition."""
-    length = min(_LENGTH, int(getattr(model.config, "max_position_embeddings", None) or _LENGTH))
+    config = find_backbone(model).config
+    length = min(_LENGTH, int(getattr(config, "max_position_embeddings", None) or _LENGTH))
     ids = torch.zeros(1, length, dtype=torch.long, device=model.device)
     counter, was_training = FlopCounterMode(display=False), model.training
     model.eval()

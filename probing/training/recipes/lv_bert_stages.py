@@ -21,7 +21,7 @@ from probing.training.evaluation.paths import OnePath, PathAccuracy
 from probing.training.evolution import Candidate
 from probing.training.objectives.masked import Masked
 from probing.training.plan import ARCHITECTURE, Hunt, Origin, Stage, Start
-from probing.training.recipes.pretrain import choose_pace, choose_rates
+from probing.training.recipes.pretrain_stages import choose_pace, choose_rates
 from probing.training.transforms.pattern_space import PatternSpace, Sizes, fit_intermediate
 from probing.training.transforms.supernet import PathSampling
 

@@ -33,7 +33,8 @@ from probing.training.objectives.layer_distillation import LayerDistillation, ch
 from probing.training.objectives.supervised import Supervised, compute_loss
 from probing.training.optimiser import Rates
 from probing.training.plan import Origin, Source, Stage, Start
-from probing.training.recipes.pretrain import PretrainSettings, choose_pace, choose_rates, prepare_text
+from probing.training.recipes.pretrain import PretrainSettings, prepare_text
+from probing.training.recipes.pretrain_stages import choose_pace, choose_rates
 from probing.training.recipes.tiny_bert_students import Students
 from probing.training.recipes.tiny_bert_words import AUGMENT, Amount, plan_augmentation
 

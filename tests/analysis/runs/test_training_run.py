@@ -14,7 +14,15 @@ from analysis.figures.training import (
     plot_pruning,
     plot_training,
 )
-from analysis.runs.training_run import is_training, label_runs, load_training, load_trainings, stack_logs, stack_models
+from analysis.runs.training_run import (
+    is_training,
+    label_runs,
+    load_training,
+    load_trainings,
+    name_variants,
+    stack_logs,
+    stack_models,
+)
 from analysis.tables.training import seeds_table
 from analysis.terminal.training import draw_training_figures, show_training
 from probing.records import InputError
@@ -238,3 +246,17 @@ def test_the_screen_shows_the_table_in_80_columns_and_figures_are_left(
     assert "SST-2" in table
     drawn = {path.name for path in (folder / "figures").iterdir()}
     assert {"pruning.pdf" if recipe == "prune" else "training.pdf"} <= drawn
+
+
+@pytest.mark.parametrize(
+    ("variant", "name"),
+    [
+        ("{}", ""),
+        ('{"order": "sandwich"}', "sandwich"),
+        ('{"arm": "teacher"}', "teacher"),
+        ('{"arm": "kdlsq", "bits": 2}', "kdlsq 2 bits"),
+        ('{"arm": "kdlsq", "bits": 8, "few_bits": 2, "in_few_bits": "embeddings"}', "kdlsq 8 bits, embeddings 2"),
+    ],
+)
+def test_a_models_name_is_of_the_facts_of_its_variant(variant, name):
+    assert name_variants(pd.DataFrame({"variant": [variant]})).tolist() == [name]

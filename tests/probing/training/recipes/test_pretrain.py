@@ -25,15 +25,8 @@ from probing.training import loop
 from probing.training.data.masking import Masking
 from probing.training.evaluation.masked import predict_hidden
 from probing.training.plan import Start
-from probing.training.recipes.pretrain import (
-    PretrainSettings,
-    build_discriminator,
-    build_generator,
-    choose_pace,
-    find_origin,
-    prepare_text,
-    try_out,
-)
+from probing.training.recipes.pretrain import PretrainSettings, find_origin, prepare_text, try_out
+from probing.training.recipes.pretrain_stages import build_discriminator, build_generator, choose_pace
 from probing.training.run import train
 from tests.helpers import build_task, run_script, save_encoder, write_task
 
