@@ -113,6 +113,7 @@ ENCODERS: "Registry[EncoderModule]" = Registry(
     {
         "bert": "probing.encoders.bert",
         "bermo": "probing.encoders.bermo",
+        "c_bert": "probing.encoders.c_bert",
         "kdlsq_bert": "probing.encoders.kdlsq_bert",
         "lv_bert": "probing.encoders.lv_bert",
         "nas_bert": "probing.encoders.nas_bert",
@@ -131,6 +132,7 @@ RECIPES: "Registry[Recipe]" = Registry(
     "recipes",  # ways of training
     "probing.contracts.recipe:Recipe",
     {
+        "c_bert": "probing.training.recipes.c_bert:RECIPE",
         "finetune": "probing.training.recipes.finetune:RECIPE",
         "kdlsq_bert": "probing.training.recipes.kdlsq_bert:RECIPE",
         "kg_bert": "probing.training.recipes.kg_bert:RECIPE",

@@ -13,12 +13,19 @@ from transformers import (
 )
 
 from probing.encoders.bermo_model import BermoConfig, BermoForSequenceClassification, BermoModel
+from probing.encoders.c_bert_model import (
+    CBertConfig,
+    CBertForMaskedLM,
+    CBertForSequenceClassification,
+    CBertModel,
+)
 from probing.encoders.kdlsq_bert_model import KdlsqBertConfig, KdlsqBertForSequenceClassification, KdlsqBertModel
 from probing.encoders.lv_bert_heads import LvBertForMaskedLM, LvBertForPreTraining, LvBertForSequenceClassification
 from probing.encoders.lv_bert_model import LvBertConfig, LvBertModel
 from probing.encoders.nas_bert_heads import NasBertForMaskedLM, NasBertForSequenceClassification
 from probing.encoders.nas_bert_model import NasBertConfig, NasBertModel
 from probing.encoders.nas_bert_supernet import NasBertSupernet, NasBertSupernetConfig
+from probing.encoders.word_networks import WordNetworkConfig, WordNetworkForSequenceClassification
 
 AutoConfig.register(BermoConfig.model_type, BermoConfig)
 AutoModel.register(BermoConfig, BermoModel)
@@ -29,6 +36,14 @@ AutoModel.register(LvBertConfig, LvBertModel)
 AutoModelForMaskedLM.register(LvBertConfig, LvBertForMaskedLM)
 AutoModelForPreTraining.register(LvBertConfig, LvBertForPreTraining)
 AutoModelForSequenceClassification.register(LvBertConfig, LvBertForSequenceClassification)
+
+AutoConfig.register(CBertConfig.model_type, CBertConfig)
+AutoModel.register(CBertConfig, CBertModel)
+AutoModelForMaskedLM.register(CBertConfig, CBertForMaskedLM)
+AutoModelForSequenceClassification.register(CBertConfig, CBertForSequenceClassification)
+
+AutoConfig.register(WordNetworkConfig.model_type, WordNetworkConfig)
+AutoModelForSequenceClassification.register(WordNetworkConfig, WordNetworkForSequenceClassification)
 
 AutoConfig.register(KdlsqBertConfig.model_type, KdlsqBertConfig)
 AutoModel.register(KdlsqBertConfig, KdlsqBertModel)

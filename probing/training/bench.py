@@ -58,7 +58,8 @@ class Place:
     seed: int
     """Of all that it draws."""
     before: Mapping[str, Path]
-    """The folders that the stages before it leave, and those that its model needs, by their names."""
+    """The folders that the stages before it leave, and those that its model needs, by their names; the latter also by
+    `model/stage`."""
     cell: Path
     """File of its rows."""
     artifact: Path

@@ -109,7 +109,8 @@ def locate(bench: Bench, plan: ModelPlan, finished: Sequence[Finished]) -> Place
     key += [bench.origin.digest, bench.source.digest, *(one.artifact for one in finished)]
     key += [plan.name, plan.seed, plan.variant, stage.name, stage.kind, stage.start]
     key += [bench.left[needed] for needed in plan.needs]
-    others = {needed: bench.folder / "stages" / model / needed for model, needed in plan.needs}
+    needed_folders = [(model, needed, bench.folder / "stages" / model / needed) for model, needed in plan.needs]
+    others = {name: folder for model, needed, folder in needed_folders for name in (needed, f"{model}/{needed}")}
     return Place(
         plan,
         stage,

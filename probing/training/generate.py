@@ -75,7 +75,10 @@ def write_part(place: Place, number: int, rows: Sequence[Written]) -> None:
 def _leave(place: Place, writing: Writing) -> tuple[str, dict[str, float]]:
     """Write the table of all parts; the digest of its folder, and what is to be logged of it."""
     parts = [read_part(place, number) or [] for number in range(writing.n_parts)]
-    rows, n_dropped = drop_known([row for part in parts for row in part], writing.known)
+    found = [row for part in parts for row in part]
+    rows, n_dropped = drop_known(found, writing.known)
+    facts = {"written": float(len(rows)), "duplicates": float(n_dropped)}
+    facts |= {"left_out": float(writing.n_wanted - len(found))} if writing.n_wanted else {}
     part = place.artifact.with_name(f".{place.artifact.name}.{uuid4().hex}")
     try:
         write_table(part, rows)
@@ -87,4 +90,4 @@ def _leave(place: Place, writing: Writing) -> tuple[str, dict[str, float]]:
         shutil.rmtree(part, ignore_errors=True)
         raise
     shutil.rmtree(find_parts(place), ignore_errors=True)
-    return digest_folder(place.artifact), {"written": float(len(rows)), "duplicates": float(n_dropped)}
+    return digest_folder(place.artifact), facts

@@ -50,7 +50,8 @@ class Start:
     checkpoint: Checkpoint
     """Checkpoint that it starts from: the run's encoder, or the model that an earlier stage left."""
     artifacts: Mapping[str, Path]
-    """The folders that all earlier stages left, and the stages that its model needs, by their names."""
+    """The folders that all earlier stages left, and the stages that its model needs, by their names; the latter also by
+    `model/stage`."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class Writing:
     """Texts that there are already: one that is written like them, or like an earlier one, is dropped and counted."""
     export: Callable[[Sequence[Written], Path], None] | None = None
     """Writes the texts in another form too, into the folder that the stage leaves."""
+    n_wanted: int = 0
+    """Texts that the parts hold together if none is left out by what writes them; 0 where nobody knows."""
 
 
 def no_transforms(start: Start) -> Sequence[Transform]:

@@ -1,0 +1,59 @@
+"""Splits as positions in files."""
+
+import pytest
+
+from probing.records import InputError
+from probing.tasks.files.positions import read_positions
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "MR").mkdir()
+    rows = [f"{'good' if row % 2 else 'bad'} film {row}\t{row % 2}\n" for row in range(8)]
+    (tmp_path / "MR" / "all.tsv").write_text("sentence\tlabel\n" + "".join(rows))
+    return tmp_path
+
+
+def write(root, rows, name="RT.tsv"):
+    path = root / name
+    path.write_text("split\tfile\trow\n" + "".join(f"{split}\tMR/all.tsv\t{row}\n" for split, row in rows))
+    return path
+
+
+SIX = [("train", 5), ("train", 0), ("dev", 2), ("dev", 3), ("test", 7), ("test", 4)]
+
+
+def test_each_split_has_the_rows_that_the_table_names_in_its_order(root):
+    task = read_positions(write(root, SIX), root)
+    assert task.name == "RT"
+    assert {name: [text for (text,) in split.texts] for name, split in task.splits.items()} == {
+        "train": ["good film 5", "bad film 0"],
+        "dev": ["bad film 2", "good film 3"],
+        "test": ["good film 7", "bad film 4"],
+    }
+    assert task.splits["test"].labels.tolist() == [1, 0]
+
+
+def test_a_known_name_is_that_of_the_task(root):
+    assert read_positions(write(root, SIX, "MPQA.tsv"), root).name == "mpqa"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([*SIX, ("test", 8)], r"RT\.tsv:8: .*MR/all\.tsv has no labelled text in row 8"),
+        ([("trian", 1)], "is no position; expected split, file and row"),
+        ([("train", "x")], "is no position"),
+    ],
+)
+def test_a_wrong_row_is_named(root, rows, message):
+    with pytest.raises(InputError, match=message) as error:
+        read_positions(write(root, rows), root)
+    assert "\n" not in str(error.value)
+
+
+def test_missing_files_are_named(root):
+    with pytest.raises(InputError, match=r"--splits .*none\.tsv: no such file"):
+        read_positions(root / "none.tsv", root)
+    with pytest.raises(InputError, match=r"MR/all\.tsv: no such file; expected --data"):
+        read_positions(write(root, SIX), root / "MR")
