@@ -9,6 +9,9 @@ FLAGS ?=
 # (-: there is none), flags of train_encoder.py. Every model that a line leaves is probed and held against the teacher.
 define SYSTEMS
 pruned bert magnitude-0-seed-0 --recipe prune --method magnitude --sparsity 0 0.5 0.8 --model bert --data controlled --task TopConst --max-steps 300 --limit-dev 500
+bits kdlsq_bert kdlsq-8-seed-0 --recipe kdlsq_bert --bits 8 4 2 --arms kdlsq --model bert --data controlled --task TopConst --teacher-steps 300 --max-steps 300 --limit-dev 500
+distilled bert - --recipe tiny_bert --arms both --data controlled --task TopConst --teacher-steps 300 --general-steps 300 --intermediate-steps 300 --max-steps 300 --limit-dev 500
+searched nas_bert - --recipe nas_bert --arms searched hand_made --max-steps 150 --supernet-share 2
 endef
 export SYSTEMS
 PROBES := --mix on --tasks SentLen TreeDepth BShift Tense SubjNum --limit 2000 --gradients 0 --measures weight_intervals
@@ -88,7 +91,7 @@ orders: setup  ## LV-BERT's search on TEXT (default: the controlled corpus), the
 	    --output data/results/orders-probed/$${model##*/} || exit; \
 	done
 
-forgetting: setup  ## what pruned encoders forgot of the embedded one, at which depth; FLAGS go to their training; resumes
+forgetting: setup  ## what smaller encoders forgot of the embedded one, at which depth: some two hours; resumes
 	$(BIN)/python probing/run_senteval.py --model bert $(PROBES) --data $(DATA) --output data/results/forgetting/teacher
 	@echo "$$SYSTEMS" | while read -r name model twin flags; do \
 	  place=data/results/forgetting/$$name; set --; \

@@ -33,7 +33,7 @@ def show_differences(first: Path, second: Path, choices: Mapping[str, Any], outp
     if output is not None:
         check_writable(output)
     runs = [load_run(folder) for folder in (first, second)]
-    pairs = compare_runs(*runs, **choices)
+    pairs = compare_runs(runs[0], runs[1], **choices)
     names = [run.name if runs[0].name != runs[1].name else str(run.folder) for run in runs]
     if output is not None:
         save_differences(pairs, names[0], names[1], output)

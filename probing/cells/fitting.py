@@ -64,8 +64,8 @@ def order_as_published(train: Split, rows: Int[np.ndarray, " rows"]) -> Int[np.n
 
     It sorts the sentences of a split by their number of words, then by class; equals stay as they stand in the file.
     """
-    n_words = [sum(len(segment.split()) for segment in train.texts[row]) for row in rows]
-    return rows[np.lexsort((train.labels[rows], n_words))]
+    n_words = np.array([sum(len(segment.split()) for segment in train.texts[row]) for row in rows], dtype=int)
+    return rows[np.lexsort([train.labels[rows], n_words])]
 
 
 def group_layers(cell: Cell, layers: Sequence[int], stack: LayerStack, n_sentences: int) -> list[Sequence[int]]:
