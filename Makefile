@@ -5,7 +5,7 @@ DATA ?= controlled
 CLASSIFICATION ?= data/corpora/classification
 TEXT ?=
 FLAGS ?=
-# Systems of `make forgetting`, one a line: folder, encoder to probe its models as, the model that is the pruned ones' twin
+# Systems of `make forgetting`, one a line: folder, encoder to probe its models as, the model that the line's others are held against
 # (-: there is none), flags of train_encoder.py. Every model that a line leaves is probed and held against the teacher.
 define SYSTEMS
 pruned bert magnitude-0-seed-0 --recipe prune --method magnitude --sparsity 0 0.5 0.8 --model bert --data controlled --task TopConst --max-steps 300 --limit-dev 500

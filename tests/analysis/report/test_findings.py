@@ -82,14 +82,15 @@ def test_significant_differences_are_named_with_their_side():
     pairs = pd.DataFrame(
         {
             "contender": "last",
-            "title": ["WC", "Tense", "SOMO"],
-            "difference": [0.1, -0.05, 0.3],
-            "significant": [True, True, False],
+            "title": ["WC", "Tense", "SOMO", "SentLen"],
+            "difference": [0.1, -0.05, 0.3, 0.001],
+            "significant": [True, True, False, False],
+            "equivalent": [False, True, False, True],
         }
     )
     [sentence] = conclude_pairs(pairs, "one", "two")
     assert "two is significantly better than one on 1 (WC +10.0) and significantly worse on 1 (Tense -5.0)" in sentence
-    assert "1 of 3 tasks are inconclusive" in sentence
+    assert "of 4 tasks 1 are equivalent, and 1 inconclusive" in sentence
 
 
 def test_the_depths_at_which_bermos_gradient_is_smaller_are_counted(build_training):
