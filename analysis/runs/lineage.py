@@ -63,7 +63,7 @@ def trace_encoder(run: Run) -> Lineage:
     return Lineage(
         run=trained, recipe=str(row.get("recipe", "")), task=str(row.get("task", "")), seed=int(row.get("seed", -1)),
         method=str(row.get("method", "")), sparsity=float(row["achieved_sparsity"]) if pruned else math.nan,
-        bits="" if found["bits"] is None else str(found["bits"]),
+        bits=_name_bits(found["bits"]),
         parameters=_to_number(found["parameters"], parameters), bytes=_to_number(found["bytes"], size),
     )  # fmt: skip
 
@@ -101,6 +101,13 @@ def _pick(known: list[Mapping[Any, Any]], names: tuple[str, ...]) -> Any:
     """The first value of one of those names that is neither missing nor empty; 0 is what was not measured."""
     values = (source[name] for source in known for name in names if name in source)
     return next((value for value in values if value and not is_missing(value)), None)
+
+
+def _name_bits(found: Any) -> str:
+    """Bits in a word; of a configuration that has them by matrix, the different ones."""
+    if isinstance(found, Mapping):
+        return ", ".join(sorted({str(bits) for bits in found.values()}))
+    return "" if found is None else str(found)
 
 
 def is_missing(value: Any) -> bool:

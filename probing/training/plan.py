@@ -171,6 +171,9 @@ class RunPlan:
         names = [model.name for model in self.models]
         if len(set(names)) < len(names):  # each would find what the other left
             raise ValueError(f"models of a run: expected different names, got {', '.join(names)}")
+        last = {model.stages[-1].name for model in self.models if not model.serves}
+        if len(last) > 1:  # tables of a run are of one stage
+            raise ValueError(f"models of a run: expected one name of their last stages, got {', '.join(sorted(last))}")
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,8 @@ from probing.training.transforms.quantisation import Grid, Quantisation
 if TYPE_CHECKING:  # which plans with what stands here
     from probing.training.recipes.kdlsq_bert import KdlsqBertSettings
 
+FEW_BITS = "few_bits"
+"""Name of the stage that every arm ends in: tables read the stages of one name."""
 TEACHER = "teacher"
 _UNTRAINED = ("minmax", "initial")
 
@@ -94,7 +96,7 @@ class Workshop:
             seed: of the order of the sentences, and of dropout.
             bits: of each layer.
         """
-        stage = plan_stage(arm, self.settings, self.labelled, seed)
+        stage = plan_stage(FEW_BITS, self.settings, self.labelled, seed)
         grid = self._choose_grid(arm, bits)
         pace = replace(stage.pace, epochs=0.0, max_steps=0) if arm in _UNTRAINED else stage.pace
         return replace(

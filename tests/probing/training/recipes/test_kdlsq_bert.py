@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from analysis.runs.training_run import load_training
 from probing.encoders.checkpoints import find_checkpoint, load_classifier, load_tokenizer
 from probing.encoders.kdlsq_bert_model import KdlsqBertForSequenceClassification
 from probing.progress import Reporter
@@ -55,6 +56,15 @@ def test_every_arm_has_a_model_at_each_number_of_bits_beside_the_teacher(whole):
     assert (table["arm"] == "teacher").sum() == 2  # dev and test
     assert (folder / "stages" / "teacher" / "teacher" / "model.safetensors").is_file()
     assert set(table.loc[table["steps"] == 0, "arm"]) == {"minmax", "initial"}
+
+
+@pytest.mark.slow
+def test_every_arm_stands_in_the_tables_that_are_shown(whole):
+    folder, _ = whole
+    shown = load_training(folder).models
+    assert {(arm["arm"], arm["bits"]) for arm in map(json.loads, shown["variant"]) if "in_few_bits" not in arm} == {
+        (arm, bits) for arm in ("minmax", "initial", "lsq", "kdlsq") for bits in (8, 2)
+    }
 
 
 @pytest.mark.slow
@@ -114,7 +124,7 @@ def test_the_kept_model_answers_as_the_table_says(whole, usual):
     with torch.inference_mode():
         answers = [model(**tokenizer(text, return_tensors="pt")).logits.argmax().item() for text, _ in lines]
     share = np.mean([model.config.id2label[one] == label for one, (_, label) in zip(answers, lines, strict=True)])
-    rows = table[(table["stage"] == "kdlsq") & (table["bits"] == 2) & table["in_few_bits"].isna()]
+    rows = table[(table["arm"] == "kdlsq") & (table["bits"] == 2) & table["in_few_bits"].isna()]
     assert rows.loc[rows["split"] == "test", "value"].item() == pytest.approx(share)
 
 
@@ -133,12 +143,13 @@ def test_a_given_teacher_is_scored_and_not_trained(make, whole):
     folder, table = whole
     given = run(make(distill_from=str(folder / "stages" / "teacher" / "teacher"), arms=("minmax",), bits=(2,)))
     found = pd.read_parquet(given / "trained_models.parquet")
-    for stage in ("teacher", "minmax"):
-        of_stage, before = (one[one["stage"] == stage] for one in (found, table))
-        if stage == "minmax":
+    found = found.assign(**pd.DataFrame([json.loads(row) for row in found["variant"]]))
+    for arm in ("teacher", "minmax"):
+        of_arm, before = (one[one["arm"] == arm] for one in (found, table))
+        if arm == "minmax":
             before = before[before["bits"] == 2]
-        assert list(of_stage["value"]) == list(before["value"])
-        assert set(of_stage["steps"]) == {0}
+        assert list(of_arm["value"]) == list(before["value"])
+        assert set(of_arm["steps"]) == {0}
 
 
 def refuse(settings, message):
