@@ -93,10 +93,10 @@ def _format_seed(models: pd.DataFrame) -> dict[str, str]:
 
 
 def _format_costs(model: pd.Series) -> dict[str, str]:
-    """Columns of what a model costs, where it was measured."""
-    if not model["parameters"]:
+    """Columns of what a model costs, where it was measured; 0 and NaN, as in older tables, are not."""
+    if not model["parameters"] > 0:
         return {}
-    rate = f"{model['sentences_per_s']:z.0f}" if model["sentences_per_s"] else "-"
+    rate = f"{model['sentences_per_s']:z.0f}" if model["sentences_per_s"] > 0 else "-"
     return {
         "Million weights": f"{model['parameters'] / 1e6:z.2f}", "MB": f"{model['weight_bytes'] / 1e6:z.1f}",
         "GFLOPs": f"{model['flops'] / 1e9:z.2f}", "Sentences/s": rate,
