@@ -36,6 +36,7 @@ NOT_RUN = {
     "pip install 'bermo-probing[hub]'": "needs a package index",
     "make docs": "is run by test_docs.py, which looks at what it builds",
     'make bench BENCH="--only probing --every-task"': "takes minutes at any size; make bench itself is run",
+    "python -m tests.benchmarks.distillation": "takes a minute at any size; test_benchmarks.py runs its parts",
     "make orders TEXT=... DATA=...": "takes minutes at any size; what it calls is run",
     "make forgetting": "takes minutes at any size; what it calls is run",
 }
