@@ -62,10 +62,12 @@ def fit_folds(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Seque
 def order_as_published(train: Split, rows: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
     """The rows in the order that SentEval trains on, so that its random batches hold the same sentences.
 
-    It sorts the sentences of a split by their number of words, then by class; equals stay as they stand in the file.
+    It sorts the texts of a split by the number of words of each segment, then by class; equals stay as they stand in
+    the file.
     """
-    n_words = np.array([sum(len(segment.split()) for segment in train.texts[row]) for row in rows], dtype=int)
-    return rows[np.lexsort([train.labels[rows], n_words])]
+    n_words = np.array([[len(segment.split()) for segment in train.texts[row]] for row in rows], dtype=int)
+    # Of lexsort's keys the last one counts most.
+    return rows[np.lexsort([train.labels[rows], *n_words.T[::-1]])]
 
 
 def group_layers(cell: Cell, layers: Sequence[int], stack: LayerStack, n_sentences: int) -> list[Sequence[int]]:

@@ -1,6 +1,6 @@
 """LV-BERT (Yu et al. 2021, arXiv 2106.11740): sub-layers of three kinds in any order, and supernets of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from jaxtyping import Int
@@ -193,17 +193,27 @@ class LvBertModel(LvBertPreTrainedModel):
 
         Without a mask there is no padding.
         """
-        words = self.embeddings.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
-        states = self.embeddings(words, token_type_ids)
-        if hasattr(self, "embeddings_project"):
-            states = self.embeddings_project(states)
-        mask, layers = None if attention_mask is None else attention_mask.bool(), [states]
-        for place in self.sublayers:
-            layers.append(place(layers[-1], mask))
+        states = embed_tokens(self, input_ids, token_type_ids, inputs_embeds)
+        layers = run_places(self.sublayers, states, attention_mask)
         return BaseModelOutput(
             last_hidden_state=layers[-1],  # pyright: ignore
             hidden_states=tuple(layers) if inputs.get("output_hidden_states") else None,
         )
+
+
+def embed_tokens(model: Any, ids: Tensor | None, types: Tensor | None, words: Tensor | None) -> Tensor:
+    """The states that a stack begins with, brought to its width; of given embeddings of words, if there are any."""
+    words = model.embeddings.word_embeddings(ids) if words is None else words
+    states = model.embeddings(words, types)
+    return model.embeddings_project(states) if hasattr(model, "embeddings_project") else states
+
+
+def run_places(places: Iterable[nn.Module], states: Tensor, attention_mask: Tensor | None) -> list[Tensor]:
+    """The states before the first of a stack's places and behind each; without a mask there is no padding."""
+    mask, layers = None if attention_mask is None else attention_mask.bool(), [states]
+    for place in places:
+        layers.append(place(layers[-1], mask))
+    return layers
 
 
 def extract_path(supernet: nn.Module, model: nn.Module) -> None:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
-from probing.encoders.lv_bert_model import LvBertEmbeddings
+from probing.encoders.lv_bert_model import LvBertEmbeddings, embed_tokens, run_places
 from probing.encoders.operations import INNER, BlockChoice, SeparableBlock, build_operation, name_operation, read_blocks
 from probing.encoders.sublayers import Mask, States, draw_weights
 from probing.records import InputError
@@ -208,13 +208,8 @@ class NasBertModel(NasBertPreTrainedModel):
 
         Without a mask there is no padding.
         """
-        words = self.embeddings.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds
-        states = self.embeddings(words, token_type_ids)
-        if hasattr(self, "embeddings_project"):
-            states = self.embeddings_project(states)
-        mask, layers = None if attention_mask is None else attention_mask.bool(), [states]
-        for operation in self.operations:
-            layers.append(operation(layers[-1], mask))
+        states = embed_tokens(self, input_ids, token_type_ids, inputs_embeds)
+        layers = run_places(self.operations, states, attention_mask)
         filled = [self._fill_up(layer) for layer in (layers if inputs.get("output_hidden_states") else layers[-1:])]
         return BaseModelOutput(
             last_hidden_state=filled[-1],  # pyright: ignore

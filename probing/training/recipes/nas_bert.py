@@ -31,6 +31,7 @@ from probing.settings.training import RecipeSettings
 from probing.training.origins import SCRATCH
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
 from probing.training.recipes import pretrain
+from probing.training.recipes.nas_bert_budgets import read_hand_made
 from probing.training.recipes.nas_bert_search import RANDOM, SEARCHED
 from probing.training.recipes.nas_bert_stages import (
     HAND_MADE,
@@ -40,7 +41,6 @@ from probing.training.recipes.nas_bert_stages import (
     UNSHRUNK,
     WHOLE,
     Workshop,
-    read_hand_made,
 )
 from probing.training.transforms.block_space import list_entries
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from probing.encoders.blocks import find_backbone, find_blocks
 from probing.encoders.checkpoints import find_checkpoint, load_model
 from probing.encoders.nas_bert_model import NasBertConfig, NasBertModel
 from probing.encoders.nas_bert_supernet import NasBertSupernet, NasBertSupernetConfig
-from probing.encoders.operations import count_body, name_operation, read_blocks, write_blocks
+from probing.encoders.operations import count_body, read_blocks, write_blocks
 from probing.encoders.transformer import compute_digest
 from probing.progress import Reporter
 from probing.records import InputError
@@ -23,7 +24,7 @@ from probing.training.data.masking import Masking
 from probing.training.data.running_text import HiddenTokens
 from probing.training.evaluation.block_losses import BlockLosses
 from probing.training.evaluation.by_block import split_rows
-from probing.training.evaluation.costs import count_flops
+from probing.training.evaluation.costs import count_costs
 from probing.training.evaluation.latency import measure_table, read_table
 from probing.training.evaluation.paths import OnePath
 from probing.training.evaluation.teacher_states import HeldOut, TeacherStates
@@ -31,6 +32,7 @@ from probing.training.objectives.block_distillation import BlockDistillation
 from probing.training.objectives.layer_distillation import LayerDistillation, draw_projection
 from probing.training.origins import SCRATCH
 from probing.training.plan import Origin, Source, Stage, Start
+from probing.training.recipes.nas_bert_budgets import check_latencies, check_sizes, list_budgets, read_hand_made
 from probing.training.recipes.nas_bert_search import (
     RANDOM,
     SEARCHED,
@@ -43,7 +45,7 @@ from probing.training.recipes.nas_bert_search import (
 from probing.training.recipes.pretrain import PretrainSettings, prepare_text
 from probing.training.recipes.pretrain_stages import choose_pace, choose_rates
 from probing.training.transforms.block_space import Costs, Pools, list_choices, list_entries
-from probing.training.transforms.shrinking import Amounts, Budget, explain_budget, find_extreme
+from probing.training.transforms.shrinking import Amounts
 from probing.training.transforms.supernet import PathSampling
 
 if TYPE_CHECKING:  # which plans with what stands here
@@ -81,9 +83,8 @@ class Workshop:
         self.entries = list_entries(settings.widths)
         """Of the table of latencies: all that candidates are made of."""
         sizes = settings.sizes or sorted({count_body(path) for path in map(read_blocks, self.hand_made.values())})
-        self.budgets = [Budget(name_size(size), size=size) for size in sizes]
-        self.budgets += [Budget(f"{one:g}ms", latency=one) for one in settings.latencies]
-        self._check_sizes()
+        self.budgets = list_budgets(sizes, settings.latencies)
+        check_sizes(self.budgets, self.pools, Costs(dict.fromkeys(self.entries, 1.0)))
         table = settings.latency_table
         self.table = read_table(Path(table), self.entries) if table else None
         self.running = _as_pretraining(settings)
@@ -101,7 +102,7 @@ class Workshop:
             def measure() -> Mapping[str, float]:
                 return self.table or measure_table(self._config(), self.entries, shape, accelerator.device)
 
-            return LatencySearch(self.entries, measure, self._check_latencies)
+            return LatencySearch(self.entries, measure, partial(check_latencies, self.budgets, self.pools))
 
         first = write_blocks((self.pools.blocks[0][0],))
         return replace(self._plan_learning(LATENCY, 0, first), kind="search", search=search)
@@ -170,7 +171,7 @@ class Workshop:
             evaluation=lambda start: evaluate(),
             rates=choose_rates(self.running),
             pace=self.pace,
-            costs=lambda model, accelerator: _count_costs(model),
+            costs=lambda model, accelerator: count_costs(model),
         )
 
     def _plan_supernet(self, name: str, seed: int) -> Stage:
@@ -242,24 +243,6 @@ class Workshop:
     def _hide(self, split: str, limit: int) -> HiddenTokens:
         return self.text.hold(split, self.masking, limit)
 
-    def _check_sizes(self) -> None:
-        """Refuse a size that is smaller or larger than every candidate's."""
-        free = Costs(dict.fromkeys(self.entries, 1.0))
-        largest = free.size(find_extreme(self.pools.blocks, free.size, max))
-        for budget in self.budgets:
-            if budget.size < free.size(find_extreme(self.pools.blocks, free.size)):
-                raise InputError(explain_budget(self.pools.blocks, free, budget))
-            if largest < budget.size < float("inf"):
-                raise InputError(
-                    f"--sizes {budget.size:g}: no candidate has so many parameters; the nearest has {largest:,} "
-                    f"({largest})"
-                )
-
-    def _check_latencies(self, costs: Costs) -> None:
-        for budget in self.budgets:
-            if budget.latency < costs.latency(find_extreme(self.pools.blocks, costs.latency)):
-                raise InputError(explain_budget(self.pools.blocks, costs, budget))
-
     def _describe_source(self) -> Source:
         """The text, with the identity of teacher and table."""
         source, table = self.text.source, self.settings.latency_table
@@ -283,23 +266,6 @@ def choose_borders(n_layers: int, n_blocks: int) -> list[int]:
     return [-(-number * n_layers // n_blocks) for number in range(n_blocks + 1)]
 
 
-def read_hand_made(name: str) -> list[list[str]]:
-    """BERT of so many layers and of a width, `3x192`, as one block of operations.
-
-    Raises:
-        InputError: it says no such thing.
-    """
-    layers, _, width = name.partition("x")
-    if not (layers.isdecimal() and width.isdecimal() and int(layers) and int(width)):
-        raise InputError(f"--hand-made {name}: expected layers and width, such as 3x192")
-    return [[name_operation(int(width), code) for code in (0, 1)] * int(layers)]
-
-
-def name_size(size: float) -> str:
-    """A size as names of models have it: `0.40M`."""
-    return f"{size / 1e6:.2f}M" if size >= 1e4 else f"{size:g}"
-
-
 def _name_round(number: int) -> str:
     return f"supernet-{number + 1}"
 
@@ -310,16 +276,6 @@ def _name_shrinking(number: int) -> str:
 
 def _hold(blocks: HiddenTokens) -> HeldOut:
     return HeldOut(split_rows(len(blocks), blocks.n_tokens // len(blocks)), blocks.collate)
-
-
-def _count_costs(model: PreTrainedModel) -> dict[str, float]:
-    tensors = list(model.state_dict().values())
-    n_bytes = sum(one.numel() * one.element_size() for one in tensors)
-    return {
-        "parameters": sum(one.numel() for one in model.parameters()),
-        "weight_bytes": n_bytes,
-        "flops": count_flops(model),
-    }
 
 
 def _as_pretraining(settings: "NasBertSettings") -> PretrainSettings:

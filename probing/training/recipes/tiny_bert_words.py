@@ -13,6 +13,7 @@ from probing.encoders.masked_lm import load_masked_lm
 from probing.randomness import stream
 from probing.records import InputError, Split, Text
 from probing.training.contracts import Written
+from probing.training.data.replacement import replace_spans
 from probing.training.data.vocabulary import read_marks
 from probing.training.data.word_choices import Choices, Word, WordFinder
 from probing.training.plan import Stage, Start, Writing, plan_writing
@@ -96,11 +97,10 @@ def draw_words(
 
 def replace_words(text: Text, words: Sequence[tuple[Word, str]]) -> Text:
     """A text with other words in place of some; all else is as it was."""
-    segments = list(text)
-    for word, other in sorted(words, key=lambda pair: -pair[0].start):
-        own = segments[word.segment]
-        segments[word.segment] = own[: word.start] + other + own[word.stop :]
-    return tuple(segments)
+    return tuple(
+        replace_spans(segment, [((one.start, one.stop), other) for one, other in words if one.segment == number])
+        for number, segment in enumerate(text)
+    )
 
 
 def _spell(split: Split, row: int, copy: int, words: Sequence[tuple[Word, str]]) -> Written:

@@ -77,3 +77,8 @@ def test_training_sentences_go_by_words_then_by_class_and_equals_stay():
     train = Split(texts, np.array([0, 1, 1, 0, 1, 0]))
     assert order_as_published(train, np.arange(6)).tolist() == [3, 1, 4, 5, 2, 0]
     assert order_as_published(train, np.array([4, 2, 1])).tolist() == [4, 1, 2]
+
+
+def test_pairs_go_by_the_words_of_their_first_segment_then_of_their_second():
+    pairs = Split((("a b", "c"), ("a", "b c d"), ("a", "b"), ("c", "d")), np.array([0, 0, 1, 0]))
+    assert order_as_published(pairs, np.arange(4)).tolist() == [3, 2, 1, 0]
