@@ -42,14 +42,23 @@ def make_written(row: dict[str, Any]) -> Written:
     return Written(**values, places=tuple(map(int, row["places"])))
 
 
+def list_known(task: Task) -> frozenset[Text]:
+    """All texts of a task: one written like a text of dev or test would teach what is asked there."""
+    return frozenset(text for split in task.splits.values() for text in split.texts)
+
+
 def drop_known(rows: Sequence[Written], known: Collection[Text]) -> tuple[list[Written], int]:
-    """The texts that are new, each the first of its like, and the number of those that are not."""
-    seen, kept = set(known), []
+    """The texts that are new in any case of letters, each the first of its like, and the number of the others."""
+    seen, kept = {_fold(text) for text in known}, []
     for row in rows:
-        if row.text not in seen:
-            seen.add(row.text)
+        if _fold(row.text) not in seen:
+            seen.add(_fold(row.text))
             kept.append(row)
     return kept, len(rows) - len(kept)
+
+
+def _fold(text: Text) -> Text:
+    return tuple(segment.casefold() for segment in text)
 
 
 def add_to_train(task: Task, rows: Sequence[Written]) -> Task:

@@ -22,7 +22,7 @@ from probing.randomness import stream
 from probing.records import InputError, Split, Task
 from probing.tasks.files.senteval import format_rows
 from probing.training.contracts import Pace, Written
-from probing.training.data.generated import add_to_train, read_table
+from probing.training.data.generated import add_to_train, list_known, read_table
 from probing.training.data.labelled import Labelled, LabelledData, TokenisedSplit, make_labelled
 from probing.training.data.masking import Masking
 from probing.training.data.replacement import Fill, MaskedFill, Replacer, Sampling, find_readable
@@ -129,8 +129,9 @@ class Workshop:
             rows = np.array_split(np.arange(len(train)), n_parts)
             return lambda number: replacer.write(rows[number])
 
-        known = frozenset(train.texts)
-        writing = Writing(n_parts, write, known, partial(export_task, task), len(train) * settings.sample_num)
+        writing = Writing(
+            n_parts, write, list_known(task), partial(export_task, task), len(train) * settings.sample_num
+        )
         return plan_writing(AUGMENT, writing, MASKED_LM if arm in ("unconditional", "conditional") else "")
 
     def plan_classifier(self, arm: str, share: float, classifier: str, seed: int) -> Stage:

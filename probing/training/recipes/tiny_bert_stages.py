@@ -149,10 +149,10 @@ class School:
         return (*([self._plan_augmentation(seed)] if arm == AUGMENTED else []), layers, answers)
 
     def _plan_augmentation(self, seed: int) -> Stage:
-        settings, train = self.settings, self.labelled.task.splits["train"]
+        settings = self.settings
         masked: Any = self.masked
         amount = Amount(settings.copies, settings.replace_share, settings.candidates)
-        return plan_augmentation(train, amount, seed, self.encoder, masked, self.origin.tokenizer)
+        return plan_augmentation(self.labelled.task, amount, seed, self.encoder, masked, self.origin.tokenizer)
 
     def _read_sentences(self, seed: int, start: Start) -> LabelledData:
         del start

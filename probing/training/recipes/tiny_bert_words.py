@@ -11,8 +11,9 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from probing.encoders.checkpoints import Checkpoint
 from probing.encoders.masked_lm import load_masked_lm
 from probing.randomness import stream
-from probing.records import InputError, Split, Text
+from probing.records import InputError, Split, Task, Text
 from probing.training.contracts import Written
+from probing.training.data.generated import list_known
 from probing.training.data.replacement import replace_spans
 from probing.training.data.vocabulary import read_marks
 from probing.training.data.word_choices import Choices, Word, WordFinder
@@ -36,13 +37,13 @@ class Amount:
 
 
 def plan_augmentation(
-    split: Split, amount: Amount, seed: int, reader: PreTrainedModel, masked: Checkpoint,
+    task: Task, amount: Amount, seed: int, reader: PreTrainedModel, masked: Checkpoint,
     tokenizer: PreTrainedTokenizerBase,
 ) -> Stage:  # fmt: skip
     """A stage that writes the sentences of a split anew.
 
     Args:
-        split: train.
+        task: with classes; its train is written anew.
         amount: how much is written.
         seed: of what is replaced by what.
         reader: the encoder whose input embeddings say which words are near.
@@ -52,6 +53,7 @@ def plan_augmentation(
     Raises:
         InputError: a text of more than two segments, or a tokenizer that does not say where its tokens are.
     """
+    split = task.splits["train"]
     if any(len(text) > 2 for text in split.texts):
         raise InputError("--arms augmented: texts of more than two segments cannot be written anew; leave it out")
     limit = int(reader.config.max_position_embeddings)  # pyright: ignore
@@ -65,7 +67,7 @@ def plan_augmentation(
         return lambda number: write_part(split, number, amount, seed, (finder, choices))
 
     n_parts = -(-len(split) // _PART)
-    return plan_writing(AUGMENT, Writing(n_parts, write, known=frozenset(split.texts)))
+    return plan_writing(AUGMENT, Writing(n_parts, write, known=list_known(task)))
 
 
 def write_part(

@@ -3,15 +3,16 @@
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from probing.progress import Reporter
-from probing.records import InputError
+from probing.records import InputError, Split, Task, TaskSpec
 from probing.registry import Registry
 from probing.training import run
 from probing.training.contracts import Written
-from probing.training.data.generated import TABLE, add_to_train, drop_known, read_table
+from probing.training.data.generated import TABLE, add_to_train, drop_known, list_known, read_table
 from probing.training.data.labelled import load_labelled, make_labelled
 from probing.training.plan import ModelPlan, Recipe, RunPlan, Writing, plan_writing
 from probing.training.recipes import finetune
@@ -140,7 +141,16 @@ def test_a_folder_without_a_table_is_refused_in_one_line(tmp_path):
 
 
 def test_of_texts_that_are_alike_the_first_is_kept_unless_it_was_there_before():
-    rows = [Written(row, 0, (text,), 0, (), (), ()) for row, text in enumerate("abac")]
-    kept, n_dropped = drop_known(rows, {("c",)})
+    rows = [Written(row, 0, (text,), 0, (), (), ()) for row, text in enumerate("abAc")]
+    kept, n_dropped = drop_known(rows, {("C",)})
     assert [row.text for row in kept] == [("a",), ("b",)]
     assert n_dropped == 2
+
+
+def test_no_sentence_of_dev_or_test_comes_into_train_by_being_written():
+    splits = {name: Split(((f"{name} sentence",),), np.array([0])) for name in ("train", "dev", "test")}
+    task = Task(TaskSpec("some", "some", "own"), ("a", "b"), splits)
+    texts = ["test sentence", "Dev Sentence", "train sentence", "a new one"]
+    kept, n_dropped = drop_known([Written(0, 0, (text,), 0, (), (), ()) for text in texts], list_known(task))
+    assert [row.text for row in kept] == [("a new one",)]
+    assert n_dropped == 3
