@@ -21,6 +21,7 @@ from analysis.tables.depth import narrow_depth
 from analysis.tables.formats import MARK
 from analysis.tables.main import main_table
 from analysis.tables.seeds import narrow_seeds
+from analysis.tables.table import EQUAL
 from analysis.terminal.tables import draw, open_console, print_table, start_table
 from probing.catalogue.tasks import explain_tasks
 
@@ -128,6 +129,8 @@ def _note(comparisons: pd.DataFrame, *, narrow: bool) -> str:
         f"sentences{'' if narrow else '; [ ]: of the paired difference'}. *: a score better than each of the others, "
         "or a difference that is significant (McNemar, Holm over tasks, p < 0.05; means: Holm over means)."
     )
+    if comparisons["equivalent"].any():
+        text += f" {EQUAL}: a difference below a point either way (two one-sided tests, not corrected)."
     found = smallest[smallest > 0]
     if len(found):
         text += (

@@ -200,3 +200,13 @@ def test_the_main_table_of_the_page_opens_on_tasks_and_scores_and_names_its_mean
     means = [row for row in main.rows if row[0].startswith("mean")]
     assert means
     assert all(row[0] == f"mean of {row[-1]}" for row in means)
+
+
+def test_the_sign_of_a_small_difference_is_explained_where_it_stands(run):
+    summary, compared = summarise(run), compare_all(run)
+    for equivalent in (False, True):
+        marked = compared.assign(equivalent=equivalent)
+        table = main_table(summary, marked)
+        assert table["Mix - last"].str.contains("=").any() == equivalent
+        note = str(draw_table(table, marked, run).caption)
+        assert ("=: a difference below a point either way" in note) == equivalent
