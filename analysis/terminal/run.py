@@ -85,7 +85,7 @@ def draw_table(
     """
     if narrow:
         table = _make_narrow(table)
-    drawn = start_table(_title(run), _note(comparisons, narrow=narrow))
+    drawn = start_table(_title(run), _note(table, comparisons, narrow=narrow))
     heads = [str(name) for name in table.columns.drop([MARK, "Group"])]
     for name in heads:
         drawn.add_column(
@@ -122,14 +122,14 @@ def _title(run: Run | None) -> str:
     return f"{first.model}, {first.checkpoint}, {first.pooling} pooling: {unit} x 100 on test"
 
 
-def _note(comparisons: pd.DataFrame, *, narrow: bool) -> str:
+def _note(table: pd.DataFrame, comparisons: pd.DataFrame, *, narrow: bool) -> str:
     smallest = 100 * comparisons.loc[comparisons["level"] == "task", "smallest"]
     text = (
         "Best: the single layer with the best dev score, and its test score. +-: half the 95 % interval over test "
         f"sentences{'' if narrow else '; [ ]: of the paired difference'}. *: a score better than each of the others, "
         "or a difference that is significant (McNemar, Holm over tasks, p < 0.05; means: Holm over means)."
     )
-    if comparisons["equivalent"].any():
+    if table.map(lambda cell: cell.endswith(EQUAL)).any(axis=None):
         text += f" {EQUAL}: a difference below a point either way (two one-sided tests, not corrected)."
     found = smallest[smallest > 0]
     if len(found):
