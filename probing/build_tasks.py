@@ -106,16 +106,17 @@ def _log(line: str) -> None:
 
 
 def _make(settings: BuildSettings, log: Callable[[str], None]) -> Any:
-    from probing.tasks.controlled import corpus as grammar  # noqa: PLC0415 - lemminflect: not for --help
-    from probing.tasks.treebank import corpus as treebank  # noqa: PLC0415 - nltk: not for --help
-
     if settings.controlled:
+        from probing.tasks.controlled import corpus as grammar  # noqa: PLC0415 - lemminflect: not for --help
+
         if max(settings.sizes) > MOST_SENTENCES:
             raise InputError(
                 f"--sizes {' '.join(map(str, settings.sizes))}: expected at most {MOST_SENTENCES} sentences of a split"
             )
         sizes: dict[str, int] = dict(zip(SPLITS, settings.sizes, strict=True))
         return grammar.build_corpus(settings.seed, sizes, settings.confounds, log=log)
+    from probing.tasks.treebank import corpus as treebank  # noqa: PLC0415 - the same
+
     return treebank.build_corpus(settings.conllu, settings.trees, settings.seed, log=log)
 
 

@@ -9,8 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from nltk.tree import Tree
+if TYPE_CHECKING:
+    from nltk.tree import Tree
 
 _DOUBLE_QUOTES = re.compile(
     '["\u00ab\u00bb\u201c-\u201f\u300c-\u300f\u301d-\u301f\uff02]'  # straight, angle, curly, corner, full-width
@@ -60,7 +62,7 @@ class Sentence:
     glued: tuple[bool, ...]
     """True where no space follows the token in the printed text."""
     words: tuple[Word, ...]
-    tree: Tree | None = None
+    tree: "Tree | None" = None
     """Constituency tree over the words, where one is known."""
 
     @cached_property

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from pathlib import Path
-
-from nltk.tree import Tree
+from typing import TYPE_CHECKING
 
 from probing.records import InputError
 from probing.tasks.treebank.conllu import is_there, read_text
 from probing.tasks.treebank.sentences import Sentence, head_depths
+
+if TYPE_CHECKING:
+    from nltk.tree import Tree
 
 _DEEPEST = 200
 """Levels of a tree; those of real sentences have some thirty."""
@@ -76,7 +78,7 @@ def constituency_depth(sentence: Sentence) -> int:
 
 def top_constituents(sentence: Sentence) -> str:
     """The constituents directly below the top clause, such as `NP_VP`: no functions, no punctuation, no traces."""
-    labels = [_bare(child) for child in _top(sentence) if isinstance(child, Tree)]
+    labels = [_bare(child) for child in _top(sentence) if not isinstance(child, str)]
     return "_".join(label for label in labels if label)
 
 
@@ -95,10 +97,12 @@ def top_dependents(sentence: Sentence) -> str:
     return "_".join(parts[index] for index in sorted(parts) if parts[index] != "punct")
 
 
-def _parse(place: str, brackets: str) -> Tree:
+def _parse(place: str, brackets: str) -> "Tree":
     depth = max(accumulate((one == "(") - (one == ")") for one in brackets), default=0)
     if depth > _DEEPEST:
         raise InputError(f"{place}: {depth} brackets inside one another; expected a tree of a sentence")
+    from nltk.tree import Tree  # noqa: PLC0415 - a second, and most treebanks have no brackets
+
     try:
         return Tree.fromstring(brackets)
     except ValueError as error:
@@ -106,20 +110,20 @@ def _parse(place: str, brackets: str) -> Tree:
         raise InputError(f"{place}: not one tree in brackets: {reason}") from None
 
 
-def _leaves(tree: Tree) -> list[str]:
+def _leaves(tree: "Tree") -> list[str]:
     return [_BRACKETS.get(str(leaf), str(leaf)) for leaf in tree.leaves()]
 
 
-def _top(sentence: Sentence) -> Tree:
+def _top(sentence: Sentence) -> "Tree":
     tree = sentence.tree
     if tree is None:
         raise ValueError(f"{sentence.sent_id} has no tree")
-    while tree.label() in _OUTER and len(tree) == 1 and isinstance(tree[0], Tree):
+    while tree.label() in _OUTER and len(tree) == 1 and not isinstance(tree[0], str):
         (tree,) = tree
     return tree
 
 
-def _bare(tree: Tree) -> str:
+def _bare(tree: "Tree") -> str:
     # `NP-SBJ=2` is an NP; punctuation tags (`.`, `,`, `-LRB-`) and traces (`-NONE-`) begin with no letter.
     label = tree.label()
     return label.split("-")[0].split("=")[0] if label[:1].isalpha() and label not in {"HYPH", "NFP"} else ""
