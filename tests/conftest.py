@@ -1,5 +1,6 @@
 """No network; shapes in signatures are checked; tiny encoders are written once; a package with parts is installed."""
 
+import gc
 import os
 import tempfile
 from pathlib import Path
@@ -73,6 +74,11 @@ def tiny_folders(tmp_path_factory):
 def tiny_folder(tiny_folders):
     """The folder of a tiny BERT."""
     return tiny_folders("bert")
+
+
+def pytest_collection_finish(session):
+    """Leave what stays for good (modules, tests) out of the collector's rounds: each would look through all of it."""
+    gc.freeze()
 
 
 def pytest_unconfigure(config):
