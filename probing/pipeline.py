@@ -202,7 +202,7 @@ def name_folder(settings: RunSettings, tasks: Sequence[Task]) -> Path:
 
 def open_cache(settings: RunSettings) -> StackCache:
     """The cache of encoded sentences, with its limit."""
-    return StackCache(settings.cache_dir, round(settings.cache_limit * 1e9))
+    return StackCache(settings.cache_dir, round(settings.cache_limit * 1e9), settings.scratch)
 
 
 def describe_kernels(encoder: Encoder) -> dict[str, str]:

@@ -80,6 +80,8 @@ class TaskEncoder:
             self.reporter.warn(f"{n_truncated} sentences were longer than {encoder.max_length} tokens and were cut")
         for path in (path for part in self.parts for path in part.damaged):
             self.reporter.warn(f"{path}: damaged, removed, and its sentences encoded anew")
+        for path in (path for part in self.parts for path in part.unread):
+            self.reporter.warn(f"{path}: cannot be read; it was left, and its sentences were encoded anew")
         if excess := self.parts[-1].excess_bytes:
             self.reporter.warn(f"the cache is {excess / 1e9:.2g} GB above --cache-limit while runs need it")
 

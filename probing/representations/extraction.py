@@ -60,6 +60,8 @@ class Extraction:
     """Sentences among all that were longer than the encoder's limit and lost their end."""
     damaged: tuple[Path, ...] = ()
     """Files of the cache that could not be trusted, and were made anew."""
+    unread: tuple[Path, ...] = ()
+    """Files of the cache that could not be read; they were left, and their sentences encoded anew."""
     excess_bytes: int = 0
     """By how much the cache is above its limit, since the rest of it is in use."""
 
@@ -84,7 +86,7 @@ class Extractor:
     """
 
     def __init__(self, encoder: Encoder, pooling: Pooling, cache: StackCache):
-        self.encoder, self.pooling, self._cache, self._n_damaged = encoder, pooling, cache, 0
+        self.encoder, self.pooling, self._cache = encoder, pooling, cache
         self._space = cache.space(
             encoder=encoder.digest,
             dtype=encoder.dtype,
@@ -111,10 +113,11 @@ class Extractor:
             check_finite(values, [texts[missing[row]] for row in rows], self.encoder)
             self._space.add([keys[missing[row]] for row in rows], values, tokens.truncated[rows])
             excess = self._cache.trim(self._space)
-        seconds, damaged = time.perf_counter() - start, tuple(self._space.damaged[self._n_damaged :])
-        self._n_damaged += len(damaged)
+        seconds = time.perf_counter() - start
         stack = self._space.stack(keys, self.encoder.layer_names, self.pooling.name)
-        return Extraction(stack, tokens.lengths, seconds, int(stack.truncated.sum()), damaged, excess)
+        return Extraction(
+            stack, tokens.lengths, seconds, int(stack.truncated.sum()), *self._space.take_faults(), excess
+        )
 
     def stack(self, texts: Sequence[Text]) -> StoredStack:
         """The vectors of texts that have been encoded, in their order.

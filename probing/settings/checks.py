@@ -1,6 +1,7 @@
 """Settings that cannot be: refused before anything is read. Training has its own, made of the same checks."""
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,6 +70,8 @@ def check_settings(settings: RunSettings) -> None:
         METRICS.check(name)
     check_trackers(settings.trackers)
     check_writable(settings.cache_dir / "stacks", "--cache-dir")
+    if settings.scratch is not None and not (settings.scratch.is_dir() and os.access(settings.scratch, os.W_OK)):
+        raise InputError(f"--scratch {settings.scratch}: expected a folder that is there and can be written")
 
 
 def check_ranges(settings: Any, ranges: Mapping[str, Range]) -> None:

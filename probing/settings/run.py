@@ -30,7 +30,7 @@ class RunSettings:
             *("gradients", "gradient_steps"),
         ),
         "machine": ("dtype", "backend", "device", "threads"),
-        "output": ("output", "overwrite", "report", "trackers", "quiet", "cache_dir", "cache_limit"),
+        "output": ("output", "overwrite", "report", "trackers", "quiet", "cache_dir", "cache_limit", "scratch"),
     }
     """Flags that `--help` shows together."""
 
@@ -106,6 +106,9 @@ class RunSettings:
     cache_limit: float = 0.0
     """Most that encoded sentences may take on disk, in GB; those used longest ago go first, and none that a run is
     using. 0 sets no limit."""
+    scratch: Path | None = None
+    """Folder of large arrays while a probe reads them: a fast disk of this machine. By default $SLURM_TMPDIR or $TMPDIR
+    where one is set, else beside the cache."""
     overwrite: bool = False
     """Throw away the run that stands in the run folder; files that no run wrote stay."""
     report: bool = True
@@ -118,7 +121,8 @@ class RunSettings:
 
 
 WITHOUT_EFFECT = (
-    *("output", "senteval_url", "cache_dir", "cache_limit", "overwrite", "report", "trackers", "quiet", "threads"),
+    *("output", "senteval_url", "cache_dir", "cache_limit", "scratch", "overwrite", "report", "trackers", "quiet"),
+    "threads",
 )
 """Settings that move no number: a run may be resumed with others."""
 

@@ -26,11 +26,12 @@ class StackCache:
     Args:
         folder: where the vectors are kept.
         limit_bytes: how much they may take on disk after `trim`; 0 for no limit.
+        scratch: where large selections have room while they are used; none given: see `find_scratch`.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int = 0):
+    def __init__(self, folder: Path, limit_bytes: int = 0, scratch: Path | None = None):
         self.folder = folder / "stacks"
-        self.limit_bytes = limit_bytes
+        self.limit_bytes, self._scratch = limit_bytes, scratch
 
     def space(self, **description: Any) -> "StackSpace":
         """The vectors that were made in one way: by one encoder, pooling, number format and length limit."""
@@ -38,7 +39,7 @@ class StackCache:
         remove_leftovers(self.folder.glob("*/.*"))
         if not (folder / "space.json").is_file():
             write_atomically(folder / "space.json", json.dumps(description, indent=2).encode())
-        return StackSpace(folder)
+        return StackSpace(folder, self._scratch)
 
     def trim(self, own: "StackSpace | None" = None) -> int:
         """Delete the files that were used longest ago until the rest keeps to the limit.
@@ -104,12 +105,14 @@ class StackSpace:
     While it is open, no run deletes its files for want of room.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path, scratch: Path | None = None):
+        self.folder, self._scratch = folder, scratch
         self.lock = _Lock(folder)
         self.lock.share()
         self.damaged: list[Path] = []
         """Files that could not be trusted and were removed; their sentences count as missing."""
+        self.unread: list[Path] = []
+        """Files that could not be read and were left, for the file system may be at fault; likewise missing."""
         self.used: set[Path] = set()
         """Files that hold sentences which were asked for or filed here."""
         self._places: dict[bytes, tuple[Shard, int]] = {}
@@ -120,8 +123,7 @@ class StackSpace:
         """The keys whose vectors are here and whole: the files that hold them are read through once."""
         shards = {shard.path: shard for key in keys if (shard := self._shard(key)) and shard.path not in self.used}
         for path, shard in shards.items():
-            if not shard.is_whole():
-                self._drop(path)
+            if not self._trust(shard):
                 self._places = {key: place for key, place in self._places.items() if place[0] is not shard}
                 continue
             self.used.add(path)
@@ -148,13 +150,34 @@ class StackSpace:
         Raises:
             KeyError: a sentence is not here.
         """
-        return StoredStack(self.folder, self, [self._places[key] for key in keys], layer_names, pooling)
+        places = [self._places[key] for key in keys]
+        return StoredStack(self.folder, self, places, layer_names, pooling, self._scratch)
+
+    def take_faults(self) -> tuple[tuple[Path, ...], tuple[Path, ...]]:
+        """The files that were damaged, and those that could not be read, since this was last asked."""
+        taken = tuple(self.damaged), tuple(self.unread)
+        self.damaged, self.unread = [], []
+        return taken
 
     def _shard(self, key: bytes) -> Shard | None:
         return self._places[key][0] if key in self._places else None
 
+    def _trust(self, shard: Shard) -> bool:
+        try:
+            whole = shard.is_whole()
+        except OSError:
+            self.unread.append(shard.path)
+            return False
+        if not whole:
+            self._drop(shard.path)
+        return whole
+
     def _index(self, path: Path) -> None:
-        shard = open_shard(path)
+        try:
+            shard = open_shard(path)
+        except OSError:
+            self.unread.append(path)
+            return
         if shard is None:
             self._drop(path)
             return

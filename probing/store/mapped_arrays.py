@@ -13,6 +13,17 @@ IN_MEMORY_BYTES = 2**30
 """A larger array goes to a file that is mapped into memory, whose pages the system may take back."""
 HELD_BYTES = 2**29
 """Length of a mapped array that is read or written before its pages are given back."""
+_NAMED_BY = ("SLURM_TMPDIR", "TMPDIR")
+
+
+def find_scratch(wanted: Path | None, cache: Path) -> Path:
+    """The folder for large arrays: the one asked for, the one that Slurm or the user names, or else the cache's disk.
+
+    A cache may lie on another machine, and the usual place for temporary files in memory: where neither $SLURM_TMPDIR
+    nor $TMPDIR names a folder, arrays stay beside the cache.
+    """
+    named = (os.environ.get(name) for name in _NAMED_BY)
+    return wanted or next((Path(name) for name in named if name and Path(name).is_dir()), cache)
 
 
 def allocate(shape: tuple[int, ...], folder: Path) -> Float[np.ndarray, "..."]:
@@ -30,7 +41,7 @@ def allocate(shape: tuple[int, ...], folder: Path) -> Float[np.ndarray, "..."]:
             os.posix_fallocate(file.fileno(), 0, size)
         except OSError as error:
             raise MemoryError(
-                f"{folder}: no room for {size / 1e9:.1f} GB beside the cache ({error.strerror})"
+                f"{folder}: no room for {size / 1e9:.1f} GB ({error.strerror}); name another place by --scratch"
             ) from None
         return np.asarray(np.memmap(file, np.float32, "r+", shape=shape))
 

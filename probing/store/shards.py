@@ -3,7 +3,6 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -15,39 +14,59 @@ from safetensors.numpy import save
 
 from probing.digests import KEY_BYTES
 from probing.records import LayerStack
-from probing.store.mapped_arrays import HELD_BYTES, allocate, release
+from probing.store.mapped_arrays import HELD_BYTES, allocate, find_scratch, release
 
 _READ_BYTES = 2**23
+
+
+@dataclass(frozen=True)
+class VectorsOnDisk:
+    """Place of a file's vectors: all that is needed to read them, and small enough to be sent about."""
+
+    path: Path
+    shape: tuple[int, int, int]
+    """Layers, sentences, hidden."""
+    offset: int
+    """Place in the file where the vectors begin, in bytes."""
+
+    def map(self) -> Float[np.ndarray, "layers sentences hidden"]:
+        """The vectors, read from disk where they are looked at.
+
+        Raises:
+            OSError: the file cannot be opened.
+        """
+        return np.memmap(self.path, np.float32, "r", self.offset, self.shape)
 
 
 @dataclass(frozen=True, eq=False)
 class Shard:
     """One file of the cache; its vectors stay on disk."""
 
-    path: Path
+    vectors: VectorsOnDisk
     keys: UInt8[np.ndarray, "sentences 16"]
     truncated: UInt8[np.ndarray, " sentences"]
-    shape: tuple[int, int, int]
-    """Layers, sentences, hidden."""
-    offset: int
-    """Place in the file where the vectors begin, in bytes."""
     checksum: str
     """CRC-32 of keys, truncated and values, in a row."""
 
-    def map(self) -> Float[np.ndarray, "layers sentences hidden"]:
-        """The vectors, read from disk where they are looked at."""
-        return np.memmap(self.path, np.float32, "r", self.offset, self.shape)
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.vectors.path
 
     def is_whole(self) -> bool:
-        """True where the file's content is what was written; reads all of it."""
+        """True where the file's content is what was written; reads all of it.
+
+        Raises:
+            OSError: it is there and cannot be read, which does not say that it is damaged.
+        """
         total = crc32(self.truncated.data, crc32(self.keys.data))
-        left, buffer = 4 * int(np.prod(self.shape)), memoryview(bytearray(_READ_BYTES))
+        left, buffer = 4 * int(np.prod(self.vectors.shape)), memoryview(bytearray(_READ_BYTES))
         try:
             with self.path.open("rb", buffering=0) as file:
-                file.seek(self.offset)
+                file.seek(self.vectors.offset)
                 while left and (count := file.readinto(buffer[:left])):
                     total, left = crc32(buffer[:count], total), left - count
-        except OSError:
+        except FileNotFoundError:
             return False
         return not left and str(total) == self.checksum
 
@@ -66,8 +85,15 @@ def pack_shard(
 
 
 def open_shard(path: Path) -> Shard | None:
-    """A file of the cache, without its vectors; none where it is none of ours, or is not whole."""
+    """A file of the cache, without its vectors; none where it is gone, none of ours, or not whole.
+
+    Raises:
+        OSError: it is there and cannot be read, which does not say that it is damaged.
+    """
     try:
+        # safetensors has one error for a file that cannot be read and one that is damaged.
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
         with safe_open(path, framework="numpy") as file:
             keys, truncated, values = file.get_tensor("keys"), file.get_tensor("truncated"), file.get_slice("values")
             shape, checksum = tuple(values.get_shape()), (file.metadata() or {}).get("crc32", "")
@@ -76,22 +102,26 @@ def open_shard(path: Path) -> Shard | None:
                 return None
         # What safetensors has read is sound: 8 bytes for the header's length, the header, the tensors.
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
+            file.seek(8)
             begin = json.loads(file.read(length))["values"]["data_offsets"][0]
-    except (SafetensorError, OSError):
+    except (SafetensorError, FileNotFoundError):
         return None
-    return Shard(path, keys, truncated, shape, 8 + length + begin, checksum)
+    return Shard(VectorsOnDisk(path, shape, 8 + length + begin), keys, truncated, checksum)
 
 
 class StoredStack(LayerStack):
     """The layer stack of some sentences in the cache, of which a probe's part is read when it is wanted.
 
+    It can be pickled: what arrives elsewhere opens the files by their paths, lists no folder and checks nothing again,
+    for whoever made it has done so. The files are kept from being deleted where it was made, and there alone.
+
     Args:
-        folder: where large selections have room.
+        folder: where large selections have room if there is no better place, see `find_scratch`.
         holder: kept for as long as the stack is: it keeps the files from being deleted.
         places: the file of each sentence, and its number there.
         layer_names: of the layers.
         pooling: how the vectors were made.
+        scratch: the place that the user names for large selections, if one is named.
     """
 
     def __init__(
@@ -101,18 +131,22 @@ class StoredStack(LayerStack):
         places: Sequence[tuple[Shard, int]],
         layer_names: tuple[str, ...],
         pooling: str,
+        scratch: Path | None = None,
     ):
-        self._folder, self._holder, self.layer_names, self.pooling = folder, holder, layer_names, pooling
-        self._shards = list(dict.fromkeys(shard for shard, _ in places))
-        numbers = {shard: number for number, shard in enumerate(self._shards)}
-        self._numbers = np.array([numbers[shard] for shard, _ in places], dtype=np.int64)
-        self._places = np.array([place for _, place in places], dtype=np.int64)
-
-    @cached_property
-    def truncated(self) -> Bool[np.ndarray, " sentences"]:
+        self._folder, self._scratch, self._holder = folder, scratch, holder
+        self.layer_names, self.pooling = layer_names, pooling
+        shards = list(dict.fromkeys(shard for shard, _ in places))
+        numbers = {shard: number for number, shard in enumerate(shards)}
+        self._files = [shard.vectors for shard in shards]
+        self._numbers = np.array([numbers[shard] for shard, _ in places], dtype=np.int32)
+        self._places = np.array([place for _, place in places], dtype=np.int32)
+        self.truncated: Bool[np.ndarray, " sentences"] = np.array(
+            [shard.truncated[place] for shard, place in places], dtype=bool
+        )
         """True where a sentence had been cut."""
-        cut = [self._shards[number].truncated[place] for number, place in zip(self._numbers, self._places, strict=True)]
-        return np.array(cut, dtype=bool)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**vars(self), "_holder": None}
 
     @property
     def values(self) -> Float[np.ndarray, "layers sentences hidden"]:
@@ -122,22 +156,23 @@ class StoredStack(LayerStack):
     @property
     def hidden_size(self) -> int:
         """Width of a vector."""
-        return self._shards[0].shape[2]
+        return self._files[0].shape[2]
 
     def select(self, layers: Sequence[int], rows: Int[np.ndarray, " rows"]) -> Float[np.ndarray, "chosen rows hidden"]:
         """The vectors of some sentences in some layers: a copy, in memory or, if it is large, in a mapped file.
 
         Raises:
             MemoryError: it is large, and the disk has no room for it.
+            OSError: a file cannot be read.
         """
-        chosen = allocate((len(layers), len(rows), self.hidden_size), self._folder)
+        chosen = allocate((len(layers), len(rows), self.hidden_size), find_scratch(self._scratch, self._folder))
         numbers, places = self._numbers[rows], self._places[rows]
         order = np.lexsort((places, numbers))
         borders = np.flatnonzero(np.diff(numbers[order])) + 1
         held = 0
         for part in np.split(order, borders) if len(order) else ():
             # Mapped for as long as it takes: no pages, and no open files, add up.
-            stored = self._shards[numbers[part[0]]].map()
+            stored = self._files[numbers[part[0]]].map()
             for row, layer in zip(chosen, layers, strict=True):
                 row[part] = stored[layer, places[part]]
             held += len(part) * chosen[:, 0].nbytes

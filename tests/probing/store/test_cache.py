@@ -1,8 +1,11 @@
+import errno
 import json
 import multiprocessing
 import os
+import pickle
 import time
 from hashlib import sha256
+from tempfile import TemporaryFile
 from threading import Thread
 
 import numpy as np
@@ -160,6 +163,75 @@ def test_any_flipped_bit_is_found_out(tmp_path):
 def test_an_undamaged_file_is_trusted(tmp_path):
     fill(tmp_path)
     assert StackCache(tmp_path).space(**WAY).damaged == []
+
+
+@pytest.mark.parametrize("when", ["opened", "read through"])
+def test_a_file_that_cannot_be_read_is_named_left_and_counts_as_missing(when, tmp_path, monkeypatch):
+    """A file system that is out of reach for a moment (ESTALE, EIO) says nothing about the file."""
+    fill(tmp_path, KEYS[:3])
+    fill(tmp_path, KEYS[3:])
+    path = age(tmp_path, *KEYS[3:])
+    usual, space = type(path).open, StackCache(tmp_path).space(**WAY)
+
+    def refuse(file, *arguments, **options):
+        if file == path:
+            raise OSError(errno.ESTALE, "Stale file handle", str(file))
+        return usual(file, *arguments, **options)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(type(path), "open", refuse)
+        space = StackCache(tmp_path).space(**WAY) if when == "opened" else space
+        assert space.find(KEYS) == set(KEYS[:3])
+    assert space.take_faults() == ((), (path,))
+    assert space.take_faults() == ((), ())
+    assert StackCache(tmp_path).space(**WAY).find(KEYS) == set(KEYS)
+
+
+def test_a_stack_that_was_sent_elsewhere_reads_the_same_and_neither_lists_nor_checks_nor_deletes(tmp_path, monkeypatch):
+    fill(tmp_path, KEYS[:3], seed=1)
+    fill(tmp_path, KEYS[3:], seed=2)
+    stack = StackCache(tmp_path).space(**WAY).stack(KEYS[::-1], ("embeddings", "1"), "mean")
+    sent = pickle.dumps(stack)
+
+    def forbid(*arguments):
+        raise AssertionError
+
+    for place in ("pathlib.Path.glob", "pathlib.Path.unlink", "probing.store.shards.Shard.is_whole"):
+        monkeypatch.setattr(place, forbid)
+    arrived = pickle.loads(sent)
+    assert np.array_equal(arrived.values, stack.values)
+    assert np.array_equal(arrived.truncated, stack.truncated)
+    assert (arrived.layer_names, arrived.pooling) == (stack.layer_names, stack.pooling)
+    shards(tmp_path)[0].rename(tmp_path / "away")
+    with pytest.raises(FileNotFoundError):
+        arrived.select([0], np.arange(6))
+
+
+def test_large_selections_go_to_the_scratch_folder_that_is_named(tmp_path, monkeypatch):
+    values, _ = fill(tmp_path / "cache")
+    monkeypatch.setattr(mapped_arrays, "IN_MEMORY_BYTES", 0)
+    used = []
+
+    def note(dir):
+        used.append(dir)
+        return TemporaryFile(dir=dir)
+
+    monkeypatch.setattr(mapped_arrays, "TemporaryFile", note)
+    for name in ("SLURM_TMPDIR", "TMPDIR"):
+        monkeypatch.delenv(name, raising=False)
+    for scratch, tmpdir, expected in (
+        (None, None, tmp_path / "cache" / "stacks" / digest_json(WAY)),
+        (None, tmp_path / "tmp", tmp_path / "tmp"),
+        (None, tmp_path / "not there", tmp_path / "cache" / "stacks" / digest_json(WAY)),
+        (tmp_path / "mine", tmp_path / "tmp", tmp_path / "mine"),
+    ):
+        for folder in (tmp_path / "tmp", tmp_path / "mine"):
+            folder.mkdir(exist_ok=True)
+        if tmpdir:
+            monkeypatch.setenv("TMPDIR", str(tmpdir))
+        space = StackCache(tmp_path / "cache", scratch=scratch).space(**WAY)
+        assert np.array_equal(space.stack(KEYS, ("embeddings", "1"), "mean").values, values)
+        assert used.pop() == expected
 
 
 def test_a_damaged_file_costs_no_other(tmp_path):
