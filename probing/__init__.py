@@ -19,6 +19,7 @@ The flow, and the room of each stage:
     progress         what the user sees while it works       suggestions      the nearest known name
     command_line     a command from its start: flags, files of settings, terminals
     exit_codes       how a command ends                      trackers         TensorBoard, Weights & Biases, MLflow, ...
+    work             units of work, what an engine is        engines          this process, or a cluster
     cli              `bermo-probing NAME`                    commands         those that have no script
     api              the same from Python: `probing.run`, `probing.encode`
 

@@ -1,10 +1,10 @@
 """The main job from Python: `probing.run(...)` in place of the script, and `probing.encode(...)` for vectors alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,11 +19,9 @@ from probing import pipeline
 from probing.progress import Reporter
 from probing.records import InputError, LayerStack
 from probing.representations.extraction import Pooling, check_finite, encode_in_shards, tokenise
-from probing.settings.run import EMBEDDED, RunSettings
-from probing.suggestions import suggest
+from probing.settings.named import make_settings
+from probing.settings.run import EMBEDDED
 from probing.tables import Failure
-
-_TYPES = get_type_hints(RunSettings)
 
 
 @dataclass(frozen=True)
@@ -164,39 +162,3 @@ def encode(
     if tokens.truncated.any():
         reporter.warn(f"{tokens.truncated.sum()} sentences were longer than {encoder.max_length} tokens and were cut")
     return LayerStack(values, encoder.layer_names, pooling.name)
-
-
-def make_settings(named: Mapping[str, Any]) -> RunSettings:
-    """The settings that some keywords stand for.
-
-    Raises:
-        InputError: a name that is no setting, or a value of another type than the setting has.
-    """
-    known = [column.name for column in fields(RunSettings)]
-    values = {}
-    for name, value in named.items():
-        if name not in known:
-            raise InputError(f"there is no setting {name}; {suggest(name, known)}")
-        values[name] = _fit(name, value)
-    return RunSettings(**values)
-
-
-def _fit(name: str, value: Any) -> Any:
-    """A value in the type of its setting."""
-    kind = _TYPES[name]
-    if get_origin(kind) is tuple:
-        several = tuple(value) if isinstance(value, list | tuple | range) else (value,)
-        return tuple(_check(name, part, get_args(kind)[0]) for part in several)
-    if kind in (Path, Path | None) and isinstance(value, str | Path):
-        return Path(value)
-    return _check(name, value, kind)
-
-
-def _check(name: str, value: Any, kind: Any) -> Any:
-    """The value, if it is one of those, or of the type, that the setting takes."""
-    choices = get_args(kind) if get_origin(kind) is Literal else ()
-    fits = value in choices if choices else isinstance(value, int | float if kind is float else kind)
-    if not fits or (isinstance(value, bool) and kind in (int, float)):
-        expected = " or ".join(map(str, choices)) or getattr(kind, "__name__", str(kind))
-        raise InputError(f"{name}={value!r:.80}: expected {expected}")
-    return value

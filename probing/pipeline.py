@@ -1,7 +1,9 @@
 """The story of a run: load the tasks, encode every sentence once, fit the probes, score them, keep the numbers."""
 
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,18 +16,18 @@ from probing.cells.encoding import TaskEncoder
 from probing.cells.gradients import can_measure
 from probing.cells.plan import find_classes_only, plan_cells, plan_control, plan_measure
 from probing.cells.room import check_room
-from probing.cells.runner import CellRunner
+from probing.cells.runner import CellRunner, PlannedStage
 from probing.cells.scoreboard import Scoreboard
 from probing.cells.selectivity import subtract_controls
 from probing.command_line.arguments import expand_paths
-from probing.contracts.checking import find_breach
 from probing.contracts.encoder import Encoder
 from probing.digests import digest_json
 from probing.encoders.checkpoint_check import check_encoder
+from probing.encoders.opening import EncoderOpener, build_encoder
 from probing.probes.fused import explain_engine
 from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
-from probing.registry import ENCODERS
+from probing.registry import ENGINES
 from probing.representations.extraction import Extractor, Pooling
 from probing.settings.checks import check_settings
 from probing.settings.run import RunSettings, effective_settings
@@ -37,6 +39,7 @@ from probing.tables import CellResult, Failure
 from probing.tasks.metric_choice import choose_metrics
 from probing.tasks.sources import check_tasks, load_tasks
 from probing.trackers import EVENTS, send_scores, track
+from probing.work import Engine, EngineOptions
 
 RESULTS = Path("data/results")
 """Folder of run folders by default."""
@@ -52,10 +55,15 @@ class Outcome:
     """Rows of its score table."""
 
 
-def run(settings: RunSettings, reporter: Reporter) -> Outcome:
+def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None) -> Outcome:
     """Probe one model on the tasks.
 
     What is cheap is checked first: settings, folders, names of tasks, the checkpoint, its layers; then tasks are read.
+
+    Args:
+        settings: of the run.
+        reporter: who tells how far it is.
+        engine: that computes the cells, and works on; none given: one is started by the settings, and ended.
 
     Raises:
         InputError: settings or data that cannot be used; nothing has been written then.
@@ -80,32 +88,77 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
         reporter.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
     path = name_folder(settings, tasks)
     effective = effective_settings(settings)
-    with hold_folder(path):
+    with hold_folder(path), use_engine(settings, engine) as used:
         folder = RunFolder(path, effective, defaults=asdict(RunSettings()), overwrite=settings.overwrite)
         folder.write_splits(tasks)
-        runner = CellRunner(settings, folder, reporter, Scoreboard(tasks))
+        runner = CellRunner(settings, folder, reporter, Scoreboard(tasks), used)
         with track(settings.trackers, path / EVENTS / path.name, effective) as trackers:
             with reporter.display(runner.board):
-                probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
-                probe_other_encoders(tasks, encoder, layers, runner)
+                runner.run(list_stages(tasks, encoder, layers, runner))
             # What this run needed is spared no longer.
             open_cache(settings).trim()
             if any(result.scores for result in runner.results):
                 folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
             send_scores(trackers, (score for result in runner.results for score in result.scores), reporter.warn)
         failures = [asdict(failure) for failure in runner.failures]
-        outcome = {"stages": reporter.stages, "warnings": reporter.warnings, "failures": failures}
+        outcome = {"machines": describe_machines(runner.results, reporter), "stages": reporter.stages}
+        outcome |= {"warnings": reporter.warnings, "failures": failures}
         described = describe_run(settings, tasks, encoder) | {"kernels": kernels, "check": findings}
         finished = {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
         folder.write_manifest(described | outcome | runner.first_score | finished)
     return Outcome(path, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
 
 
-def probe_tasks(tasks: Sequence[Task], sentences: TaskEncoder, runner: CellRunner) -> None:
+@contextmanager
+def use_engine(settings: RunSettings, engine: Engine | None = None) -> Iterator[Engine]:
+    """The engine that there is or, if there is none, the one that the settings ask for, which ends with its use.
+
+    Raises:
+        InputError: what it needs is not there.
+    """
+    if engine is not None:
+        yield engine
+        return
+    options = EngineOptions(
+        settings.engine_address,
+        settings.workers,
+        settings.worker_threads or settings.threads or 1,
+        settings.retries,
+        settings.mixed_hardware,
+    )
+    started = ENGINES.load(settings.engine)(options)
+    try:
+        yield started
+    finally:
+        started.close()
+
+
+def describe_machines(results: Sequence[CellResult], reporter: Reporter) -> list[dict[str, Any]]:
+    """The machines that computed the cells of a run, and how many each; a warning where they are of several kinds."""
+    counts = Counter(tuple(sorted(result.machine.items())) for result in results if result.machine)
+    machines = [dict(machine) | {"cells": count} for machine, count in counts.items()]
+    kinds = {" with ".join(filter(None, (one["instruction_set"], one["gpu"]))) for one in map(dict, counts)}
+    if len(kinds) > 1:
+        reporter.warn(
+            f"cells of this run were computed on machines of several kinds ({', '.join(sorted(kinds))}): "
+            "their last digits may differ; --overwrite computes all of them here"
+        )
+    return machines
+
+
+def list_stages(
+    tasks: Sequence[Task], encoder: Encoder, layers: Sequence[int], runner: CellRunner
+) -> Iterator[PlannedStage]:
+    """The stages of a run, each planned when the one before has nothing left to begin."""
+    yield from probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
+    yield from probe_other_encoders(tasks, encoder, layers, runner)
+
+
+def probe_tasks(tasks: Sequence[Task], sentences: TaskEncoder, runner: CellRunner) -> Iterator[PlannedStage]:
     """Scores first, task by task as they are encoded; then further measures, and the controls of the same encoder."""
     settings, encoder = runner.settings, sentences.encoder
     runner.preview(tasks[0], sentences)
-    runner.run("probing", plan_cells(settings, tasks, encoder), sentences)
+    yield PlannedStage("probing", plan_cells(settings, tasks, encoder), sentences)
     sentences.close()
     for name in settings.measures:
         cells = plan_measure(name, settings, tasks, encoder)
@@ -113,14 +166,16 @@ def probe_tasks(tasks: Sequence[Task], sentences: TaskEncoder, runner: CellRunne
             runner.reporter.warn(
                 f"--measures {name}: none of these tasks has classes, or it is of the mix: add --mix on"
             )
-        runner.run(name, cells, sentences)
+        yield PlannedStage(name, cells, sentences)
     if settings.gradients and can_measure(encoder, runner.reporter):
-        runner.run("gradients", plan_measure("gradients", settings, tasks, encoder), sentences)
+        yield PlannedStage("gradients", plan_measure("gradients", settings, tasks, encoder), sentences)
     for name in sorted(name for name in settings.controls if not CONTROLS[name].encoder):
-        runner.run(name, plan_control(name, settings, tasks, encoder), sentences)
+        yield PlannedStage(name, plan_control(name, settings, tasks, encoder), sentences)
 
 
-def probe_other_encoders(tasks: Sequence[Task], encoder: Encoder, layers: Sequence[int], runner: CellRunner) -> None:
+def probe_other_encoders(
+    tasks: Sequence[Task], encoder: Encoder, layers: Sequence[int], runner: CellRunner
+) -> Iterator[PlannedStage]:
     """The controls that have an encoder of their own, each in the place of the run's."""
     settings = runner.settings
     for name in sorted(name for name in settings.controls if CONTROLS[name].encoder not in ("", settings.model)):
@@ -129,18 +184,19 @@ def probe_other_encoders(tasks: Sequence[Task], encoder: Encoder, layers: Sequen
         except InputError as error:  # such as an architecture that transformers does not know
             runner.reporter.warn(f"control {name} is left out: {error}")
             continue
-        sentences = plan_encoding(tasks, control, layers, runner, f"encoding {name}")
-        runner.run(name, plan_control(name, settings, tasks, encoder), sentences)
+        sentences = plan_encoding(tasks, control, layers, runner, name)
+        yield PlannedStage(name, plan_control(name, settings, tasks, encoder), sentences)
         sentences.close()
 
 
 def plan_encoding(
-    tasks: Sequence[Task], encoder: Encoder, layers: Sequence[int], runner: CellRunner, name: str = "encoding"
+    tasks: Sequence[Task], encoder: Encoder, layers: Sequence[int], runner: CellRunner, control: str = ""
 ) -> TaskEncoder:
-    """The tasks' sentences, to be encoded when they are asked for."""
+    """The tasks' sentences, to be encoded when they are asked for; a control may have an encoder of its own."""
     settings = runner.settings
-    pooling = Pooling(settings.pooling, settings.special_tokens)
-    return TaskEncoder(tasks, Extractor(encoder, pooling, open_cache(settings)), layers, runner.reporter, name)
+    extractor = Extractor(encoder, Pooling(settings.pooling, settings.special_tokens), open_cache(settings))
+    opener = EncoderOpener(CONTROLS[control].encoder if control else settings.model, settings, encoder)
+    return TaskEncoder(tasks, extractor, layers, runner.reporter, f"encoding {control}".strip(), opener)
 
 
 def build_checked(name: str, settings: RunSettings, reporter: Reporter) -> tuple[Encoder, dict[str, Any]]:
@@ -154,16 +210,6 @@ def build_checked(name: str, settings: RunSettings, reporter: Reporter) -> tuple
     for line in findings.warnings:
         reporter.warn(line)
     return encoder, findings.facts
-
-
-def build_encoder(name: str, settings: RunSettings) -> Encoder:
-    """The frozen encoder of that name, with the run's checkpoint and options."""
-    options = {"dtype": settings.dtype, "device": settings.device, "backend": settings.backend}
-    encoder = ENCODERS.load(name).build(settings.checkpoint, max_length=settings.max_length, **options)
-    breach = find_breach(encoder, Encoder)
-    if breach:
-        raise InputError(f"--model {name}: {type(encoder).__name__} has {breach}; expected a contracts.encoder.Encoder")
-    return encoder
 
 
 def choose_layers(wanted: Sequence[int], layer_names: Sequence[str], flag: str = "--layers") -> list[int]:

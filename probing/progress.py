@@ -48,6 +48,8 @@ class Stage:
     spent_s: float = 0.0
     """In the visits that have ended."""
     entered: float | None = None
+    at_once: int = 1
+    """Units that are computed at a time: seconds are then those of all who compute them, taken together."""
     peak_rss_bytes: int = 0
 
     def advance(self, done: float, work: float | None = None, *, found: bool = False) -> None:
@@ -68,14 +70,14 @@ class Stage:
     @property
     def per_s(self) -> float | None:
         """Units computed in a second; none as long as that is not known."""
-        return self.computed / self.seconds if self.computed and self.seconds else None
+        return self.at_once * self.computed / self.seconds if self.computed and self.seconds else None
 
     @property
     def left_s(self) -> float | None:
         """Time that the rest of the work will take at the rate so far; none as long as too little is done to tell."""
         if self.worked <= 0 or self.worked < _KNOWN_FROM * self.work:
             return None
-        return max(0.0, self.work - self.worked) * self.seconds / self.worked
+        return max(0.0, self.work - self.worked) * self.seconds / self.worked / self.at_once
 
     def cells(self) -> tuple[str, str, str]:
         """Number of units done of all, the rate, and the time left, in words."""
@@ -124,9 +126,9 @@ class Reporter:
         with self.visit(stage):
             yield stage.advance
 
-    def plan_stage(self, name: str, total: float, unit: str, work: float | None = None) -> Stage:
+    def plan_stage(self, name: str, total: float, unit: str, work: float | None = None, at_once: int = 1) -> Stage:
         """A stage that may be visited again and again, between others."""
-        stage = Stage(name, total, unit, total if work is None else work, self.clock)
+        stage = Stage(name, total, unit, total if work is None else work, self.clock, at_once=at_once)
         self.stages[name] = {"seconds": 0.0, "peak_rss_bytes": 0}
         self._open = [other for other in self._open if other.done < other.total] + [stage]
         return stage
@@ -141,10 +143,13 @@ class Reporter:
                 yield
         finally:
             stage.spent_s, stage.entered = stage.seconds, None
-            stage.peak_rss_bytes = max(stage.peak_rss_bytes, peak_rss())
-            facts = {"seconds": stage.spent_s, "peak_rss_bytes": stage.peak_rss_bytes}
-            self.stages[stage.name].update(facts)
+            self.take_stock(stage)
             self._now = None
+
+    def take_stock(self, stage: Stage) -> None:
+        """Bring what is kept of a stage's costs up to date."""
+        stage.peak_rss_bytes = max(stage.peak_rss_bytes, peak_rss())
+        self.stages[stage.name].update({"seconds": stage.seconds, "peak_rss_bytes": stage.peak_rss_bytes})
 
     @contextmanager
     def display(self, board: RenderableType | None = None) -> Iterator[None]:
@@ -193,7 +198,9 @@ class Reporter:
 
     def tick(self) -> None:
         """A line on the stage that is worked at, if nothing was said for half a minute."""
-        stage = self._now
+        # Stages that are computed elsewhere are visited by nobody.
+        elsewhere = (one for one in self._open if one.at_once > 1 and one.done < one.total)
+        stage = self._now or next(elsewhere, None)
         if stage and self.clock() - self._spoken >= _SILENCE_S:
             self.say(f"{stage.name}: " + ", ".join(part for part in (*stage.cells(), stage.doing) if part))
 

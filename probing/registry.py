@@ -23,6 +23,7 @@ if TYPE_CHECKING:  # The contracts themselves load torch, which `--help` has no 
     from probing.contracts.probe import Probe
     from probing.contracts.recipe import Recipe
     from probing.contracts.task import LoadTasks
+    from probing.work import OpenEngine
 
 Part = TypeVar("Part")
 _OURS = "this project"
@@ -196,6 +197,14 @@ MEASURES: "Registry[Measure]" = Registry(
         "gradients": "probing.cells.gradients:measure_gradients",
     },
 )
+ENGINES: "Registry[OpenEngine]" = Registry(
+    "engines",  # where cells are computed
+    "probing.work:OpenEngine",
+    {
+        "local": "probing.engines.local:open_engine",
+        "ray": "probing.engines.ray:open_engine",
+    },
+)
 REGISTRIES: tuple[Registry[Any], ...] = (
-    ENCODERS, CLASSIFIERS, RECIPES, TASKS, PROBES, POOLINGS, METRICS, MEASURES,
+    ENCODERS, CLASSIFIERS, RECIPES, TASKS, PROBES, POOLINGS, METRICS, MEASURES, ENGINES,
 )  # fmt: skip

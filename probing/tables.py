@@ -298,6 +298,8 @@ class CellResult:
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
     """By `probing.records.readout_key`."""
     gradients: Sequence[GradientNorm] = ()
+    machine: Mapping[str, str] = field(default_factory=dict)
+    """Host, processor, instruction set and GPU that computed it; empty in cells of before they were noted."""
 
 
 def column_names(record: type) -> list[str]:

@@ -1,11 +1,11 @@
 """The sentences of the tasks through an encoder, task by task, each sentence once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from jaxtyping import Int
 
-from probing.contracts.encoder import Encoder
+from probing.contracts.encoder import Encoder, record_facts
 from probing.contracts.measure import Encoded
 from probing.progress import Reporter
 from probing.records import SPLITS, Task, Text
@@ -25,13 +25,21 @@ class TaskEncoder:
         layers: indices of the layers that are probed.
         reporter: who tells of it.
         name: of the stage.
+        opener: way to the encoder for measures that run it.
     """
 
     def __init__(
-        self, tasks: Sequence[Task], extractor: Extractor, layers: Sequence[int], reporter: Reporter, name: str
+        self,
+        tasks: Sequence[Task],
+        extractor: Extractor,
+        layers: Sequence[int],
+        reporter: Reporter,
+        name: str,
+        opener: Callable[[], Encoder],
     ):
         self.extractor, self.layers, self.reporter, self.name = extractor, layers, reporter, name
-        self.encoder = extractor.encoder
+        self.encoder, self._opener = extractor.encoder, opener
+        self._facts = record_facts(self.encoder)
         self.parts: list[Extraction] = []
         self._seen: set[Text] = set()
         self._encoded: dict[str, Encoded] = {}
@@ -63,7 +71,8 @@ class TaskEncoder:
         """A task whose sentences have been encoded."""
         texts = list_texts(task)
         index = {text: row for row, text in enumerate(texts)}
-        return Encoded(self.encoder, self.layers, self.extractor.stack(texts), locate_sentences(task, index))
+        rows = locate_sentences(task, index)
+        return Encoded(self._facts, self.layers, self.extractor.stack(texts), rows, self._opener)
 
     def count_new(self, task: Task) -> int:
         """Sentences of a task that have not been asked for yet."""

@@ -76,7 +76,7 @@ def measure_gradients(cell: Cell, encoded: Encoded, settings: RunSettings) -> Ce
         heads[name, settings.gradient_steps] = head
     drawn = stream(0, "gradients", task.name, "sample").permutation(chosen["test"])[: settings.gradients]
     sample = task.splits["test"].select(np.sort(drawn))
-    encoder = cast(DifferentiableEncoder, encoded.encoder)  # `can_measure` has seen to it
+    encoder = cast(DifferentiableEncoder, encoded.open_encoder())  # `can_measure` has seen to it
     norms = measure_sentences(encoder, sample, list(heads.values()), settings)
     facts = {"model": settings.model, "checkpoint": encoder.checkpoint, "task": task.name}
     return CellResult(gradients=list(list_norms(norms, list(heads), encoder.layer_names, facts)))

@@ -5,7 +5,7 @@ from typing import Any
 
 from probing.catalogue.controls import CONTROLS
 from probing.catalogue.readouts import REPRESENTATIONS
-from probing.contracts.encoder import Encoder
+from probing.contracts.encoder import EncoderFacts
 from probing.contracts.measure import Cell, Encoded, find_measure
 from probing.probes.senteval import LINEAR_ONLY
 from probing.records import Task
@@ -23,7 +23,7 @@ _TIMES_AS_LONG = {"code_length": 1.5, "conditional_information": 2.0, "weight_in
 """Measures against the scores of what they read, as `estimate_work` takes it."""
 
 
-def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
+def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: EncoderFacts) -> list[Cell]:
     """The cells of the run itself, task by task."""
     cells = []
     for task in tasks:
@@ -34,22 +34,22 @@ def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -
     return cells
 
 
-def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
+def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: EncoderFacts) -> list[Cell]:
     """The cells of one control, task by task, for the first seed of the run."""
     control, seed = CONTROLS[name], settings.seeds[0]
     if control.embeddings_only and not find_embeddings(encoder.layer_names):
         return []
     relabel = RELABELLINGS[control.relabelling] if control.relabelling else None
     mixes = mixes_layers(settings, encoder) and control.mixes and settings.control_mix
+    taken = [task for task in tasks if control.takes_graded or not task.graded]
     return [
-        Cell(relabel(task, seed) if relabel else task, representation, name, seed)
-        for task in tasks
-        if control.takes_graded or not task.graded
+        Cell(task, representation, name, seed)
+        for task in ([relabel(task, seed) for task in taken] if relabel else taken)
         for representation in (("layer", "scalar_mix") if mixes else ("layer",))
     ]
 
 
-def plan_measure(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: Encoder) -> list[Cell]:
+def plan_measure(name: str, settings: RunSettings, tasks: Sequence[Task], encoder: EncoderFacts) -> list[Cell]:
     """The cells of one further measure, task by task, for the first seed of the run."""
     measure = find_measure(name)
     seed = settings.seeds[0] if measure.takes_seed else 0
@@ -94,7 +94,7 @@ def find_embeddings(layer_names: Sequence[str]) -> list[int]:
     return [layer for layer, name in enumerate(layer_names) if name == "embeddings"]
 
 
-def mixes_layers(settings: RunSettings, encoder: Encoder) -> bool:
+def mixes_layers(settings: RunSettings, encoder: EncoderFacts) -> bool:
     """True where the run probes the learned mix of the encoder's layers."""
     return encoder.mixes_layers if settings.mix == "auto" else settings.mix == "on"
 

@@ -1,13 +1,17 @@
-"""Cell after cell: found in the run folder or computed, kept when finished, recorded when it fails."""
+"""The cells of a run: found in its folder or computed by an engine, gathered in plan order, recorded when they fail."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from threading import RLock
 
 from probing import __version__
 from probing.catalogue.readouts import UNCONVERGED, UNCONVERGED_MEANS
 from probing.cells.encoding import TaskEncoder, list_texts
 from probing.cells.plan import estimate_work
 from probing.cells.scoreboard import Scoreboard
+from probing.cells.work import COSTS_A_CELL, CellError, Subject, compute_cell, order_cell
 from probing.contracts.measure import Cell, Encoded
 from probing.digests import digest_json
 from probing.progress import Reporter, Stage
@@ -17,50 +21,78 @@ from probing.settings.run import RunSettings, effective_settings
 from probing.store.run_folder import RunFolder
 from probing.tables import CellResult, Failure
 from probing.tasks.subset import limit_task
+from probing.work import Done, Engine, Lost, Unit
 
-_COSTS_A_CELL = (RuntimeError, ValueError, ArithmeticError, MemoryError)
-"""Errors of torch and numpy, and lack of memory: they cost one cell, and the run goes on."""
 _PREVIEW = 400
 """Sentences of each split behind the first scores: 1,200 take 11 s where 106 are encoded in a second."""
 _PATIENCE_S = 20.0
 """Time to wait for the first task's scores, where the rest of that task is encoded sooner than that."""
 
 
+@dataclass(frozen=True)
+class PlannedStage:
+    """Cells of one kind, task by task, and the sentences that they read."""
+
+    name: str
+    cells: Sequence[Cell]
+    sentences: TaskEncoder
+
+
+@dataclass
+class _OpenStage:
+    """State of a stage whose cells are being computed."""
+
+    plan: PlannedStage
+    stage: Stage
+    left: Counter[str]
+    """Number of its cells that are not there yet, by task."""
+    n_resumed: int = 0
+    n_sentences: int = 0
+    """Sentences of the cells that were computed."""
+
+
 class CellRunner:
-    """Computes the cells that are not there yet, and gathers all.
+    """Has the cells computed that are not there yet, and gathers all.
 
     Args:
         settings: of the run.
         folder: where finished cells are kept.
         reporter: who tells of them.
         board: where their scores are shown.
+        engine: that computes them.
     """
 
-    def __init__(self, settings: RunSettings, folder: RunFolder, reporter: Reporter, board: Scoreboard):
-        self.settings, self.folder, self.reporter, self.board = settings, folder, reporter, board
-        self.results: list[CellResult] = []
-        self.failures: list[Failure] = []
+    def __init__(self, settings: RunSettings, folder: RunFolder, reporter: Reporter, board: Scoreboard, engine: Engine):
+        self.settings, self.folder, self.reporter, self.board, self.engine = settings, folder, reporter, board, engine
         self.first_score: dict[str, float | bool] = {}
         """Seconds from the command to the first score of a probe, and whether that was a preliminary one."""
+        self._cells: dict[str, CellResult | Failure | None] = {}
+        """By name, in the order of the plan, whatever order they come in; none where a cell is not there yet."""
+        self._awaited: dict[str, tuple[Cell, _OpenStage]] = {}
+        # An engine may ask for units in a thread of its own.
+        self._lock = RLock()
 
-    def run(self, name: str, cells: Sequence[Cell], encoder: TaskEncoder) -> None:
-        """Compute cells as a stage of the run, task by task: its new sentences are encoded, then its cells follow."""
-        n_known, n_resumed, n_sentences = len(self.results), 0, 0
-        work = sum(estimate_work(cell, len(encoder.layers)) for cell in cells)
-        stage = self.reporter.plan_stage(name, len(cells), "cells", work)
-        for _, group in groupby(cells, key=lambda cell: cell.task.name):
-            own = list(group)
-            encoded = encoder.encode(own[0].task)
-            with self.reporter.visit(stage):
-                for cell in own:
-                    resumed = self._advance(stage, cell, encoded)
-                    n_resumed += resumed
-                    n_sentences += 0 if resumed else sum(map(len, cell.task.splits.values()))
-            if own[0].measure == "scores" and own[0].control == "none":
-                self._announce(own[0].task)
-        self.reporter.note(name, cells=len(cells), resumed=n_resumed, **self.reporter.rate(name, n_sentences))
-        titles = {cell.task.name: cell.task.spec.title for cell in cells}
-        warn_unconverged(self.results[n_known:], titles, self.reporter)
+    @property
+    def results(self) -> list[CellResult]:
+        """The finished cells, in the order of the plan."""
+        return [cell for cell in self._cells.values() if isinstance(cell, CellResult)]
+
+    @property
+    def failures(self) -> list[Failure]:
+        """The cells that could not be computed, likewise."""
+        return [cell for cell in self._cells.values() if isinstance(cell, Failure)]
+
+    def run(self, stages: Iterable[PlannedStage]) -> None:
+        """Have the cells of all stages computed, task by task: its new sentences are encoded, then its cells follow."""
+        for outcome in self.engine.run(compute_cell, self._list_units(stages)):
+            if outcome.unit.name not in self._awaited:
+                continue  # computed twice: the first one counts
+            cell, opened = self._awaited[outcome.unit.name]
+            if isinstance(outcome, Done):
+                opened.stage.spent_s += outcome.elsewhere_s
+            self._settle(cell, opened, judge(cell, outcome))
+        for cell, opened in list(self._awaited.values()):
+            self._settle(cell, opened, fail(cell, "the engine gave no answer"))
 
     def preview(self, task: Task, encoder: TaskEncoder) -> None:
         """Show scores from a part of a task, where encoding the whole of it would keep the user waiting.
@@ -76,37 +108,83 @@ class CellRunner:
             return
         try:
             result = MEASURES.load("scores")(Cell(part, "layer"), encoder.take(part), self.settings)
-        except _COSTS_A_CELL:
+        except (*COSTS_A_CELL, OSError):
             return  # the whole task will say what is wrong
         self.board.add_preliminary(result, len(part.splits["train"]))
         self._note_first(preliminary=True)
         self._announce(task)
 
-    def _advance(self, stage: Stage, cell: Cell, encoded: Encoded) -> bool:
-        """One cell of a stage; whether it was there already."""
-        stage.doing = f"{cell.task.spec.title}, {cell.representation.replace('_', ' ')}"
-        key = identify_inputs(cell, encoded, self.settings)
+    def _list_units(self, stages: Iterable[PlannedStage]) -> Iterator[Unit]:
+        """The cells that are not there yet, as units."""
+        for plan in stages:
+            opened = self._open(plan)
+            for _, group in groupby(plan.cells, key=lambda cell: cell.task.name):
+                own = list(group)
+                encoded = plan.sentences.encode(own[0].task)
+                for _, cells in groupby(own, key=lambda cell: id(cell.task)):
+                    yield from self._list_of_task(opened, list(cells), encoded)
+
+    def _open(self, plan: PlannedStage) -> _OpenStage:
+        work = sum(estimate_work(cell, len(plan.sentences.layers)) for cell in plan.cells)
+        stage = self.reporter.plan_stage(plan.name, len(plan.cells), "cells", work, self.engine.workers)
+        opened = _OpenStage(plan, stage, Counter(cell.task.name for cell in plan.cells))
+        with self._lock:
+            self._cells |= {cell.name: None for cell in plan.cells}
+            if not plan.cells:
+                self._end(opened)
+        return opened
+
+    def _list_of_task(self, opened: _OpenStage, cells: Sequence[Cell], encoded: Encoded) -> Iterator[Unit]:
+        handle = None
+        for cell in cells:
+            opened.stage.doing = f"{cell.task.spec.title}, {cell.representation.replace('_', ' ')}"
+            # Left when the next unit is asked for: the time between is the cell's, if it is computed in this process.
+            with self.reporter.visit(opened.stage):
+                key = identify_inputs(cell, encoded, self.settings)
+                result = self._find(cell, key)
+                if result is not None:
+                    self._settle(cell, opened, result, resumed=True)
+                    continue
+                handle = self.engine.share(Subject(cell.task, encoded)) if handle is None else handle
+                order = order_cell(cell, key, self.folder.cell_file(cell.name), self.settings)
+                with self._lock:
+                    self._awaited[cell.name] = cell, opened
+                yield Unit(cell.name, estimate_work(cell, len(encoded.layers)), order, handle)
+
+    def _find(self, cell: Cell, key: str) -> CellResult | None:
+        """A cell that is there already."""
         result = self.folder.find_cell(cell.name, key)
         while self.folder.damaged:
             self.reporter.warn(f"{self.folder.damaged.pop()}: damaged; this cell is computed again")
-        resumed = result is not None
-        if result is None:
-            result = self._compute(cell, encoded, key)
-        stage.advance(1, estimate_work(cell, len(encoded.layers)), found=resumed)
-        if result is not None:
-            self.results.append(result)
-            if self.board.add(result):
-                self._note_first(preliminary=False)
-        return resumed
-
-    def _compute(self, cell: Cell, encoded: Encoded, key: str) -> CellResult | None:
-        try:
-            result = MEASURES.load(cell.measure)(cell, encoded, self.settings)
-            self.folder.keep_cell(cell.name, key, result)
-        except _COSTS_A_CELL as error:
-            self.failures.append(fail(cell, error, self.reporter))
-            return None
         return result
+
+    def _settle(self, cell: Cell, opened: _OpenStage, found: CellResult | Failure, *, resumed: bool = False) -> None:
+        """Take in a cell: its stage moves on, and ends with its last one."""
+        with self._lock:
+            self._cells[cell.name] = found
+            self._awaited.pop(cell.name, None)
+            opened.stage.advance(1, estimate_work(cell, len(opened.plan.sentences.layers)), found=resumed)
+            opened.n_resumed += resumed
+            opened.n_sentences += 0 if resumed else sum(map(len, cell.task.splits.values()))
+            if isinstance(found, Failure):
+                self.reporter.warn(f"{cell.name} failed: {found.error}")
+            elif self.board.add(found):
+                self._note_first(preliminary=False)
+            opened.left[cell.task.name] -= 1
+            if not opened.left[cell.task.name] and cell.measure == "scores" and cell.control == "none":
+                self._announce(cell.task)
+            if not opened.left.total():
+                self._end(opened)
+
+    def _end(self, opened: _OpenStage) -> None:
+        """Say what a stage was."""
+        plan, name = opened.plan, opened.plan.name
+        self.reporter.take_stock(opened.stage)
+        rate = self.reporter.rate(name, opened.n_sentences)
+        self.reporter.note(name, cells=len(plan.cells), resumed=opened.n_resumed, **rate)
+        results = [self._cells[cell.name] for cell in plan.cells]
+        titles = {cell.task.name: cell.task.spec.title for cell in plan.cells}
+        warn_unconverged([one for one in results if isinstance(one, CellResult)], titles, self.reporter)
 
     def _note_first(self, *, preliminary: bool) -> None:
         if not self.first_score:
@@ -119,10 +197,17 @@ class CellRunner:
             self.reporter.say(line)
 
 
-def fail(cell: Cell, error: Exception, reporter: Reporter) -> Failure:
-    """Record a cell that could not be computed."""
-    reporter.warn(f"{cell.name} failed: {type(error).__name__}: {error}")
-    return Failure(cell.task.name, cell.representation, cell.control, cell.seed, f"{type(error).__name__}: {error}")
+def judge(cell: Cell, outcome: Done | Lost) -> CellResult | Failure:
+    """The cell that an engine gives back, or why there is none."""
+    if isinstance(outcome, Lost):
+        times = f" ({outcome.attempts} attempts)" if outcome.attempts > 1 else ""
+        return fail(cell, f"{outcome.reason}{times}")
+    return fail(cell, outcome.result.text) if isinstance(outcome.result, CellError) else outcome.result
+
+
+def fail(cell: Cell, error: str) -> Failure:
+    """Record of a cell that could not be computed."""
+    return Failure(cell.task.name, cell.representation, cell.control, cell.seed, error)
 
 
 def warn_unconverged(results: Sequence[CellResult], titles: Mapping[str, str], reporter: Reporter) -> None:

@@ -57,8 +57,12 @@ def read_config(path: Path, names: Collection[str]) -> list[str]:
     return flags
 
 
-def load_mapping(path: Path) -> Mapping[Any, Any]:
+def load_mapping(path: Path, flag: str = "--config ") -> Mapping[Any, Any]:
     """The one mapping that a YAML or JSON file holds; an empty file holds an empty one.
+
+    Args:
+        path: of the file.
+        flag: that names it, for messages; empty where it is named by itself.
 
     Raises:
         InputError: it cannot be read, or holds something else.
@@ -68,14 +72,14 @@ def load_mapping(path: Path) -> Mapping[Any, Any]:
         # YAML would read JSON too, but not its checksum.
         values = unseal_json(content) if path.suffix == ".json" else yaml.safe_load(content.decode())
     except OSError as error:
-        raise InputError(f"--config {path}: cannot be read ({error.strerror}); expected a file of settings") from None
+        raise InputError(f"{flag}{path}: cannot be read ({error.strerror}); expected a file of settings") from None
     except DamageError:
-        raise InputError(f"--config {path}: is not as it was written; take an undamaged copy") from None
+        raise InputError(f"{flag}{path}: is not as it was written; take an undamaged copy") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         line = " ".join(str(error).split())[:200]
-        raise InputError(f"--config {path}: no YAML or JSON ({line})") from None
+        raise InputError(f"{flag}{path}: no YAML or JSON ({line})") from None
     if not isinstance(values, Mapping | None):
-        raise InputError(f"--config {path}: expected names and values (limit: 1000), got a {type(values).__name__}")
+        raise InputError(f"{flag}{path}: expected names and values (limit: 1000), got a {type(values).__name__}")
     return values or {}
 
 

@@ -31,9 +31,11 @@ def find_breach(part: Any, contract: type) -> str:
 
 
 def list_members(contract: type) -> list[str]:
-    """The public members that a protocol declares, and `__call__`."""
+    """The public members that a protocol declares, those of its bases first, and `__call__`."""
     protocols = [base for base in contract.__mro__ if getattr(base, "_is_protocol", False) and base is not Protocol]
-    names = dict.fromkeys(name for base in protocols for name in (*vars(base).get("__annotations__", ()), *vars(base)))
+    names = dict.fromkeys(
+        name for base in reversed(protocols) for name in (*vars(base).get("__annotations__", ()), *vars(base))
+    )
     return [name for name in names if name == "__call__" or not name.startswith("_")]
 
 

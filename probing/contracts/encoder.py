@@ -1,7 +1,7 @@
 """Contract of an encoder: token batches, hidden states, and the protocol that every encoder obeys."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
 
@@ -46,12 +46,8 @@ class HiddenStates:
 
 
 @runtime_checkable
-class Encoder(Protocol):
-    """Text to hidden states of every layer.
-
-    Frozen and in eval mode: deterministic, and a sentence's states depend on that sentence alone, not on its batch
-    mates, on padding, on order or on labels. States are finite, at padding too.
-    """
+class EncoderFacts(Protocol):
+    """The facts of an encoder, which most measures need without the encoder itself."""
 
     checkpoint: str
     """Name of what was built, for the tables."""
@@ -78,6 +74,37 @@ class Encoder(Protocol):
     and then there is a method `pool`, as in `PoolingEncoder`."""
     mixes_layers: bool
     """True where the model itself reads the mix of its layers: `--mix auto` probes the mix then."""
+
+
+@dataclass(frozen=True)
+class EncoderRecord:
+    """The facts of an encoder as a record that can be sent elsewhere; see `EncoderFacts`."""
+
+    checkpoint: str
+    revision: str
+    digest: str
+    layer_names: tuple[str, ...]
+    hidden_sizes: tuple[int, ...]
+    hidden_size: int
+    max_length: int
+    dtype: str
+    device: str
+    backend: str
+    mixes_layers: bool
+
+
+def record_facts(encoder: EncoderFacts) -> EncoderRecord:
+    """The facts of an encoder."""
+    return EncoderRecord(**{column.name: getattr(encoder, column.name) for column in fields(EncoderRecord)})
+
+
+@runtime_checkable
+class Encoder(EncoderFacts, Protocol):
+    """Text to hidden states of every layer.
+
+    Frozen and in eval mode: deterministic, and a sentence's states depend on that sentence alone, not on its batch
+    mates, on padding, on order or on labels. States are finite, at padding too.
+    """
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
         """Tokens of each text, one at least, cut to `max_length`.

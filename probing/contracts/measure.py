@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int
@@ -10,7 +10,7 @@ from jaxtyping import Int
 from probing.catalogue.measures import MEASURES as CATALOGUE
 from probing.catalogue.measures import ON_REQUEST
 from probing.catalogue.measures import Measure as About
-from probing.contracts.encoder import Encoder
+from probing.contracts.encoder import Encoder, EncoderFacts
 from probing.records import InputError, LayerStack, Task
 from probing.registry import MEASURES as REGISTERED
 from probing.tables import CellResult
@@ -39,13 +39,20 @@ class Cell:
 class Encoded:
     """The sentences of a task as one encoder sees them."""
 
-    encoder: Encoder
+    encoder: EncoderFacts
+    """Facts of it; see `open_encoder` for the encoder itself."""
     layers: Sequence[int]
     """Indices of the layers that are probed."""
     stack: LayerStack
     """The vectors of these sentences, and maybe of others."""
     rows: Mapping[str, Int[np.ndarray, " sentences"]]
     """Rows in the stack of the sentences of each split."""
+    opener: Callable[[], Encoder] | None = None
+    """Way to the encoder itself; none given: `encoder` is the encoder."""
+
+    def open_encoder(self) -> Encoder:
+        """The encoder, for a measure that runs it: where it is not there yet, its weights are loaded."""
+        return cast(Encoder, self.encoder) if self.opener is None else self.opener()
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ from probing.atomic_files import check_writable
 from probing.catalogue.controls import check_controls
 from probing.contracts.measure import find_measure, list_on_request
 from probing.records import InputError
-from probing.registry import ENCODERS, METRICS, POOLINGS, PROBES
+from probing.registry import ENCODERS, ENGINES, METRICS, POOLINGS, PROBES
 from probing.settings.run import RunSettings
 from probing.suggestions import suggest
 from probing.trackers import check_trackers
@@ -46,6 +46,8 @@ _SEED = Range("one or more different numbers, 0 or more and below 2^63 each", 0,
 _COUNT = Range("0 or more, and below 2^31", 0, 2**31)
 _RANGES: dict[str, Range] = dict.fromkeys(("limit", "max_length", "gradients", "gradient_steps"), _COUNT)
 _RANGES |= {"threads": THREADS, "cache_limit": Range("0 or more, and below a million (GB)", 0, 1e6)}
+_RANGES |= {"worker_threads": THREADS, "workers": Range("0 or more, and at most 10000", 0, 10_001)}
+_RANGES |= {"retries": Range("0 or more, and at most 100", 0, 101)}
 _RANGES |= {"mix_dropout": Range("a probability, 0 or more and below 1", 0, 1)}
 
 
@@ -56,6 +58,7 @@ def check_settings(settings: RunSettings) -> None:
         InputError: an unknown name, or a number out of range.
     """
     ENCODERS.check(settings.model)
+    check_engine(settings)
     POOLINGS.check(settings.pooling)
     check_probe(settings)
     check_ranges(settings, _RANGES)
@@ -145,6 +148,24 @@ def check_device(device: str) -> None:
         raise InputError(f"--device {device}: {missing}; use --device cpu, or auto")
     if kind == "cuda" and (torch.device(device).index or 0) >= torch.cuda.device_count():
         raise InputError(f"--device {device}: torch finds {torch.cuda.device_count()} such devices, from 0 on")
+
+
+def check_engine(settings: RunSettings) -> None:
+    """Refuse an engine that does not exist or is not installed, or a device that its workers would not find.
+
+    Raises:
+        InputError: naming it, and what to install.
+    """
+    try:
+        ENGINES.load(settings.engine)
+    except ModuleNotFoundError as error:
+        raise InputError(
+            f"--engine {settings.engine}: needs {error.name}; pip install 'bermo-probing[cluster]'"
+        ) from None
+    if settings.engine != "local" and settings.device.startswith("cuda:"):
+        raise InputError(
+            f"--device {settings.device}: workers of --engine {settings.engine} see their own GPU alone; use cuda"
+        )
 
 
 def check_measures(settings: RunSettings) -> None:

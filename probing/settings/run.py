@@ -30,6 +30,7 @@ class RunSettings:
             *("gradients", "gradient_steps"),
         ),
         "machine": ("dtype", "backend", "device", "threads"),
+        "engine": ("engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
         "output": ("output", "overwrite", "report", "trackers", "quiet", "cache_dir", "cache_limit", "scratch"),
     }
     """Flags that `--help` shows together."""
@@ -97,6 +98,19 @@ class RunSettings:
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     threads: int = 0
     """CPU threads; 0 leaves the choice to torch."""
+    engine: str = "local"
+    """Place where cells are computed: local (in this process, one after the other), or ray (by workers here or on a
+    cluster; needs bermo-probing[cluster])."""
+    engine_address: str = ""
+    """HOST:PORT of a cluster that works already; empty: the engine starts one here, and ends it."""
+    workers: int = 0
+    """Cells that an engine computes at a time; 0: as many as there are processors."""
+    worker_threads: int = 0
+    """CPU threads of each worker; 0: as many as --threads says, else one."""
+    retries: int = 3
+    """Times that a cell is computed again after its worker was lost. What fails by an error is not tried again."""
+    mixed_hardware: bool = False
+    """True where workers may have other processors or GPUs than this machine, on which last digits depend."""
     output: Path | None = None
     """Run folder; by default data/results/ and a name made of the settings. An unfinished run there is resumed."""
     senteval_url: str = SENTEVAL_URL
@@ -122,7 +136,7 @@ class RunSettings:
 
 WITHOUT_EFFECT = (
     *("output", "senteval_url", "cache_dir", "cache_limit", "scratch", "overwrite", "report", "trackers", "quiet"),
-    "threads",
+    *("threads", "engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
 )
 """Settings that move no number: a run may be resumed with others."""
 

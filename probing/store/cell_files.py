@@ -3,18 +3,29 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from probing.atomic_files import write_atomically
 from probing.records import Predictions
 from probing.sealed_json import DamageError
 from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
 
 _BEFORE, _EMPTY = b'"crc32":"', b"0" * 8
 """Bytes before the checksum, and in its place while it is computed. Quotes within the rows are escaped."""
+
+
+def write_cell(path: Path, key: str, result: CellResult) -> None:
+    """Write a finished cell, whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    write_atomically(path, pack_cell(key, result))
 
 
 def pack_cell(key: str, result: CellResult) -> bytes:
@@ -29,9 +40,10 @@ def pack_cell(key: str, result: CellResult) -> bytes:
         "scores": json.dumps([asdict(score) for score in result.scores]),
         "weights": json.dumps([asdict(weight) for weight in result.weights]),
         "gradients": json.dumps([asdict(norm) for norm in result.gradients]),
+        "machine": json.dumps(dict(result.machine)),
         "crc32": _EMPTY.decode(),
     }
-    content = save(arrays, metadata=facts)
+    content = _sort_facts(save(arrays, metadata=facts))
     return _put(content, f"{crc32(content):08x}".encode())
 
 
@@ -52,10 +64,21 @@ def unpack_cell(content: bytes, key: str) -> CellResult | None:
         scores = [Score(**row) for row in json.loads(facts["scores"])]
         weights = [LayerWeight(**row) for row in json.loads(facts["weights"])]
         gradients = [GradientNorm(**row) for row in json.loads(facts["gradients"])]
-        return CellResult(scores, weights, _unpack_predictions(load(content)), gradients)
+        machine = json.loads(facts.get("machine", "{}"))
+        return CellResult(scores, weights, _unpack_predictions(load(content)), gradients, machine)
     # A checksum that fits by chance, or was made for something else.
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DamageError from None
+
+
+def _sort_facts(content: bytes) -> bytes:
+    """The same file with its metadata in order: safetensors writes them in a new one each time."""
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + content[8 + length :]
 
 
 def _put(content: bytes, checksum: bytes) -> bytes:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import cache
 from hashlib import sha256
 from importlib.metadata import distributions, version
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 
 from probing import __version__
+from probing.kernels import find_engine
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy", "scikit-learn", "pandas")
 _CPUINFO = Path("/proc/cpuinfo")
@@ -41,6 +43,14 @@ def describe_environment() -> dict[str, Any]:
         },
         "threads": torch.get_num_threads(),
     }
+
+
+@cache
+def describe_machine(device: str = "cpu") -> dict[str, str]:
+    """Host, processor, instruction set of the kernels, and GPU: the last digits of numbers depend on the last three."""
+    engine = "amx" if find_engine("bfloat16") == "amx" else find_engine("float32")
+    gpu = torch.cuda.get_device_name(device) if device.startswith("cuda") else ""
+    return {"host": platform.node(), "processor": name_processor(), "instruction_set": engine or "torch", "gpu": gpu}
 
 
 def describe_code(folder: Path) -> dict[str, Any]:

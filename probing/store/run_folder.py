@@ -14,7 +14,7 @@ from probing.digests import digest_file
 from probing.folds import describe_folds
 from probing.records import InputError, Task, readout_key
 from probing.sealed_json import DamageError, seal_json, unseal_json
-from probing.store.cell_files import pack_cell, unpack_cell
+from probing.store.cell_files import unpack_cell
 from probing.store.own_files import TABLES, check_places, clear_leftovers, replace_run
 from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
 
@@ -55,7 +55,7 @@ class RunFolder:
 
     def find_cell(self, name: str, key: str) -> CellResult | None:
         """A finished cell, if it was computed from the same data, model and settings (`key`) and is whole."""
-        path = self._cell(name)
+        path = self.cell_file(name)
         try:
             return unpack_cell(path.read_bytes(), key)
         except FileNotFoundError:
@@ -64,9 +64,9 @@ class RunFolder:
             self.damaged.append(path)
             return None
 
-    def keep_cell(self, name: str, key: str, result: CellResult) -> None:
-        """Write a finished cell, whole or not at all."""
-        write_atomically(self._cell(name), pack_cell(key, result))
+    def cell_file(self, name: str) -> Path:
+        """Place of a finished cell."""
+        return self.path / "cells" / f"{name}.safetensors"
 
     def write_splits(self, tasks: Sequence[Task]) -> None:
         """Write down which sentence is in which split, for the tasks whose splits were made here."""
@@ -94,9 +94,6 @@ class RunFolder:
         tables = [path for name in TABLES if (path := self.path / f"{name}.parquet").is_file()]
         digests = {path.name: digest_file(path) for path in tables}
         write_atomically(self.path / "manifest.json", seal_json({**manifest, "files": digests}))
-
-    def _cell(self, name: str) -> Path:
-        return self.path / "cells" / f"{name}.safetensors"
 
 
 def check_folder(

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from probing.records import InputError, Predictions
-from probing.store.cell_files import DamageError, pack_cell, unpack_cell
+from probing.store.cell_files import DamageError, pack_cell, unpack_cell, write_cell
 from probing.store.folder_lock import check_free, hold_folder
 from probing.store.own_files import list_own
 from probing.store.run_folder import RunFolder
@@ -67,7 +67,7 @@ def refused(path, settings, **options):
 
 
 def test_a_kept_cell_is_found_as_it_was(tmp_path):
-    RunFolder(tmp_path / "run", SETTINGS).keep_cell("a.layer.none.0", "key", make_result())
+    write_cell(RunFolder(tmp_path / "run", SETTINGS).cell_file("a.layer.none.0"), "key", make_result())
     found = RunFolder(tmp_path / "run", SETTINGS).find_cell("a.layer.none.0", "key")
     assert found is not None
     assert equal(found, make_result())
@@ -75,7 +75,7 @@ def test_a_kept_cell_is_found_as_it_was(tmp_path):
 
 def test_a_cell_of_other_data_or_another_name_is_not_found(tmp_path):
     folder = RunFolder(tmp_path / "run", SETTINGS)
-    folder.keep_cell("a.layer.none.0", "key", make_result())
+    write_cell(folder.cell_file("a.layer.none.0"), "key", make_result())
     assert folder.find_cell("a.layer.none.0", "other") is None
     assert folder.find_cell("a.layer.none.1", "key") is None
 
@@ -83,7 +83,7 @@ def test_a_cell_of_other_data_or_another_name_is_not_found(tmp_path):
 @pytest.mark.parametrize("content", [b"", b"rubbish", None])
 def test_a_damaged_cell_counts_as_not_finished_and_is_named(content, tmp_path):
     folder = RunFolder(tmp_path / "run", SETTINGS)
-    folder.keep_cell("a.layer.none.0", "key", make_result())
+    write_cell(folder.cell_file("a.layer.none.0"), "key", make_result())
     (path,) = (tmp_path / "run" / "cells").iterdir()
     path.write_bytes(path.read_bytes()[:-20] if content is None else content)
     assert folder.find_cell("a.layer.none.0", "key") is None
@@ -138,7 +138,7 @@ def test_a_failure_while_keeping_a_cell_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="disk full"):
-        folder.keep_cell("a.layer.none.0", "key", make_result())
+        write_cell(folder.cell_file("a.layer.none.0"), "key", make_result())
     assert list((tmp_path / "run" / "cells").iterdir()) == []
 
 
@@ -162,7 +162,7 @@ def test_damaged_settings_of_a_run_are_named_and_go_with_overwrite_alone(tmp_pat
 
 def test_a_run_begun_before_settings_had_a_checksum_goes_on(tmp_path):
     folder = RunFolder(tmp_path, SETTINGS)
-    folder.keep_cell("a.layer.none.0", "key", make_result())
+    write_cell(folder.cell_file("a.layer.none.0"), "key", make_result())
     path = tmp_path / "settings.json"
     sealed = path.read_bytes()
     path.write_text(json.dumps(SETTINGS, indent=2) + "\n")
@@ -171,7 +171,7 @@ def test_a_run_begun_before_settings_had_a_checksum_goes_on(tmp_path):
 
 
 def test_other_settings_are_refused_by_the_name_of_the_field_and_nothing_is_touched(tmp_path):
-    RunFolder(tmp_path / "run", SETTINGS).keep_cell("a", "key", make_result())
+    write_cell(RunFolder(tmp_path / "run", SETTINGS).cell_file("a"), "key", make_result())
     before = (tmp_path / "run" / "settings.json").read_bytes()
     message = refused(tmp_path / "run", SETTINGS | {"limit": 5})
     assert "limit 0 -> 5" in message
@@ -182,14 +182,14 @@ def test_other_settings_are_refused_by_the_name_of_the_field_and_nothing_is_touc
 
 
 def test_overwrite_throws_a_run_away(tmp_path):
-    RunFolder(tmp_path / "run", SETTINGS).keep_cell("a.layer.none.0", "key", make_result())
+    write_cell(RunFolder(tmp_path / "run", SETTINGS).cell_file("a.layer.none.0"), "key", make_result())
     folder = RunFolder(tmp_path / "run", SETTINGS | {"limit": 5}, overwrite=True)
     assert folder.find_cell("a.layer.none.0", "key") is None
 
 
 def fill(folder):
     """A run's files, and beside them some that are nobody's but the user's."""
-    RunFolder(folder, SETTINGS).keep_cell("a.layer.none.0", "key", make_result())
+    write_cell(RunFolder(folder, SETTINGS).cell_file("a.layer.none.0"), "key", make_result())
     RunFolder(folder, SETTINGS).write_tables([make_result()])
     RunFolder(folder, SETTINGS).write_manifest({})
     own = ["figures/depth.png", "models/seed-0/config.json", "stages/seed-0/one/README.md", "report.html"]
@@ -357,7 +357,7 @@ def test_predictions_are_one_row_per_sentence_and_reading(tmp_path):
 
 
 def test_a_run_begun_before_a_setting_existed_goes_on_with_its_default_alone(tmp_path):
-    RunFolder(tmp_path / "run", SETTINGS).keep_cell("a.layer.none.0", "key", make_result())
+    write_cell(RunFolder(tmp_path / "run", SETTINGS).cell_file("a.layer.none.0"), "key", make_result())
     found = RunFolder(tmp_path / "run", SETTINGS | {"gradients": 32}, defaults={"gradients": 32, "limit": 9})
     assert found.find_cell("a.layer.none.0", "key") is not None
     assert json.loads((tmp_path / "run" / "settings.json").read_text())["gradients"] == 32
@@ -369,7 +369,7 @@ def test_a_run_begun_before_a_setting_existed_goes_on_with_its_default_alone(tmp
 def test_gradient_norms_are_kept_and_written_where_there_are_any(tmp_path):
     norm = GradientNorm("bermo", "tiny", "past_present", "last_layer", 0, 1, "1", "hidden", 1 / 3, 0.1, 0.5, 32)
     folder = RunFolder(tmp_path / "run", SETTINGS)
-    folder.keep_cell("a", "key", CellResult(gradients=[norm]))
+    write_cell(folder.cell_file("a"), "key", CellResult(gradients=[norm]))
     found = folder.find_cell("a", "key")
     assert found is not None
     assert list(found.gradients) == [norm]

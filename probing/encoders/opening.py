@@ -1,0 +1,65 @@
+"""An encoder by its name in the registry, here and again in another process."""
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+from probing.contracts.checking import find_breach
+from probing.contracts.encoder import Encoder
+from probing.encoders.checkpoint_check import check_encoder
+from probing.records import InputError
+from probing.registry import ENCODERS
+from probing.settings.run import RunSettings
+
+
+def build_encoder(name: str, settings: RunSettings) -> Encoder:
+    """The frozen encoder of that name, with the run's checkpoint and options.
+
+    Raises:
+        InputError: it cannot be built, or is no encoder.
+    """
+    options = {"dtype": settings.dtype, "device": settings.device, "backend": settings.backend}
+    encoder = ENCODERS.load(name).build(settings.checkpoint, max_length=settings.max_length, **options)
+    breach = find_breach(encoder, Encoder)
+    if breach:
+        raise InputError(f"--model {name}: {type(encoder).__name__} has {breach}; expected a contracts.encoder.Encoder")
+    return encoder
+
+
+class EncoderOpener:
+    """The way to have an encoder that is here: another process that gets this builds it when it is first asked for.
+
+    What a run leaves to the machine (`auto`) is sent as it was decided here.
+
+    Args:
+        name: of the encoder in the registry.
+        settings: of the run.
+        encoder: that was built by them.
+    """
+
+    def __init__(self, name: str, settings: RunSettings, encoder: Encoder):
+        decided = {"dtype": encoder.dtype, "device": encoder.device, "backend": encoder.backend}
+        self._order = (name, replace(settings, **decided), encoder.digest)
+        self._encoder: Encoder | None = encoder
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_order": self._order, "_encoder": None}
+
+    def __call__(self) -> Encoder:
+        """The encoder.
+
+        Raises:
+            InputError: what is built here is another one.
+        """
+        return self._encoder or _build_again(*self._order)
+
+
+@lru_cache(maxsize=1)
+def _build_again(name: str, settings: RunSettings, digest: str) -> Encoder:
+    """An encoder that was built elsewhere; the last one is kept, for the next cell is likely of it too."""
+    encoder = build_encoder(name, settings)
+    if encoder.digest != digest:
+        raise InputError(f"checkpoint {settings.checkpoint}: holds other weights here than where the run was begun")
+    # The check also tells an encoder which texts its model may compute together.
+    check_encoder(encoder, settings.pooling)
+    return encoder

@@ -1,0 +1,1 @@
+"""Engines: ways of computing units of work. See `probing.work`."""

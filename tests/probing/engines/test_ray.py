@@ -1,0 +1,134 @@
+"""Claims about `--engine ray`, with real workers, in processes of their own: Ray warns in ways of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.helpers import build_task, read_cells, run_script, save_encoder, write_task
+
+ROOT = Path(__file__).parents[3]
+TASKS = ("past_present", "obj_number")
+needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="--engine ray: needs bermo-probing[cluster]")
+PROBE = '''"""A probe that says when it is fitted, and by whom; in one of the fits it waits until it is killed."""
+
+import os
+import time
+from pathlib import Path
+
+from probing.probes.linear import LinearProbe
+
+HERE = Path(__file__).parent
+
+
+class WaitingProbe(LinearProbe):
+    def fit(self, X, y, X_dev, y_dev):
+        with (HERE / "fits").open("a") as file:
+            file.write(f"{os.getpid()} {X.shape} {X.sum()}\\n")
+        try:
+            (HERE / "armed").rename(HERE / f"waits.{os.getpid()}")
+        except FileNotFoundError:
+            return super().fit(X, y, X_dev, y_dev)
+        with (HERE / "pipe").open() as pipe:  # nobody writes there
+            return pipe.read()
+'''
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A corpus, an encoder, and a package with the probe, installed as pip would."""
+    folder = tmp_path_factory.mktemp("ray")
+    for seed, name in enumerate(TASKS):
+        write_task(folder / "corpus", build_task(name, seed=seed))
+    save_encoder(folder / "encoder")
+    installed = folder / "installed"
+    (installed / "waiting-1.dist-info").mkdir(parents=True)
+    (installed / "waiting.py").write_text(PROBE)
+    (installed / "waiting-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: waiting\nVersion: 1\n")
+    points = "[probing.probes]\nwaiting = waiting:WaitingProbe\n"
+    (installed / "waiting-1.dist-info" / "entry_points.txt").write_text(points)
+    os.mkfifo(installed / "pipe")
+    return folder
+
+
+def begin(place, output, *flags):
+    command = [
+        *(sys.executable, ROOT / "probing" / "run_senteval.py", "--model", "bermo", "--probe", "waiting"),
+        *("--checkpoint", place / "encoder", "--data", place / "corpus", "--tasks", *TASKS, "--threads", "1"),
+        *("--cache-dir", place / "cache", "--output", place / output, "--controls", "control_task", "--gradients", "2"),
+        *("--gradient-steps", "2", "--device", "cpu", "--no-report", *flags),
+    ]
+    path = os.pathsep.join([str(ROOT), str(place / "installed"), *filter(None, sys.path)])
+    environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
+    return subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True)
+
+
+def count_fits(place):
+    """How often each unit was fitted, and by which processes; then they are forgotten."""
+    lines = [line.partition(" ") for line in (place / "installed" / "fits").read_text().splitlines()]
+    (place / "installed" / "fits").unlink()
+    units = {}
+    for pid, _, unit in lines:
+        units.setdefault(unit, []).append(int(pid))
+    return units
+
+
+@pytest.mark.slow
+@needs_ray
+def test_cells_by_workers_of_whom_one_was_killed_are_equal_in_bytes_to_those_of_one_process(place):
+    alone = begin(place, "local")
+    assert alone.wait(300) == 0, alone.stderr.read()
+    once = count_fits(place)
+    armed = place / "installed" / "armed"
+    armed.touch()
+    run = begin(place, "by_ray", "--engine", "ray", "--workers", "2")
+    while not (waiting := list(armed.parent.glob("waits.*"))):
+        assert run.poll() is None, run.stderr.read()
+        time.sleep(0.1)
+    victim = int(waiting[0].suffix[1:])
+    os.kill(victim, signal.SIGKILL)
+    assert run.wait(300) == 0, run.stderr.read()
+    fits = count_fits(place)
+    assert fits.keys() == once.keys()
+    again = [pids for pids in fits.values() if len(pids) > 1]
+    assert len(again) == 1
+    assert victim in again[0]
+    assert len(set(again[0])) == 2
+    assert run.pid not in {pid for pids in fits.values() for pid in pids}
+    expected, found = read_cells(place / "local"), read_cells(place / "by_ray")
+    assert found.keys() == expected.keys()
+    assert [name for name in expected if found[name] != expected[name]] == []
+    for table in ("scores", "layer_weights", "gradient_norms", "predictions"):
+        one, other = (pd.read_parquet(place / run / f"{table}.parquet") for run in ("local", "by_ray"))
+        pd.testing.assert_frame_equal(
+            other.drop(columns="seconds", errors="ignore"), one[other.columns].drop(columns="seconds", errors="ignore")
+        )
+
+
+def test_without_ray_one_line_says_what_to_install(monkeypatch, capsys, tmp_path):
+    from probing import run_senteval
+
+    monkeypatch.setitem(sys.modules, "ray", None)
+    monkeypatch.delitem(sys.modules, "probing.engines.ray", raising=False)
+    code, _, error = run_script(
+        run_senteval.main, "run", ["--engine", "ray", "--output", str(tmp_path / "run")], monkeypatch, capsys
+    )
+    assert code == 2
+    assert error == "--engine ray: needs ray; pip install 'bermo-probing[cluster]'\n"
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_engine_that_does_not_exist_is_one_line_with_the_nearest_name(monkeypatch, capsys):
+    from probing import run_senteval
+
+    code, _, error = run_script(run_senteval.main, "run", ["--engine", "rai"], monkeypatch, capsys)
+    assert code == 2
+    assert "unknown engine 'rai'" in error
+    assert "ray" in error
+    assert error.count("\n") == 1
