@@ -22,8 +22,9 @@ The flow, and the room of each stage:
     work             units of work, what an engine is        engines          this process, or a cluster
     cli              `bermo-probing NAME`                    commands         those that have no script
     api              the same from Python: `probing.run`, `probing.encode`
+    sweeping         the runs of a sweep, by one engine
 
-The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`.
+The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`, `run_sweep.py`.
 Importing this package loads nothing else: the names below come from their modules when they are first used.
 """
 

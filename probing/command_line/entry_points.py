@@ -31,6 +31,12 @@ COMMANDS: Mapping[str, Command] = {
         "probing.run_senteval",
         "python probing/run_senteval.py",
     ),
+    "sweep": Command(
+        _RUN,
+        "probe many encoders, or one in many ways, as a file says",
+        "probing.run_sweep",
+        "python -m probing.run_sweep",
+    ),
     "train": Command(
         _RUN, "make an encoder by a named recipe", "probing.train_encoder", "python probing/train_encoder.py"
     ),

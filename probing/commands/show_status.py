@@ -1,4 +1,4 @@
-"""Say how far a run is, whether it works, and what failed in it.
+"""Say how far a run or a sweep is, whether it works, and what failed in it.
 
 bermo-probing status data/results/RUN
 """
@@ -12,7 +12,7 @@ if __name__ == "__main__":
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,10 +29,10 @@ from probing.store.folder_lock import check_free
 
 @dataclass(frozen=True)
 class StatusSettings:
-    """The run to look at."""
+    """The run or the sweep to look at."""
 
     run: Annotated[Path, tyro.conf.Positional]
-    """Run folder, of probing or of training."""
+    """Run folder, of probing or of training, or the folder of a sweep."""
 
 
 def main() -> int:
@@ -42,8 +42,27 @@ def main() -> int:
         0; 1 where cells of a finished run failed; 2 after a mistake that the user can mend.
     """
     folder = read_settings(StatusSettings, description=__doc__, prog="python -m probing.commands.show_status").run
-    print(*describe_status(folder), sep="\n")
-    return 1 if _read(folder / "manifest.json").get("failures") else 0
+    runs = _read(folder / "sweep.json").get("runs", ())
+    print(*(describe_sweep(folder, runs) if runs else describe_status(folder)), sep="\n")
+    folders = [folder / run["name"] for run in runs] or [folder]
+    return 1 if any(_read(one / "manifest.json").get("failures") for one in folders) else 0
+
+
+def describe_sweep(folder: Path, runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Lines on a sweep: how many of its runs are finished, and a line for each, with what failed in it."""
+    manifests = {run["name"]: _read(folder / run["name"] / "manifest.json") for run in runs}
+    finished = sum("finished" in manifest for manifest in manifests.values())
+    yield f"{folder}: a sweep of {len(runs)} runs, {finished} of them finished"
+    for run in runs:
+        own, manifest = folder / run["name"], manifests[run["name"]]
+        state = _describe_state(own, manifest) if own.is_dir() else "not begun"
+        n_cells = sum(1 for path in (own / "cells").glob("*.safetensors") if not path.name.startswith("."))
+        refused = f"; left out: {run['refused']}" if run.get("refused") else ""
+        yield f"{run['name']}: {state}, {n_cells} cells{refused}"
+        for failure in manifest.get("failures", ()):
+            yield f"{run['name']} failed: " + ", ".join(
+                str(value) for value in failure.values() if value not in ("", None)
+            )
 
 
 def describe_status(folder: Path) -> Iterator[str]:

@@ -37,6 +37,8 @@ from probing.work import Done, EngineOptions, Function, Lost, Unit
 
 _OBJECTS_BYTES = 512 * 2**20
 """Room for tasks and indices: the default, 30 % of memory in /dev/shm, is more than a container has."""
+_STARTS = 3
+"""Attempts to start: Ray gives a node half a minute, which a busy machine may exceed."""
 _LOOK_S = 0.1
 """Longest time until a new unit is noticed."""
 _SHARED: dict[str, Any] = {}
@@ -111,13 +113,15 @@ class RayEngine:
             cpus = options.workers * options.threads or len(os.sched_getaffinity(0))
             where = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
             where |= {"object_store_memory": _OBJECTS_BYTES, "_temp_dir": self._temporary}
-        try:
-            ray.init(**where, **quiet)
-        except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-            self.close()
-            reason = " ".join(str(error).split())[:200]
-            where = f"--engine-address {options.address}: no cluster answers" if options.address else "--engine ray"
-            raise InputError(f"{where} ({reason}); start one by `ray start --head`, or leave the address out") from None
+        for left in reversed(range(_STARTS)):
+            try:
+                ray.init(**where, **quiet)
+                return
+            except Exception as error:  # noqa: BLE001 - it throws plain ones, such as of a node that was slow to start
+                ray.shutdown()
+                if not left:
+                    self.close()
+                    raise InputError(_explain(options.address, error)) from None
 
     def _begin(self, function: Function, unit: Unit) -> Any:
         name, blob = unit.shared
@@ -140,6 +144,13 @@ class RayEngine:
         except RayError as error:
             return Lost(unit, f"lost its worker: {str(error).splitlines()[0]}", attempt)
         return Done(unit, pickle.loads(result), seconds)
+
+
+def _explain(address: str, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:200]
+    if address:
+        return f"--engine-address {address}: no cluster answers ({reason}); start one by `ray start --head`"
+    return f"--engine ray: cannot be started here ({reason}); take --engine local, or a cluster by --engine-address"
 
 
 class _Feed(Thread):

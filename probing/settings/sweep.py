@@ -31,14 +31,14 @@ class SweptRun:
     settings: RunSettings
 
 
-def read_sweep(path: Path, output: Path, **overriding: Any) -> list[SweptRun]:
+def read_sweep(path: Path, folder: Path, **overriding: Any) -> list[SweptRun]:
     """The runs of a sweep, in the order of the file: of two lists, the second changes faster.
 
     A list is one value of a setting that takes several, such as `tasks` and `seeds`: there, a list of lists makes runs.
 
     Args:
         path: YAML or JSON, names of settings to values.
-        output: folder of the sweep, where the file names none.
+        folder: of the sweep, where neither the file nor the command line names one.
         overriding: settings that the command line gives to all runs.
 
     Raises:
@@ -57,7 +57,7 @@ def read_sweep(path: Path, output: Path, **overriding: Any) -> list[SweptRun]:
     varied = [{name: value for name, value in one.items() if len(choices[name]) > 1} for one in chosen]
     names = name_runs(varied)
     return [
-        SweptRun(name, values, replace(settings, output=(settings.output or output) / name))
+        SweptRun(name, values, replace(settings, output=(settings.output or folder) / name))
         for name, values, settings in zip(names, varied, made, strict=True)
     ]
 

@@ -48,10 +48,11 @@ class Shuffled:
             if place in self.lost:
                 yield Lost(unit, "worker killed", 4)
                 continue
-            if unit.name not in self.known:
-                self.known[unit.name] = function(*map(pickle.loads, (pickle.dumps(unit.payload), unit.shared)))
+            key = (unit.name, unit.payload.key)
+            if key not in self.known:
+                self.known[key] = function(*map(pickle.loads, (pickle.dumps(unit.payload), unit.shared)))
             for _ in range(1 + self.doubled):
-                yield Done(unit, self.known[unit.name], elsewhere_s=1.0)
+                yield Done(unit, self.known[key], elsewhere_s=1.0)
 
     def close(self):
         pass
