@@ -37,7 +37,7 @@ from probing.work import Done, EngineOptions, Function, Lost, Unit
 
 _OBJECTS_BYTES = 512 * 2**20
 """Room for tasks and indices: the default, 30 % of memory in /dev/shm, is more than a container has."""
-_STARTS = 3
+_STARTS = 4
 """Attempts to start: Ray gives a node half a minute, which a busy machine may exceed."""
 _LOOK_S = 0.1
 """Longest time until a new unit is noticed."""

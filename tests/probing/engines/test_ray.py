@@ -88,6 +88,7 @@ def test_cells_by_workers_of_whom_one_was_killed_are_equal_in_bytes_to_those_of_
     armed = place / "installed" / "armed"
     armed.touch()
     run = begin(place, "by_ray", "--engine", "ray", "--workers", "2")
+    # Ray takes five seconds to start on an idle machine, and minutes on a busy one.
     while not (waiting := list(armed.parent.glob("waits.*"))):
         assert run.poll() is None, run.stderr.read()
         time.sleep(0.1)
