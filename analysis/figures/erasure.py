@@ -23,7 +23,8 @@ _LEAST_RANGE = 0.02
 def plot_erasure(erasures: pd.DataFrame, summary: pd.DataFrame, title: str = "") -> Figure:
     """What each task loses without each property: at its best layer, and for the mix beside it.
 
-    The diagonal, a property's own probe, has no colour. Bold and starred: beyond both controls (Holm over the matrix).
+    The numbers are the changes, the colours what of them goes beyond both controls; starred where that is significant
+    (Holm over the matrix). The diagonal, a property's own probe, has no colour.
 
     Args:
         erasures: from `analysis.stats.erasure.list_erasures`.
@@ -48,7 +49,7 @@ def plot_erasure(erasures: pd.DataFrame, summary: pd.DataFrame, title: str = "")
 
 @styled
 def plot_erasure_layers(erasures: pd.DataFrame, title: str = "") -> Figure:
-    """The same matrix for every layer, small, on one scale of colours.
+    """The same colours for every layer, small, on one scale.
 
     Args:
         erasures: from `analysis.stats.erasure.list_erasures`.
@@ -69,8 +70,8 @@ def plot_erasure_layers(erasures: pd.DataFrame, title: str = "") -> Figure:
         one.set_visible(False)
     for one in grid.flat[max(0, len(panels) - columns) : len(panels)]:
         one.tick_params(labelbottom=True)
+        one.set_xlabel("probed")
     figure.supylabel("erased")
-    figure.supxlabel("probed")
     _draw_bar(figure, grid.ravel().tolist())
     set_title(
         figure, f"{title + ': ' if title else ''}points that a probe changes by without another property, by layer"
@@ -80,15 +81,15 @@ def plot_erasure_layers(erasures: pd.DataFrame, title: str = "") -> Figure:
 
 def _find_range(panels: Mapping[str, pd.DataFrame]) -> float:
     changes = pd.concat(list(panels.values()))
-    return max(_LEAST_RANGE, float(changes.loc[~changes["own"].astype(bool), "value"].abs().max()))
+    return max(_LEAST_RANGE, float(changes.loc[~changes["own"].astype(bool), "beyond"].abs().max()))
 
 
 def _draw(axes: Axes, matrix: pd.DataFrame, most: float, *, texts: bool) -> None:
-    values, stars = pivot(matrix), pivot(matrix, "significant")
+    values, beyond, stars = (pivot(matrix, column) for column in ("value", "beyond", "significant"))
     signs = np.where(stars.fillna(False).astype(bool), "*", "")
-    written = values.map(lambda value: "" if np.isnan(value) else f"{100 * value:+z.0f}").to_numpy() + signs
+    written = values.map(_write).to_numpy() + signs
     sns.heatmap(
-        values, vmin=-1.5 * most, vmax=1.5 * most, cmap=DIVERGING, annot=written if texts else False, fmt="",
+        beyond, vmin=-1.5 * most, vmax=1.5 * most, cmap=DIVERGING, annot=written if texts else False, fmt="",
         annot_kws={"size": _CELL_POINTS, "color": "black"}, cbar=False, linewidths=0.5, ax=axes,
     )  # fmt: skip
     for row, erased in enumerate(values.index):
@@ -101,9 +102,14 @@ def _draw(axes: Axes, matrix: pd.DataFrame, most: float, *, texts: bool) -> None
     axes.set(xlabel="", ylabel="")
 
 
+def _write(value: float) -> str:
+    text = "" if np.isnan(value) else f"{100 * value:+.0f}"
+    return "0" if text in ("+0", "-0") else text
+
+
 def _draw_bar(figure: Figure, axes: list[Axes]) -> None:
     drawn = next(one.collections[0] for one in axes if one.collections)
     bar = figure.colorbar(drawn, ax=axes, location="bottom", fraction=0.04, pad=0.02, aspect=50)
-    bar.ax.xaxis.set_major_formatter(lambda value, _: f"{100 * value:+.0f}")
-    bar.set_label("points; grey: the property's own probe; *: beyond a random subspace and the control task")
+    bar.ax.xaxis.set_major_formatter(lambda value, _: _write(value))
+    bar.set_label("colour: points beyond a random subspace of the same rank and the control task; *: significant")
     bar.outline.set_visible(False)

@@ -193,7 +193,10 @@ def _chart_gradients(gradients: pd.DataFrame, tables: RunTables, number: int) ->
 def _chart_erasure(numbers: RunNumbers, tables: RunTables, number: int) -> list[Chart]:
     if numbers.erasures.empty:
         return []
-    caption = "Points that a task (column) changes by at its best layer when a property (row) is erased."
+    caption = (
+        "Points that a task (column) changes by at its best layer when a property (row) is erased; colours show what "
+        "goes beyond a random subspace of the same rank and the control task."
+    )
     spec = chart_erasure(numbers.erasures, numbers.summary)
     return [Chart(f"erasure-{number}", caption, spec, list(tables.erasure.values()), wide=True)]
 

@@ -39,7 +39,7 @@ def chart_erasure(erasures: pd.DataFrame, summary: pd.DataFrame) -> Spec:
         summary: from `analysis.stats.summary.summarise`.
     """
     best = choose_best(erasures, summary)
-    points = {name: 100 * best[name] for name in ("value", "random", "control")}
+    points = {name: 100 * best[name] for name in ("value", "random", "control", "beyond")}
     interval = [format_gain(low, high) for low, high in zip(best["ci_low"], best["ci_high"], strict=True)]
     columns = ["task", "title", "erased_title", "layer_name", "rank", "own", "significant"]
     rows = best[columns].assign(**points, interval=interval, own=best["own"].astype(bool))
@@ -49,9 +49,10 @@ def chart_erasure(erasures: pd.DataFrame, summary: pd.DataFrame) -> Spec:
     tooltip = [
         tip_of("erased_title", "erased"), tip_of("title", "probed"), tip_of("layer_name", "layer"),
         tip_of("value", "points", "+.1f"), tip_of("interval", "95 % interval"),
-        tip_of("random", "random subspace", "+.1f"), tip_of("control", "control task", "+.1f"), tip_of("rank", "rank", "d"),
+        tip_of("random", "random subspace", "+.1f"), tip_of("control", "control task", "+.1f"),
+        tip_of("rank", "rank", "d"),
     ]  # fmt: skip
-    most = max(2.0, float(rows.loc[~rows["own"], "value"].abs().max()))
+    most = max(2.0, float(rows.loc[~rows["own"], "beyond"].abs().max()))
     base = alt.Chart(rows).encode(
         x=alt.X(
             "title:N",
@@ -61,11 +62,14 @@ def chart_erasure(erasures: pd.DataFrame, summary: pd.DataFrame) -> Spec:
         ),
         y=alt.Y("erased_title:N", sort=list(dict.fromkeys(rows["erased_title"])), title="erased"),
     )
-    scale = alt.Scale(scheme="purpleorange", domain=[-1.5 * most, 1.5 * most], reverse=False)
+    scale = alt.Scale(scheme="purpleorange", domain=[-1.5 * most, 1.5 * most])
     legend = alt.Legend(
-        title="points; grey: the property's own probe", orient="top", direction="horizontal", titleLimit=420
+        title="points beyond both controls; grey: the property's own probe",
+        orient="top",
+        direction="horizontal",
+        titleLimit=420,
     )
-    colour = alt.condition("!datum.own", alt.Color("value:Q", scale=scale, legend=legend), alt.value("#cccccc"))
+    colour = alt.condition("!datum.own", alt.Color("beyond:Q", scale=scale, legend=legend), alt.value("#cccccc"))
     cells = base.mark_rect().encode(color=colour, tooltip=tooltip)
     room = alt.condition(f"width / {rows['title'].nunique()} > 30", alt.value(1), alt.value(0))
     numbers = base.mark_text(fontSize=11, aria=False, tooltip=None, color="black").encode(text="text:N", opacity=room)

@@ -18,7 +18,7 @@ from probing.catalogue.measures import name_quantities
 
 _PLACE = ["erased", "task", "representation", "layer"]
 COLUMNS = [*_PLACE, "layer_name", "group", "title", "erased_title", "metric", "value", "ci_low", "ci_high", "n"]
-COLUMNS += ["random", "control", "after", "rank", "covered", "p", "own"]
+COLUMNS += ["random", "control", "beyond", "after", "rank", "covered", "p", "own"]
 """Columns of `list_erasures`."""
 
 
@@ -26,8 +26,8 @@ def list_erasures(run: Run) -> pd.DataFrame:
     """One row for each readout, task probed and property erased, in the papers' order; maybe none.
 
     `value` is the score without the property minus the score with it; `random` and `control` are the same for the
-    controls (NaN where there is none); `p` is the largest of the three, not corrected, and 1 where the change is not
-    beyond both controls in its own direction; `own` is true on the diagonal.
+    controls (NaN where there is none), and `beyond` what of the change neither of them has; `p` is the largest of the
+    three, not corrected, and 1 where there is nothing beyond; `own` is true on the diagonal.
     """
     rows = run.scores[run.scores["metric"].isin(name_quantities("erasure"))]
     if rows.empty:
@@ -37,8 +37,8 @@ def list_erasures(run: Run) -> pd.DataFrame:
     known = pd.DataFrame([json.loads(text) for text in own["hyperparameters"]], index=own.index)
     frame = own[["layer_name", "group", "value", "ci_low", "ci_high", "n"]].join(known[["after", "rank", "covered"]])
     frame = frame.assign(random=changes["erasure_random"], control=changes["erasure_control"])
-    beyond = [_is_beyond(frame["value"], frame[name].fillna(0)) for name in ("random", "control")]
-    frame["p"] = known.filter(regex="^p(_|$)").max(axis=1).where(beyond[0] & beyond[1], 1.0)
+    frame["beyond"] = _go_beyond(frame["value"], frame[["random", "control"]].assign(nothing=0.0))
+    frame["p"] = known.filter(regex="^p(_|$)").max(axis=1).where(frame["beyond"] != 0, 1.0)
     frame = frame.reset_index()
     frame = frame.assign(own=frame["erased"] == frame["task"], metric=frame["task"].map(headline_metrics(run.scores)))
     frame = frame.assign(title=frame["task"].map(title_of), erased_title=frame["erased"].map(title_of))
@@ -84,5 +84,7 @@ def pivot(matrix: pd.DataFrame, column: str = "value") -> pd.DataFrame:
     return table.reindex(index=list(dict.fromkeys(matrix["erased"])), columns=tasks)
 
 
-def _is_beyond(value: pd.Series, control: pd.Series) -> pd.Series:
-    return np.sign(value - control) == np.sign(value)
+def _go_beyond(value: pd.Series, controls: pd.DataFrame) -> pd.Series:
+    """The part of a change that lies beyond those of all controls, on its own side of 0."""
+    losses, gains = value - controls.min(axis=1), value - controls.max(axis=1)
+    return losses.clip(upper=0).where(value < 0, gains.clip(lower=0))
