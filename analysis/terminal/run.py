@@ -18,6 +18,7 @@ from analysis.stats.depth import warn_of_disagreement
 from analysis.stats.of_a_run import RunNumbers
 from analysis.tables.controls import narrow_controls
 from analysis.tables.depth import narrow_depth
+from analysis.tables.erasure import narrow_erasure
 from analysis.tables.formats import MARK
 from analysis.tables.main import main_table
 from analysis.tables.seeds import narrow_seeds
@@ -64,7 +65,8 @@ def _is_narrow(console: Console) -> bool:
 def show_details(numbers: RunNumbers, console: Console) -> None:
     """Print what the scores are worth against the controls, where in the depth they lie, and what the seed moves."""
     controls = narrow_controls(numbers.controls, narrow=_is_narrow(console))
-    for table in (controls, narrow_depth(numbers.depth), narrow_seeds(numbers.seeds)):
+    erased = narrow_erasure(numbers.erasures, numbers.summary)
+    for table in (controls, narrow_depth(numbers.depth), erased, narrow_seeds(numbers.seeds)):
         if table.rows:
             print_table(console, draw(table))
     named = [*numbers.summary["title"].dropna(), name_model(numbers.run)]

@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from threading import RLock
+from typing import Any
 
 from probing import __version__
 from probing.catalogue.readouts import UNCONVERGED, UNCONVERGED_MEANS
@@ -135,7 +136,7 @@ class CellRunner:
         return opened
 
     def _list_of_task(self, opened: _OpenStage, cells: Sequence[Cell], encoded: Encoded) -> Iterator[Unit]:
-        handle = None
+        handles: dict[bool, Any] = {}
         for cell in cells:
             opened.stage.doing = f"{cell.task.spec.title}, {cell.representation.replace('_', ' ')}"
             # Left when the next unit is asked for: the time between is the cell's, if it is computed in this process.
@@ -145,11 +146,14 @@ class CellRunner:
                 if result is not None:
                     self._settle(cell, opened, result, resumed=True)
                     continue
-                handle = self.engine.share(Subject(cell.task, encoded)) if handle is None else handle
+                reads = reads_others(cell)
+                if reads not in handles:
+                    seen = encoded if reads else replace(encoded, others=None)
+                    handles[reads] = self.engine.share(Subject(cell.task, seen))
                 order = order_cell(cell, key, self.folder.cell_file(cell.name), self.settings)
                 with self._lock:
                     self._awaited[cell.name] = cell, opened
-                yield Unit(cell.name, estimate_work(cell, len(encoded.layers)), order, handle)
+                yield Unit(cell.name, estimate_work(cell, len(encoded.layers)), order, handles[reads])
 
     def _find(self, cell: Cell, key: str) -> CellResult | None:
         """A cell that is there already."""
@@ -231,4 +235,12 @@ def identify_inputs(cell: Cell, encoded: Encoded, settings: RunSettings) -> str:
     identity = [encoder.digest, encoder.dtype, encoder.backend, encoder.max_length, __version__]
     defaults = effective_settings(RunSettings())
     changed = {name: value for name, value in effective_settings(settings).items() if value != defaults[name]}
-    return digest_json([identity, cell.task.digest, encoded.layers, changed])
+    parts = [identity, cell.task.digest, encoded.layers, changed]
+    if encoded.others and reads_others(cell):
+        parts.append([task.digest for task in encoded.others.tasks])
+    return digest_json(parts)
+
+
+def reads_others(cell: Cell) -> bool:
+    """True where a cell's numbers depend on the other tasks of the run."""
+    return MEASURES.load(cell.measure).about.reads_others

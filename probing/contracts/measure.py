@@ -1,7 +1,7 @@
 """Contract of a measure: from a cell of the run and the sentences of its task, as an encoder sees them, to numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
@@ -47,12 +47,41 @@ class Encoded:
     """The vectors of these sentences, and maybe of others."""
     rows: Mapping[str, Int[np.ndarray, " sentences"]]
     """Rows in the stack of the sentences of each split."""
+    others: "Others | None" = None
+    """The other tasks of the run, for measures that say they read them (`reads_others`)."""
     opener: Callable[[], Encoder] | None = None
     """Way to the encoder itself; none given: `encoder` is the encoder."""
 
     def open_encoder(self) -> Encoder:
         """The encoder, for a measure that runs it: where it is not there yet, its weights are loaded."""
         return cast(Encoder, self.encoder) if self.opener is None else self.opener()
+
+
+@dataclass(frozen=True)
+class Others:
+    """All tasks of a run, each with its sentences as one encoder sees them."""
+
+    tasks: Sequence[Task]
+    encode: Callable[[Task], Encoded]
+    """Takes one of the tasks."""
+    kept: dict[tuple, Any] = field(default_factory=dict)
+    """What measures have worked out of single tasks and need for every cell, by a key of theirs that says of what."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Another process cannot encode: each task goes along as it is seen here.
+        ready = {task.name: replace(self.encode(task), others=None) for task in self.tasks}
+        return {"tasks": self.tasks, "encode": EncodedTasks(ready), "kept": {}}
+
+
+@dataclass(frozen=True)
+class EncodedTasks:
+    """Tasks that have been encoded, by name."""
+
+    tasks: Mapping[str, Encoded]
+
+    def __call__(self, task: Task) -> Encoded:
+        """One of them."""
+        return self.tasks[task.name]
 
 
 @runtime_checkable
