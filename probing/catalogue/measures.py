@@ -31,6 +31,7 @@ MEASURES = {
     "cumulative_mix": Measure(("cumulative_mix",), scores=True),
     "concat": Measure(("concat",), scores=True, takes_seed=False),
     "weight_intervals": Measure(("scalar_mix",), needs={"protocol": "modern", "mix_dropout": 0.0}),
+    "amnesia": Measure(("layer",), takes_graded=False),
     "gradients": Measure(("layer",), flag="gradients"),
 }
 """By name; those of the flag `measures` are what `--measures` knows."""
