@@ -17,7 +17,7 @@ NOTHING = "nothing"
 _COSTS = ("bits_per_token",)
 """Metrics that are better where they are lower."""
 
-Values = Float[np.ndarray, " test"] | Bool[np.ndarray, " test"]
+Values = Float[np.ndarray, " _test"] | Bool[np.ndarray, " _test"]
 """Of each test sentence: right or wrong, a share of tokens, or bits."""
 
 
