@@ -127,7 +127,7 @@ class GradientNorm:
 
 
 @dataclass(frozen=True)
-class ErasedScore:
+class AmnesicScore:
     """Number of an encoder that goes on without a property, erased at one block: a row of `amnesia.parquet`.
 
     A row is a score, or what is lost: the score without an erasure less that with it, and for bits the other way round.
@@ -353,7 +353,7 @@ class CellResult:
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
     """By `probing.records.readout_key`."""
     gradients: Sequence[GradientNorm] = ()
-    erased: Sequence[ErasedScore] = ()
+    amnesia: Sequence[AmnesicScore] = ()
 
 
 def column_names(record: type) -> list[str]:

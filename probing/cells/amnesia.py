@@ -24,9 +24,9 @@ from jaxtyping import Bool
 
 from probing.catalogue.measures import MEASURES
 from probing.cells.encoding import list_texts
-from probing.cells.erased_heads import measure_heads
-from probing.cells.erased_scores import Erasure, score_erasures
-from probing.cells.erased_states import Erasers, Sentences, encode_erased, fit_for_task, locate_task
+from probing.cells.amnesic_heads import measure_heads
+from probing.cells.amnesic_scores import Erasure, score_erasures
+from probing.cells.amnesic_states import Erasers, Sentences, encode_erased, fit_for_task, locate_task
 from probing.cells.fitting import fit_folds
 from probing.contracts.encoder import ChangeableEncoder, Encoder
 from probing.contracts.measure import Cell, Encoded, describe
@@ -34,7 +34,7 @@ from probing.folds import plan_folds
 from probing.records import LayerStack, Task
 from probing.representations.extraction import Pooling, tokenise
 from probing.settings.run import RunSettings
-from probing.tables import CellResult, ErasedScore
+from probing.tables import CellResult, AmnesicScore
 from probing.tasks.subset import limit_task
 
 _STACK_BYTES = 2**30
@@ -65,7 +65,7 @@ def measure_amnesia(cell: Cell, encoded: Encoded, settings: RunSettings) -> Cell
         **{"task": task.name, "group": task.spec.group, "erased": task.name, "n_train": len(task.splits["train"])},
     }
     names = ("", *encoder.layer_names)
-    rows: list[ErasedScore] = []
+    rows: list[AmnesicScore] = []
     plain, erased = probe.follow(sentences, erasers)
     for block in (-1, *encoded.layers):
         later = [layer for layer in encoded.layers if layer >= block]
@@ -76,7 +76,7 @@ def measure_amnesia(cell: Cell, encoded: Encoded, settings: RunSettings) -> Cell
             at = Erasure(block, names[block + 1], ranks, facts | where)
             rows += score_erasures(at, "accuracy", plain[layer], found)
     rows += measure_heads(encoder, task, encoded.layers, settings, facts)
-    return CellResult(erased=rows)
+    return CellResult(amnesia=rows)
 
 
 def draw_sample(task: Task, limit: int) -> Task:

@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 from probing.records import Predictions
 from probing.sealed_json import DamageError
-from probing.tables import CellResult, ErasedScore, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import CellResult, AmnesicScore, GradientNorm, LayerWeight, Score, column_names
 
 _BEFORE, _EMPTY = b'"crc32":"', b"0" * 8
 """Bytes before the checksum, and in its place while it is computed. Quotes within the rows are escaped."""
@@ -29,7 +29,7 @@ def pack_cell(key: str, result: CellResult) -> bytes:
         "scores": json.dumps([asdict(score) for score in result.scores]),
         "weights": json.dumps([asdict(weight) for weight in result.weights]),
         "gradients": json.dumps([asdict(norm) for norm in result.gradients]),
-        "erased": json.dumps([asdict(score) for score in result.erased]),
+        "amnesia": json.dumps([asdict(score) for score in result.amnesia]),
         "crc32": _EMPTY.decode(),
     }
     content = save(arrays, metadata=facts)
@@ -54,7 +54,7 @@ def unpack_cell(content: bytes, key: str) -> CellResult | None:
         weights = [LayerWeight(**row) for row in json.loads(facts["weights"])]
         gradients = [GradientNorm(**row) for row in json.loads(facts["gradients"])]
         # Cells of before there was a table of those.
-        erased = [ErasedScore(**row) for row in json.loads(facts.get("erased", "[]"))]
+        erased = [AmnesicScore(**row) for row in json.loads(facts.get("amnesia", "[]"))]
         return CellResult(scores, weights, _unpack_predictions(load(content)), gradients, erased)
     # A checksum that fits by chance, or was made for something else.
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -16,7 +16,7 @@ from probing.records import InputError, Task, readout_key
 from probing.sealed_json import DamageError, seal_json, unseal_json
 from probing.store.cell_files import pack_cell, unpack_cell
 from probing.store.own_files import TABLES, check_places, clear_leftovers, replace_run
-from probing.tables import CellResult, ErasedScore, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import CellResult, AmnesicScore, GradientNorm, LayerWeight, Score, column_names
 
 _OWN_FROM = 0.5
 """A folder is a run's where its settings.json has more than this share of our settings: an older run may lack some."""
@@ -86,7 +86,7 @@ class RunFolder:
             write_atomically(self.path / f"{name}.parquet", frame.to_parquet(index=False))
         write_atomically(self.path / "scores.csv", to_csv(scores))
         gradients = _frame(GradientNorm, (norm for result in results for norm in result.gradients))
-        erased = _frame(ErasedScore, (score for result in results for score in result.erased))
+        erased = _frame(AmnesicScore, (score for result in results for score in result.amnesia))
         for name, frame in {"gradient_norms": gradients, "amnesia": erased}.items():
             if len(frame):
                 write_atomically(self.path / f"{name}.parquet", frame.to_parquet(index=False))

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 from transformers import BertForMaskedLM, BertForSequenceClassification
 
-from probing.cells import erased_states
+from probing.cells import amnesic_states
 from probing.cells.amnesia import draw_sample, measure_amnesia
 from probing.cells.encoding import list_texts
-from probing.cells.erased_heads import _ask
-from probing.cells.erased_states import BY_WORD, PROPERTY, RANDOM, Sentences, encode_erased, fit_for_task, locate_task
+from probing.cells.amnesic_heads import _ask
+from probing.cells.amnesic_states import BY_WORD, PROPERTY, RANDOM, Sentences, encode_erased, fit_for_task, locate_task
 from probing.contracts.encoder import HiddenStates, Tokens
 from probing.contracts.measure import Cell, Encoded
 from probing.encoders.bert import build
@@ -67,7 +67,7 @@ def test_with_pooling_shares_as_weights_the_pooled_vectors_are_guarded_too(encod
 
 
 def test_without_those_weights_they_are_not(encoder, monkeypatch):
-    monkeypatch.setattr(erased_states, "share_tokens", lambda states, pool, **options: states.mask.float())
+    monkeypatch.setattr(amnesic_states, "share_tokens", lambda states, pool, **options: states.mask.float())
     task = build_task("sentence_length", n=(200, 20, 20))
     sentences = read(encoder, task, Pooling())
     erasers = fit_for_task(sentences, task, LAYERS, 0)
@@ -91,7 +91,7 @@ def test_token_covariance_with_the_labels_is_that_of_pooled_vectors(encoder):
     task = build_task("sentence_length", n=(100, 10, 10))
     sentences, rows = read(encoder, task, Pooling()), locate_task(task)["train"]
     labels = np.eye(len(task.classes))[task.splits["train"].labels]
-    moments = erased_states.measure_tokens(sentences, rows, labels, [1])[1]
+    moments = amnesic_states.measure_tokens(sentences, rows, labels, [1])[1]
     plain, _ = encode_erased(sentences, {})
     pooled = plain.select([1], rows)[0].astype(float)
     expected = (pooled - pooled.mean(axis=0)).T @ labels / len(labels)
@@ -198,7 +198,7 @@ def measure_planted(second, bit):
     encoder, task = PlantedEncoder(second), plant_task(bit)
     stack = LayerStack(np.empty((3, 0, WIDTH), dtype=np.float32), encoder.layer_names, "mean")
     settings = RunSettings(checkpoint="planted")
-    rows = measure_amnesia(Cell(task, "layer"), Encoded(encoder, list(LAYERS), stack, {}), settings).erased
+    rows = measure_amnesia(Cell(task, "layer"), Encoded(encoder, list(LAYERS), stack, {}), settings).amnesia
     frame = pd.DataFrame([vars(row) for row in rows])
     own = frame[frame["control"] == PROPERTY]
     return {against: part.set_index(["block", "layer"])["value"] for against, part in own.groupby("against")}

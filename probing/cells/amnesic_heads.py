@@ -16,8 +16,8 @@ from jaxtyping import Int
 from torch.nn import functional as F
 
 from probing.cells.encoding import list_texts
-from probing.cells.erased_scores import Erasure, Values, score_erasures
-from probing.cells.erased_states import Erasers, Sentences, fit_for_task, locate_task, make_change
+from probing.cells.amnesic_scores import Erasure, Values, score_erasures
+from probing.cells.amnesic_states import Erasers, Sentences, fit_for_task, locate_task, make_change
 from probing.contracts.encoder import Encoder, Tokens
 from probing.encoders.block_outputs import BlockOutputs
 from probing.encoders.masked_lm import predict_at
@@ -26,7 +26,7 @@ from probing.randomness import stream
 from probing.records import Task
 from probing.representations.extraction import Pooling, tokenise
 from probing.settings.run import RunSettings
-from probing.tables import ErasedScore
+from probing.tables import AmnesicScore
 
 _SHARE = 0.15
 """Of the tokens of a sentence that are hidden, as in pre-training (arXiv 1810.04805)."""
@@ -40,7 +40,7 @@ Found = Mapping[str, Values]
 
 def measure_heads(
     encoder: Encoder, task: Task, layers: Sequence[int], settings: RunSettings, facts: Mapping[str, Any]
-) -> list[ErasedScore]:
+) -> list[AmnesicScore]:
     """The rows of every head that belongs to the encoder; none where there is no head, or none on such blocks."""
     classes = task.classes
     heads = [find_masked_head(encoder, settings.checkpoint, settings.max_length)]
@@ -54,7 +54,7 @@ def measure_heads(
 
 def _measure(
     head: StoredHead, task: Task, layers: Sequence[int], pooling: Pooling, facts: dict[str, Any]
-) -> Iterator[ErasedScore]:
+) -> Iterator[AmnesicScore]:
     sentences = Sentences(head.encoder, tokenise(head.encoder, list_texts(task)), pooling)
     erasers = fit_for_task(sentences, task, layers, facts["seed"])
     facts |= {"checkpoint": head.encoder.checkpoint, "readout": head.kind, "layer": -1}

@@ -8,9 +8,9 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from probing.bootstrap import interval_of_differences
-from probing.cells.erased_states import PROPERTY
+from probing.cells.amnesic_states import PROPERTY
 from probing.scores.uncertainty import find_wilson, means_with_intervals
-from probing.tables import ErasedScore
+from probing.tables import AmnesicScore
 
 NOTHING = "nothing"
 """In the column `against`: the encoder without an erasure."""
@@ -34,7 +34,7 @@ class Erasure:
     """Further columns: those that say whose score it is."""
 
 
-def score_erasures(at: Erasure, metric: str, plain: Values, found: Mapping[str, Values]) -> Iterator[ErasedScore]:
+def score_erasures(at: Erasure, metric: str, plain: Values, found: Mapping[str, Values]) -> Iterator[AmnesicScore]:
     """The rows of one place and readout.
 
     Args:
@@ -55,7 +55,7 @@ def score_erasures(at: Erasure, metric: str, plain: Values, found: Mapping[str, 
             yield _lose(at, PROPERTY, metric, control, sign * (found[control].astype(float) - found[PROPERTY]))
 
 
-def _lose(at: Erasure, control: str, metric: str, against: str, lost: Float[np.ndarray, " test"]) -> ErasedScore:
+def _lose(at: Erasure, control: str, metric: str, against: str, lost: Float[np.ndarray, " test"]) -> AmnesicScore:
     if metric in _COSTS:
         numbers = means_with_intervals(lost[None])[0]
     else:
@@ -71,10 +71,10 @@ def _score(values: Values, metric: str) -> tuple[float, float, float, int]:
     return value, low, high, len(values)
 
 
-def _row(at: Erasure, control: str, metric: str, numbers: Any, **others: Any) -> ErasedScore:
+def _row(at: Erasure, control: str, metric: str, numbers: Any, **others: Any) -> AmnesicScore:
     value, low, high, *n = (float(number) for number in numbers)
     counted = {"against": "", "worse": 0, "better": 0} | ({"n": int(n[0])} if n else {}) | others
-    return ErasedScore(
+    return AmnesicScore(
         **at.facts,
         control=control,
         block=at.block,
