@@ -194,6 +194,7 @@ MEASURES: "Registry[Measure]" = Registry(
         "code_length": "probing.cells.code_length:measure_code_length",
         "conditional_information": "probing.cells.conditional_information:measure_conditional_information",
         "weight_intervals": "probing.cells.weight_intervals:measure_weight_intervals",
+        "erasure": "probing.cells.erasure:measure_erasure",
         "gradients": "probing.cells.gradients:measure_gradients",
     },
 )

@@ -63,6 +63,8 @@ class Score:
     """True where the probe reached its minimum; see the manifest's warnings where not."""
     seconds: float
     """Fitting time of the batch of probes that this one was fitted in."""
+    erased: str = ""
+    """Key of the task whose property was erased from the vectors before; empty where none was."""
 
 
 @dataclass(frozen=True)

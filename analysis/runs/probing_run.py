@@ -20,7 +20,7 @@ Loaded = TypeVar("Loaded")
 _KINDS = {"scores.parquet": "probing", "trained_models.parquet": "training", "training_log.parquet": "training"}
 """Kinds of runs by the tables that are theirs alone."""
 _SCORE_KEY = ["model", "checkpoint", "task", "representation", "layer", "pooling", "probe", "protocol"]
-_SCORE_KEY += ["control", "seed", "split", "metric"]
+_SCORE_KEY += ["control", "seed", "split", "metric", "erased"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def check_folder(folder: Path, script: str = "run_senteval.py", table: str = "sc
 
 
 def _read_scores(path: Path) -> pd.DataFrame:
-    scores = read_table(path, types_of(Score))
+    scores = read_table(path, types_of(Score), {"erased": ""})
     if scores.empty:
         raise InputError(f"{path}: holds no scores; see the failures in {path.with_name('manifest.json')}")
     # Older files have an accuracy there.

@@ -20,6 +20,8 @@ class Measure:
     """True where it depends on the run's first seed."""
     scores: bool = False
     """True where its cells are fitted and scored as those of the run itself, and nothing else is computed."""
+    reads_others: bool = False
+    """True where a task's numbers depend on the other tasks of the run."""
 
 
 MEASURES = {
@@ -31,7 +33,12 @@ MEASURES = {
     "cumulative_mix": Measure(("cumulative_mix",), scores=True),
     "concat": Measure(("concat",), scores=True, takes_seed=False),
     "weight_intervals": Measure(("scalar_mix",), needs={"protocol": "modern", "mix_dropout": 0.0}),
-    "amnesia": Measure(("layer",), takes_graded=False),
+    "erasure": Measure(
+        ("layer", "scalar_mix"),
+        needs={"probe": "linear", "protocol": "modern", "mix_dropout": 0.0},
+        reads_others=True,
+    ),
+    "amnesia": Measure(("layer",), takes_graded=False, reads_others=True),
     "gradients": Measure(("layer",), flag="gradients"),
 }
 """By name; those of the flag `measures` are what `--measures` knows."""
@@ -47,7 +54,8 @@ class Quantity:
     measure: str
     """Key of the measure that gives it."""
     kind: str
-    """`information` (a number for each readout), `share` (of a layer in the mix) or `depth` (one for all layers)."""
+    """`information` (a number for each readout), `share` (of a layer in the mix), `depth` (one for all layers) or
+    `erasure` (one for each readout and each property that was erased)."""
     title: str
     """Caption of its table."""
     head: str = ""
@@ -85,6 +93,9 @@ QUANTITIES = {
     "compression_gravity": Quantity("code_length", "depth", "Centre of gravity of compressions"),
     "weight_gravity": Quantity("weight_intervals", "depth", "Centre of gravity of weights"),
     "contribution_gravity": Quantity("weight_intervals", "depth", "Centre of gravity of contributions"),
+    "erasure": Quantity("erasure", "erasure", "Score without a property, minus the score with it"),
+    "erasure_random": Quantity("erasure", "erasure", "The same without a random subspace of the property's rank"),
+    "erasure_control": Quantity("erasure", "erasure", "The same without the labels of the property's control task"),
     "weight_entropy_bits": Quantity("weight_intervals", "depth", "Entropy of weights, bits"),
 }
 """By the value of the column `metric`."""

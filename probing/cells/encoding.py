@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Int
 
 from probing.contracts.encoder import Encoder
-from probing.contracts.measure import Encoded
+from probing.contracts.measure import Encoded, Others
 from probing.progress import Reporter
 from probing.records import SPLITS, Task, Text
 from probing.representations.extraction import Extraction, Extractor
@@ -35,6 +35,7 @@ class TaskEncoder:
         self.parts: list[Extraction] = []
         self._seen: set[Text] = set()
         self._encoded: dict[str, Encoded] = {}
+        self._others = Others(tasks, self.encode)
         distinct = {text for task in tasks for text in list_texts(task)}
         self._stage = reporter.plan_stage(name, len(distinct), "sentences")
 
@@ -63,7 +64,8 @@ class TaskEncoder:
         """A task whose sentences have been encoded."""
         texts = list_texts(task)
         index = {text: row for row, text in enumerate(texts)}
-        return Encoded(self.encoder, self.layers, self.extractor.stack(texts), locate_sentences(task, index))
+        rows = locate_sentences(task, index)
+        return Encoded(self.encoder, self.layers, self.extractor.stack(texts), rows, self._others)
 
     def count_new(self, task: Task) -> int:
         """Sentences of a task that have not been asked for yet."""

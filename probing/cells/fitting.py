@@ -19,6 +19,9 @@ from probing.settings.run import RunSettings
 _GROUP_BYTES = 2**29
 """Training vectors that are in memory at a time where each layer is probed by itself; a probe makes copies of them."""
 
+_LEARNED = ("mean_", "scale_", "coef_", "intercept_")
+"""What a linear probe has learned of each layer."""
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -85,7 +88,7 @@ def join_groups(probes: Sequence[Any]) -> Any:
     if len(probes) == 1:
         return probes[0]
     choices = probes[0].choices
-    facts = [fact for fact in (*choices, "converged_") if hasattr(probes[0], fact)]
+    facts = [fact for fact in (*choices, "converged_", *_LEARNED) if hasattr(probes[0], fact)]
     joined = {fact: np.concatenate([getattr(probe, fact) for probe in probes]) for fact in facts}
     return SimpleNamespace(choices=choices, **joined)
 

@@ -146,4 +146,7 @@ def identify_inputs(cell: Cell, encoded: Encoded, settings: RunSettings) -> str:
     identity = [encoder.digest, encoder.dtype, encoder.backend, encoder.max_length, __version__]
     defaults = effective_settings(RunSettings())
     changed = {name: value for name, value in effective_settings(settings).items() if value != defaults[name]}
-    return digest_json([identity, cell.task.digest, encoded.layers, changed])
+    parts = [identity, cell.task.digest, encoded.layers, changed]
+    if encoded.others and MEASURES.load(cell.measure).about.reads_others:
+        parts.append([task.digest for task in encoded.others.tasks])
+    return digest_json(parts)

@@ -1,7 +1,7 @@
 """Contract of a measure: from a cell of the run and the sentences of its task, as an encoder sees them, to numbers."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -46,6 +46,19 @@ class Encoded:
     """The vectors of these sentences, and maybe of others."""
     rows: Mapping[str, Int[np.ndarray, " sentences"]]
     """Rows in the stack of the sentences of each split."""
+    others: "Others | None" = None
+    """The other tasks of the run, for measures that say they read them (`reads_others`)."""
+
+
+@dataclass(frozen=True)
+class Others:
+    """All tasks of a run, each with its sentences as one encoder sees them."""
+
+    tasks: Sequence[Task]
+    encode: Callable[[Task], Encoded]
+    """Takes one of the tasks."""
+    kept: dict[tuple, Any] = field(default_factory=dict)
+    """What measures have worked out of single tasks and need for every cell, by a key of theirs that says of what."""
 
 
 @runtime_checkable
