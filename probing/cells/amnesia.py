@@ -23,10 +23,10 @@ import numpy as np
 from jaxtyping import Bool
 
 from probing.catalogue.measures import MEASURES
-from probing.cells.encoding import list_texts
 from probing.cells.amnesic_heads import measure_heads
 from probing.cells.amnesic_scores import Erasure, score_erasures
-from probing.cells.amnesic_states import Erasers, Sentences, encode_erased, fit_for_task, locate_task
+from probing.cells.amnesic_states import BY_WORD, Erasers, Sentences, encode_erased, fit_for_task, locate_task
+from probing.cells.encoding import list_texts
 from probing.cells.fitting import fit_folds
 from probing.contracts.encoder import ChangeableEncoder, Encoder
 from probing.contracts.measure import Cell, Encoded, describe
@@ -34,7 +34,7 @@ from probing.folds import plan_folds
 from probing.records import LayerStack, Task
 from probing.representations.extraction import Pooling, tokenise
 from probing.settings.run import RunSettings
-from probing.tables import CellResult, AmnesicScore
+from probing.tables import AmnesicScore, CellResult
 from probing.tasks.subset import limit_task
 
 _STACK_BYTES = 2**30
@@ -53,30 +53,54 @@ def find_obstacle(encoder: Encoder) -> str:
 
 @describe(MEASURES["amnesia"], find_obstacle)
 def measure_amnesia(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
-    """Scores after an erasure at each block, by each later layer and by the heads that there are; and what is lost."""
-    task = draw_sample(cell.task, settings.amnesia_limit)
-    pooling = Pooling(settings.pooling, settings.special_tokens)
-    encoder: Any = encoded.encoder
-    probe = _Probe(replace(cell, task=task), encoded, settings)
-    sentences = Sentences(encoder, tokenise(encoder, list_texts(task)), pooling)
+    """Scores after an erasure at each block, by each later layer and by the heads that there are; and what is lost.
+
+    The task's own property is erased, and probed again. With `amnesia_others`, the other tasks of the run are probed
+    behind the same erasures too, those by words apart.
+    """
+    task, encoder = draw_sample(cell.task, settings.amnesia_limit), encoded.encoder
+    sentences = read_task(encoded, task, settings)
     erasers = fit_for_task(sentences, task, encoded.layers, cell.seed)
-    facts = {
-        **{"model": settings.model, "checkpoint": encoder.checkpoint, "seed": cell.seed},
-        **{"task": task.name, "group": task.spec.group, "erased": task.name, "n_train": len(task.splits["train"])},
-    }
-    names = ("", *encoder.layer_names)
-    rows: list[AmnesicScore] = []
+    facts = {"model": settings.model, "checkpoint": encoder.checkpoint, "seed": cell.seed, "erased": task.name}
+    rows = follow(_Probe(replace(cell, task=task), encoded, settings), sentences, erasers, facts)
+    rows += measure_heads(encoder, task, encoded.layers, settings, facts | describe_task(task))
+    others = encoded.others.tasks if encoded.others and settings.amnesia_others else ()
+    for other in others:
+        if other.name != task.name and not other.graded:
+            sample = draw_sample(other, settings.amnesia_limit)
+            part = {control: own for control, own in erasers.items() if control != BY_WORD}
+            probe = _Probe(replace(cell, task=sample), encoded, settings)
+            rows += follow(probe, read_task(encoded, sample, settings), part, facts)
+    return CellResult(amnesia=rows)
+
+
+def read_task(encoded: Encoded, task: Task, settings: RunSettings) -> Sentences:
+    """The sentences of a task as the encoder takes them."""
+    encoder: Any = encoded.encoder
+    tokens = tokenise(encoder, list_texts(task))
+    return Sentences(encoder, tokens, Pooling(settings.pooling, settings.special_tokens))
+
+
+def describe_task(task: Task) -> dict[str, Any]:
+    """The columns that say what is scored, and how much of it there was to learn from."""
+    return {"task": task.name, "group": task.spec.group, "n_train": len(task.splits["train"])}
+
+
+def follow(probe: "_Probe", sentences: Sentences, erasers: Erasers, facts: Mapping[str, Any]) -> list[AmnesicScore]:
+    """The rows of a task by each erasure, block and later layer."""
+    encoder, layers, rows = sentences.encoder, probe.layers, []
     plain, erased = probe.follow(sentences, erasers)
-    for block in (-1, *encoded.layers):
-        later = [layer for layer in encoded.layers if layer >= block]
-        for layer in later:
+    for block in (-1, *layers):
+        for layer in layers:
+            if layer < block:
+                continue
             found = {control: by_block[block][layer] for control, by_block in erased.items()} if block >= 0 else {}
             ranks = {control: own[block].rank for control, own in erasers.items()} if block >= 0 else {}
             where = {"readout": "layer", "layer": layer, "layer_name": encoder.layer_names[layer]}
-            at = Erasure(block, names[block + 1], ranks, facts | where)
+            own_facts = {**facts, **describe_task(probe.cell.task), **where}
+            at = Erasure(block, ("", *encoder.layer_names)[block + 1], ranks, own_facts)
             rows += score_erasures(at, "accuracy", plain[layer], found)
-    rows += measure_heads(encoder, task, encoded.layers, settings, facts)
-    return CellResult(amnesia=rows)
+    return rows
 
 
 def draw_sample(task: Task, limit: int) -> Task:
@@ -98,7 +122,7 @@ class _Probe:
     """
 
     def __init__(self, cell: Cell, encoded: Encoded, settings: RunSettings):
-        self.cell, self.settings = replace(cell, measure="scores"), settings
+        self.cell, self.settings, self.layers = replace(cell, measure="scores"), settings, encoded.layers
         self._encoded = replace(encoded, rows=locate_task(cell.task))
 
     def find_right(self, stack: LayerStack, layers: Sequence[int]) -> Right:
@@ -111,7 +135,7 @@ class _Probe:
 
     def follow(self, sentences: Sentences, erasers: Erasers) -> tuple[Right, Mapping[str, Mapping[int, Right]]]:
         """Probe the encoder as it is, and by erasure and block that where something is erased."""
-        layers, plain = self._encoded.layers, {}
+        layers, plain = self.layers, {}
         found: dict[str, dict[int, Right]] = {control: {} for control in erasers}
         for control, own in erasers.items():
             for blocks in self._group(sentences, layers):

@@ -15,9 +15,9 @@ import torch
 from jaxtyping import Int
 from torch.nn import functional as F
 
-from probing.cells.encoding import list_texts
 from probing.cells.amnesic_scores import Erasure, Values, score_erasures
 from probing.cells.amnesic_states import Erasers, Sentences, fit_for_task, locate_task, make_change
+from probing.cells.encoding import list_texts
 from probing.contracts.encoder import Encoder, Tokens
 from probing.encoders.block_outputs import BlockOutputs
 from probing.encoders.masked_lm import predict_at

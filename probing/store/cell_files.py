@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 from probing.records import Predictions
 from probing.sealed_json import DamageError
-from probing.tables import CellResult, AmnesicScore, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import AmnesicScore, CellResult, GradientNorm, LayerWeight, Score, column_names
 
 _BEFORE, _EMPTY = b'"crc32":"', b"0" * 8
 """Bytes before the checksum, and in its place while it is computed. Quotes within the rows are escaped."""

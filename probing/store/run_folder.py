@@ -16,7 +16,7 @@ from probing.records import InputError, Task, readout_key
 from probing.sealed_json import DamageError, seal_json, unseal_json
 from probing.store.cell_files import pack_cell, unpack_cell
 from probing.store.own_files import TABLES, check_places, clear_leftovers, replace_run
-from probing.tables import CellResult, AmnesicScore, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import AmnesicScore, CellResult, GradientNorm, LayerWeight, Score, column_names
 
 _OWN_FROM = 0.5
 """A folder is a run's where its settings.json has more than this share of our settings: an older run may lack some."""

@@ -12,9 +12,9 @@ from transformers import BertForMaskedLM, BertForSequenceClassification
 
 from probing.cells import amnesic_states
 from probing.cells.amnesia import draw_sample, measure_amnesia
-from probing.cells.encoding import list_texts
 from probing.cells.amnesic_heads import _ask
 from probing.cells.amnesic_states import BY_WORD, PROPERTY, RANDOM, Sentences, encode_erased, fit_for_task, locate_task
+from probing.cells.encoding import list_texts
 from probing.contracts.encoder import HiddenStates, Tokens
 from probing.contracts.measure import Cell, Encoded
 from probing.encoders.bert import build
@@ -51,9 +51,7 @@ def spread_of_means(stack, task, layer):
     return np.ptp(means, axis=0).max() / (vectors.std(axis=0).max() or 1)
 
 
-@pytest.mark.parametrize(
-    "pooling", [Pooling("mean"), Pooling("mean", special_tokens=False), Pooling("cls")], ids=str
-)
+@pytest.mark.parametrize("pooling", [Pooling("mean"), Pooling("mean", special_tokens=False), Pooling("cls")], ids=str)
 @pytest.mark.parametrize("layer", LAYERS)
 def test_with_pooling_shares_as_weights_the_pooled_vectors_are_guarded_too(encoder, pooling, layer):
     """Labels are of length: sentences of all classes differ in their number of tokens."""
