@@ -181,6 +181,9 @@ class AmnesicScore:
     """Test sentences."""
     n_train: int
     """Training sentences that the erasure, and each probe, was fitted on."""
+    majority: float
+    """Accuracy on the same sentences of always answering the most frequent training class; NaN where the metric is
+    another one."""
 
 
 @dataclass(frozen=True)

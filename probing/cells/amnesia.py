@@ -83,7 +83,9 @@ def read_task(encoded: Encoded, task: Task, settings: RunSettings) -> Sentences:
 
 def describe_task(task: Task) -> dict[str, Any]:
     """The columns that say what is scored, and how much of it there was to learn from."""
-    return {"task": task.name, "group": task.spec.group, "n_train": len(task.splits["train"])}
+    train, test = task.splits["train"].labels, task.splits["test"].labels
+    majority = float((test == np.bincount(train).argmax()).mean())
+    return {"task": task.name, "group": task.spec.group, "n_train": len(train), "majority": majority}
 
 
 def follow(probe: "_Probe", sentences: Sentences, erasers: Erasers, facts: Mapping[str, Any]) -> list[AmnesicScore]:

@@ -59,6 +59,8 @@ def _measure(
     erasers = fit_for_task(sentences, task, layers, facts["seed"])
     facts |= {"checkpoint": head.encoder.checkpoint, "readout": head.kind, "layer": -1}
     facts["layer_name"] = _TITLES[head.kind]
+    if head.kind == MASKED:
+        facts["majority"] = float("nan")
     asked = _ask(head, sentences.tokens, task)
     plain, found = asked.answer(erasers)
     for metric, values in plain.items():
