@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
+from analysis.figures.amnesia import plot_losses, plot_recovery
 from analysis.figures.by_layer import plot_code_length, plot_gradients, plot_selectivity
 from analysis.figures.curves import plot_curves
 from analysis.figures.depth import plot_depth
@@ -12,6 +13,7 @@ from analysis.figures.heatmaps import plot_scores, plot_weights
 from analysis.runs.choosing import name_model
 from analysis.runs.frames import list_unconverged, mean_scores, mean_weights
 from analysis.runs.probing_run import Run
+from analysis.stats.amnesia import list_losses
 from analysis.stats.depth import summarise_depth
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
@@ -24,6 +26,8 @@ __all__ = [
     "plot_depth",
     "plot_dumbbell",
     "plot_gradients",
+    "plot_losses",
+    "plot_recovery",
     "plot_scores",
     "plot_selectivity",
     "plot_weights",
@@ -50,6 +54,10 @@ def draw_figures(run: Run, seed: int = 0) -> Mapping[str, Figure]:
         figures["above_controls"] = plot_selectivity(run.scores, title)
     if (run.scores["metric"] == "compression").any():
         figures["code_length"] = plot_code_length(run.scores, title)
+    if len(run.amnesia):
+        losses = list_losses(run.amnesia)
+        figures["amnesia"] = plot_recovery(losses, title)
+        figures["amnesia_curves"] = plot_losses(run.amnesia, losses, title)
     for quantity in dict.fromkeys(run.gradients["quantity"]):
         figures[f"gradients_{quantity}"] = plot_gradients(run.gradients, str(quantity), title)
     return figures

@@ -33,7 +33,7 @@ _TABLES += (
     "several_layers",
     "amnesia",
     "amnesia_recovery",
-    "amnesia_heads",
+    "amnesia_losses", "amnesia_others",
     "seeds",
     "published",
     "models",
