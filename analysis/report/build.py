@@ -41,7 +41,7 @@ class Section:
     """Charts over all tasks."""
     disagreements: Sequence[str]
     misses: Sequence[str]
-    """Where a property is missed elsewhere than where a probe reads it best."""
+    """Lines on properties that are missed elsewhere than where a probe reads it best."""
     warnings: Sequence[str]
     limits: Sequence[str]
     command: str

@@ -1,4 +1,4 @@
-"""What an encoder loses where a property is erased at one of its blocks, and whether that is where a probe reads it."""
+"""Losses of an encoder where a property is erased at one of its blocks, and whether that is where a probe reads it."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from analysis.runs.frames import order_tasks, title_of
 from analysis.stats.significance import ALPHA, holm
 
 NOTHING, RANDOM, BY_WORD = "nothing", "random_subspace", "control_task"
-"""What a loss is held against, by the column `against`."""
+"""References that a loss is held against, by the column `against`."""
 COSTS = ("bits_per_token",)
 """Metrics in bits; all others are shares."""
 LAYER = "layer"

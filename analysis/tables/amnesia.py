@@ -36,7 +36,7 @@ def tabulate_amnesia(losses: pd.DataFrame, places: pd.DataFrame) -> dict[str, Ta
 
 
 def tabulate_places(places: pd.DataFrame) -> Table:
-    """Where a probe reads each property best, and where erasing it costs most."""
+    """Layers where a probe reads each property best, and blocks where erasing it costs most."""
     rows = [
         [
             str(row["title"]),
@@ -54,7 +54,8 @@ def tabulate_places(places: pd.DataFrame) -> Table:
         "Where a probe reads a property best (in brackets: layers as good), and the block at which erasing it costs "
         "most: a new probe of the last layer, behind the blocks below it, or a head as it is; points, or bits per "
         f"hidden token [95 % interval]. {_TESTED}. Made anew: the deepest block behind whose erasure at least half of "
-        "what is above the majority is there again. Agree: that block is among the layers as good as the best"
+        "what is above the majority is there again. Agree: the block that costs most is among the layers as good as "
+        "the best. For the last layer it is deep by construction: few blocks are left above it to make it anew"
     )
     heads = ["Task", "Readout", "Probe best", "Costs most at", "Lost", "Beyond random", "Made anew", "They"]
     return Table(caption, heads, rows)
@@ -105,7 +106,7 @@ def tabulate_recovery(losses: pd.DataFrame) -> Table:
 
 
 def tabulate_losses(losses: pd.DataFrame) -> Table:
-    """What the last layer and each head lose, a row for each property, readout and block."""
+    """Losses of the last layer and of each head, a row for each property, readout and block."""
     own = losses[losses["last"] & (losses["erased"] == losses["task"])]
     rows = [
         [
@@ -129,7 +130,7 @@ def tabulate_losses(losses: pd.DataFrame) -> Table:
 
 
 def tabulate_others(losses: pd.DataFrame) -> Table:
-    """What the last layer loses of each task where another one's property is erased: at the block that costs most."""
+    """Losses of the last layer in each task where another one's property is erased: at the block that costs most."""
     rows = losses[losses["last"] & (losses["readout"] == LAYER) & (losses["block"] < losses["layer"])]
     if (rows["erased"] == rows["task"]).all():
         return Table("", [], [])

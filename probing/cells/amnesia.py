@@ -45,7 +45,7 @@ Right = Mapping[int, Bool[np.ndarray, " test"]]
 
 
 def find_obstacle(encoder: Encoder) -> str:
-    """What hinders a property from being erased inside an encoder; empty where nothing does."""
+    """Find what hinders a property from being erased inside an encoder; empty where nothing does."""
     if not isinstance(encoder, ChangeableEncoder):
         return f"{type(encoder).__name__} has no encode_changed, which runs an encoder on changed states"
     return encoder.find_change_obstacle()

@@ -1,4 +1,4 @@
-"""What the heads of an encoder lose where a property is erased at one of its blocks.
+"""Losses of the heads of an encoder where a property is erased at one of its blocks.
 
 A head is not fitted anew: what it loses, it had used. A masked language model predicts hidden tokens of the task's test
 sentences (15 % of each, one at least, all behind masks, the same ones every time); a classifier predicts the classes

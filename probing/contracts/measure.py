@@ -71,7 +71,7 @@ class Measure(Protocol):
     about: About
     """On which readouts, of which tasks and under which settings it can be had: given by `describe`."""
     find_obstacle: Callable[[Encoder], str]
-    """What an encoder lacks for it, in words; empty where it has all: given by `describe`."""
+    """Finds what an encoder lacks for it, in words; empty where it has all: given by `describe`."""
 
     def __call__(self, cell: Cell, encoded: Encoded, settings: Any, /) -> CellResult:
         """Compute them; what raises costs this cell alone.

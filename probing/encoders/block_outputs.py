@@ -1,4 +1,4 @@
-"""What the blocks of an encoder give on, kept from one pass and changed in another.
+"""Outputs of the blocks of an encoder, kept from one pass and changed in another.
 
 A pass in which the output of block l is changed needs nothing of the blocks up to l: what they gave in the plain pass
 over the same texts is given again, as it was, and only the blocks above l compute. Over all l that is half the work.
@@ -81,7 +81,7 @@ def _give(given: Iterator[Any], change: Change | None, *args: Any, **options: An
 
 
 def _change_input(change: Change, block: nn.Module, args: tuple[Any, ...], options: dict[str, Any]) -> Any:
-    """What the first block reads, in place of its arguments."""
+    """Change what the first block reads, among its arguments."""
     del block
     if args:
         return (change(args[0]), *args[1:]), options
@@ -97,7 +97,7 @@ def read_states(output: Any) -> Any:
 def find_change_obstacle(
     model: nn.Module, run: "Callable[[], tuple[Float[Tensor, 'batch tokens hidden'], ...]]"
 ) -> str:
-    """What hinders the output of a block from being changed; empty where nothing does.
+    """Find what hinders the output of a block from being changed; empty where nothing does.
 
     Found by trying: each state but the last, behind which a norm may stand, must be what its block gives; blocks that
     give again what they gave must leave every state as it was, to the bit; and the states above a change must move.
