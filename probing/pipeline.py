@@ -21,13 +21,14 @@ from probing.cells.scoreboard import Scoreboard
 from probing.cells.selectivity import subtract_controls
 from probing.command_line.arguments import expand_paths
 from probing.contracts.encoder import Encoder
+from probing.contracts.measure import find_measure
 from probing.digests import digest_json
 from probing.encoders.checkpoint_check import check_encoder
 from probing.encoders.opening import EncoderOpener, build_encoder
 from probing.probes.fused import explain_engine
 from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
-from probing.registry import ENGINES
+from probing.registry import ENGINES, MEASURES
 from probing.representations.extraction import Extractor, Pooling
 from probing.settings.checks import check_settings
 from probing.settings.run import RunSettings, effective_settings
@@ -78,6 +79,7 @@ def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None)
     kernels = describe_kernels(encoder)
     layers = choose_layers(settings.layers, encoder.layer_names)
     choose_layers((settings.baseline_layer,), encoder.layer_names, "--baseline-layer")
+    check_measured(settings.measures, encoder)
     tasks, absent = load_tasks(
         settings.data, settings.tasks, settings.limit, reporter, settings.senteval_url, find_classes_only(settings)
     )
@@ -223,6 +225,17 @@ def choose_layers(wanted: Sequence[int], layer_names: Sequence[str], flag: str =
         if not -count <= layer < count:
             raise InputError(f"{flag} {layer}: the encoder has layers 0 ({layer_names[0]}) to {count - 1}")
     return sorted({layer % count for layer in wanted}) or list(range(count))
+
+
+def check_measured(measures: Sequence[str], encoder: Encoder) -> None:
+    """Refuse a measure that this encoder cannot have.
+
+    Raises:
+        InputError: naming it, and what the encoder lacks.
+    """
+    for name in measures:
+        if not find_measure(name).scores and (obstacle := MEASURES.load(name).find_obstacle(encoder)):
+            raise InputError(f"--measures {name}: not of this encoder: {obstacle}; leave it out, or take another one")
 
 
 def check_output(settings: RunSettings) -> None:

@@ -191,6 +191,7 @@ MEASURES: "Registry[Measure]" = Registry(
     "probing.contracts.measure:Measure",
     {
         "scores": "probing.cells.scoring:compute_cell",
+        "amnesia": "probing.cells.amnesia:measure_amnesia",
         "code_length": "probing.cells.code_length:measure_code_length",
         "conditional_information": "probing.cells.conditional_information:measure_conditional_information",
         "weight_intervals": "probing.cells.weight_intervals:measure_weight_intervals",

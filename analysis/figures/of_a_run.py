@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
+from analysis.figures.amnesia import plot_losses, plot_recovery
 from analysis.figures.by_layer import plot_code_length, plot_gradients, plot_selectivity
 from analysis.figures.curves import plot_curves
 from analysis.figures.depth import plot_depth
@@ -13,6 +14,7 @@ from analysis.figures.heatmaps import plot_scores, plot_weights
 from analysis.runs.choosing import name_model
 from analysis.runs.frames import list_unconverged, mean_scores, mean_weights
 from analysis.runs.probing_run import Run
+from analysis.stats.amnesia import list_losses
 from analysis.stats.depth import summarise_depth
 from analysis.stats.erasure import list_erasures
 from analysis.stats.summary import summarise
@@ -28,6 +30,8 @@ __all__ = [
     "plot_erasure",
     "plot_erasure_layers",
     "plot_gradients",
+    "plot_losses",
+    "plot_recovery",
     "plot_scores",
     "plot_selectivity",
     "plot_weights",
@@ -57,6 +61,10 @@ def draw_figures(run: Run, seed: int = 0) -> Mapping[str, Figure]:
     if len(erasures := list_erasures(run)):
         figures["erasure"] = plot_erasure(erasures, summarise(run), title)
         figures["erasure_by_layer"] = plot_erasure_layers(erasures, title)
+    if len(run.amnesia):
+        losses = list_losses(run.amnesia)
+        figures["amnesia"] = plot_recovery(losses, title)
+        figures["amnesia_curves"] = plot_losses(run.amnesia, losses, title)
     for quantity in dict.fromkeys(run.gradients["quantity"]):
         figures[f"gradients_{quantity}"] = plot_gradients(run.gradients, str(quantity), title)
     return figures

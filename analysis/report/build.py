@@ -13,6 +13,7 @@ from analysis.report.training import build_training_report
 from analysis.runs.frames import mean_scores, order_tasks, title_of
 from analysis.runs.probing_run import Run, load_runs, name_runs
 from analysis.runs.training_run import is_training, load_trainings
+from analysis.stats.amnesia import warn_of_amnesia
 from analysis.stats.between_runs import compare_runs
 from analysis.stats.depth import warn_of_disagreement
 from analysis.stats.of_a_run import RunNumbers
@@ -40,6 +41,8 @@ class Section:
     whole: Sequence[Chart]
     """Charts over all tasks."""
     disagreements: Sequence[str]
+    misses: Sequence[str]
+    """Lines on properties that are missed elsewhere than where a probe reads it best."""
     warnings: Sequence[str]
     limits: Sequence[str]
     command: str
@@ -139,11 +142,13 @@ def _describe_run(run: Run, name: str, number: int, seed: int) -> Section:
         by_task=[
             *_chart_mix(numbers.weights, number),
             *_chart_gains(numbers.gains, number),
+            *_chart_losses(numbers, number),
             *_chart_gradients(run.gradients, tables, number),
         ],
         erased=tell_erasure(numbers.erasures, numbers.summary),
         erasure=_chart_erasure(numbers, tables, number),
         disagreements=list(warn_of_disagreement(numbers.depth)),
+        misses=list(warn_of_amnesia(numbers.places)),
         warnings=facts.list_warnings(run),
         limits=facts.list_limits(run, numbers.comparisons),
         command=facts.rebuild_command(run.settings),
@@ -178,6 +183,16 @@ def _chart_mix(weights: pd.DataFrame, number: int) -> list[Chart]:
 def _chart_gains(gains: pd.DataFrame, number: int) -> list[Chart]:
     caption = "Points above each control by layer, paired, with 95 % intervals."
     return [Chart(f"gains-{number}", caption, charts.chart_gains(gains))] if len(gains) else []
+
+
+def _chart_losses(numbers: RunNumbers, number: int) -> list[Chart]:
+    caption = (
+        "What a probe of each layer reads above the majority, and what the last layer loses where the property is "
+        "erased at that one, in points."
+    )
+    if numbers.losses.empty:
+        return []
+    return [Chart(f"losses-{number}", caption, charts.chart_losses(numbers.run.amnesia, numbers.losses))]
 
 
 def _chart_gradients(gradients: pd.DataFrame, tables: RunTables, number: int) -> list[Chart]:

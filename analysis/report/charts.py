@@ -10,6 +10,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.runs.frames import layer_names
+from analysis.stats.amnesia import LAYER, LINES, list_lines
 from probing.catalogue.controls import CONTROLS
 from probing.catalogue.readouts import REPRESENTATIONS
 
@@ -152,6 +153,31 @@ def chart_gains(gains: pd.DataFrame) -> Spec:
     zero = alt.Chart(rows).mark_rule(color="#888888", aria=False).encode(y=alt.datum(0))
     text = "Points of the chosen task above each control, by layer; the table of controls holds the main ones."
     return _finish(alt.layer(zero, band, line), rows, text, height=300)
+
+
+def chart_losses(amnesia: pd.DataFrame, losses: pd.DataFrame) -> Spec:
+    """The chosen task's losses by the block at which its property is erased, beside what a probe reads at each layer.
+
+    Args:
+        amnesia: as in `Run.amnesia`.
+        losses: from `analysis.stats.amnesia.list_losses`.
+    """
+    own = losses[(losses["readout"] == LAYER) & (losses["erased"] == losses["task"])]
+    parts = [
+        lines.assign(line=LINES[name])
+        for task, part in own.groupby("task", sort=False)
+        for name, lines in list_lines(amnesia[amnesia["task"] == task], part).items()
+    ]
+    rows = pd.concat(parts, ignore_index=True)
+    rows = rows.assign(interval=_intervals(rows))
+    rows = rows[["task", "line", "layer", "value", "ci_low", "ci_high", "interval", "n"]]
+    tooltip = [tip_of("line"), tip_of("layer"), tip_of("value", "points", ".1f"), tip_of("interval", "95 % interval")]
+    looks = list_line_channels("line", LINES.values())
+    base = alt.Chart(rows).transform_filter("datum.task == task").encode(x=_depth(own), color=looks["color"])
+    band = base.mark_area(opacity=0.15, aria=False).encode(y=alt.Y("ci_low:Q"), y2="ci_high:Q")
+    line = draw_lines(base, alt.Y("value:Q", title="points"), looks, tooltip)
+    text = "Points of the chosen task by layer: what a probe reads, and what is lost; tables below hold the numbers."
+    return _finish(alt.layer(band, line), rows, text, height=300)
 
 
 def chart_gradients(gradients: pd.DataFrame, quantity: str) -> Spec:

@@ -13,7 +13,7 @@ from probing.catalogue.controls import DIFFERENCES
 from probing.catalogue.measures import QUANTITIES
 from probing.records import InputError
 from probing.sealed_json import DamageError, unseal_json
-from probing.tables import PREDICTION_TYPES, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import PREDICTION_TYPES, AmnesicScore, GradientNorm, LayerWeight, Score, column_names
 
 Loaded = TypeVar("Loaded")
 
@@ -38,6 +38,8 @@ class Run:
     manifest: Mapping[str, Any]
     gradients: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(GradientNorm)))
     """Columns are the fields of `probing.records.GradientNorm`; no rows where none were measured."""
+    amnesia: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(AmnesicScore)))
+    """Columns are the fields of `probing.tables.AmnesicScore`; no rows where nothing was erased inside the encoder."""
 
     @property
     def name(self) -> str:
@@ -53,13 +55,16 @@ def load_run(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     check_folder(folder)
-    gradients = folder / "gradient_norms.parquet"
-    known = gradients.is_file() or gradients.name in _read_digests(gradients)
+    further = {"gradients": ("gradient_norms", GradientNorm), "amnesia": ("amnesia", AmnesicScore)}
     splits = folder / "splits.parquet"
     if splits.name in _read_digests(splits):
         _check_file(splits)
         _check_whole(splits)
-    measured = {"gradients": read_table(gradients, types_of(GradientNorm))} if known else {}
+    measured = {
+        name: read_table(path, types_of(record))
+        for name, (stem, record) in further.items()
+        if (path := folder / f"{stem}.parquet").is_file() or path.name in _read_digests(path)
+    }
     return Run(
         folder,
         scores=_read_scores(folder / "scores.parquet"),

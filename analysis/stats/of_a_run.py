@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.runs.frames import mean_scores, mean_weights
 from analysis.runs.probing_run import Run
+from analysis.stats.amnesia import judge_places, list_losses
 from analysis.stats.controls import Standing, judge_controls, mean_gains, summarise_controls
 from analysis.stats.depth import summarise_depth
 from analysis.stats.erasure import list_erasures
@@ -70,6 +71,16 @@ class RunNumbers:
     def erasures(self) -> pd.DataFrame:
         """The result of `list_erasures`."""
         return list_erasures(self.run)
+
+    @cached_property
+    def losses(self) -> pd.DataFrame:
+        """The result of `list_losses`; no rows where nothing was erased inside the encoder."""
+        return list_losses(self.run.amnesia) if len(self.run.amnesia) else pd.DataFrame()
+
+    @cached_property
+    def places(self) -> pd.DataFrame:
+        """The result of `judge_places`."""
+        return judge_places(self.losses, self.depth) if len(self.losses) else pd.DataFrame()
 
     @cached_property
     def seeds(self) -> pd.DataFrame:

@@ -38,6 +38,7 @@ MEASURES = {
         needs={"probe": "linear", "protocol": "modern", "mix_dropout": 0.0},
         reads_others=True,
     ),
+    "amnesia": Measure(("layer",), takes_graded=False, reads_others=True),
     "gradients": Measure(("layer",), flag="gradients"),
 }
 """By name; those of the flag `measures` are what `--measures` knows."""

@@ -20,6 +20,7 @@ _BY_MINIBATCH = "senteval"
 """Key of that probe, which also trains a mix with dropout."""
 _GRADIENTS_S = 2.0
 _TIMES_AS_LONG = {"code_length": 1.5, "conditional_information": 2.0, "weight_intervals": 3.0, "erasure": 2.0}
+_TIMES_AS_LONG |= {"amnesia": 60.0}
 """Measures against the scores of what they read, as `estimate_work` takes it."""
 
 

@@ -1,6 +1,6 @@
 """Contract of an encoder: token batches, hidden states, and the protocol that every encoder obeys."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal, Protocol, runtime_checkable
@@ -14,6 +14,9 @@ from probing.records import Text
 
 Batching = Literal["padded", "equal lengths", "single"]
 """Texts that a model may compute together: any, filled up with padding; those of one length; none."""
+
+Change = Callable[[Float[Tensor, "batch tokens width"]], Float[Tensor, "batch tokens width"]]
+"""Function of the states of all tokens, in the number format of the encoder and as wide as the layer computes them."""
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,28 @@ class DifferentiableEncoder(Encoder, Protocol):
             tokens: of all texts.
             rows: which of them.
             tensors: by their names in `model`; those that require a gradient get one. The model itself stays frozen.
+        """
+        ...
+
+
+@runtime_checkable
+class ChangeableEncoder(Encoder, Protocol):
+    """An encoder in which the output of a block can be changed, so that the blocks above read something else."""
+
+    def find_change_obstacle(self) -> str:
+        """Find, by trying, what hinders that; empty where nothing does."""
+        ...
+
+    def encode_changed(
+        self, tokens: Tokens, rows: Int[np.ndarray, " batch"], changes: Sequence[tuple[int, Change]]
+    ) -> Iterator[HiddenStates]:
+        """Encode as `encode` does, then once more for each change, and give the states of each pass.
+
+        Args:
+            tokens: of all texts.
+            rows: which of them.
+            changes: the layer whose states are changed, 0 being the embeddings, and how; the layers below it stay as
+                they are, and those above follow from it. Of the last layer it is the state itself that is changed.
         """
         ...
 

@@ -93,6 +93,8 @@ class Measure(Protocol):
 
     about: About
     """On which readouts, of which tasks and under which settings it can be had: given by `describe`."""
+    find_obstacle: Callable[[Encoder], str]
+    """Finds what an encoder lacks for it, in words; empty where it has all: given by `describe`."""
 
     def __call__(self, cell: Cell, encoded: Encoded, settings: Any, /) -> CellResult:
         """Compute them; what raises costs this cell alone.
@@ -103,11 +105,13 @@ class Measure(Protocol):
         ...
 
 
-def describe(about: About) -> Callable[[Callable[[Cell, Encoded, Any], CellResult]], Measure]:
-    """Decorator: a function becomes a measure that says what it needs."""
+def describe(
+    about: About, find_obstacle: Callable[[Encoder], str] = lambda encoder: ""
+) -> Callable[[Callable[[Cell, Encoded, Any], CellResult]], Measure]:
+    """Decorator: a function becomes a measure that says what it needs, of settings and of an encoder."""
 
     def mark(function: Any) -> Measure:
-        function.about = about
+        function.about, function.find_obstacle = about, find_obstacle
         return function
 
     return mark

@@ -1,7 +1,8 @@
 """A frozen Hugging Face encoder: hidden states of every layer, whatever the architecture."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from hashlib import sha256
 from inspect import signature
 from typing import Any
@@ -13,7 +14,8 @@ from torch import Tensor
 from torch.func import functional_call
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from probing.contracts.encoder import Batching, HiddenStates, Tokens
+from probing.contracts.encoder import Batching, Change, HiddenStates, Tokens
+from probing.encoders.block_outputs import BlockOutputs, find_change_obstacle
 from probing.encoders.characters import find_characters
 from probing.encoders.checkpoint_files import MODEL_ERRORS
 from probing.encoders.checkpoint_tensors import is_pooler
@@ -118,6 +120,36 @@ class TransformerEncoder:
         if self._fused is None:
             raise TypeError("pool: only with the fused backend; `encode` gives hidden states with any")
         return self._fused.pool(tokens, rows, shares, largest, torch.get_num_threads())
+
+    def find_change_obstacle(self) -> str:
+        """Find what hinders `encode_changed`; empty where nothing does."""
+        if self.copies_states:
+            return f"states of {type(self.model).__name__} are repeated for each character"
+        tokens = self.tokenize([("a b a",)])
+        try:
+            return find_change_obstacle(self.model, lambda: self.encode(tokens, np.arange(1)).layers)
+        except InputError as error:
+            return str(error)
+
+    @torch.inference_mode()
+    def encode_changed(
+        self, tokens: Tokens, rows: Int[np.ndarray, " batch"], changes: Sequence[tuple[int, Change]]
+    ) -> Iterator[HiddenStates]:
+        """Encode as `ChangeableEncoder.encode_changed` does, by torch whatever the backend is."""
+        outputs = BlockOutputs(self.model)
+        with outputs.record() as recorded:
+            plain = self.encode(tokens, rows)
+        yield plain
+        for layer, change in changes:
+            above: tuple[Tensor, ...] = ()
+            if layer + 1 < len(plain.layers):
+                with outputs.change(recorded, layer, change):
+                    above = self.encode(tokens, rows).layers[layer + 1 :]
+            yield replace(plain, layers=(*plain.layers[:layer], change(plain.layers[layer]), *above))
+
+    def collate(self, tokens: Tokens, rows: Int[np.ndarray, " batch"]) -> dict[str, Tensor]:
+        """The inputs of some texts, as keywords of the model or of one with a head on it."""
+        return self._inputs.collate(tokens, rows, self.device)
 
     def compute_states(
         self, tokens: Tokens, rows: Int[np.ndarray, " batch"], tensors: Mapping[str, Tensor]

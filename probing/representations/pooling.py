@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from probing.contracts.encoder import HiddenStates
-from probing.contracts.pooling import declare_shares
+from probing.contracts.pooling import Pool, declare_shares, find_shares
 
 
 def share_evenly(
@@ -78,3 +78,18 @@ def choose_tokens(
         return np.ones_like(special)
     n_words = np.add.reduceat((~special).astype(np.int64), np.cumsum(lengths) - lengths)
     return ~special | np.repeat(n_words == 0, lengths)
+
+
+def share_tokens(states: HiddenStates, pool: Pool, *, special_tokens: bool) -> Float[Tensor, "batch tokens"]:
+    """Share of each token in the vector that a pooling makes of its text, 1 in sum over the text and 0 at padding.
+
+    Even over the tokens that are read where the pooling declares no shares; so are those of `max`, which counts them
+    and adds nothing up.
+    """
+    declared = find_shares(pool)
+    share = declared.share if declared else share_evenly
+    lengths, special = states.mask.sum(dim=1).cpu().numpy(), states.special[states.mask].cpu().numpy()
+    shares = torch.zeros(states.mask.shape)
+    flat = share(choose_tokens(special, lengths, special_tokens=special_tokens), lengths)
+    shares[states.mask.cpu()] = torch.from_numpy(flat)
+    return shares

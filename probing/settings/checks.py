@@ -44,7 +44,9 @@ SHARE = Range("0 or more and below 1", 0, 1)
 THREADS = Range("0 or more, and at most 4096", 0, 4097)
 _SEED = Range("one or more different numbers, 0 or more and below 2^63 each", 0, 2**63)
 _COUNT = Range("0 or more, and below 2^31", 0, 2**31)
-_RANGES: dict[str, Range] = dict.fromkeys(("limit", "max_length", "gradients", "gradient_steps"), _COUNT)
+_RANGES: dict[str, Range] = dict.fromkeys(
+    ("limit", "max_length", "gradients", "gradient_steps", "amnesia_limit"), _COUNT
+)
 _RANGES |= {"threads": THREADS, "cache_limit": Range("0 or more, and below a million (GB)", 0, 1e6)}
 _RANGES |= {"worker_threads": THREADS, "workers": Range("0 or more, and at most 10000", 0, 10_001)}
 _RANGES |= {"retries": Range("0 or more, and at most 100", 0, 101)}

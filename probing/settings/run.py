@@ -26,7 +26,7 @@ class RunSettings:
         "probe": ("probe", "protocol", "seeds", "metrics"),
         "mix": ("mix", "mix_embeddings", "mix_norm", "mix_dropout"),
         "control and measure": (
-            *("controls", "control_mix", "measures", "baseline_layer"),
+            *("controls", "control_mix", "measures", "baseline_layer", "amnesia_limit", "amnesia_others"),
             *("gradients", "gradient_steps"),
         ),
         "machine": ("dtype", "backend", "device", "threads"),
@@ -75,9 +75,15 @@ class RunSettings:
     measures: tuple[str, ...] = ()
     """Measures beyond scores: code_length (bits, and compression), conditional_information (what a layer adds
     to the baseline layer), cumulative_mix (the mix of layers 0 to l, for each l), concat (all layers side by side),
-    weight_intervals (of the mix's weights and their centre of gravity: the mix again on 40 resamples of train)."""
+    weight_intervals (of the mix's weights and their centre of gravity: the mix again on 40 resamples of train), amnesia
+    (each property erased at each block: do later layers have it again, and what do heads lose?)."""
     baseline_layer: int = 0
     """The layer that conditional_information takes as known."""
+    amnesia_limit: int = 2000
+    """At most this many sentences of each split for amnesia, which encodes them anew for every block; 0 takes all."""
+    amnesia_others: bool = False
+    """True where amnesia probes the other tasks of the run too behind each erasure, and not the erased one alone: as
+    many encodings again for each pair of tasks."""
     gradients: int = 16
     """Test sentences per task on which gradient norms by depth are measured, for a head on the last layer and for one
     on the mix, before and after the head is trained; 0 leaves it out."""

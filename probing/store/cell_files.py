@@ -13,7 +13,7 @@ from safetensors.numpy import load, save
 from probing.atomic_files import write_atomically
 from probing.records import Predictions
 from probing.sealed_json import DamageError
-from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import AmnesicScore, CellResult, GradientNorm, LayerWeight, Score, column_names
 
 _BEFORE, _EMPTY = b'"crc32":"', b"0" * 8
 """Bytes before the checksum, and in its place while it is computed. Quotes within the rows are escaped."""
@@ -41,6 +41,7 @@ def pack_cell(key: str, result: CellResult) -> bytes:
         "weights": json.dumps([asdict(weight) for weight in result.weights]),
         "gradients": json.dumps([asdict(norm) for norm in result.gradients]),
         "machine": json.dumps(dict(result.machine)),
+        "amnesia": json.dumps([asdict(score) for score in result.amnesia]),
         "crc32": _EMPTY.decode(),
     }
     content = _sort_facts(save(arrays, metadata=facts))
@@ -65,7 +66,9 @@ def unpack_cell(content: bytes, key: str) -> CellResult | None:
         weights = [LayerWeight(**row) for row in json.loads(facts["weights"])]
         gradients = [GradientNorm(**row) for row in json.loads(facts["gradients"])]
         machine = json.loads(facts.get("machine", "{}"))
-        return CellResult(scores, weights, _unpack_predictions(load(content)), gradients, machine)
+        # Cells of before there was a table of those.
+        erased = [AmnesicScore(**row) for row in json.loads(facts.get("amnesia", "[]"))]
+        return CellResult(scores, weights, _unpack_predictions(load(content)), gradients, machine, erased)
     # A checksum that fits by chance, or was made for something else.
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DamageError from None

@@ -9,7 +9,7 @@ from probing.atomic_files import name_part, remove_leftovers, write_atomically
 from probing.catalogue.measures import name_quantities
 from probing.records import InputError
 
-TABLES = ("scores", "layer_weights", "predictions", "gradient_norms", "splits")
+TABLES = ("scores", "layer_weights", "predictions", "gradient_norms", "amnesia", "splits")
 TABLES += ("trained_models", "training_log", "baselines")
 """Parquet tables that runs write."""
 FOLDERS = ("cells", "figures", "tables", "models", "stages", "events")
@@ -18,6 +18,8 @@ _SINGLE = ("manifest.json", "report.html", "scores.csv", "trained_models.csv", "
 _SINGLE += tuple(f"{name}.parquet" for name in TABLES)
 _FIGURES = ("scores_by_layer", "curves_by_layer", "last_best_mix", "mix_weights", "depth", "above_controls")
 _FIGURES += (
+    "amnesia",
+    "amnesia_curves",
     "code_length",
     "erasure",
     "erasure_by_layer",
@@ -36,6 +38,10 @@ _TABLES += (
     "erasure_mix_pairs",
     "erasure_layers",
     "several_layers",
+    "amnesia",
+    "amnesia_recovery",
+    "amnesia_losses",
+    "amnesia_others",
     "seeds",
     "published",
     "models",
