@@ -19,7 +19,8 @@ PROTOCOLS = {"modern": None, "senteval": {"faults": False}, "senteval_original":
 _BY_MINIBATCH = "senteval"
 """Key of that probe, which also trains a mix with dropout."""
 _GRADIENTS_S = 2.0
-_TIMES_AS_LONG = {"code_length": 1.5, "conditional_information": 2.0, "weight_intervals": 3.0}
+_TIMES_AS_LONG = {"code_length": 1.5, "conditional_information": 2.0, "weight_intervals": 3.0, "similarity": 0.2}
+_TIMES_AS_LONG |= {"geometry": 0.2, "intrinsic_dimension": 0.2}
 """Measures against the scores of what they read, as `estimate_work` takes it."""
 
 

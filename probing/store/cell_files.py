@@ -11,7 +11,7 @@ from safetensors.numpy import load, save
 
 from probing.records import Predictions
 from probing.sealed_json import DamageError
-from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import CellResult, GradientNorm, LayerSimilarity, LayerWeight, Score, column_names
 
 _BEFORE, _EMPTY = b'"crc32":"', b"0" * 8
 """Bytes before the checksum, and in its place while it is computed. Quotes within the rows are escaped."""
@@ -29,6 +29,7 @@ def pack_cell(key: str, result: CellResult) -> bytes:
         "scores": json.dumps([asdict(score) for score in result.scores]),
         "weights": json.dumps([asdict(weight) for weight in result.weights]),
         "gradients": json.dumps([asdict(norm) for norm in result.gradients]),
+        "similarities": json.dumps([asdict(one) for one in result.similarities]),
         "crc32": _EMPTY.decode(),
     }
     content = save(arrays, metadata=facts)
@@ -52,7 +53,9 @@ def unpack_cell(content: bytes, key: str) -> CellResult | None:
         scores = [Score(**row) for row in json.loads(facts["scores"])]
         weights = [LayerWeight(**row) for row in json.loads(facts["weights"])]
         gradients = [GradientNorm(**row) for row in json.loads(facts["gradients"])]
-        return CellResult(scores, weights, _unpack_predictions(load(content)), gradients)
+        # Cells of before 2026-11-27 have none.
+        similarities = [LayerSimilarity(**row) for row in json.loads(facts.get("similarities", "[]"))]
+        return CellResult(scores, weights, _unpack_predictions(load(content)), gradients, similarities)
     # A checksum that fits by chance, or was made for something else.
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DamageError from None

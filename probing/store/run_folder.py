@@ -16,7 +16,7 @@ from probing.records import InputError, Task, readout_key
 from probing.sealed_json import DamageError, seal_json, unseal_json
 from probing.store.cell_files import pack_cell, unpack_cell
 from probing.store.own_files import TABLES, check_places, clear_leftovers, replace_run
-from probing.tables import CellResult, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import CellResult, GradientNorm, LayerSimilarity, LayerWeight, Score, column_names
 
 _OWN_FROM = 0.5
 """A folder is a run's where its settings.json has more than this share of our settings: an older run may lack some."""
@@ -75,7 +75,7 @@ class RunFolder:
             write_atomically(self.path / "splits.parquet", pd.DataFrame(rows).to_parquet(index=False))
 
     def write_tables(self, results: Sequence[CellResult]) -> None:
-        """Write scores, layer weights and predictions of all cells, and gradient norms where there are any."""
+        """Write scores, layer weights and predictions of all cells; norms and similarities where there are any."""
         scores = _frame(Score, (score for result in results for score in result.scores))
         weights = _frame(LayerWeight, (weight for result in results for weight in result.weights))
         predictions = pd.concat(
@@ -86,8 +86,10 @@ class RunFolder:
             write_atomically(self.path / f"{name}.parquet", frame.to_parquet(index=False))
         write_atomically(self.path / "scores.csv", to_csv(scores))
         gradients = _frame(GradientNorm, (norm for result in results for norm in result.gradients))
-        if len(gradients):
-            write_atomically(self.path / "gradient_norms.parquet", gradients.to_parquet(index=False))
+        similarities = _frame(LayerSimilarity, (one for result in results for one in result.similarities))
+        for name, frame in {"gradient_norms": gradients, "layer_similarity": similarities}.items():
+            if len(frame):
+                write_atomically(self.path / f"{name}.parquet", frame.to_parquet(index=False))
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write what the run was: versions, hashes, costs, warnings, failures; and the digests of its tables."""
