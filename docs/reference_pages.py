@@ -26,6 +26,7 @@ TABLES = {
     "scores.parquet": tables.Score,
     "layer_weights.parquet": tables.LayerWeight,
     "gradient_norms.parquet": tables.GradientNorm,
+    "layer_similarity.parquet": tables.LayerSimilarity,
     "predictions.parquet": tables.PredictionRow,
     "training_log.parquet": tables.TrainingRow,
     "trained_models.parquet": tables.TrainedModel,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
+from analysis.figures.alike import plot_geometry, plot_knockouts, plot_similarity
 from analysis.figures.by_layer import plot_code_length, plot_gradients, plot_selectivity
 from analysis.figures.curves import plot_curves
 from analysis.figures.depth import plot_depth
@@ -16,6 +17,7 @@ from analysis.stats.depth import summarise_depth
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
 from probing.catalogue.controls import DIFFERENCES
+from probing.catalogue.measures import name_quantities
 
 __all__ = [
     "draw_figures",
@@ -23,9 +25,12 @@ __all__ = [
     "plot_curves",
     "plot_depth",
     "plot_dumbbell",
+    "plot_geometry",
     "plot_gradients",
+    "plot_knockouts",
     "plot_scores",
     "plot_selectivity",
+    "plot_similarity",
     "plot_weights",
 ]
 
@@ -50,6 +55,12 @@ def draw_figures(run: Run, seed: int = 0) -> Mapping[str, Figure]:
         figures["above_controls"] = plot_selectivity(run.scores, title)
     if (run.scores["metric"] == "compression").any():
         figures["code_length"] = plot_code_length(run.scores, title)
+    if len(run.similarities):
+        figures["layers_alike"] = plot_similarity(run.similarities, weights, scores, title)
+    if len(weights) and (run.scores["metric"] == "knockout_accuracy").any():
+        figures["knockouts"] = plot_knockouts(weights, run.scores, title)
+    if run.scores["metric"].isin(name_quantities("geometry")).any():
+        figures["geometry"] = plot_geometry(run.scores, title)
     for quantity in dict.fromkeys(run.gradients["quantity"]):
         figures[f"gradients_{quantity}"] = plot_gradients(run.gradients, str(quantity), title)
     return figures

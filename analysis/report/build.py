@@ -12,6 +12,7 @@ from analysis.report.training import build_training_report
 from analysis.runs.frames import mean_scores, order_tasks, title_of
 from analysis.runs.probing_run import Run, load_runs, name_runs
 from analysis.runs.training_run import is_training, load_trainings
+from analysis.stats.alike import KNOCKOUTS, list_knockouts, warn_of_alike
 from analysis.stats.between_runs import compare_runs
 from analysis.stats.depth import warn_of_disagreement
 from analysis.stats.of_a_run import RunNumbers
@@ -39,6 +40,8 @@ class Section:
     whole: Sequence[Chart]
     """Charts over all tasks."""
     disagreements: Sequence[str]
+    alike: Sequence[str]
+    """Warnings of layers that are nearly the same and share the weight."""
     warnings: Sequence[str]
     limits: Sequence[str]
     command: str
@@ -135,9 +138,11 @@ def _describe_run(run: Run, name: str, number: int, seed: int) -> Section:
         by_task=[
             *_chart_mix(numbers.weights, number),
             *_chart_gains(numbers.gains, number),
+            *_chart_alike(run, number),
             *_chart_gradients(run.gradients, tables, number),
         ],
         disagreements=list(warn_of_disagreement(numbers.depth)),
+        alike=list(warn_of_alike(numbers.alike)),
         warnings=facts.list_warnings(run),
         limits=facts.list_limits(run, numbers.comparisons),
         command=facts.rebuild_command(run.settings),
@@ -172,6 +177,18 @@ def _chart_mix(weights: pd.DataFrame, number: int) -> list[Chart]:
 def _chart_gains(gains: pd.DataFrame, number: int) -> list[Chart]:
     caption = "Points above each control by layer, paired, with 95 % intervals."
     return [Chart(f"gains-{number}", caption, charts.chart_gains(gains))] if len(gains) else []
+
+
+def _chart_alike(run: Run, number: int) -> list[Chart]:
+    drawn = []
+    if len(run.similarities):
+        caption = "Debiased CKA of all pairs of layers: 1 where one is the other turned, scaled and shifted."
+        drawn.append(Chart(f"similarity-{number}", caption, charts.chart_similarity(run.similarities)))
+    lost = list_knockouts(run.scores, KNOCKOUTS["cost"])
+    if len(lost):
+        caption = "Points that the mix loses with a layer at its training mean, paired, with 95 % intervals."
+        drawn.append(Chart(f"knockouts-{number}", caption, charts.chart_knockouts(lost)))
+    return drawn
 
 
 def _chart_gradients(gradients: pd.DataFrame, tables: RunTables, number: int) -> list[Chart]:

@@ -13,12 +13,14 @@ from probing.catalogue.controls import DIFFERENCES
 from probing.catalogue.measures import QUANTITIES
 from probing.records import InputError
 from probing.sealed_json import DamageError, unseal_json
-from probing.tables import PREDICTION_TYPES, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import PREDICTION_TYPES, GradientNorm, LayerSimilarity, LayerWeight, Score, column_names
 
 Loaded = TypeVar("Loaded")
 
 _KINDS = {"scores.parquet": "probing", "trained_models.parquet": "training", "training_log.parquet": "training"}
 """Kinds of runs by the tables that are theirs alone."""
+_IF_MEASURED = {"gradients": ("gradient_norms", GradientNorm), "similarities": ("layer_similarity", LayerSimilarity)}
+"""Table of `Run` -> the stem of its file, which is there where it was measured, and the record of its rows."""
 _SCORE_KEY = ["model", "checkpoint", "task", "representation", "layer", "pooling", "probe", "protocol"]
 _SCORE_KEY += ["control", "seed", "split", "metric"]
 
@@ -38,6 +40,8 @@ class Run:
     manifest: Mapping[str, Any]
     gradients: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(GradientNorm)))
     """Columns are the fields of `probing.records.GradientNorm`; no rows where none were measured."""
+    similarities: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(LayerSimilarity)))
+    """Columns are the fields of `probing.tables.LayerSimilarity`; no rows where none were measured."""
 
     @property
     def name(self) -> str:
@@ -53,13 +57,15 @@ def load_run(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     check_folder(folder)
-    gradients = folder / "gradient_norms.parquet"
-    known = gradients.is_file() or gradients.name in _read_digests(gradients)
     splits = folder / "splits.parquet"
     if splits.name in _read_digests(splits):
         _check_file(splits)
         _check_whole(splits)
-    measured = {"gradients": read_table(gradients, types_of(GradientNorm))} if known else {}
+    measured = {
+        name: read_table(path, types_of(record))
+        for name, (stem, record) in _IF_MEASURED.items()
+        if (path := folder / f"{stem}.parquet").is_file() or path.name in _read_digests(path)
+    }
     return Run(
         folder,
         scores=_read_scores(folder / "scores.parquet"),

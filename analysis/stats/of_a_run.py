@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.runs.frames import mean_scores, mean_weights
 from analysis.runs.probing_run import Run
+from analysis.stats.alike import find_alike, summarise_views
 from analysis.stats.controls import Standing, judge_controls, mean_gains, summarise_controls
 from analysis.stats.depth import summarise_depth
 from analysis.stats.published import match_published
@@ -64,6 +65,16 @@ class RunNumbers:
     def depth(self) -> pd.DataFrame:
         """The result of `summarise_depth`."""
         return summarise_depth(self.run, self.seed)
+
+    @cached_property
+    def alike(self) -> pd.DataFrame:
+        """The result of `find_alike`."""
+        return find_alike(self.run.similarities, self.weights)
+
+    @cached_property
+    def views(self) -> pd.DataFrame:
+        """The result of `summarise_views`."""
+        return summarise_views(self.run, self.weights, self.alike)
 
     @cached_property
     def seeds(self) -> pd.DataFrame:

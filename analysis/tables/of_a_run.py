@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.stats.of_a_run import RunNumbers
-from analysis.tables import controls, depth, measures, scores, seeds
+from analysis.tables import alike, controls, depth, measures, scores, seeds
 from analysis.tables.main import describe_main, main_table, tabulate_main
 from analysis.tables.table import Table, frame_of
 
@@ -30,12 +30,14 @@ class RunTables:
     """The first one is what the others spell out by layer."""
     depth: Tables
     measures: Tables
+    alike: Tables
+    """Layers beside each other: three views of the mix, knock-outs, likeness and shape by layer."""
     seeds: Tables
     published: Tables
 
     def printed(self) -> dict[str, tuple[pd.DataFrame, str]]:
         """Name -> frame of strings and caption, of every table that has rows, the main one first."""
-        sections = (self.scores, self.weights, self.gradients, self.controls, self.depth, self.measures)
+        sections = (self.scores, self.weights, self.gradients, self.controls, self.depth, self.measures, self.alike)
         tables = {name: table for part in (*sections, self.seeds, self.published) for name, table in part.items()}
         frames = {name: (frame_of(table), table.caption) for name, table in tables.items() if table.rows}
         return {"main": (self.frame, describe_main("Bold:"))} | frames
@@ -61,7 +63,12 @@ def tabulate_run(numbers: RunNumbers) -> RunTables:
             "depth": depth.tabulate_depth(numbers.depth),
             "agreement": depth.tabulate_agreement(numbers.depth),
         },
-        measures=measures.tabulate_information(run) | measures.tabulate_several_layers(run),
+        measures=measures.tabulate_quantities(run, "information") | measures.tabulate_several_layers(run),
+        alike={
+            "layers_alike": alike.tabulate_views(numbers.views),
+            "layer_similarity": alike.tabulate_pairs(numbers.run),
+        }
+        | measures.tabulate_quantities(run, "knockout", "geometry"),
         seeds={"seeds": seeds.tabulate_seeds(numbers.seeds)},
         published={"published": scores.tabulate_published(numbers.published)},
     )

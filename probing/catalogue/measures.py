@@ -66,6 +66,8 @@ class Quantity:
     """Head of a narrow column, broken where it may be; empty where narrow tables leave it out."""
     digits: int = 2
     """Decimals that are shown."""
+    factor: int = 1
+    """Factor by which tables and figures show it."""
 
 
 QUANTITIES = {
@@ -95,7 +97,11 @@ QUANTITIES = {
     "mix_weight": Quantity("weight_intervals", "share", "Weight"),
     "mix_contribution": Quantity("weight_intervals", "share", "Contribution"),
     "knockout_accuracy": Quantity(
-        "knockouts", "knockout", "Points of accuracy that the mix loses with a layer at its training mean", digits=1
+        "knockouts",
+        "knockout",
+        "Points of accuracy that the mix loses with a layer at its training mean",
+        digits=1,
+        factor=100,
     ),
     "knockout_bits": Quantity(
         "knockouts", "knockout", "Bits per test sentence that the mix loses with a layer at its training mean"

@@ -153,7 +153,8 @@ class ScalarMixProbe(Reader):
         vectors = normalise(X) if self.norm else X
         mixed = np.tensordot(self.weights_, vectors, axes=1)
         for weight, layer, mean in zip(self.weights_, vectors, means, strict=True):
-            yield self._answer(mixed - weight * (layer - mean))
+            # A weight that ended at 0 is given as the least one: nothing of that layer is lost, not even in rounding.
+            yield self._answer(mixed - weight * (layer - mean) if weight > 2 * _LEAST_WEIGHT else mixed)
 
     def _answer(self, mixed: Float[np.ndarray, "sentences hidden"]) -> Float[np.ndarray, "sentences classes"]:
         logits = torch.from_numpy((mixed - self.mean_) / self.scale_ @ self.coef_.T + self.intercept_)

@@ -54,9 +54,8 @@ def test_without_the_planted_layer_all_is_lost_and_without_the_others_nothing():
     assert found.value == 1
     assert bits.value > 0.8
     accuracy, information = (values_of(lost, f"knockout_{name}") for name in ("accuracy", "bits"))
-    majority = max(np.bincount(task.splits["test"].labels)) / 60
-    # A mix that says the same of all sentences answers one class.
-    assert accuracy[2][0] in (pytest.approx(majority), pytest.approx(1 - majority))
+    # Chance is left: the other layers, at next to no weight, are noise. Of 60 sentences it is known to .065.
+    assert 1 - accuracy[2][0] == pytest.approx(0.5, abs=0.2)
     assert accuracy[2][1] > 0.3
     assert information[2][0] == pytest.approx(bits.value, abs=0.01)
     for layer in (1, 3):
