@@ -157,6 +157,22 @@ class LayerSimilarity:
 
 
 @dataclass(frozen=True)
+class LayerChange:
+    """Change of the weights of one layer by training: a row of `layer_change.parquet`."""
+
+    checkpoint: str
+    """Encoder that training started from."""
+    trained: str
+    """Folder of the trained model."""
+    layer: int
+    """Index of the layer; 0 is the embeddings."""
+    layer_name: str
+    """Name that the encoder gives the layer: `embeddings`, `1`, `2`, ..."""
+    value: float
+    """Length of the change of all its weights, over the length that they had."""
+
+
+@dataclass(frozen=True)
 class TrainingRow:
     """One number of one training step: a row of `training_log.parquet`."""
 
