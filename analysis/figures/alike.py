@@ -73,7 +73,7 @@ def plot_similarity(similarities: pd.DataFrame, weights: pd.DataFrame, groups: p
         _draw_bars(axes, weights[weights["task"] == task], own.index.tolist())
         axes.set_title(title_of(task))
         axes.set_yticks(few_layers(own.index.tolist()))
-        axes.set_xticks(few_layers(own.columns.tolist()))
+        axes.set_xticks(thin_out(own.columns.tolist()))
     label_bottom(panels, len(tasks), "layer")
     figure.supylabel("layer (0: embeddings)")
     figure.colorbar(ScalarMappable(scale, MAP), ax=list(panels.flat), label="debiased CKA", shrink=0.8)
@@ -82,9 +82,15 @@ def plot_similarity(similarities: pd.DataFrame, weights: pd.DataFrame, groups: p
         label = f"above {NEAR}, and both share the weight"
         handles.append(Patch(fill=False, edgecolor=_BARS, label=label))
     if handles:
-        figure.legend(handles=handles, loc="outside lower center", ncols=1 if len(tasks) < 5 else 2)
+        figure.legend(handles=handles, loc="outside lower center", ncols=1 if len(tasks) <= 10 else 2)
     set_title(figure, f"{title}: likeness of layers" if title else "Likeness of layers")
     return figure
+
+
+def thin_out(layers: list[int]) -> list[int]:
+    """The layers that are named below a small panel: their names have two digits from 10 on."""
+    shown = few_layers(layers)
+    return shown if layers[-1] < 10 else shown[::3]
 
 
 def _draw_bars(axes: Axes, weights: pd.DataFrame, layers: list[int]) -> None:
@@ -121,7 +127,7 @@ def plot_knockouts(weights: pd.DataFrame, scores: pd.DataFrame, title: str = "")
     figure = Figure(figsize=(fit_width(len(tasks)), min(9.0, 2.6 + 0.68 * len(names))))
     width = inches_per_task(figure, len(tasks), margin=0.75)
     panels = figure.subplots(4, 1, sharex=True)
-    heads = {column: f"{heading}, percent" for column, heading in WEIGHT_PANELS.items()} | _LOST
+    heads = {column: f"{column}, percent of the mix" for column in WEIGHT_PANELS} | _LOST
     for axes, (view, heading) in zip(panels, heads.items(), strict=True):
         rows, column = (weights, view) if view in WEIGHT_PANELS else (lost[view], "value")
         frame, noise = by_layer(rows, tasks, column), None

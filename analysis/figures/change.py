@@ -6,6 +6,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 
+from analysis.figures.alike import thin_out
 from analysis.figures.style import (
     COLUMN_INCHES,
     LINE_STYLES,
@@ -50,7 +51,7 @@ def plot_pairs(similarities: pd.DataFrame, title: str = "") -> Figure:
         axes.pcolormesh(own.columns, own.index, own, norm=scale, cmap=MAP, shading="nearest")
         axes.set_title(title_of(task))
         axes.set_yticks(few_layers(own.index.tolist()))
-        axes.set_xticks(few_layers(own.columns.tolist()))
+        axes.set_xticks(thin_out(own.columns.tolist()))
     label_bottom(panels, len(tasks), "layer of the second")
     figure.supylabel("layer of the first (0: embeddings)")
     figure.colorbar(ScalarMappable(scale, MAP), ax=list(panels.flat), label="debiased CKA", shrink=0.8)

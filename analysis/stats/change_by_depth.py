@@ -11,7 +11,7 @@ depth whatever is learned there, and gradients shrink or grow with depth by them
 equal steps in every block, which is not done here. The embeddings are left out: few of their rows take part in a step.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import permutations
 from typing import Any
 
@@ -21,6 +21,7 @@ from jaxtyping import Float
 from scipy.stats import spearmanr
 
 from analysis.runs.training_run import TrainingRun
+from analysis.stats.depth import correlate_ranks
 from analysis.stats.significance import ALPHA
 
 MEASURES = {"weight_change": "weights", "vector_change": "vectors"}
@@ -106,11 +107,11 @@ def _average_norms(training: TrainingRun) -> pd.Series:
 
 
 def _correlate(logs: pd.DataFrame, means: pd.DataFrame, column: str, against: str) -> dict[str, Any]:
-    rank = _rank(means[column], means[against])
-    single = [_rank(own[column], own[against]) for _, own in logs.groupby("model", sort=False)]
+    rank = correlate_ranks(means[column], means[against])
+    single = [correlate_ranks(own[column], own[against]) for _, own in logs.groupby("model", sort=False)]
     return {
         "what": MEASURES.get(column, column), "against": against, "rank": rank,
-        "p": find_p(means[column].to_numpy(), means[against].to_numpy()), "lowest": min(single),
+        "p": find_p(means[column].to_numpy(), means[against].to_numpy(dtype=float)), "lowest": min(single),
         "highest": max(single), "n_blocks": len(means), "n_models": logs["model"].nunique(),
     }  # fmt: skip
 
@@ -125,7 +126,3 @@ def find_p(one: Float[np.ndarray, " blocks"], other: Float[np.ndarray, " blocks"
     orders = np.array(list(permutations(centred[1])))
     # Sums of halves are exact, but for the last digit.
     return float((np.abs(orders @ centred[0]) >= found - 1e-9).mean())
-
-
-def _rank(one: Iterable[float], other: Iterable[float]) -> float:
-    return float(pd.Series(list(one)).corr(pd.Series(list(other)), method="spearman"))

@@ -22,6 +22,10 @@ def tabulate_nearest(similarities: pd.DataFrame, title: str) -> Table:
     return Table(note, ["Layer", "Same layer", "Nearest", "CKA"], rows, title=title)
 
 
+def _format_likeness(row: pd.Series) -> str:
+    return f"{row['value']:z.3f} [{row['ci_low']:z.3f}, {row['ci_high']:z.3f}]"
+
+
 def tabulate_change(frame: pd.DataFrame) -> Table:
     """A row per layer: gradient norm, change of weights and of vectors, means over models.
 
