@@ -135,7 +135,7 @@ class LayerSimilarity:
     checkpoint: str
     """Stored weights that it has: a name, a folder, or an id on the Hugging Face hub."""
     other_checkpoint: str
-    """Those of the encoder that it is held against: the same where its own layers are."""
+    """Stored weights of the encoder that it is held against: the same where its own layers are."""
     task: str
     """Key of the task whose test sentences these are."""
     layer: int

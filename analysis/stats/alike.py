@@ -22,7 +22,7 @@ _VIEW = ["task", "title", "neighbours_low", "neighbours_high", "alike"]
 _VIEW += [f"{view}_{fact}" for view in ("weight", "contribution") for fact in ("layer", "share")]
 _VIEW += ["cost_layer", "cost", "cost_low", "cost_high", "bits_layer", "bits", "bits_low", "bits_high"]
 KNOCKOUTS = {"cost": "knockout_accuracy", "bits": "knockout_bits"}
-"""What a knock-out costs -> the value of the column `metric`."""
+"""Cost of a knock-out -> the value of the column `metric`."""
 
 
 def find_alike(similarities: pd.DataFrame, weights: pd.DataFrame) -> pd.DataFrame:

@@ -74,7 +74,7 @@ def correlate_change(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def explain_change(found: pd.DataFrame) -> Iterator[str]:
-    """What the correlations with gradient norms mean, a sentence each.
+    """Sentences on the correlations with gradient norms, and what each means.
 
     Args:
         found: from `correlate_change`.

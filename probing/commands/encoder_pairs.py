@@ -63,7 +63,7 @@ def build(settings: RunSettings, reporter: Reporter) -> Encoder:
 def plan(
     tasks: Sequence[Task], encoder: Encoder, settings: RunSettings, reporter: Reporter, name: str = ""
 ) -> TaskEncoder:
-    """What encodes the test sentences of the tasks; all layers are taken."""
+    """The maker of vectors of the tasks' test sentences; all layers are taken."""
     extractor = Extractor(encoder, Pooling(settings.pooling, settings.special_tokens), open_cache(settings))
     layers = range(len(encoder.layer_names))
     return TaskEncoder(tasks, extractor, layers, reporter, f"encoding {name or encoder.checkpoint}")

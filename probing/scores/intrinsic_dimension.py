@@ -13,19 +13,23 @@ other somewhat, which it leaves out.
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import chi2
-from skdim.id import TwoNN  # pyright: ignore[reportMissingImports] - an extra
 
 from probing.bootstrap import LEVEL
+from probing.registry import import_part
 
+_ESTIMATOR = "skdim.id:TwoNN"
+"""Of an extra of the installation; settings that ask for it where it is missing have been refused."""
 _DISCARDED = 0.1
+_FEWEST = 20
+"""Different vectors; of fewer there is no estimate."""
 
 
 def measure_dimension(vectors: Float[np.ndarray, "sentences hidden"]) -> Float[np.ndarray, "3"]:
     """The dimension with the bounds of its interval; equal vectors count once, and NaN where fewer than 20 are left."""
     different = np.unique(vectors, axis=0).astype(float)
-    if len(different) < 20:
+    if len(different) < _FEWEST:
         return np.full(3, np.nan)
-    estimate = TwoNN(discard_fraction=_DISCARDED, method="mle").fit(different)
+    estimate = import_part(_ESTIMATOR)(discard_fraction=_DISCARDED, method="mle").fit(different)
     value, kept = float(estimate.dimension_), len(estimate.x_)
     tail = (1 - LEVEL) / 2
     low, high = chi2.ppf([tail, 1 - tail], 2 * kept) * value / (2 * (kept - 1))

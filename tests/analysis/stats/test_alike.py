@@ -1,5 +1,7 @@
 """Layers that are nearly the same and share the weight, and three views of which layer counts."""
 
+import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from analysis.figures.alike import plot_geometry, plot_knockouts, plot_similarity
 from analysis.figures.of_a_run import draw_figures
+from analysis.report.build import build_report
 from analysis.runs.frames import mean_weights
 from analysis.stats.alike import find_alike, summarise_views, warn_of_alike
 from analysis.stats.of_a_run import RunNumbers
@@ -111,6 +114,18 @@ def test_tables_show_them_and_the_narrow_one_fits_80_columns(measured):
     assert tables["knockout_accuracy"].rows[-3][1] == "20.0 [15.0, 25.0]"
     views = RunNumbers(measured).views
     assert len(narrow_views(views, narrow=True).heads) < len(narrow_views(views).heads)
+
+
+def test_the_page_has_them_with_the_warning_and_charts_of_the_chosen_task(measured):
+    page = build_report([measured])
+    part = page.split('<section id="alike">')[1].split("</section>")[0]
+    [warned] = [line for line in warn_of_alike(RunNumbers(measured).alike) if line.startswith("SentLen")]
+    assert warned.replace(" %", "\u00a0%") in part
+    assert part.count("<table>") == 6
+    specs = {name: json.loads(text) for name, text in re.findall(r'data-chart="chart-(\w+)-0">(.+?)</script>', page)}
+    [values] = specs["similarity"]["datasets"].values()
+    assert len(values) == 2 * 7 * 7
+    assert {row["value"] for row in next(iter(specs["knockouts"]["datasets"].values()))} == {0, 20}
 
 
 def test_a_run_that_measured_none_of_it_has_no_rows_and_no_figure(build_run):
