@@ -27,6 +27,7 @@ TABLES = {
     "layer_weights.parquet": tables.LayerWeight,
     "gradient_norms.parquet": tables.GradientNorm,
     "amnesia.parquet": tables.AmnesicScore,
+    "layer_similarity.parquet": tables.LayerSimilarity,
     "predictions.parquet": tables.PredictionRow,
     "training_log.parquet": tables.TrainingRow,
     "trained_models.parquet": tables.TrainedModel,

@@ -52,6 +52,11 @@ class FinishedRun:
         return self._run.gradients
 
     @property
+    def layer_similarity(self) -> pd.DataFrame:
+        """One row per pair of layers and task; columns are the fields of `probing.tables.LayerSimilarity`."""
+        return self._run.similarities
+
+    @property
     def predictions(self) -> pd.DataFrame:
         """One row per test sentence and readout: its label, and what the probe answered."""
         return self._run.predictions

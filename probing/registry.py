@@ -196,6 +196,10 @@ MEASURES: "Registry[Measure]" = Registry(
         "conditional_information": "probing.cells.conditional_information:measure_conditional_information",
         "weight_intervals": "probing.cells.weight_intervals:measure_weight_intervals",
         "erasure": "probing.cells.erasure:measure_erasure",
+        "similarity": "probing.cells.similarity:measure_similarity",
+        "knockouts": "probing.cells.knockouts:measure_knockouts",
+        "geometry": "probing.cells.geometry:measure_geometry",
+        "intrinsic_dimension": "probing.cells.intrinsic_dimension:measure_intrinsic_dimension",
         "gradients": "probing.cells.gradients:measure_gradients",
     },
 )

@@ -129,6 +129,52 @@ class GradientNorm:
 
 
 @dataclass(frozen=True)
+class LayerSimilarity:
+    """Likeness of two layers, of one encoder or of two: a row of `layer_similarity.parquet`."""
+
+    model: str
+    """Name of the encoder, such as `bert` or `bermo`."""
+    checkpoint: str
+    """Stored weights that it has: a name, a folder, or an id on the Hugging Face hub."""
+    other_checkpoint: str
+    """Stored weights of the encoder that it is held against: the same where its own layers are."""
+    task: str
+    """Key of the task whose test sentences these are."""
+    layer: int
+    """Index of the layer; 0 is the embeddings."""
+    layer_name: str
+    """Name that the encoder gives the layer: `embeddings`, `1`, `2`, ..."""
+    other_layer: int
+    """Index of the other layer."""
+    other_layer_name: str
+    """Name that its encoder gives that layer."""
+    value: float
+    """Debiased linear CKA: 1 where one is the other rotated, scaled and shifted, about 0 where nothing is shared."""
+    ci_low: float
+    """Lower bound of its 95 % interval over sentences."""
+    ci_high: float
+    """Upper bound of that interval."""
+    n: int
+    """Sentences that it was measured on."""
+
+
+@dataclass(frozen=True)
+class LayerChange:
+    """Change of the weights of one layer by training: a row of `layer_change.parquet`."""
+
+    checkpoint: str
+    """Encoder that training started from."""
+    trained: str
+    """Folder of the trained model."""
+    layer: int
+    """Index of the layer; 0 is the embeddings."""
+    layer_name: str
+    """Name that the encoder gives the layer: `embeddings`, `1`, `2`, ..."""
+    value: float
+    """Length of the change of all its weights, over the length that they had."""
+
+
+@dataclass(frozen=True)
 class AmnesicScore:
     """Number of an encoder that goes on without a property, erased at one block: a row of `amnesia.parquet`.
 
@@ -358,6 +404,7 @@ class CellResult:
     predictions: Mapping[str, Predictions] = field(default_factory=dict)
     """By `probing.records.readout_key`."""
     gradients: Sequence[GradientNorm] = ()
+    similarities: Sequence[LayerSimilarity] = ()
     machine: Mapping[str, str] = field(default_factory=dict)
     """Host, processor, instruction set and GPU that computed it; empty in cells of before they were noted."""
     amnesia: Sequence[AmnesicScore] = ()

@@ -39,8 +39,9 @@ WEIGHT_PANELS = {
 CELL_POINTS = 7
 """Type in cells."""
 
-_HATCHED: Any = {"facecolor": NOISE, "edgecolor": "white", "hatch": NOISE_HATCH, "linewidth": 0.5}
-NOISE_PATCH = Patch(**_HATCHED, label="95 % interval holds the majority, or lies below it")
+HATCHED: Any = {"facecolor": NOISE, "edgecolor": "white", "hatch": NOISE_HATCH, "linewidth": 0.5}
+"""Look of a cell that is noise."""
+NOISE_PATCH = Patch(**HATCHED, label="95 % interval holds the majority, or lies below it")
 """Sign of it in the legend."""
 
 
@@ -68,7 +69,7 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
     majority, best = (scores.groupby("task")[name].max().reindex(tasks) for name in ("majority", "value"))
 
     figure = Figure(figsize=(fit_width(len(tasks)), min(9.0, 1.7 + 0.19 * len(names))))
-    width = _inches_per_task(figure, len(tasks), margin=0.75)
+    width = inches_per_task(figure, len(tasks), margin=0.75)
     panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=[1, len(names)][-len(rows) :])
     for axes, part in zip(panels[::-1, 0], rows, strict=True):
         frame, noise = (by_layer(part, tasks, name) for name in ("value", "noise"))
@@ -104,12 +105,12 @@ def plot_weights(weights: pd.DataFrame, title: str = "", unconverged: Collection
     names = _checked_layers(weights)
     tasks = list(dict.fromkeys(weights["task"]))
     figure = Figure(figsize=(fit_width(len(tasks)), min(9.0, 2.3 + 0.38 * len(names))))
-    width = _inches_per_task(figure, len(tasks), margin=0.75)
+    width = inches_per_task(figure, len(tasks), margin=0.75)
     panels = figure.subplots(2, 1, sharex=True)
     top = float(weights[list(WEIGHT_PANELS)].to_numpy().max())
     for axes, (column, heading) in zip(panels, WEIGHT_PANELS.items(), strict=True):
         frame = by_layer(weights, tasks, column)
-        draw_cells(axes, frame, _percent(frame, "{:z.0f}") if width > 0.2 else None, top)
+        draw_cells(axes, frame, format_cells(frame, "{:z.0f}") if width > 0.2 else None, top)
         _mark_gravity(axes, centre_of_gravity(weights, column).reindex(tasks), list(names), width)
         draw_separators(axes, group_spans(weights, tasks))
         axes.set_title(heading)
@@ -146,11 +147,12 @@ def _fit_percent(frame: pd.DataFrame, width: float) -> np.ndarray | None:
     """Values times 100 with as many digits as a cell so many inches wide has room for."""
     forms = (form for room, form in ((0.24, "{:z.1f}"), (0.14, "{:z.0f}")) if width > room)
     form = next(forms, "")
-    return _percent(frame, form) if form else None
+    return format_cells(frame, form) if form else None
 
 
-def _percent(frame: pd.DataFrame, form: str = "{:z.1f}") -> np.ndarray:
-    return frame.map(lambda value: "" if np.isnan(value) else form.format(100 * value)).to_numpy()
+def format_cells(frame: pd.DataFrame, form: str, factor: int = 100) -> np.ndarray:
+    """Texts of cells: values times a factor; empty where there is none."""
+    return frame.map(lambda value: "" if np.isnan(value) else form.format(factor * value)).to_numpy()
 
 
 def is_noise(scores: pd.DataFrame) -> pd.Series:
@@ -169,7 +171,7 @@ def draw_cells(
     axes.set(xlabel="", ylabel="")
     hatched = np.zeros(colours.shape, bool) if noise is None else noise.to_numpy()
     for row, column in zip(*np.nonzero(hatched), strict=True):
-        axes.add_patch(Rectangle((column, row), 1, 1, **_HATCHED, zorder=1.5))
+        axes.add_patch(Rectangle((column, row), 1, 1, **HATCHED, zorder=1.5))
     for text in axes.texts:
         column, row = (int(place) for place in text.get_position())
         paper = colormaps[MAP](float(colours.to_numpy()[row, column]) / top)
@@ -214,7 +216,8 @@ def _gravity_mark() -> Line2D:
     )
 
 
-def _inches_per_task(figure: Figure, n_tasks: int, margin: float) -> float:
+def inches_per_task(figure: Figure, n_tasks: int, margin: float) -> float:
+    """Width of a task's column in a figure whose labels take `margin` inches."""
     return (figure.get_figwidth() - margin) / n_tasks
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
+from analysis.figures.alike import plot_geometry, plot_knockouts, plot_similarity
 from analysis.figures.amnesia import plot_losses, plot_recovery
 from analysis.figures.by_layer import plot_code_length, plot_gradients, plot_selectivity
 from analysis.figures.curves import plot_curves
@@ -20,6 +21,7 @@ from analysis.stats.erasure import list_erasures
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
 from probing.catalogue.controls import DIFFERENCES
+from probing.catalogue.measures import name_quantities
 
 __all__ = [
     "draw_figures",
@@ -29,11 +31,14 @@ __all__ = [
     "plot_dumbbell",
     "plot_erasure",
     "plot_erasure_layers",
+    "plot_geometry",
     "plot_gradients",
+    "plot_knockouts",
     "plot_losses",
     "plot_recovery",
     "plot_scores",
     "plot_selectivity",
+    "plot_similarity",
     "plot_weights",
 ]
 
@@ -65,6 +70,12 @@ def draw_figures(run: Run, seed: int = 0) -> Mapping[str, Figure]:
         losses = list_losses(run.amnesia)
         figures["amnesia"] = plot_recovery(losses, title)
         figures["amnesia_curves"] = plot_losses(run.amnesia, losses, title)
+    if len(run.similarities):
+        figures["layers_alike"] = plot_similarity(run.similarities, weights, scores, title)
+    if len(weights) and (run.scores["metric"] == "knockout_accuracy").any():
+        figures["knockouts"] = plot_knockouts(weights, run.scores, title)
+    if run.scores["metric"].isin(name_quantities("geometry")).any():
+        figures["geometry"] = plot_geometry(run.scores, title)
     for quantity in dict.fromkeys(run.gradients["quantity"]):
         figures[f"gradients_{quantity}"] = plot_gradients(run.gradients, str(quantity), title)
     return figures

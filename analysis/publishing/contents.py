@@ -17,9 +17,18 @@ from analysis.tables.main import describe_main, main_table
 from analysis.tables.training import tabulate_training
 from probing.command_line.docstrings import read_docs
 from probing.records import InputError
-from probing.tables import PREDICTION_NOTES, GradientNorm, LayerWeight, Score, TrainedModel, TrainingRow
+from probing.tables import (
+    PREDICTION_NOTES,
+    GradientNorm,
+    LayerSimilarity,
+    LayerWeight,
+    Score,
+    TrainedModel,
+    TrainingRow,
+)
 
 _RECORDS = {"scores": Score, "layer_weights": LayerWeight, "gradient_norms": GradientNorm,
+            "layer_similarity": LayerSimilarity,
             "trained_models": TrainedModel, "training_log": TrainingRow}  # fmt: skip
 _SPLITS = {
     "task": "Key of the task.",

@@ -13,6 +13,7 @@ from analysis.report.training import build_training_report
 from analysis.runs.frames import mean_scores, order_tasks, title_of
 from analysis.runs.probing_run import Run, load_runs, name_runs
 from analysis.runs.training_run import is_training, load_trainings
+from analysis.stats.alike import KNOCKOUTS, list_knockouts, warn_of_alike
 from analysis.stats.amnesia import warn_of_amnesia
 from analysis.stats.between_runs import compare_runs
 from analysis.stats.depth import warn_of_disagreement
@@ -43,6 +44,8 @@ class Section:
     disagreements: Sequence[str]
     misses: Sequence[str]
     """Lines on properties that are missed elsewhere than where a probe reads it best."""
+    alike: Sequence[str]
+    """Warnings of layers that are nearly the same and share the weight."""
     warnings: Sequence[str]
     limits: Sequence[str]
     command: str
@@ -143,12 +146,14 @@ def _describe_run(run: Run, name: str, number: int, seed: int) -> Section:
             *_chart_mix(numbers.weights, number),
             *_chart_gains(numbers.gains, number),
             *_chart_losses(numbers, number),
+            *_chart_alike(run, number),
             *_chart_gradients(run.gradients, tables, number),
         ],
         erased=tell_erasure(numbers.erasures, numbers.summary),
         erasure=_chart_erasure(numbers, tables, number),
         disagreements=list(warn_of_disagreement(numbers.depth)),
         misses=list(warn_of_amnesia(numbers.places)),
+        alike=list(warn_of_alike(numbers.alike)),
         warnings=facts.list_warnings(run),
         limits=facts.list_limits(run, numbers.comparisons),
         command=facts.rebuild_command(run.settings),
@@ -193,6 +198,18 @@ def _chart_losses(numbers: RunNumbers, number: int) -> list[Chart]:
     if numbers.losses.empty:
         return []
     return [Chart(f"losses-{number}", caption, charts.chart_losses(numbers.run.amnesia, numbers.losses))]
+
+
+def _chart_alike(run: Run, number: int) -> list[Chart]:
+    drawn = []
+    if len(run.similarities):
+        caption = "Debiased CKA of all pairs of layers: 1 where one is the other turned, scaled and shifted."
+        drawn.append(Chart(f"similarity-{number}", caption, charts.chart_similarity(run.similarities)))
+    lost = list_knockouts(run.scores, KNOCKOUTS["cost"])
+    if len(lost):
+        caption = "Points that the mix loses with a layer at its training mean, paired, with 95 % intervals."
+        drawn.append(Chart(f"knockouts-{number}", caption, charts.chart_knockouts(lost)))
+    return drawn
 
 
 def _chart_gradients(gradients: pd.DataFrame, tables: RunTables, number: int) -> list[Chart]:

@@ -180,6 +180,47 @@ def chart_losses(amnesia: pd.DataFrame, losses: pd.DataFrame) -> Spec:
     return _finish(alt.layer(band, line), rows, text, height=300)
 
 
+def chart_knockouts(lost: pd.DataFrame) -> Spec:
+    """Points that the chosen task's mix loses without each layer, with their intervals.
+
+    Args:
+        lost: from `analysis.stats.alike.list_knockouts`, of accuracy.
+    """
+    rows = _percent(lost, ["value", "ci_low", "ci_high"])
+    rows["interval"] = _intervals(rows)
+    rows = rows[["task", "title", "layer", "layer_name", "value", "ci_low", "ci_high", "interval", "n"]]
+    tooltip = [tip_of("title", "task"), tip_of("layer_name", "layer"), tip_of("value", "points lost", ".1f")]
+    tooltip += [tip_of("interval", "95 % interval"), tip_of("n", "test sentences")]
+    base = alt.Chart(rows).transform_filter("datum.task == task").encode(x=_depth(lost), color=alt.value(_PALETTE[0]))
+    ranges = base.mark_rule(strokeWidth=2).encode(y=alt.Y("ci_low:Q", title="points lost"), y2="ci_high:Q")
+    points = base.mark_point(size=70, filled=True, opacity=1).encode(y="value:Q", tooltip=tooltip)
+    zero = alt.Chart(rows).mark_rule(color="#888888", aria=False).encode(y=alt.datum(0))
+    text = "Points that the chosen task's mix loses without each layer; a table below holds the same numbers."
+    return _finish(alt.layer(zero, ranges, points), rows, text, height=300)
+
+
+def chart_similarity(similarities: pd.DataFrame) -> Spec:
+    """Debiased CKA of all pairs of layers on the chosen task's sentences, as a heatmap.
+
+    Args:
+        similarities: as in `Run.similarities`.
+    """
+    rows = similarities[["task", "layer", "layer_name", "other_layer", "other_layer_name", "value", "n"]]
+    names = list(layer_names(similarities).values())
+    tooltip = [tip_of("layer_name", "layer"), tip_of("other_layer_name", "other layer")]
+    tooltip += [tip_of("value", "CKA", ".3f"), tip_of("n", "sentences")]
+    scale = alt.Scale(scheme="viridis", domain=[min(0.0, float(rows["value"].min())), 1])
+    legend = alt.Legend(title="debiased CKA", orient="top", direction="horizontal", gradientLength=160)
+    base = alt.Chart(rows).transform_filter("datum.task == task")
+    base = base.encode(
+        x=alt.X("other_layer_name:N", sort=names, title="layer", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+        y=alt.Y("layer_name:N", sort=names[::-1], title="layer"),
+    )
+    cells = base.mark_rect().encode(color=alt.Color("value:Q", scale=scale, legend=legend), tooltip=tooltip)
+    text = "Likeness of all pairs of layers of the chosen task; a table below holds the same numbers."
+    return _finish(cells, rows, text, height=min(420, _CELL_PX * len(names)))
+
+
 def chart_gradients(gradients: pd.DataFrame, quantity: str) -> Spec:
     """The chosen task's gradient norms by depth, on a logarithmic axis: a line per head, at the last step measured.
 

@@ -13,12 +13,23 @@ from probing.catalogue.controls import DIFFERENCES
 from probing.catalogue.measures import QUANTITIES
 from probing.records import InputError
 from probing.sealed_json import DamageError, unseal_json
-from probing.tables import PREDICTION_TYPES, AmnesicScore, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import (
+    PREDICTION_TYPES,
+    AmnesicScore,
+    GradientNorm,
+    LayerSimilarity,
+    LayerWeight,
+    Score,
+    column_names,
+)
 
 Loaded = TypeVar("Loaded")
 
 _KINDS = {"scores.parquet": "probing", "trained_models.parquet": "training", "training_log.parquet": "training"}
 """Kinds of runs by the tables that are theirs alone."""
+_IF_MEASURED = {"gradients": ("gradient_norms", GradientNorm), "similarities": ("layer_similarity", LayerSimilarity)}
+_IF_MEASURED |= {"amnesia": ("amnesia", AmnesicScore)}
+"""Table of `Run` -> the stem of its file, which is there where it was measured, and the record of its rows."""
 _SCORE_KEY = ["model", "checkpoint", "task", "representation", "layer", "pooling", "probe", "protocol"]
 _SCORE_KEY += ["control", "seed", "split", "metric", "erased"]
 
@@ -40,6 +51,8 @@ class Run:
     """Columns are the fields of `probing.records.GradientNorm`; no rows where none were measured."""
     amnesia: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(AmnesicScore)))
     """Columns are the fields of `probing.tables.AmnesicScore`; no rows where nothing was erased inside the encoder."""
+    similarities: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(LayerSimilarity)))
+    """Columns are the fields of `probing.tables.LayerSimilarity`; no rows where none were measured."""
 
     @property
     def name(self) -> str:
@@ -55,14 +68,13 @@ def load_run(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     check_folder(folder)
-    further = {"gradients": ("gradient_norms", GradientNorm), "amnesia": ("amnesia", AmnesicScore)}
     splits = folder / "splits.parquet"
     if splits.name in _read_digests(splits):
         _check_file(splits)
         _check_whole(splits)
     measured = {
         name: read_table(path, types_of(record))
-        for name, (stem, record) in further.items()
+        for name, (stem, record) in _IF_MEASURED.items()
         if (path := folder / f"{stem}.parquet").is_file() or path.name in _read_digests(path)
     }
     return Run(

@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.runs.frames import mean_scores, mean_weights
 from analysis.runs.probing_run import Run
+from analysis.stats.alike import find_alike, summarise_views
 from analysis.stats.amnesia import judge_places, list_losses
 from analysis.stats.controls import Standing, judge_controls, mean_gains, summarise_controls
 from analysis.stats.depth import summarise_depth
@@ -81,6 +82,16 @@ class RunNumbers:
     def places(self) -> pd.DataFrame:
         """The result of `judge_places`."""
         return judge_places(self.losses, self.depth) if len(self.losses) else pd.DataFrame()
+
+    @cached_property
+    def alike(self) -> pd.DataFrame:
+        """The result of `find_alike`."""
+        return find_alike(self.run.similarities, self.weights)
+
+    @cached_property
+    def views(self) -> pd.DataFrame:
+        """The result of `summarise_views`."""
+        return summarise_views(self.run, self.weights, self.alike)
 
     @cached_property
     def seeds(self) -> pd.DataFrame:

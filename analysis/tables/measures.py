@@ -1,11 +1,11 @@
-"""Tables of measures beyond the main scores: code length, information, several layers, intervals of weights."""
+"""Tables of measures beyond the main scores: information, several layers, intervals of weights, knock-outs, shapes."""
 
 import pandas as pd
 
 from analysis.runs.frames import mean_scores, title_of
 from analysis.runs.probing_run import Run
 from analysis.tables.table import Table, format_score, pick_columns, tabulate_layers
-from probing.catalogue.measures import QUANTITIES, name_quantities
+from probing.catalogue.measures import QUANTITIES, Quantity, name_quantities
 from probing.catalogue.readouts import FURTHER
 
 _BOUNDED = ["value", "ci_low", "ci_high"]
@@ -13,13 +13,13 @@ _LACKING = {"code_length": " over training sentences, with the probes as they ar
 """Notes by measure: sources of error that an interval leaves out, and the share that it covers by simulation."""
 
 
-def tabulate_information(run: Run) -> dict[str, Table]:
-    """Code length and information, a table by layer and task for each quantity that the run measured."""
+def tabulate_quantities(run: Run, *kinds: str) -> dict[str, Table]:
+    """A table by layer and task for each quantity of some kinds that the run measured."""
     tables = {}
-    for metric in name_quantities("information"):
+    for metric in (name for kind in kinds for name in name_quantities(kind)):
         rows, facts = _find(run, metric), QUANTITIES[metric]
         if len(rows):
-            text = [_format(numbers, facts.digits) for numbers in pick_columns(rows, _BOUNDED)]
+            text = [_format(numbers, facts) for numbers in pick_columns(rows, _BOUNDED)]
             caption = f"{facts.title} [95 % interval{_LACKING.get(facts.measure, '')}], by layer and task"
             tables[metric] = tabulate_layers(rows.assign(text=text), caption)
     return tables
@@ -48,8 +48,8 @@ def tabulate_several_layers(run: Run) -> dict[str, Table]:
     return {"several_layers": tabulate_layers(rows.assign(text=text), f"{caption} [95 % interval]")}
 
 
-def _format(numbers: tuple, digits: int) -> str:
-    value, low, high = (f"{number:z,.{digits}f}" for number in numbers)
+def _format(numbers: tuple, facts: Quantity) -> str:
+    value, low, high = (f"{facts.factor * number:z,.{facts.digits}f}" for number in numbers)
     return f"{value} [{low}, {high}]"
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.stats.of_a_run import RunNumbers
-from analysis.tables import amnesia, controls, depth, erasure, measures, scores, seeds
+from analysis.tables import alike, amnesia, controls, depth, erasure, measures, scores, seeds
 from analysis.tables.main import describe_main, main_table, tabulate_main
 from analysis.tables.table import Table, frame_of
 
@@ -30,6 +30,8 @@ class RunTables:
     """The first one is what the others spell out by layer."""
     depth: Tables
     measures: Tables
+    alike: Tables
+    """Layers beside each other: three views of the mix, knock-outs, likeness and shape by layer."""
     erasure: Tables
     amnesia: Tables
     """The first one says where it hurts; empty where nothing was erased inside the encoder."""
@@ -38,7 +40,7 @@ class RunTables:
 
     def printed(self) -> dict[str, tuple[pd.DataFrame, str]]:
         """Name -> frame of strings and caption, of every table that has rows, the main one first."""
-        measured = (self.measures, self.erasure, self.amnesia)
+        measured = (self.measures, self.alike, self.erasure, self.amnesia)
         sections = (self.scores, self.weights, self.gradients, self.controls, self.depth, *measured)
         tables = {name: table for part in (*sections, self.seeds, self.published) for name, table in part.items()}
         frames = {name: (frame_of(table), table.caption) for name, table in tables.items() if table.rows}
@@ -65,7 +67,12 @@ def tabulate_run(numbers: RunNumbers) -> RunTables:
             "depth": depth.tabulate_depth(numbers.depth),
             "agreement": depth.tabulate_agreement(numbers.depth),
         },
-        measures=measures.tabulate_information(run) | measures.tabulate_several_layers(run),
+        measures=measures.tabulate_quantities(run, "information") | measures.tabulate_several_layers(run),
+        alike={
+            "layers_alike": alike.tabulate_views(numbers.views),
+            "layer_similarity": alike.tabulate_pairs(numbers.run),
+        }
+        | measures.tabulate_quantities(run, "knockout", "geometry"),
         erasure=erasure.tabulate_erasure(numbers.erasures, numbers.summary),
         amnesia=amnesia.tabulate_amnesia(numbers.losses, numbers.places),
         seeds={"seeds": seeds.tabulate_seeds(numbers.seeds)},

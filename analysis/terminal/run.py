@@ -14,9 +14,11 @@ from analysis.report.answer import answer_control
 from analysis.runs.choosing import name_model
 from analysis.runs.frames import mean_scores, unit_of
 from analysis.runs.probing_run import Run, load_run
+from analysis.stats.alike import warn_of_alike
 from analysis.stats.amnesia import warn_of_amnesia
 from analysis.stats.depth import warn_of_disagreement
 from analysis.stats.of_a_run import RunNumbers
+from analysis.tables.alike import narrow_views
 from analysis.tables.amnesia import narrow_places
 from analysis.tables.controls import narrow_controls
 from analysis.tables.depth import narrow_depth
@@ -65,14 +67,15 @@ def _is_narrow(console: Console) -> bool:
 
 
 def show_details(numbers: RunNumbers, console: Console) -> None:
-    """Print what the scores are worth against the controls, where in the depth they lie, and what the seed moves."""
+    """Print what the scores are worth against the controls, where in the depth they lie, and what moves them."""
     controls = narrow_controls(numbers.controls, narrow=_is_narrow(console))
+    alike = narrow_views(numbers.views, narrow=_is_narrow(console))
     erased = (narrow_erasure(numbers.erasures, numbers.summary), narrow_places(numbers.places))
-    for table in (controls, narrow_depth(numbers.depth), *erased, narrow_seeds(numbers.seeds)):
+    for table in (controls, narrow_depth(numbers.depth), alike, *erased, narrow_seeds(numbers.seeds)):
         if table.rows:
             print_table(console, draw(table))
     named = [*numbers.summary["title"].dropna(), name_model(numbers.run)]
-    doubts = [*warn_of_disagreement(numbers.depth), *warn_of_amnesia(numbers.places)]
+    doubts = [*warn_of_disagreement(numbers.depth), *warn_of_alike(numbers.alike), *warn_of_amnesia(numbers.places)]
     for line in filter(None, [*doubts, warn_of_letters(named)]):
         console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
 

@@ -22,6 +22,10 @@ class Measure:
     """True where its cells are fitted and scored as those of the run itself, and nothing else is computed."""
     reads_others: bool = False
     """True where a task's numbers depend on the other tasks of the run."""
+    module: str = ""
+    """A module that it cannot do without and that an installation need not have; empty for none."""
+    extra: str = ""
+    """The extra of the installation that brings the module."""
 
 
 MEASURES = {
@@ -39,12 +43,21 @@ MEASURES = {
         reads_others=True,
     ),
     "amnesia": Measure(("layer",), takes_graded=False, reads_others=True),
+    "similarity": Measure(("layer",), takes_seed=False),
+    "knockouts": Measure(("scalar_mix",), needs={"protocol": "modern", "mix_dropout": 0.0}, takes_graded=False),
+    "geometry": Measure(("layer",), takes_seed=False),
+    "intrinsic_dimension": Measure(("layer",), takes_seed=False, module="skdim", extra="geometry"),
     "gradients": Measure(("layer",), flag="gradients"),
 }
 """By name; those of the flag `measures` are what `--measures` knows."""
 
 ON_REQUEST = tuple(name for name, measure in MEASURES.items() if measure.flag == "measures")
 """Names that `--measures` knows."""
+
+
+KINDS = ("information", "share", "knockout", "geometry", "erasure", "depth")
+"""Kinds of what measures give: a number for each readout, a layer's share in the mix, what the mix loses without a
+layer, the shape of a layer's vectors, what is lost at a readout without some property, one number for all layers."""
 
 
 @dataclass(frozen=True)
@@ -54,14 +67,15 @@ class Quantity:
     measure: str
     """Key of the measure that gives it."""
     kind: str
-    """`information` (a number for each readout), `share` (of a layer in the mix), `depth` (one for all layers) or
-    `erasure` (one for each readout and each property that was erased)."""
+    """One of `KINDS`."""
     title: str
     """Caption of its table."""
     head: str = ""
     """Head of a narrow column, broken where it may be; empty where narrow tables leave it out."""
     digits: int = 2
     """Decimals that are shown."""
+    factor: int = 1
+    """Factor by which tables and figures show it."""
 
 
 QUANTITIES = {
@@ -90,6 +104,28 @@ QUANTITIES = {
     ),
     "mix_weight": Quantity("weight_intervals", "share", "Weight"),
     "mix_contribution": Quantity("weight_intervals", "share", "Contribution"),
+    "knockout_accuracy": Quantity(
+        "knockouts",
+        "knockout",
+        "Points of accuracy that the mix loses with a layer at its training mean",
+        digits=1,
+        factor=100,
+    ),
+    "knockout_bits": Quantity(
+        "knockouts", "knockout", "Bits per test sentence that the mix loses with a layer at its training mean"
+    ),
+    "effective_rank": Quantity(
+        "geometry",
+        "geometry",
+        "Effective rank of the training vectors about their mean (Roy & Vetterli 2007)",
+        digits=1,
+    ),
+    "anisotropy": Quantity(
+        "geometry", "geometry", "Mean cosine of different training sentences (arXiv 1909.00512)", digits=3
+    ),
+    "intrinsic_dimension": Quantity(
+        "intrinsic_dimension", "geometry", "Intrinsic dimension by two nearest neighbours (arXiv 1803.06992)", digits=1
+    ),
     "compression_gravity": Quantity("code_length", "depth", "Centre of gravity of compressions"),
     "weight_gravity": Quantity("weight_intervals", "depth", "Centre of gravity of weights"),
     "contribution_gravity": Quantity("weight_intervals", "depth", "Centre of gravity of contributions"),

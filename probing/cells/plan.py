@@ -21,6 +21,7 @@ _BY_MINIBATCH = "senteval"
 _GRADIENTS_S = 2.0
 _TIMES_AS_LONG = {"code_length": 1.5, "conditional_information": 2.0, "weight_intervals": 3.0, "erasure": 2.0}
 _TIMES_AS_LONG |= {"amnesia": 60.0}
+_TIMES_AS_LONG |= {"similarity": 0.2, "geometry": 0.2, "intrinsic_dimension": 0.2}
 """Measures against the scores of what they read, as `estimate_work` takes it."""
 
 

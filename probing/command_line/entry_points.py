@@ -69,6 +69,11 @@ COMMANDS: Mapping[str, Command] = {
         "analysis.forgetting",
         "python -m analysis.forgetting",
     ),
+    "layers": Command(
+        _SEE,
+        "how alike the layers of two encoders are, or those before and after a training",
+        "probing.commands.compare_layers",
+    ),
     "publish": Command(
         _KEEP,
         "write a run as a data set with cards, into a folder or onto the Hugging Face hub",

@@ -139,9 +139,26 @@ class ScalarMixProbe(Reader):
 
     def read(self, X: Float[np.ndarray, "layers sentences hidden"]) -> Iterator[Float[np.ndarray, "sentences classes"]]:
         """Log probabilities (nats) of each class: one readout."""
-        mixed = np.tensordot(self.weights_, normalise(X) if self.norm else X, axes=1)
+        yield self._answer(np.tensordot(self.weights_, normalise(X) if self.norm else X, axes=1))
+
+    def read_without(
+        self, X: Float[np.ndarray, "layers sentences hidden"], means: Float[np.ndarray, "layers hidden"]
+    ) -> Iterator[Float[np.ndarray, "sentences classes"]]:
+        """Log probabilities with one layer after the other at its training mean, weights and classifier as they are.
+
+        Args:
+            X: vectors.
+            means: mean of each layer's training vectors, normalised ones where the mix has a norm.
+        """
+        vectors = normalise(X) if self.norm else X
+        mixed = np.tensordot(self.weights_, vectors, axes=1)
+        for weight, layer, mean in zip(self.weights_, vectors, means, strict=True):
+            # A weight that ended at 0 is given as the least one: nothing of that layer is lost, not even in rounding.
+            yield self._answer(mixed - weight * (layer - mean) if weight > 2 * _LEAST_WEIGHT else mixed)
+
+    def _answer(self, mixed: Float[np.ndarray, "sentences hidden"]) -> Float[np.ndarray, "sentences classes"]:
         logits = torch.from_numpy((mixed - self.mean_) / self.scale_ @ self.coef_.T + self.intercept_)
-        yield logits.log_softmax(dim=1).numpy()
+        return logits.log_softmax(dim=1).numpy()
 
 
 class _Choice:

@@ -4,6 +4,7 @@ import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -179,10 +180,25 @@ def check_measures(settings: RunSettings) -> None:
     for name in settings.measures:
         if name not in list_on_request():
             raise InputError(f"unknown measure {name!r}: {suggest(name, list_on_request())}")
+        check_module(name)
         needs = find_measure(name).needs
         if any(getattr(settings, field) != value for field, value in needs.items()):
             wanted = " and ".join(f"{flag_of(field)} {value}" for field, value in needs.items())
             raise InputError(f"--measures {name}: only with {wanted}")
+
+
+def check_module(measure: str) -> None:
+    """Refuse a measure whose module this installation lacks.
+
+    Raises:
+        InputError: naming the module, and the extra that brings it.
+    """
+    about = find_measure(measure)
+    if about.module and find_spec(about.module) is None:
+        raise InputError(
+            f"--measures {measure}: needs the module {about.module}, which is not installed; "
+            f"pip install 'bermo-probing[{about.extra}]' brings it"
+        )
 
 
 def flag_of(name: str) -> str:

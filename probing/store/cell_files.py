@@ -13,7 +13,15 @@ from safetensors.numpy import load, save
 from probing.atomic_files import write_atomically
 from probing.records import Predictions
 from probing.sealed_json import DamageError
-from probing.tables import AmnesicScore, CellResult, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import (
+    AmnesicScore,
+    CellResult,
+    GradientNorm,
+    LayerSimilarity,
+    LayerWeight,
+    Score,
+    column_names,
+)
 
 _BEFORE, _EMPTY = b'"crc32":"', b"0" * 8
 """Bytes before the checksum, and in its place while it is computed. Quotes within the rows are escaped."""
@@ -42,6 +50,7 @@ def pack_cell(key: str, result: CellResult) -> bytes:
         "gradients": json.dumps([asdict(norm) for norm in result.gradients]),
         "machine": json.dumps(dict(result.machine)),
         "amnesia": json.dumps([asdict(score) for score in result.amnesia]),
+        "similarities": json.dumps([asdict(one) for one in result.similarities]),
         "crc32": _EMPTY.decode(),
     }
     content = _sort_facts(save(arrays, metadata=facts))
@@ -66,9 +75,10 @@ def unpack_cell(content: bytes, key: str) -> CellResult | None:
         weights = [LayerWeight(**row) for row in json.loads(facts["weights"])]
         gradients = [GradientNorm(**row) for row in json.loads(facts["gradients"])]
         machine = json.loads(facts.get("machine", "{}"))
-        # Cells of before there was a table of those.
+        # Cells of before there were tables of those have none.
         erased = [AmnesicScore(**row) for row in json.loads(facts.get("amnesia", "[]"))]
-        return CellResult(scores, weights, _unpack_predictions(load(content)), gradients, machine, erased)
+        alike = [LayerSimilarity(**row) for row in json.loads(facts.get("similarities", "[]"))]
+        return CellResult(scores, weights, _unpack_predictions(load(content)), gradients, alike, machine, erased)
     # A checksum that fits by chance, or was made for something else.
     except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise DamageError from None

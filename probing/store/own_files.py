@@ -6,10 +6,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from probing.atomic_files import name_part, remove_leftovers, write_atomically
-from probing.catalogue.measures import name_quantities
+from probing.catalogue.measures import KINDS, name_quantities
 from probing.records import InputError
 
-TABLES = ("scores", "layer_weights", "predictions", "gradient_norms", "amnesia", "splits")
+TABLES = ("scores", "layer_weights", "predictions", "gradient_norms", "layer_similarity", "amnesia", "splits")
 TABLES += ("trained_models", "training_log", "baselines")
 """Parquet tables that runs write."""
 FOLDERS = ("cells", "figures", "tables", "models", "stages", "events")
@@ -17,38 +17,22 @@ FOLDERS = ("cells", "figures", "tables", "models", "stages", "events")
 _SINGLE = ("manifest.json", "report.html", "scores.csv", "trained_models.csv", "baselines.csv")
 _SINGLE += tuple(f"{name}.parquet" for name in TABLES)
 _FIGURES = ("scores_by_layer", "curves_by_layer", "last_best_mix", "mix_weights", "depth", "above_controls")
-_FIGURES += (
-    "amnesia",
-    "amnesia_curves",
-    "code_length",
-    "erasure",
-    "erasure_by_layer",
-    "gradients_*",
-    "training",
-    "training_*",
-    "*_by_step",
-    "*_by_step_*",
-    "pruning",
-)
+_FIGURES += ("code_length", "gradients_*", "training", "training_*", "*_by_step", "*_by_step_*", "pruning")
+_FIGURES += ("layers_alike", "knockouts", "geometry", "erasure", "erasure_by_layer", "amnesia", "amnesia_curves")
 _TABLES = ("main", "scores", "weights", "gradients_*", "controls", "above_*", "under_*", "cost", "depth", "agreement")
 _TABLES += (
-    "erasure",
-    "erasure_pairs",
-    "erasure_mix",
-    "erasure_mix_pairs",
-    "erasure_layers",
     "several_layers",
-    "amnesia",
-    "amnesia_recovery",
-    "amnesia_losses",
-    "amnesia_others",
     "seeds",
     "published",
     "models",
     "baselines",
     "pruning",
+    "layer_similarity",
+    "layers_alike",
 )
-_TABLES += (*name_quantities("information"), *name_quantities("share"))
+_TABLES += ("erasure", "erasure_pairs", "erasure_mix", "erasure_mix_pairs", "erasure_layers")
+_TABLES += ("amnesia", "amnesia_recovery", "amnesia_losses", "amnesia_others")
+_TABLES += tuple(name for kind in KINDS if kind != "depth" for name in name_quantities(kind))
 _MODEL = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "README.md")
 _MODEL += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.*")
 _MODEL += ("merges.txt", "*.model", "chat_template.jinja")

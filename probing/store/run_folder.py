@@ -16,7 +16,15 @@ from probing.records import InputError, Task, readout_key
 from probing.sealed_json import DamageError, seal_json, unseal_json
 from probing.store.cell_files import unpack_cell
 from probing.store.own_files import TABLES, check_places, clear_leftovers, replace_run
-from probing.tables import AmnesicScore, CellResult, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import (
+    AmnesicScore,
+    CellResult,
+    GradientNorm,
+    LayerSimilarity,
+    LayerWeight,
+    Score,
+    column_names,
+)
 
 _OWN_FROM = 0.5
 """A folder is a run's where its settings.json has more than this share of our settings: an older run may lack some."""
@@ -87,7 +95,9 @@ class RunFolder:
         write_atomically(self.path / "scores.csv", to_csv(scores))
         gradients = _frame(GradientNorm, (norm for result in results for norm in result.gradients))
         erased = _frame(AmnesicScore, (score for result in results for score in result.amnesia))
-        for name, frame in {"gradient_norms": gradients, "amnesia": erased}.items():
+        similarities = _frame(LayerSimilarity, (one for result in results for one in result.similarities))
+        further = {"gradient_norms": gradients, "layer_similarity": similarities, "amnesia": erased}
+        for name, frame in further.items():
             if len(frame):
                 write_atomically(self.path / f"{name}.parquet", frame.to_parquet(index=False))
 

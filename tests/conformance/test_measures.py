@@ -28,6 +28,8 @@ def few_resamples(monkeypatch):
 
 @pytest.fixture(params=MEASURES.names())
 def measure(request):
+    if request.param == "intrinsic_dimension":
+        pytest.importorskip("skdim", reason="an extra")
     return MEASURES.load(request.param)
 
 
@@ -56,6 +58,7 @@ def tables_of(result):
     """All rows that a cell gives, without what may differ from run to run."""
     parts = {"scores": result.scores, "weights": result.weights, "gradients": result.gradients}
     parts["amnesia"] = result.amnesia
+    parts["similarities"] = result.similarities
     frames = {name: pd.DataFrame([asdict(row) for row in rows]) for name, rows in parts.items()}
     return {name: frame.drop(columns="seconds", errors="ignore") for name, frame in frames.items()}
 
@@ -107,4 +110,4 @@ def test_a_graded_task_is_measured_where_the_measure_says_so(measure, encoded):
     graded = replace(task, splits=splits, spec=replace(task.spec, metrics=("pearson",)))
     for cell in cells_of(measure, graded):
         result = measure(cell, encoded, SETTINGS)
-        assert result.scores or result.weights or result.gradients or result.amnesia
+        assert result.scores or result.weights or result.gradients or result.similarities or result.amnesia

@@ -12,7 +12,7 @@ from analysis.runs.probing_run import load_run
 from analysis.stats.of_a_run import RunNumbers
 from analysis.tables import __main__ as command
 from analysis.tables.formats import to_latex, to_markdown
-from analysis.tables.measures import tabulate_information, tabulate_several_layers, tabulate_weight_intervals
+from analysis.tables.measures import tabulate_quantities, tabulate_several_layers, tabulate_weight_intervals
 from analysis.tables.of_a_run import tabulate_run
 from analysis.tables.scores import narrow_pairs, tabulate_pairs
 from analysis.tables.table import Table, format_p, frame_of, table_of
@@ -57,8 +57,22 @@ def test_every_table_in_the_folder_of_a_run_is_known_as_its_own(name, form, tmp_
 
 def test_names_of_tables_that_no_stored_run_has_are_known_too(run, tmp_path):
     (tmp_path / "tables").mkdir()
-    quantities = {**tabulate_information(run), **tabulate_weight_intervals(run), **tabulate_several_layers(run)}
-    named = [*quantities, *name_quantities("information"), *name_quantities("share"), "pruning", "above_untrained"]
+    quantities = {
+        **tabulate_quantities(run, "information", "knockout", "geometry"),
+        **tabulate_weight_intervals(run),
+        **tabulate_several_layers(run),
+    }
+    named = [
+        *quantities,
+        *name_quantities("information"),
+        *name_quantities("share"),
+        *name_quantities("knockout"),
+        *name_quantities("geometry"),
+        "pruning",
+        "above_untrained",
+        "layers_alike",
+        "layer_similarity",
+    ]
     for name in named:
         (tmp_path / "tables" / f"{name}.tex").touch()
     (tmp_path / "tables" / "mine.tex").touch()

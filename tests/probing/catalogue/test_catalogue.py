@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from probing.catalogue.controls import CONTROLS, DEFAULT_CONTROLS, DIFFERENCES
-from probing.catalogue.measures import MEASURES, ON_REQUEST, QUANTITIES, name_quantities
+from probing.catalogue.measures import KINDS, MEASURES, ON_REQUEST, QUANTITIES, name_quantities
 from probing.catalogue.readouts import FURTHER, MAIN, REPRESENTATIONS
 from probing.catalogue.tasks import NOTES, SENTEVAL_TASKS, TITLES, TRANSFER_TASKS, explain_tasks, find_specs
 from probing.records import GROUPS, InputError
@@ -46,9 +46,10 @@ def test_a_measure_reads_what_there_is_needs_settings_that_there_are_and_is_comp
         assert set(measure.needs) <= fields, name
         assert (measure.flag in fields) == bool(measure.flag), name
         assert measure.scores or not measure.flag or name in COMPUTED.names(), name
+        assert bool(measure.module) == bool(measure.extra), name
     assert {quantity.measure for quantity in QUANTITIES.values()} <= set(MEASURES)
-    assert {quantity.kind for quantity in QUANTITIES.values()} == {"information", "share", "depth", "erasure"}
-    assert sum(len(name_quantities(kind)) for kind in ("information", "share", "depth", "erasure")) == len(QUANTITIES)
+    assert {quantity.kind for quantity in QUANTITIES.values()} == set(KINDS)
+    assert sum(len(name_quantities(kind)) for kind in KINDS) == len(QUANTITIES)
 
 
 def test_no_quantity_is_a_metric_of_answers():

@@ -3,13 +3,15 @@
 import json
 from copy import copy
 from dataclasses import replace
+from importlib.util import find_spec
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from probing.catalogue.controls import CONTROLS, DEFAULT_CONTROLS, check_controls
-from probing.catalogue.measures import ON_REQUEST as MEASURES
+from probing.catalogue.measures import MEASURES as CATALOGUE
+from probing.catalogue.measures import ON_REQUEST
 from probing.cells.plan import (
     choose_layers,
     describe_probe,
@@ -29,6 +31,8 @@ from probing.settings.run import RunSettings
 from tests.helpers import build_task, write_task
 
 pytestmark = pytest.mark.slow
+MEASURES = tuple(name for name in ON_REQUEST if not CATALOGUE[name].module or find_spec(CATALOGUE[name].module))
+"""All that this installation can compute."""
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from scipy.stats import ortho_group
+from scipy.stats import t as student
 
-from analysis.stats.similarity import compare_stacks, debiased_cka
 from probing.records import InputError
+from probing.scores.similarity import compare_stacks, compare_with_intervals, debiased_cka
 
 
 def hsic_by_hand(x, y):
@@ -59,10 +60,48 @@ def test_stacks_of_unlike_depth_and_width_give_a_row_for_each_layer_and_zeros_fi
 
 
 def test_a_layer_that_says_the_same_of_all_sentences_has_no_similarity():
-    assert np.isnan(debiased_cka(np.ones((10, 3)), np.random.default_rng(0).normal(size=(10, 3))))
+    assert np.isnan(debiased_cka(np.full((10, 3), 0.1), np.random.default_rng(0).normal(size=(10, 3))))
 
 
 @pytest.mark.parametrize(("one", "other"), [(10, 11), (3, 3)])
 def test_other_numbers_of_sentences_and_too_few_are_refused(one, other):
     with pytest.raises(InputError, match=f"got {one} and {other}"):
         compare_stacks(np.zeros((2, one, 3)), np.zeros((2, other, 3)))
+
+
+@pytest.mark.parametrize("n", [20, 47])
+def test_the_interval_is_the_jackknifes_of_stacks_without_each_group(n):
+    rng = np.random.default_rng(n)
+    one = rng.normal(size=(2, n, 5))
+    other = one[:, :, :3] + rng.normal(size=(2, n, 3))
+    found = compare_with_intervals(one, other)
+    groups = np.array_split(np.arange(n), np.linspace(0, n, min(20, n // 2), endpoint=False).astype(int)[1:])
+    without = np.array(
+        [compare_stacks(*(np.delete(stack, group, axis=1) for stack in (one, other))) for group in groups]
+    )
+    spread = np.sqrt((len(groups) - 1) / len(groups) * np.square(without - without.mean(axis=0)).sum(axis=0))
+    assert found[..., 0] == pytest.approx(compare_stacks(one, other))
+    half = student.ppf(0.975, len(groups) - 1) * spread
+    assert found[..., 1] == pytest.approx(np.maximum(found[..., 0] - half, -1))
+    assert found[..., 2] == pytest.approx(np.minimum(found[..., 0] + half, 1))
+
+
+def test_the_interval_holds_the_similarity_of_very_many_sentences():
+    """Nominally 95 %; of 300 the share is within .025 of that 19 times in 20."""
+    rng = np.random.default_rng(0)
+    turn = rng.normal(size=(6, 6))
+
+    def draw(n):
+        x = rng.normal(size=(n, 6)) * np.array([3, 2, 1, 1, 0.5, 0.5])
+        return x[None], (x @ turn + rng.normal(size=(n, 6)) * 3)[None]
+
+    x, y = draw(4000)
+    truth = compare_stacks(x, y).item()
+    bounds = np.array([compare_with_intervals(*draw(100))[0, 0] for _ in range(300)])
+    held = ((bounds[:, 1] <= truth) & (truth <= bounds[:, 2])).mean()
+    assert 0.91 <= held <= 0.98
+
+
+def test_too_few_sentences_for_an_interval_are_refused():
+    with pytest.raises(InputError, match="8 sentences or more, got 7"):
+        compare_with_intervals(np.zeros((1, 7, 2)), np.zeros((1, 7, 2)))

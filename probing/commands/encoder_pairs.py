@@ -1,0 +1,76 @@
+"""Encoders in pairs for `compare_layers`: each sentence through both, the layers of one held against the other's."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from probing.cells.encoding import TaskEncoder
+from probing.cells.two_encoders import compare_encoders, measure_changes
+from probing.contracts.encoder import Encoder
+from probing.pipeline import build_checked, open_cache
+from probing.progress import Reporter
+from probing.records import Task
+from probing.representations.extraction import Extractor, Pooling
+from probing.settings.checks import check_settings
+from probing.settings.run import RunSettings
+from probing.tables import LayerChange, LayerSimilarity
+from probing.tasks.sources import check_tasks, load_tasks
+
+
+def compare_checkpoints(first: RunSettings, second: RunSettings, reporter: Reporter) -> list[LayerSimilarity]:
+    """Similarity of all layers of two encoders on the sentences of the first one's tasks.
+
+    Raises:
+        InputError: an encoder, a corpus or a task that cannot be used.
+    """
+    tasks = load(first, reporter)
+    encoders = [build(made, reporter) for made in (first, second)]
+    makers = [plan(tasks, encoder, made, reporter) for encoder, made in zip(encoders, (first, second), strict=True)]
+    return _compare(tasks, makers[0], makers[1], first.model)
+
+
+def trace_change(
+    start: RunSettings, ends: Mapping[str, RunSettings], reporter: Reporter
+) -> tuple[dict[str, list[LayerSimilarity]], dict[str, list[LayerChange]]]:
+    """Similarity of layers before and after a training, and change of weights, by the name of the model.
+
+    Raises:
+        InputError: as `compare_checkpoints`, or the trained models have other layers than what they started from.
+    """
+    tasks, before = load(start, reporter), build(start, reporter)
+    maker = plan(tasks, before, start, reporter)
+    similarities, changes = {}, {}
+    for name, made in ends.items():
+        after = build(made, reporter)
+        changes[name] = measure_changes(before, after, before.layer_names)
+        similarities[name] = _compare(tasks, maker, plan(tasks, after, made, reporter, name), start.model)
+    return similarities, changes
+
+
+def load(settings: RunSettings, reporter: Reporter) -> list[Task]:
+    """The tasks whose test sentences are taken; no others are encoded."""
+    check_settings(settings)
+    check_tasks(settings.data, settings.tasks)
+    tasks = load_tasks(settings.data, settings.tasks, settings.limit, reporter)[0]
+    return [replace(task, splits=dict.fromkeys(task.splits, task.splits["test"])) for task in tasks]
+
+
+def build(settings: RunSettings, reporter: Reporter) -> Encoder:
+    """The encoder of some settings, which has been checked."""
+    check_settings(settings)
+    return build_checked(settings.model, settings, reporter)[0]
+
+
+def plan(
+    tasks: Sequence[Task], encoder: Encoder, settings: RunSettings, reporter: Reporter, name: str = ""
+) -> TaskEncoder:
+    """The maker of vectors of the tasks' test sentences; all layers are taken."""
+    extractor = Extractor(encoder, Pooling(settings.pooling, settings.special_tokens), open_cache(settings))
+    layers = range(len(encoder.layer_names))
+    return TaskEncoder(tasks, extractor, layers, reporter, f"encoding {name or encoder.checkpoint}")
+
+
+def _compare(tasks: Sequence[Task], first: TaskEncoder, second: TaskEncoder, model: str) -> list[LayerSimilarity]:
+    found = []
+    for task in tasks:
+        found += compare_encoders(task, first.encode(task), second.encode(task), model)
+    return found
