@@ -16,9 +16,9 @@ endef
 export SYSTEMS
 # Orders of `make orders`, and what all are trained with, at most; the loss on held-out text that ends each training is LOSS.
 ORDERS := --layer-pattern interleaved convolution_first varied --model lv_bert --checkpoint none --layers 12 --hidden-size 128 \
-  --heads 2 --embedding-size 64 --max-length 64 --vocabulary 8000 --batch-size 64 --learning-rate 2e-3 --max-steps 4000 \
-  --evaluate-every 50 --limit-dev 1000
-LOSS ?= 5.9
+  --heads 2 --embedding-size 64 --max-length 64 --vocabulary 8000 --batch-size 32 --learning-rate 2e-3 --max-steps 4000 \
+  --evaluate-every 50 --limit-dev 600
+LOSS ?= 6.2
 PROBES := --mix on --tasks SentLen TreeDepth BShift Tense SubjNum --limit 2000 --gradients 0 --measures weight_intervals
 # An active conda environment is taken as it is, but for base, which is everybody's; else .venv is made.
 CONDA := $(if $(filter base,$(CONDA_DEFAULT_ENV)),,$(CONDA_PREFIX))

@@ -20,6 +20,7 @@ The flow, and the room of each stage:
     command_line     a command from its start: flags, files of settings, terminals
     exit_codes       how a command ends                      trackers         TensorBoard, Weights & Biases, MLflow, ...
     cli              `bermo-probing NAME`                    commands         those that have no script
+    draws            several encoders of one procedure, each probed
     api              the same from Python: `probing.run`, `probing.encode`
 
 The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`.

@@ -15,9 +15,19 @@ TABLES += ("trained_models", "training_log", "baselines")
 FOLDERS = ("cells", "figures", "tables", "models", "stages", "events")
 """Folders that runs write, and the figures and tables that are made of them, which must not stay beside a later run."""
 _SINGLE = ("manifest.json", "report.html", "scores.csv", "trained_models.csv", "baselines.csv")
+_SINGLE += ("encoders.csv", "encoders.parquet")
 _SINGLE += tuple(f"{name}.parquet" for name in TABLES)
 _FIGURES = ("scores_by_layer", "curves_by_layer", "last_best_mix", "mix_weights", "depth", "above_controls")
-_FIGURES += ("code_length", "gradients_*", "training", "training_*", "*_by_step", "*_by_step_*", "pruning")
+_FIGURES += (
+    "code_length",
+    "gradients_*",
+    "orders_by_layer",
+    "training",
+    "training_*",
+    "*_by_step",
+    "*_by_step_*",
+    "pruning",
+)
 _TABLES = ("main", "scores", "weights", "gradients_*", "controls", "above_*", "under_*", "cost", "depth", "agreement")
 _TABLES += ("several_layers", "seeds", "published", "models", "baselines", "pruning")
 _TABLES += (*name_quantities("information"), *name_quantities("share"))
