@@ -29,7 +29,8 @@ _METHODS = {
 }
 _NOTE = (
     f"{BETWEEN}: mean over {{n}} encoders, (standard deviation between them), [95 % interval of what the procedure's "
-    "encoders have in the mean, on any such sentences: {method}]. Best: each encoder's best layer on dev, and where it mostly is. "
+    "encoders have in the mean, on any such sentences: {method}]. Best: each encoder's best layer on dev, and where it "
+    "mostly is. "
     f"{STAR}: significant between encoders (Student, Holm over tasks; of means, over means)."
 )
 
@@ -64,7 +65,7 @@ def tabulate_contenders(rows: pd.DataFrame, title: str = "", *, listed: bool = T
 
 def tabulate_draws(rows: pd.DataFrame, title: str = "") -> Table:
     """The same for a terminal: more than a handful of encoders are not listed one by one."""
-    return tabulate_contenders(rows, title, listed=rows["n_encoders"].max() <= _MOST_LISTED)
+    return tabulate_contenders(rows, title, listed=bool(rows["n_encoders"].max() <= _MOST_LISTED))
 
 
 def tabulate_by_layer(rows: pd.DataFrame) -> Table:
