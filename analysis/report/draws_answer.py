@@ -10,7 +10,7 @@ _NAMES = {"last": "the last layer", "best": "the best layer", "mix": "the mix"}
 
 
 def answer_draws(rows: pd.DataFrame) -> Iterator[str]:
-    """How far encoders differ, and which differences of readouts hold for the procedure.
+    """Sentences on how far encoders differ, and which differences of readouts hold for the procedure.
 
     Args:
         rows: from `analysis.stats.between_encoders.summarise_between`.

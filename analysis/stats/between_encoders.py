@@ -136,7 +136,7 @@ def _list_rights(run: Run) -> _Rights:
 
 
 def _from_singles(singles: Mapping[str, tuple[float, ...]]) -> Estimate:
-    """Where sentences are not right or wrong: of them the intervals of the encoders tell, which share them."""
+    """An estimate where sentences are not right or wrong: the encoders' intervals stand for them."""
     values, lows, highs = (np.array(column, dtype=float) for column in zip(*singles.values(), strict=True))
     half = float((highs - lows).mean()) / 2
     half = 0.0 if np.isnan(half) else half
@@ -180,7 +180,7 @@ def _average_groups(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any
 
 
 def _list_controls(draws: Draws) -> Iterator[dict[str, Any]]:
-    """What best layers and mixes have above each control, by the paired intervals of the single encoders."""
+    """Rows of what best layers and mixes have above each control, by the paired intervals of the single encoders."""
     frames = [summarise_controls(run).assign(encoder=name) for name, run in draws.runs.items()]
     whole = pd.concat(frames, ignore_index=True)
     for control in (name for name in CONTROLS if f"{name}_difference" in whole):

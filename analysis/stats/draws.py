@@ -35,7 +35,7 @@ Estimate = dict[str, float | int | str]
 
 @dataclass(frozen=True)
 class TwoWays:
-    """How often each encoder and each sentence is met in each resample, drawn once for all readouts of a task."""
+    """Number of times that each encoder and sentence is met in each resample, the same for all readouts of a task."""
 
     encoders: Int[np.ndarray, "resamples encoders"]
     sentences: Int[np.ndarray, "resamples sentences"]

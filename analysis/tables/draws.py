@@ -76,7 +76,7 @@ def tabulate_by_layer(rows: pd.DataFrame) -> Table:
 
 
 def tabulate_above_controls(rows: pd.DataFrame, title: str = "", *, listed: bool = True) -> Table:
-    """What best layers and mixes have above each control, by encoder and between encoders; maybe no rows."""
+    """Points that best layers and mixes have above each control, by encoder and between encoders; maybe no rows."""
     own = rows[(rows["kind"] == "control") & ((rows["encoder"] == BETWEEN) | listed)]
     cells = dict(zip(pick_columns(own, _CELL), own.to_dict("records"), strict=True))
     body, strong = [], []
