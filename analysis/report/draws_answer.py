@@ -17,7 +17,7 @@ def answer_draws(rows: pd.DataFrame) -> Iterator[str]:
     """
     between = rows[rows["encoder"] == BETWEEN]
     scores = between[(between["kind"] == "contender") & (between["readout"] == "best") & (between["level"] == "task")]
-    widest = scores.loc[scores["spread"].idxmax()]
+    widest = scores.sort_values("spread").iloc[-1]
     yield (
         f"Scores of the best layer differ between {int(widest['n_encoders'])} encoders by a standard deviation of "
         f"{100 * scores['spread'].min():z.1f} to {100 * widest['spread']:z.1f} points, most on {widest['title']}."

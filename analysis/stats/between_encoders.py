@@ -94,10 +94,13 @@ class _OfTask:
         for name, run in draws.runs.items():
             frame = mean_scores(run.scores[run.scores["task"] == self.task])
             frames.append(frame.assign(encoder=name))
-        for (kind, layer), own in pd.concat(frames).groupby(["representation", "layer"], sort=False):
+        whole = pd.concat(frames)
+        for readout in whole[["representation", "layer"]].drop_duplicates().itertuples(index=False, name=None):
+            kind, layer = str(readout[0]), int(readout[1])
+            own = whole[(whole["representation"] == kind) & (whole["layer"] == layer)]
             singles = {row["encoder"]: (row["value"], row["ci_low"], row["ci_high"]) for row in own.to_dict("records")}
             if len(singles) == len(draws.runs):
-                readouts = dict.fromkeys(singles, (str(kind), int(layer)))  # pyright: ignore
+                readouts = dict.fromkeys(singles, (kind, layer))
                 facts = self.facts | {"kind": "layer", "readout": kind, "layer": layer}
                 layers = dict.fromkeys((*singles, BETWEEN), own["layer_name"].iloc[0])
                 yield from _list_rows(facts, singles, self._of_readouts(readouts, singles), layers)

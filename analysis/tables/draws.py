@@ -45,7 +45,7 @@ def tabulate_contenders(rows: pd.DataFrame, title: str = "", *, listed: bool = T
     """
     own = rows[rows["kind"].isin(["contender", "difference"])]
     shown = [name for name in CONTENDERS if (own["readout"] == name).any()]
-    pairs = [pair for one, other in PAIRS if ((pair := f"{one} - {other}") == own["readout"]).any()][:1]
+    pairs = [pair for one, other in PAIRS if (own["readout"] == (pair := f"{one} - {other}")).any()][:1]
     body, strong = [], []
     for (group, title_of), part in own.groupby(["group", "title"], sort=False):
         name = str(title_of) if part["level"].iloc[0] == "task" else f"mean of {group}"

@@ -1,6 +1,7 @@
 """Tables of orders of sub-layers: how far each was trained, and where each has which property."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -34,21 +35,25 @@ def tabulate_trained(orders: Sequence[ProbedOrder], title: str = "") -> Table:
 
 def tabulate_probed(orders: Sequence[ProbedOrder], title: str = "") -> Table:
     """A row for each task: the best sub-layer of each order, and what the others have beside the first."""
-    found = {order.name: summarise_tasks(order.run).set_index("task") for order in orders}
+    found = {order.name: _list_tasks(order) for order in orders}
     first = orders[0]
     gains = {order.name: _list_gains(first, order) for order in orders[1:]}
     heads = ["Task", "Majority"]
     for order in orders:
         heads += [order.name, *([f"- {first.name}"] if order is not first else [])]
     rows = []
-    for task, row in found[first.name].iterrows():
+    for task, row in found[first.name].items():
         cells = [str(row["title"]), format_percent(row["majority"])]
         for order in orders:
-            own = found[order.name].loc[task]
+            own = found[order.name][task]
             cells += [f"{format_score(own['best'], own['best_low'], own['best_high'])} ({own['best_name']})"]
-            cells += [gains[order.name].get(str(task), "-")] if order is not first else []
+            cells += [gains[order.name].get(task, "-")] if order is not first else []
         rows.append(cells)
     return Table(_PROBED, heads, rows, title=title)
+
+
+def _list_tasks(order: ProbedOrder) -> Mapping[str, dict[Any, Any]]:
+    return {row["task"]: row for row in summarise_tasks(order.run).to_dict("records")}
 
 
 def _list_gains(first: ProbedOrder, other: ProbedOrder) -> Mapping[str, str]:

@@ -164,6 +164,11 @@ def test_a_page_of_several_systems_together_is_refused(finished, tmp_path):
         write_report([folder, folder / "encoders" / "seed-0"], tmp_path / "page.html")
 
 
+def test_where_one_encoder_is_expected_the_folder_of_all_is_refused(finished):
+    with pytest.raises(InputError, match="holds several encoders; expected the folder of one, in "):
+        load_run(finished[0].folder)
+
+
 @pytest.mark.parametrize(
     ("others", "message"),
     [
