@@ -14,6 +14,11 @@ distilled bert - --recipe tiny_bert --arms both --data controlled --task TopCons
 searched nas_bert - --recipe nas_bert --arms searched hand_made --max-steps 150 --supernet-share 2
 endef
 export SYSTEMS
+# Orders of `make orders`, and what all are trained with, at most; the loss on held-out text that ends each training is LOSS.
+ORDERS := --layer-pattern interleaved convolution_first varied --model lv_bert --checkpoint none --layers 12 --hidden-size 128 \
+  --heads 2 --embedding-size 64 --max-length 64 --vocabulary 8000 --batch-size 32 --learning-rate 2e-3 --max-steps 4000 \
+  --evaluate-every 50 --limit-dev 600
+LOSS ?= 6.2
 PROBES := --mix on --tasks SentLen TreeDepth BShift Tense SubjNum --limit 2000 --gradients 0 --measures weight_intervals
 # An active conda environment is taken as it is, but for base, which is everybody's; else .venv is made.
 CONDA := $(if $(filter base,$(CONDA_DEFAULT_ENV)),,$(CONDA_PREFIX))
@@ -25,7 +30,7 @@ BIN := $(CONDA)/bin
 INSTALLED := $(CONDA)/.bermo-probing-installed
 endif
 
-.PHONY: help setup look probe bermo orders forgetting test test-slow test-browser check bench notebooks lab results docs clean
+.PHONY: help setup look probe bermo search orders forgetting test test-slow test-browser check bench notebooks lab results docs clean
 
 help:  ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -84,12 +89,22 @@ bermo: setup  ## BERMo's claims about training, tried on the tasks of CLASSIFICA
 	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION) --models bermo --threads 1 --no-show && wait
 	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION)
 
-orders: setup  ## LV-BERT's search on TEXT (default: the controlled corpus), then each order's layers probed on DATA
-	$(BIN)/python probing/train_encoder.py --recipe lv_bert $(TEXT:%=--text %) --output data/results/orders $(FLAGS)
-	for model in data/results/orders/models/*-seed-0; do \
+search: setup  ## LV-BERT's search on TEXT (default: the controlled corpus), then each order's layers probed on DATA
+	$(BIN)/python probing/train_encoder.py --recipe lv_bert $(TEXT:%=--text %) --output data/results/search $(FLAGS)
+	for model in data/results/search/models/*-seed-0; do \
 	  $(BIN)/python probing/run_senteval.py --model lv_bert --mix on --data $(DATA) --checkpoint $$model \
-	    --output data/results/orders-probed/$${model##*/} || exit; \
+	    --output data/results/search-probed/$${model##*/} || exit; \
 	done
+
+orders: setup  ## orders of LV-BERT trained on TEXT until one held-out loss, LOSS, and their sub-layers probed on DATA; resumes
+	$(BIN)/python probing/train_encoder.py --recipe pretrain $(ORDERS) --until-dev-loss $(LOSS) $(TEXT:%=--text %) \
+	  --output data/results/orders $(FLAGS)
+	set --; for model in data/results/orders/models/*; do \
+	  $(BIN)/python probing/run_senteval.py --model lv_bert --mix on --data $(DATA) --checkpoint $$model --limit 2000 \
+	    --gradients 0 --controls bag_of_embeddings --output data/results/orders-probed/$${model##*/} || exit; \
+	  set -- "$$@" data/results/orders-probed/$${model##*/}; \
+	done; \
+	$(BIN)/python -m analysis.orders data/results/orders "$$@"
 
 forgetting: setup  ## what smaller encoders forgot of the embedded one, at which depth: some two hours; resumes
 	$(BIN)/python probing/run_senteval.py --model bert $(PROBES) --data $(DATA) --output data/results/forgetting/teacher

@@ -10,6 +10,7 @@
     compare      two runs side by side; `python -m analysis.compare OLD NEW`
     convergence  steps of two models to the same dev score; `python -m analysis.convergence BERT BERMO`
     forgetting   what students forgot of their teacher; `python -m analysis.forgetting TEACHER RUN`
+    orders       LV-BERT's orders beside one another, by sub-layer; `python -m analysis.orders TRAINING RUN ...`
     search       LV-BERT's orders, searched and others; `python -m analysis.search RUN`
     replication  BERMo's claims about training, with their verdicts
 

@@ -21,6 +21,7 @@ The flow, and the room of each stage:
     exit_codes       how a command ends                      trackers         TensorBoard, Weights & Biases, MLflow, ...
     work             units of work, what an engine is        engines          this process, or a cluster
     cli              `bermo-probing NAME`                    commands         those that have no script
+    draws            several encoders of one procedure, each probed
     api              the same from Python: `probing.run`, `probing.encode`
     sweeping         the runs of a sweep, by one engine
 

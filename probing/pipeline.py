@@ -70,6 +70,8 @@ def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None)
         InputError: settings or data that cannot be used; nothing has been written then.
     """
     settings = expand_paths(settings)
+    if settings.draws:
+        raise InputError("draws: several encoders are probed by run_senteval.py, or by probing.draws.run_draws")
     check_settings(settings)
     check_output(settings)
     if settings.threads:

@@ -3,6 +3,7 @@
 python probing/run_senteval.py --model bermo --limit 1000
 python probing/run_senteval.py --model bert --mix on --checkpoint bert-base-uncased --data senteval --tasks Tense
 python probing/run_senteval.py --data data/mine --tasks my_task --output data/results/mine
+python probing/run_senteval.py --model bert --checkpoint models/seed-0 models/seed-1 models/seed-2
 """
 
 import os
@@ -33,11 +34,25 @@ def main() -> int:
         0; 2 after a mistake that the user can mend; 1 where some of the numbers could not be computed.
     """
     settings = read_settings(RunSettings, config=True, description=__doc__)
+    if settings.draws:
+        return probe_several(settings)
     from probing.pipeline import run  # noqa: PLC0415 - torch: not for --help
 
     outcome = run(settings, Reporter(quiet=settings.quiet))
     if outcome.n_scores:
         show_outcome(outcome.folder, report=settings.report)
+    return 1 if outcome.failures else 0
+
+
+def probe_several(settings: RunSettings) -> int:
+    """Probe several encoders, and say what differs between them; returns as `main` does."""
+    from probing.draws import run_draws  # noqa: PLC0415 - torch: not for --help
+
+    outcome = run_draws(settings, lambda: Reporter(quiet=settings.quiet))
+    if outcome.n_scores:
+        from analysis.terminal.draws import show_draws  # noqa: PLC0415 - pandas and matplotlib: not for --help
+
+        show_draws(outcome.folder, report=settings.report)
     return 1 if outcome.failures else 0
 
 

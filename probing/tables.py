@@ -5,6 +5,7 @@ Old files still load: a column that came later has a default, and none is ever r
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from math import nan
 from typing import get_type_hints
 
 from probing.records import Predictions
@@ -344,6 +345,11 @@ class TrainedModel:
     sentences_per_s: float = 0.0
     """Sentences of dev that the model answers in a second, by the fastest way that there is on the machine: it moves
     with what else the machine does. 0 where it was not measured."""
+    until_dev_loss: float = 0.0
+    """`dev_loss` at or below which training was to end; 0 where it was to go on to its last step."""
+    dev_loss: float = nan
+    """`dev_loss` of the last evaluation, where training was to end at one; above `until_dev_loss`, it was never
+    reached, and the model is not at equal loss with others."""
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,12 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = (ROOT / "data" / "README.md", ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
 """In the order of their running: the README speaks of corpora that data/README.md makes."""
 LINKED = ("probing", "analysis", "notebooks", "tests", "Makefile", "pyproject.toml", "constraints.txt", "setup.py")
+MULTIBERTS = (
+    "# MultiBERTs (arXiv 2106.16163): 25 seeds of BERT-base, of which any number\n"
+    "python probing/run_senteval.py --model bert --mix on --checkpoint "
+    + " ".join(f"google/multiberts-seed_{seed}" for seed in range(5))
+    + " --output data/results/multiberts"
+)
 NOT_RUN = {
     "conda env create --file environment.yml": "needs conda and its channels",
     "source .venv/bin/activate": "does for one's own shell what these tests do for theirs",
@@ -37,7 +43,9 @@ NOT_RUN = {
     "make docs": "is run by test_docs.py, which looks at what it builds",
     'make bench BENCH="--only probing --every-task"': "takes minutes at any size; make bench itself is run",
     "python -m tests.benchmarks.distillation": "takes a minute at any size; test_benchmarks.py runs its parts",
-    "make orders TEXT=... DATA=...": "takes minutes at any size; what it calls is run",
+    "make search TEXT=... DATA=...": "takes minutes at any size; what it calls is run",
+    "make orders": "takes minutes at any size; what it calls is run",
+    MULTIBERTS: "needs the hub, and encoders of full size",
     "make forgetting": "takes minutes at any size; what it calls is run",
 }
 """Commands of the documents that cannot be run here, and why."""

@@ -73,7 +73,7 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
     panels = figure.subplots(len(rows), 1, sharex=True, squeeze=False, height_ratios=[1, len(names)][-len(rows) :])
     for axes, part in zip(panels[::-1, 0], rows, strict=True):
         frame, noise = (by_layer(part, tasks, name) for name in ("value", "noise"))
-        draw_cells(axes, _between(frame, majority, best), _fit_percent(frame, width), 1.0, noise == 1)
+        draw_cells(axes, scale_between(frame, majority, best), fit_percent(frame, width), 1.0, noise == 1)
         draw_separators(axes, spans)
     label_layers(panels[-1, 0], list(names.values()))
     if len(rows) > 1:
@@ -81,7 +81,7 @@ def plot_scores(scores: pd.DataFrame, title: str = "") -> Figure:
         panels[0, 0].tick_params(length=0, labelbottom=False)
     label_groups(panels[0, 0], spans, width)
     label_tasks(panels[-1, 0], [title_of(task) for task in tasks], width)
-    _draw_bar(figure, panels[-1, 0], panels[:, 0].tolist(), "0: the task's majority, 1: its best score")
+    draw_bar(figure, panels[-1, 0], panels[:, 0].tolist(), "0: the task's majority, 1: its best score")
     if (scores["noise"] == 1).any():
         figure.legend(handles=[NOISE_PATCH], loc="outside lower center")
     set_title(figure, _join(title, f"{unit_of(scores)} x 100 on test, by layer"))
@@ -118,7 +118,7 @@ def plot_weights(weights: pd.DataFrame, title: str = "", unconverged: Collection
     starred = [f"{title_of(task)}{'*' if task in unconverged else ''}" for task in tasks]
     label_tasks(panels[-1], starred, width)
     panels[0].tick_params(length=0, labelbottom=False)
-    _draw_bar(figure, panels[0], panels.tolist(), "share of the task's sum", percent=True)
+    draw_bar(figure, panels[0], panels.tolist(), "share of the task's sum", percent=True)
     notes = [_STOPPED] if set(unconverged) & set(tasks) else []
     figure.legend(handles=[_gravity_mark(), *notes], loc="outside lower center")
     set_title(figure, _join(title, "scalar mix by layer, in percent"))
@@ -138,12 +138,13 @@ def by_layer(frame: pd.DataFrame, tasks: Sequence[str], column: str) -> pd.DataF
     return table.reindex(columns=list(tasks)).sort_index(ascending=False)
 
 
-def _between(frame: pd.DataFrame, low: pd.Series, high: pd.Series) -> pd.DataFrame:
+def scale_between(frame: pd.DataFrame, low: pd.Series, high: pd.Series) -> pd.DataFrame:
+    """Values of each column as shares of the way from one number to another, cut off at both."""
     width = (high - low).where(high > low)
     return ((frame - low) / width).clip(0, 1).where(frame.isna() | width.notna(), 0.0)
 
 
-def _fit_percent(frame: pd.DataFrame, width: float) -> np.ndarray | None:
+def fit_percent(frame: pd.DataFrame, width: float) -> np.ndarray | None:
     """Values times 100 with as many digits as a cell so many inches wide has room for."""
     forms = (form for room, form in ((0.24, "{:z.1f}"), (0.14, "{:z.0f}")) if width > room)
     form = next(forms, "")
@@ -185,7 +186,8 @@ def _ink(paper: tuple[float, ...]) -> str:
     return "black" if linear @ [0.2126, 0.7152, 0.0722] > 0.179 else "white"
 
 
-def _draw_bar(figure: Figure, drawn: Axes, beside: list[Axes], label: str, percent: bool = False) -> None:
+def draw_bar(figure: Figure, drawn: Axes, beside: list[Axes], label: str, percent: bool = False) -> None:
+    """Draw the scale of the cells' colours below them."""
     bar = figure.colorbar(drawn.collections[0], ax=beside, location="bottom", fraction=0.04, pad=0.02, aspect=40)
     bar.set_label(label)
     bar.outline.set_visible(False)

@@ -7,9 +7,11 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.report import answer, charts, facts
+from analysis.report.draws import build_page as build_draws_page
 from analysis.report.erasure import chart_erasure, tell_erasure
 from analysis.report.shell import Chart, render_page
 from analysis.report.training import build_training_report
+from analysis.runs.draws_run import is_draws, load_draws
 from analysis.runs.frames import mean_scores, order_tasks, title_of
 from analysis.runs.probing_run import Run, load_runs, name_runs
 from analysis.runs.training_run import is_training, load_trainings
@@ -80,6 +82,11 @@ def write_report(folders: Sequence[Path], output: Path | None = None, seed: int 
 
 
 def _build_page(folders: Sequence[Path], seed: int, beside: Path) -> str:
+    several = [folder for folder in folders if is_draws(folder)]
+    if several and len(folders) > 1:
+        raise InputError(f"{several[0]} holds several encoders, whose page is its own: write one of it alone")
+    if several:
+        return build_draws_page(load_draws(several[0]), seed)
     trained = [folder for folder in folders if is_training(folder)]
     if not trained:
         return build_report(load_runs(folders), seed, beside)

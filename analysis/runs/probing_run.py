@@ -192,6 +192,10 @@ def _check_file(path: Path) -> None:
     found = {kind for name, kind in _KINDS.items() if (path.parent / name).is_file()}
     if wanted and found and wanted not in found:
         raise InputError(f"{path.parent}: a {found.pop()} run; expected a {wanted} run")
+    if (path.parent / "encoders").is_dir():
+        raise InputError(
+            f"{path.parent}: holds several encoders; expected the folder of one, in {path.parent}/encoders"
+        )
     if not (path.parent / "settings.json").is_file():
         raise InputError(f"{path.parent}: no run folder; {path.name} is missing, and so is settings.json")
     raise InputError(f"{path.parent}: {path.name} is missing; the run did not finish: start it again to resume it")

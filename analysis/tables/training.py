@@ -88,8 +88,16 @@ def _format_seed(models: pd.DataFrame) -> dict[str, str]:
     return {
         "Seed": str(first["seed"]), **scores, "Best step": f"{first['best_step']} of {first['steps']}",
         "Seconds": f"{first['seconds']:z.0f}", "Tokens/s": f"{first['tokens_per_s']:z.0f}",
-        "Diverged": "yes" if models["diverged"].any() else "no", **_format_costs(first),
+        "Diverged": "yes" if models["diverged"].any() else "no", **_format_aim_of_loss(first), **_format_costs(first),
     }  # fmt: skip
+
+
+def _format_aim_of_loss(model: pd.Series) -> dict[str, str]:
+    """Column of the loss on dev that training was to end at, where there was one; loud where it was not reached."""
+    aim, found = model["until_dev_loss"], model["dev_loss"]
+    if not aim > 0:
+        return {}
+    return {"Dev loss": f"{found:.3f}, {aim:g} reached" if found <= aim else f"{found:.3f}, {aim:g} NOT REACHED"}
 
 
 def _format_costs(model: pd.Series) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stderr
 from dataclasses import fields, replace
 from io import StringIO
@@ -82,7 +82,7 @@ def _parse_file(kind: type, path: Path, flags: list[str], options: dict[str, Any
 
 def _parse(kind: type[Settings], arguments: Sequence[str], options: dict[str, Any]) -> Settings:
     """Read settings by tyro, its refusals in a line; `--help` ends the program as usual."""
-    box = StringIO()
+    box, arguments = StringIO(), share_values(arguments, getattr(kind, "FURTHER", {}))
     try:
         with redirect_stderr(box):
             return read_flags(kind, arguments, **options)
@@ -90,6 +90,27 @@ def _parse(kind: type[Settings], arguments: Sequence[str], options: dict[str, An
         if not stop.code:
             raise
         raise InputError(_format_box(box.getvalue())) from None
+
+
+def share_values(arguments: Sequence[str], further: Mapping[str, str]) -> list[str]:
+    """Arguments in which a flag of one value has one, its further values being those of another flag.
+
+    Args:
+        arguments: as the shell gives them.
+        further: setting of one value -> setting of its further values.
+    """
+    flags = {f"--{name}".replace("_", "-"): f"--{other}".replace("_", "-") for name, other in further.items()}
+    shared: list[str] = []
+    other, n_values = "", 0
+    for argument in arguments:
+        if argument.startswith("--"):
+            other, n_values = flags.get(argument, ""), 0
+        else:
+            n_values += 1
+            if other and n_values == 2:
+                shared.append(other)
+        shared.append(argument)
+    return shared
 
 
 def _format_box(box: str) -> str:

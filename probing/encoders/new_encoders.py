@@ -48,6 +48,9 @@ class Sizes:
     """0: four times the width."""
     embedding_size: int = 0
     """0: the width."""
+    layer_pattern: tuple[int, ...] = ()
+    """Codes of its sub-layers, one for each of `layers`, in an architecture that has kinds of them; empty: the order
+    that is usual there."""
 
     def as_fields(self) -> dict[str, int]:
         """The sizes under BERT's names for them."""
@@ -89,6 +92,10 @@ def make_config(kind: str, sizes: Sizes, tokenizer: PreTrainedTokenizerBase, len
     for name, mark in _MARKS.items():
         if getattr(usual, f"{name}_token_id", None) is not None:
             named[f"{name}_token_id"] = getattr(tokenizer, f"{mark}_token_id")
+    if sizes.layer_pattern:
+        if not hasattr(usual, "layer_pattern"):
+            raise InputError(f"--layer-pattern: {kind} has no kinds of sub-layers; leave it away, or use lv_bert")
+        named["layer_pattern"] = list(sizes.layer_pattern)
     if not hasattr(usual, "max_position_embeddings"):
         return config_class(**named)
     config = config_class(**named, max_position_embeddings=length)

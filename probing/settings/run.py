@@ -21,7 +21,7 @@ class RunSettings:
     """Probe one model on the tasks, layer by layer and mixed."""
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
-        "encoder": ("model", "checkpoint", "layers", "pooling", "special_tokens", "max_length"),
+        "encoder": ("model", "checkpoint", "draws", "layers", "pooling", "special_tokens", "max_length"),
         "data": ("data", "tasks", "limit", "senteval_url"),
         "probe": ("probe", "protocol", "seeds", "metrics"),
         "mix": ("mix", "mix_embeddings", "mix_norm", "mix_dropout"),
@@ -34,11 +34,16 @@ class RunSettings:
         "output": ("output", "overwrite", "report", "trackers", "quiet", "cache_dir", "cache_limit", "scratch"),
     }
     """Flags that `--help` shows together."""
+    FURTHER: ClassVar[Mapping[str, str]] = {"checkpoint": "draws"}
+    """Settings of one value -> those that further values of their flags are taken for."""
 
     model: str = "bermo"
     """Encoder: bert, bermo (which reads the learned mix of its layers: see --mix), untrained (random weights)."""
     checkpoint: str = EMBEDDED
     """Weights: the embedded all-MiniLM-L6-v2, a local folder, or a Hugging Face id such as bert-base-uncased@main."""
+    draws: tuple[str, ...] = ()
+    """Further encoders that are draws of one procedure with it, such as other seeds of one pre-training: each is
+    probed, and tables have a row between them. --checkpoint A B C is short for --checkpoint A --draws B C."""
     data: str = "controlled"
     """The corpus: controlled (built in), senteval (the official files), a folder of task files, or hub:ID for a dataset
     of the Hugging Face hub."""
@@ -143,10 +148,21 @@ class RunSettings:
 
 
 WITHOUT_EFFECT = (
-    *("output", "senteval_url", "cache_dir", "cache_limit", "scratch", "overwrite", "report", "trackers", "quiet"),
+    *(
+        "draws",
+        "output",
+        "senteval_url",
+        "cache_dir",
+        "cache_limit",
+        "scratch",
+        "overwrite",
+        "report",
+        "trackers",
+        "quiet",
+    ),
     *("threads", "engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
 )
-"""Settings that move no number: a run may be resumed with others."""
+"""Settings that move no number of one encoder: a run may be resumed with others."""
 
 
 def effective_settings(settings: RunSettings) -> dict[str, Any]:

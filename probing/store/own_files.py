@@ -15,21 +15,15 @@ TABLES += ("trained_models", "training_log", "baselines")
 FOLDERS = ("cells", "figures", "tables", "models", "stages", "events")
 """Folders that runs write, and the figures and tables that are made of them, which must not stay beside a later run."""
 _SINGLE = ("manifest.json", "report.html", "scores.csv", "trained_models.csv", "baselines.csv")
+_SINGLE += ("encoders.csv", "encoders.parquet")
 _SINGLE += tuple(f"{name}.parquet" for name in TABLES)
 _FIGURES = ("scores_by_layer", "curves_by_layer", "last_best_mix", "mix_weights", "depth", "above_controls")
 _FIGURES += ("code_length", "gradients_*", "training", "training_*", "*_by_step", "*_by_step_*", "pruning")
-_FIGURES += ("layers_alike", "knockouts", "geometry", "erasure", "erasure_by_layer", "amnesia", "amnesia_curves")
+_FIGURES += ("layers_alike", "knockouts", "geometry", "orders_by_layer")
+_FIGURES += ("erasure", "erasure_by_layer", "amnesia", "amnesia_curves")
 _TABLES = ("main", "scores", "weights", "gradients_*", "controls", "above_*", "under_*", "cost", "depth", "agreement")
-_TABLES += (
-    "several_layers",
-    "seeds",
-    "published",
-    "models",
-    "baselines",
-    "pruning",
-    "layer_similarity",
-    "layers_alike",
-)
+_TABLES += ("several_layers", "seeds", "published", "models", "baselines", "pruning")
+_TABLES += ("layer_similarity", "layers_alike")
 _TABLES += ("erasure", "erasure_pairs", "erasure_mix", "erasure_mix_pairs", "erasure_layers")
 _TABLES += ("amnesia", "amnesia_recovery", "amnesia_losses", "amnesia_others")
 _TABLES += tuple(name for kind in KINDS if kind != "depth" for name in name_quantities(kind))

@@ -5,7 +5,7 @@ what it does otherwise.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -56,6 +56,14 @@ class Pace:
     """Evaluations without a better headline after which training stops; 0 trains to the end."""
     checkpoint_every: int = 0
     """Steps between two states that a killed training goes on from; 0 leaves it to the clock."""
+    until_dev_loss: float = 0.0
+    """Training ends at the first evaluation whose `dev_loss` is no higher; 0 trains to the end."""
+
+    @classmethod
+    def from_settings(cls, settings: Any) -> "Pace":
+        """The pace that settings name; what they have no field for stays as it usually is."""
+        given = (field.name for field in fields(cls) if hasattr(settings, field.name))
+        return cls(**{name: getattr(settings, name) for name in given})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from math import ceil, isfinite
+from math import ceil, isfinite, nan
 from pathlib import Path
 from typing import Any
 
@@ -70,7 +70,7 @@ def train_model(job: Job, accelerator: Accelerator, reporter: Reporter) -> Progr
     """Train one model, in place.
 
     With early stopping the model that is left is the one of the best headline score. Training ends when the loss is
-    no number any more.
+    no number any more, and where it is to go to a loss on dev, at the first evaluation that finds it.
 
     Args:
         job: what to train, and on what. Its model stands on the accelerator's device.
@@ -107,6 +107,8 @@ class _Training:
                 self._step(self.job.data.batch(self.progress.step))
                 self._after_step()
                 self.reporter.advance(1)
+        if self.pace.until_dev_loss:
+            self._note_end()
         if self.trained.best is not None:
             self.job.model.load_state_dict(self.trained.best)
         return self.progress
@@ -114,7 +116,18 @@ class _Training:
     def _finished(self) -> bool:
         progress, patience = self.progress, self.pace.early_stopping
         stale = bool(patience) and progress.evaluations_without_better >= patience
-        return progress.step >= self.job.n_steps or stale or not isfinite(progress.loss)
+        done = progress.step >= self.job.n_steps or progress.reached
+        return done or stale or not isfinite(progress.loss)
+
+    def _note_end(self) -> None:
+        """Log whether the loss on dev that was aimed at was found; loudly where it was not."""
+        progress, aim = self.progress, self.pace.until_dev_loss
+        progress.add("reached", float(progress.reached))
+        if not progress.reached:
+            self.reporter.warn(
+                f"dev_loss {aim:g} was NOT reached in {progress.step} steps, where it is "
+                f"{progress.dev_loss:.4f}; this model is not at equal loss with others: train it longer (--max-steps)"
+            )
 
     def _step(self, batch: Batch) -> None:
         start, progress, optimiser, rates = time.perf_counter(), self.progress, self.trained.optimiser, self.job.rates
@@ -189,6 +202,7 @@ class _Training:
             for quantity, layer, value in transform.measure():
                 progress.add(quantity, value, layer)
         self._send()
+        progress.note_loss(measured.get("dev_loss", nan), self.pace.until_dev_loss)
         better = progress.note_score(measured[job.evaluation.headline])
         if better and self.pace.early_stopping:
             state = job.model.state_dict()

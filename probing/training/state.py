@@ -4,6 +4,7 @@ import io
 import os
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
+from math import nan
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -38,6 +39,10 @@ class Progress:
     best_score: float = float("-inf")
     best_step: int = 0
     evaluations_without_better: int = 0
+    dev_loss: float = nan
+    """Of the last evaluation; no number where it measures none."""
+    reached: bool = False
+    """True where an evaluation found the loss on dev that training was to end at."""
     n_tokens: int = 0
     seconds: float = 0.0
     """Of the steps, evaluations not counted."""
@@ -63,6 +68,10 @@ class Progress:
         means = {name: total / self.loss_count for name, total in self.loss_sums.items()}
         self.loss_sums, self.loss_count = {}, 0
         return means
+
+    def note_loss(self, loss: float, aim: float) -> None:
+        """Keep an evaluation's loss on dev, and whether it is the one to end at, if there is one."""
+        self.dev_loss, self.reached = loss, aim > 0 and loss <= aim
 
     def note_score(self, score: float) -> bool:
         """Keep a headline score; true where it is the best so far."""

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from math import nan
 from typing import Any
 
 import pandas as pd
@@ -38,7 +39,9 @@ def train_stage(bench: Bench, place: Place) -> Finished:
     """
     job = make_job(bench, place)
     with follow(bench, place), bench.reporter.stage(place.name, job.n_steps, "steps") as advance:
-        progress = train_model(job, bench.accelerator, Reporter(advance, bench.reporter.warn))
+        progress = train_model(
+            job, bench.accelerator, Reporter(advance, lambda line: bench.reporter.warn(f"{place.name}: {line}"))
+        )
         for transform in job.transforms:
             transform.finish(job.model)
         scores = job.evaluation.score(job.model, bench.accelerator)
@@ -145,6 +148,8 @@ def _list_models(
         "seconds": progress.seconds,
         "tokens_per_s": progress.token_rate,
         "peak_rss_bytes": peak_rss(),
+        "until_dev_loss": job.pace.until_dev_loss,
+        "dev_loss": progress.dev_loss if job.pace.until_dev_loss else nan,
         "folder": str(place.artifact.relative_to(bench.folder)) if bench.settings.keep_models else "",
     }
     return [facts | asdict(score) for score in scores]

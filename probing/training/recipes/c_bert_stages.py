@@ -1,7 +1,7 @@
 """The stages of C-BERT: a masked language model learns sentences and writes new ones, which classifiers learn from."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import ceil
 from pathlib import Path
@@ -225,8 +225,7 @@ class Workshop:
         return Rates(rate, settings.weight_decay, settings.warmup_share, settings.max_grad_norm)
 
     def _choose_pace(self, steps: int) -> Pace:
-        given = {field.name: getattr(self.settings, field.name) for field in fields(Pace)}
-        return Pace(**(given | {"max_steps": self.settings.max_steps or steps}))
+        return replace(Pace.from_settings(self.settings), max_steps=self.settings.max_steps or steps)
 
 
 def read_rows(start: Start, stage: str) -> list[Written]:

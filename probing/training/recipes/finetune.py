@@ -1,7 +1,6 @@
 """Fine-tuning: a classifier on a labelled task, with the task's own loss and nothing else."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields
 from functools import partial
 from typing import Any
 
@@ -73,7 +72,7 @@ def make_stage(
         objective=_learn_labels,
         evaluation=lambda start: evaluation,
         rates=choose_rates(settings),
-        pace=Pace(**{field.name: getattr(settings, field.name) for field in fields(Pace)}),
+        pace=Pace.from_settings(settings),
         transforms=partial(freeze, settings),
     )
 

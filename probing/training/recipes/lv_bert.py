@@ -116,6 +116,8 @@ def check(settings: LvBertSettings) -> None:
         raise InputError(
             f"--orders {' '.join(settings.orders)}: expected {FOUND[0]} among them: it is what is asked for"
         )
+    if settings.layer_pattern:
+        raise InputError("--layer-pattern: the recipe lv_bert searches one; name --orders, or use --recipe pretrain")
     if settings.layers % 2:
         raise InputError(f"--layers {settings.layers}: expected an even number of sub-layers")
     if settings.constraint == "counts" and settings.layers % 3:

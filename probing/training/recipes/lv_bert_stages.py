@@ -67,6 +67,8 @@ class Lab:
         """A stage that trains the supernet, one path a step."""
         share = self.settings.supernet_share
         pace = replace(self.pace, max_steps=round(share * self.pace.max_steps), epochs=share * self.pace.epochs)
+        # Its loss is of one path of many: it trains to the end.
+        pace = replace(pace, until_dev_loss=0.0)
         path = self.space.reference
         return replace(
             self._plan_learning(seed),

@@ -18,6 +18,7 @@ from probing.training.data.text_sources import find_source
 from probing.training.data.vocabulary import read_marks, train_tokenizer
 from probing.training.origins import SCRATCH, find_trained, outline_new
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
+from probing.training.recipes.pretrain_orders import order_sublayers, read_orders
 from probing.training.recipes.pretrain_settings import RANGES, SIZES, PretrainSettings, check
 from probing.training.recipes.pretrain_stages import choose_pace, plan_stage
 
@@ -36,20 +37,26 @@ def find_origin(settings: PretrainSettings, warn: Callable[[str], None]) -> Orig
             warn(f"--max-length {length}: the encoder takes no more than {origin.limit} tokens; so long are the blocks")
         return origin
     width, layers, *others = (getattr(settings, name) for name in SIZES)
-    return outline_new(settings.model, Sizes(width or 128, layers or 4, *others), choose_tokenizer(settings), length)
+    first = next(iter(read_orders(settings).values()), ())
+    sizes = Sizes(width or 128, layers or len(first) or 4, *others, layer_pattern=first)
+    return outline_new(settings.model, sizes, choose_tokenizer(settings), length)
 
 
 def plan(settings: PretrainSettings, origin: Origin, reporter: Reporter) -> RunPlan:
-    """One model per seed.
+    """One model per seed and, where orders of sub-layers are named, for each of them.
 
     Raises:
-        InputError: text that cannot be used.
+        InputError: text that cannot be used, or an order that cannot have the first one's number of weights.
     """
+    orders = read_orders(settings)
+    origins = {name: order_sublayers(origin, order) for name, order in orders.items()} or {"": origin}
     text = prepare_text(settings, origin, reporter)
-    models = [
-        ModelPlan(f"seed-{seed}", seed, (plan_stage("pretrain", settings, origin, text, seed),))
-        for seed in settings.seeds
-    ]
+    models = []
+    for name, own in origins.items():
+        variant = {"order": name, "pattern": "".join(map(str, orders[name]))} if name else {}
+        for seed in settings.seeds:
+            stages = (plan_stage("pretrain", settings, own, text, seed),)
+            models.append(ModelPlan(f"{name}-seed-{seed}".removeprefix("-"), seed, stages, variant))
     return RunPlan(models, text.source)
 
 

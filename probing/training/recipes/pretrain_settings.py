@@ -7,14 +7,14 @@ from typing import ClassVar, Literal
 
 from probing.encoders.new_encoders import find_architecture
 from probing.records import InputError
-from probing.settings.checks import ABOVE_0, FROM_0, SHARE, Range, flag_of
+from probing.settings.checks import ABOVE_0, FROM_0, SHARE, Range, check_repeats, flag_of
 from probing.settings.run import EMBEDDED
 from probing.settings.training import RecipeSettings
 from probing.training.origins import SCRATCH
 
 SIZES = ("hidden_size", "layers", "heads", "intermediate_size", "embedding_size")
 """Settings of a new encoder that are sizes, as `probing.encoders.new_encoders.Sizes` takes them."""
-_NEW = (*SIZES, "vocabulary", "tokenizer")
+_NEW = (*SIZES, "layer_pattern", "vocabulary", "tokenizer")
 """Settings of a new encoder."""
 
 
@@ -31,6 +31,7 @@ class PretrainSettings(RecipeSettings):
             *("weight_decay", "warmup_share", "max_grad_norm", "dropout"),
         ),
         **RecipeSettings.GROUPS,
+        "evaluation": ("until_dev_loss", *RecipeSettings.GROUPS["evaluation"]),
     }
     """Flags that `--help` shows together."""
     WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = (*RecipeSettings.WITHOUT_EFFECT, "cache_dir")
@@ -53,6 +54,10 @@ class PretrainSettings(RecipeSettings):
     """Inner width of a new encoder's feed-forward layers; 0: four times the width."""
     embedding_size: int = 0
     """Width of a new encoder's embeddings, where its architecture has one of their own (electra); 0: the width."""
+    layer_pattern: tuple[str, ...] = ()
+    """Orders of a new lv_bert's sub-layers, a model for each: codes such as 000121212222 (0 convolution, 1 attention,
+    2 feed-forward), or interleaved, sandwich, convolution_first, varied, authors. None: interleaved. Those behind the
+    first get as many weights as it, by the inner width of feed-forward."""
     vocabulary: int = 0
     """Tokens of a new encoder's own vocabulary (WordPiece, lower case), learned from the training text; 0: that of
     --tokenizer."""
@@ -91,6 +96,9 @@ class PretrainSettings(RecipeSettings):
     """Blocks per optimiser step, over all processes."""
     dropout: float = 0.0
     """In the encoder and before its head. None: in so few passes nothing is learned by heart (arXiv 2212.14034)."""
+    until_dev_loss: float = 0.0
+    """Training ends at the first evaluation whose dev_loss (masked: nats a hidden token) is no higher, so that models
+    can be compared at equal loss; the steps are then the most that it may take. 0 trains to the last step."""
     learning_rate: float = 1e-4
     """Of AdamW, at its highest. For going on from a checkpoint; new small encoders learn faster at 5e-4 to 1e-3."""
 
@@ -103,7 +111,7 @@ RANGES: Mapping[str, Range] = {
     **dict.fromkeys(("dropout", "warmup_share"), SHARE),
     **dict.fromkeys(("mask_share", "generator_size"), Range("more than 0 and at most 1", 0, 1.0000001, above_low=True)),
     "max_length": Range("8 or more", 8),
-    "vocabulary": FROM_0,
+    **dict.fromkeys(("vocabulary", "until_dev_loss"), FROM_0),
     "freeze_up_to": Range("-1 (none), 0 (the embeddings) or a block", -1),
     "threads": Range("0 to 4096", 0, 4097),
 }
@@ -125,5 +133,7 @@ def check(settings: PretrainSettings) -> None:
         raise InputError(
             f"--freeze-up-to {settings.freeze_up_to}: keeps weights that are drawn at random; leave it away"
         )
-    if settings.vocabulary and settings.tokenizer:
-        raise InputError("--vocabulary and --tokenizer: expected one of them")
+    for names in (("vocabulary", "tokenizer"), ("early_stopping", "until_dev_loss")):
+        if all(getattr(settings, name) for name in names):
+            raise InputError(f"{' and '.join(map(flag_of, names))}: expected one of them")
+    check_repeats(settings, ("layer_pattern",))

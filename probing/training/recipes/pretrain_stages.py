@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import fields
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from typing import Any
@@ -55,10 +55,10 @@ def choose_rates(settings: PretrainSettings) -> Rates:
 
 def choose_pace(settings: PretrainSettings, length: int) -> Pace:
     """The length of a training with these settings, in whole steps where tokens are asked for."""
-    given = {field.name: getattr(settings, field.name) for field in fields(Pace)}
+    pace = Pace.from_settings(settings)
     if settings.tokens and not settings.max_steps:
-        given["max_steps"] = ceil(settings.tokens / (settings.batch_size * length))
-    return Pace(**given)
+        return replace(pace, max_steps=ceil(settings.tokens / (settings.batch_size * length)))
+    return pace
 
 
 def build_masked_lm(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from math import ceil
 from typing import TYPE_CHECKING, Any
@@ -240,7 +240,7 @@ class School:
         return Rates(rate, settings.weight_decay, settings.warmup_share, settings.max_grad_norm)
 
     def _pace(self) -> Pace:
-        return Pace(**{field.name: getattr(self.settings, field.name) for field in fields(Pace)})
+        return Pace.from_settings(self.settings)
 
     def _describe(self) -> Source:
         """The task, with the identity of all that is learned beside it."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from probing.command_line.arguments import expand_paths, read_settings
+from probing.command_line.arguments import expand_paths, read_settings, share_values
 from probing.records import InputError
 
 
@@ -109,3 +109,17 @@ def test_a_negative_seed_is_refused(read):
 def test_settings_made_in_python_have_their_home_written_out_too(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     assert expand_paths(Given(output=Path("~/x"))).output == tmp_path / "x"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "shared"),
+    [
+        (["--name", "a", "b", "c", "--data", "d"], ["--name", "a", "--others", "b", "c", "--data", "d"]),
+        (["--data", "d", "--name", "a"], ["--data", "d", "--name", "a"]),
+        (["--tasks", "a", "b"], ["--tasks", "a", "b"]),
+        (["--name=a", "--tasks", "b", "c"], ["--name=a", "--tasks", "b", "c"]),
+        (["x", "y", "--name", "a", "b"], ["x", "y", "--name", "a", "--others", "b"]),
+    ],
+)
+def test_further_values_of_a_flag_of_one_value_are_another_flags(arguments, shared):
+    assert share_values(arguments, {"name": "others"}) == shared
