@@ -90,7 +90,7 @@ def list_warnings(run: Run) -> list[str]:
     if not (run.scores["control"] != "none").any():
         warnings.append(
             "No control was run: a high score may be the probe's own learning, or word identity alone. Run it with "
-            "--controls bag_of_embeddings control_task untrained."
+            "--controls bag_of_embeddings control_task bag_of_words untrained."
         )
     return warnings
 

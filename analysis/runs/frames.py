@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from probing.catalogue.readouts import MAIN
+from probing.catalogue.readouts import MAIN, OF_TEXT
 from probing.catalogue.tasks import TITLES
 from probing.records import GROUPS, InputError
 
@@ -49,7 +49,7 @@ def mean_scores(
     split: str = "test",
     control: str = "none",
     metric: str | None = None,
-    representations: Iterable[str] = MAIN,
+    representations: Iterable[str] = (*MAIN, *OF_TEXT),
 ) -> pd.DataFrame:
     """One row per task and representation: the score averaged over seeds.
 

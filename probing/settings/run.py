@@ -67,7 +67,8 @@ class RunSettings:
     scores). The first heads tables and figures."""
     controls: tuple[str, ...] = DEFAULT_CONTROLS
     """Controls that scores are held against beside the majority: bag_of_embeddings, control_task, untrained (encodes
-    every sentence again), shuffled_labels. The default is the two that cost least."""
+    every sentence again), shuffled_labels, and of the text alone word_count, bag_of_words, characters (runs of two to
+    five). The default is those that cost least."""
     control_mix: bool = False
     """True where control_task and shuffled_labels are held against the mix too, and not only against each layer: takes
     about as long as the mixes of the run."""
