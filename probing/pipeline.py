@@ -28,6 +28,7 @@ from probing.records import SPLITS, InputError, Task
 from probing.registry import ENCODERS
 from probing.representations.extraction import Extractor, Pooling
 from probing.settings.checks import check_settings
+from probing.settings.reviewer import describe_reviewer, expand_reviewer
 from probing.settings.run import RunSettings, effective_settings
 from probing.store.cache import StackCache
 from probing.store.environment import describe_environment
@@ -60,7 +61,8 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
     Raises:
         InputError: settings or data that cannot be used; nothing has been written then.
     """
-    settings = expand_paths(settings)
+    asked = expand_paths(settings)
+    settings = expand_reviewer(asked)
     check_settings(settings)
     check_output(settings)
     if settings.threads:
@@ -75,6 +77,8 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
     )
     tasks = choose_metrics(tasks, settings.metrics)
     check_room(tasks, len(layers), encoder.hidden_size, settings.measures)
+    if asked.reviewer:
+        reporter.say(describe_reviewer(settings))
     reporter.say("kernels: " + "; ".join(f"{what} by {how}" for what, how in kernels.items()))
     if absent:
         reporter.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
@@ -83,6 +87,7 @@ def run(settings: RunSettings, reporter: Reporter) -> Outcome:
     with hold_folder(path):
         folder = RunFolder(path, effective, defaults=asdict(RunSettings()), overwrite=settings.overwrite)
         folder.write_splits(tasks)
+        folder.write_sentences(tasks)
         runner = CellRunner(settings, folder, reporter, Scoreboard(tasks))
         with track(settings.trackers, path / EVENTS / path.name, effective) as trackers:
             with reporter.display(runner.board):

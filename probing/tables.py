@@ -263,6 +263,10 @@ class PredictionRow:
 PREDICTION_TYPES: Mapping[str, type] = get_type_hints(PredictionRow)
 """Columns of `predictions.parquet`, with their types."""
 
+SENTENCE_TYPES: Mapping[str, type] = {"task": str, "row": int, "sentence": int}
+"""Columns of `test_sentences.parquet`: task, place in its test split from 0 on, and a number that a sentence has in all
+tasks of the run."""
+
 PREDICTION_NOTES: Mapping[str, str] = {
     "task": "Key of the task, the stem of its file.",
     "representation": "`layer`, `scalar_mix`, `concat` or, of baselines without vectors, what they read or `none`.",

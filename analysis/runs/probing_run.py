@@ -13,7 +13,7 @@ from probing.catalogue.controls import DIFFERENCES
 from probing.catalogue.measures import QUANTITIES
 from probing.records import InputError
 from probing.sealed_json import DamageError, unseal_json
-from probing.tables import PREDICTION_TYPES, GradientNorm, LayerWeight, Score, column_names
+from probing.tables import PREDICTION_TYPES, SENTENCE_TYPES, GradientNorm, LayerWeight, Score, column_names
 
 Loaded = TypeVar("Loaded")
 
@@ -38,6 +38,8 @@ class Run:
     manifest: Mapping[str, Any]
     gradients: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(GradientNorm)))
     """Columns are the fields of `probing.records.GradientNorm`; no rows where none were measured."""
+    sentences: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*SENTENCE_TYPES]))
+    """Columns are `SENTENCE_TYPES`; no rows where an older version wrote the run."""
 
     @property
     def name(self) -> str:
@@ -53,13 +55,16 @@ def load_run(folder: Path | str) -> Run:
     """
     folder = Path(folder)
     check_folder(folder)
-    gradients = folder / "gradient_norms.parquet"
-    known = gradients.is_file() or gradients.name in _read_digests(gradients)
     splits = folder / "splits.parquet"
     if splits.name in _read_digests(splits):
         _check_file(splits)
         _check_whole(splits)
-    measured = {"gradients": read_table(gradients, types_of(GradientNorm))} if known else {}
+    optional = {
+        "gradients": ("gradient_norms", types_of(GradientNorm)),
+        "sentences": ("test_sentences", SENTENCE_TYPES),
+    }
+    paths = {name: folder / f"{stem}.parquet" for name, (stem, _) in optional.items()}
+    known = [name for name, path in paths.items() if path.is_file() or path.name in _read_digests(path)]
     return Run(
         folder,
         scores=_read_scores(folder / "scores.parquet"),
@@ -67,7 +72,7 @@ def load_run(folder: Path | str) -> Run:
         predictions=read_table(folder / "predictions.parquet", PREDICTION_TYPES),
         settings=read_json(folder / "settings.json"),
         manifest=read_json(folder / "manifest.json"),
-        **measured,
+        **{name: read_table(paths[name], optional[name][1]) for name in known},
     )
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.runs.frames import mean_scores, mean_weights
 from analysis.runs.probing_run import Run
+from analysis.stats.claims import Borne, judge_claims
 from analysis.stats.controls import Standing, judge_controls, mean_gains, summarise_controls
 from analysis.stats.depth import summarise_depth
 from analysis.stats.published import match_published
@@ -56,6 +57,11 @@ class RunNumbers:
         return list(judge_controls(self.controls))
 
     @cached_property
+    def claims(self) -> list[Borne]:
+        """The result of `judge_claims`."""
+        return judge_claims(self.run)
+
+    @cached_property
     def gains(self) -> pd.DataFrame:
         """The result of `mean_gains`."""
         return mean_gains(self.run)
@@ -68,7 +74,7 @@ class RunNumbers:
     @cached_property
     def seeds(self) -> pd.DataFrame:
         """The result of `summarise_seeds`."""
-        return summarise_seeds(self.run.predictions, seed=self.seed)
+        return summarise_seeds(self.run.predictions)
 
     @cached_property
     def published(self) -> pd.DataFrame:

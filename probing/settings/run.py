@@ -26,7 +26,7 @@ class RunSettings:
         "probe": ("probe", "protocol", "seeds", "metrics"),
         "mix": ("mix", "mix_embeddings", "mix_norm", "mix_dropout"),
         "control and measure": (
-            *("controls", "control_mix", "measures", "baseline_layer"),
+            *("reviewer", "controls", "control_mix", "measures", "baseline_layer"),
             *("gradients", "gradient_steps"),
         ),
         "machine": ("dtype", "backend", "device", "threads"),
@@ -65,6 +65,9 @@ class RunSettings:
     metrics: tuple[str, ...] = ()
     """Metrics of every task in the place of its own: accuracy, f1 (of class 1 of two), matthews, pearson, spearman (of
     scores). The first heads tables and figures."""
+    reviewer: bool = False
+    """Turn on whatever a claim asks for (docs/method/claims.md): more controls, also of the mix, measures, and three
+    seeds. It is written out in the settings of the run."""
     controls: tuple[str, ...] = DEFAULT_CONTROLS
     """Controls that scores are held against beside the majority: bag_of_embeddings, control_task, untrained (encodes
     every sentence again), shuffled_labels, and of the text alone word_count, bag_of_words, characters (runs of two to
@@ -119,9 +122,20 @@ class RunSettings:
 
 
 WITHOUT_EFFECT = (
-    *("output", "senteval_url", "cache_dir", "cache_limit", "overwrite", "report", "trackers", "quiet", "threads"),
+    *(
+        "reviewer",
+        "output",
+        "senteval_url",
+        "cache_dir",
+        "cache_limit",
+        "overwrite",
+        "report",
+        "trackers",
+        "quiet",
+        "threads",
+    ),
 )
-"""Settings that move no number: a run may be resumed with others."""
+"""Settings that move no number, or are written out as others: a run may be resumed with others."""
 
 
 def effective_settings(settings: RunSettings) -> dict[str, Any]:

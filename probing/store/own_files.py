@@ -9,7 +9,7 @@ from probing.atomic_files import name_part, remove_leftovers, write_atomically
 from probing.catalogue.measures import name_quantities
 from probing.records import InputError
 
-TABLES = ("scores", "layer_weights", "predictions", "gradient_norms", "splits")
+TABLES = ("scores", "layer_weights", "predictions", "gradient_norms", "splits", "test_sentences")
 TABLES += ("trained_models", "training_log", "baselines")
 """Parquet tables that runs write."""
 FOLDERS = ("cells", "figures", "tables", "models", "stages", "events")
@@ -18,7 +18,19 @@ _SINGLE = ("manifest.json", "report.html", "scores.csv", "trained_models.csv", "
 _SINGLE += tuple(f"{name}.parquet" for name in TABLES)
 _FIGURES = ("scores_by_layer", "curves_by_layer", "last_best_mix", "mix_weights", "depth", "above_controls")
 _FIGURES += ("code_length", "gradients_*", "training", "training_*", "*_by_step", "*_by_step_*", "pruning")
-_TABLES = ("main", "scores", "weights", "gradients_*", "controls", "above_*", "under_*", "cost", "depth", "agreement")
+_TABLES = (
+    "main",
+    "claims",
+    "scores",
+    "weights",
+    "gradients_*",
+    "controls",
+    "above_*",
+    "under_*",
+    "cost",
+    "depth",
+    "agreement",
+)
 _TABLES += ("several_layers", "seeds", "published", "models", "baselines", "pruning")
 _TABLES += (*name_quantities("information"), *name_quantities("share"))
 _MODEL = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "README.md")
