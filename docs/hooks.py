@@ -23,6 +23,8 @@ INCLUDED = {
 """Page -> the file of the repository that it is."""
 PICTURES = "data/figures"
 """Folder of pictures outside docs/ that the included files show; the site has it at the same place."""
+CLAIMS_MARK = "{{ claims }}"
+"""Mark of a page, which becomes the catalogue's table of claims."""
 _LINK = re.compile(r"(!?\[[^\]]*\]\()(?!https?:|#|mailto:)([^)#\s]+)")
 _SOURCE = re.compile(r"^\{\{ source (\S+) (\w+) \}\}$", re.MULTILINE)
 
@@ -85,6 +87,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Write links as the site has them, and put functions where a page asks for their source."""
     own = page.file.src_uri
     text = _LINK.sub(lambda match: match[1] + translate_link(match[2], own), markdown)
+    text = text.replace(CLAIMS_MARK, reference_pages.tabulate_claims())
     return _SOURCE.sub(lambda match: f"```python\n{read_function(ROOT / match[1], match[2])}\n```", text)
 
 

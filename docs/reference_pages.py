@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import tyro
 
 from probing import tables
+from probing.catalogue.claims import CLAIMS, Claim
 from probing.catalogue.controls import CONTROLS
 from probing.catalogue.measures import MEASURES, ON_REQUEST, QUANTITIES
 from probing.catalogue.tasks import NOTES, SENTEVAL_TASKS, TRANSFER_TASKS
@@ -198,6 +199,20 @@ def write_registries() -> str:
         lines += [f"Contract: `{registry.contract}`. Entry points of packages: `probing.{registry.name}`."]
         lines += [tabulate(("name", "where", "what it is"), rows)]
     return "\n\n".join(lines) + "\n"
+
+
+def tabulate_claims() -> str:
+    """The catalogue's claims, what else each may be, and what must have been run: a table of Markdown."""
+    rows = [[claim.says, claim.bounds, _list_flags(claim) or "nothing more"] for claim in CLAIMS.values()]
+    return tabulate(("claim", "otherwise it may be", "must have been run"), rows)
+
+
+def _list_flags(claim: Claim) -> str:
+    flags = [f"`--controls {' '.join(claim.controls)}`"] if claim.controls else []
+    named = [name for name in claim.measures if name in ON_REQUEST]
+    flags += [f"`--measures {' '.join(named)}`"] if named else []
+    flags += [f"`--seeds {' '.join(map(str, range(claim.seeds)))}`"] if claim.seeds > 1 else []
+    return ", ".join([*flags, *([claim.beyond] if claim.beyond else [])])
 
 
 def _ask(name: str) -> str:

@@ -7,8 +7,8 @@ touching the single things (`draw_counts`); where each is its own kind, they are
 How many resamples there are is the caller's: `N_ROW` for the thousands of rows of a run's tables, `N_COMPARISON` for
 the few differences that a verdict hangs on.
 
-The mean of paired differences, such as right and wrong of two readouts, has an interval without a bootstrap: see
-`interval_of_differences`.
+A share, and the mean of paired differences, such as right and wrong of two readouts, have intervals without a
+bootstrap: see `wilson_interval` and `interval_of_differences`.
 """
 
 from typing import Any
@@ -35,7 +35,7 @@ def draw_counts(
         generator: of the draws.
         n_resamples: how many resamples.
     """
-    n = int(counts.sum())
+    n = round(float(counts.sum()))
     return generator.multinomial(n, counts / n, size=n_resamples)
 
 
@@ -81,6 +81,22 @@ def percentile_interval(resamples: Num[np.ndarray, "*rows resamples"], level: fl
     tail = (1 - level) / 2
     low, high = np.quantile(resamples, [tail, 1 - tail], axis=-1, method="weibull")
     return low, high
+
+
+def wilson_interval(share: Any, n: Any, level: float = LEVEL) -> tuple[Any, Any]:
+    """Wilson's interval (1927, J. Am. Stat. Assoc. 22, 209) of shares p of n independent things.
+
+        (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
+
+    It covers near 0 and 1 and of few things too; a bootstrap has no width where all are alike.
+
+    Returns:
+        Lower and upper bound, of the shape of `share`.
+    """
+    z = norm.ppf((1 + level) / 2)
+    centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
+    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
 
 
 def interval_of_differences(differences: Num[np.ndarray, "*rows things"], level: float = LEVEL) -> tuple[Any, Any]:

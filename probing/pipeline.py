@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from probing.records import SPLITS, InputError, Task
 from probing.registry import ENGINES, MEASURES
 from probing.representations.extraction import Extractor, Pooling
 from probing.settings.checks import check_settings
+from probing.settings.reviewer import describe_reviewer, expand_reviewer
 from probing.settings.run import RunSettings, effective_settings
 from probing.store.cache import StackCache
 from probing.store.environment import describe_environment
@@ -69,15 +70,20 @@ def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None)
     Raises:
         InputError: settings or data that cannot be used; nothing has been written then.
     """
-    settings = expand_paths(settings)
-    if settings.draws:
+    asked = expand_paths(settings)
+    if asked.draws:
         raise InputError("draws: several encoders are probed by run_senteval.py, or by probing.draws.run_draws")
+    settings = expand_reviewer(asked)
     check_settings(settings)
-    check_output(settings)
+    if not asked.reviewer:  # what it stands for depends on the encoder
+        check_output(settings)
     if settings.threads:
         torch.set_num_threads(settings.threads)
     check_tasks(settings.data, settings.tasks)
     encoder, findings = build_checked(settings.model, settings, reporter)
+    if asked.reviewer:
+        settings = replace(settings, measures=tuple(_leave_out(settings.measures, asked.measures, encoder)))
+        check_output(settings)
     kernels = describe_kernels(encoder)
     layers = choose_layers(settings.layers, encoder.layer_names)
     choose_layers((settings.baseline_layer,), encoder.layer_names, "--baseline-layer")
@@ -87,6 +93,8 @@ def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None)
     )
     tasks = choose_metrics(tasks, settings.metrics)
     check_room(tasks, len(layers), encoder.hidden_size, settings.measures)
+    if asked.reviewer:
+        reporter.say(describe_reviewer(settings))
     reporter.say("kernels: " + "; ".join(f"{what} by {how}" for what, how in kernels.items()))
     if absent:
         reporter.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
@@ -95,6 +103,7 @@ def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None)
     with hold_folder(path), use_engine(settings, engine) as used:
         folder = RunFolder(path, effective, defaults=asdict(RunSettings()), overwrite=settings.overwrite)
         folder.write_splits(tasks)
+        folder.write_sentences(tasks)
         runner = CellRunner(settings, folder, reporter, Scoreboard(tasks), used)
         with track(settings.trackers, path / EVENTS / path.name, effective) as trackers:
             with reporter.display(runner.board):
@@ -236,8 +245,17 @@ def check_measured(measures: Sequence[str], encoder: Encoder) -> None:
         InputError: naming it, and what the encoder lacks.
     """
     for name in measures:
-        if not find_measure(name).scores and (obstacle := MEASURES.load(name).find_obstacle(encoder)):
+        if obstacle := _find_obstacle(name, encoder):
             raise InputError(f"--measures {name}: not of this encoder: {obstacle}; leave it out, or take another one")
+
+
+def _leave_out(measures: Sequence[str], wanted: Sequence[str], encoder: Encoder) -> Iterator[str]:
+    """The measures that this encoder can have, and those that were asked for by name."""
+    return (name for name in measures if name in wanted or not _find_obstacle(name, encoder))
+
+
+def _find_obstacle(measure: str, encoder: Encoder) -> str:
+    return "" if find_measure(measure).scores else MEASURES.load(measure).find_obstacle(encoder)
 
 
 def check_output(settings: RunSettings) -> None:

@@ -26,7 +26,7 @@ class Score:
     group: str
     """`surface`, `syntactic`, `semantic`, `transfer` or `control`."""
     representation: str
-    """`layer`, `scalar_mix`, `concat` or, for baselines that read no vectors, `none`."""
+    """`layer`, `scalar_mix`, `concat` or, for baselines that read no vectors, `none` or what of the text they read."""
     layer: int
     """Index of the layer; -1 where the representation is not a single layer."""
     layer_name: str
@@ -375,9 +375,13 @@ class PredictionRow:
 PREDICTION_TYPES: Mapping[str, type] = get_type_hints(PredictionRow)
 """Columns of `predictions.parquet`, with their types."""
 
+SENTENCE_TYPES: Mapping[str, type] = {"task": str, "row": int, "sentence": int}
+"""Columns of `test_sentences.parquet`: task, place in its test split from 0 on, and a number that a sentence has in all
+tasks of the run."""
+
 PREDICTION_NOTES: Mapping[str, str] = {
     "task": "Key of the task, the stem of its file.",
-    "representation": "`layer`, `scalar_mix`, `concat` or, for baselines that read no vectors, `none`.",
+    "representation": "`layer`, `scalar_mix`, `concat` or, of baselines without vectors, what they read or `none`.",
     "layer": "Index of the layer; -1 where the representation is not a single layer.",
     "layer_name": "Name that the encoder gives the layer.",
     "control": "`none`, or the name of the control.",

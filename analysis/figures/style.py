@@ -54,8 +54,9 @@ LINE_STYLES: tuple[LineStyle, ...] = (
     ("#CC79A7", "^", ":"),
     ("#E69F00", "v", (0, (5, 1, 1, 1, 1, 1))),
     ("#56B4E9", "P", (0, (1, 1))),
+    ("#7F7F7F", "X", (0, (8, 2))),
 )
-"""Colour (Okabe and Ito), mark and dashes of each line: told apart without colour."""
+"""Colour (Okabe and Ito, and a grey), mark and dashes of each line: told apart without colour."""
 
 NOISE = "#e4e4e4"
 """Paper of a cell whose interval does not lie above chance, whatever its number."""

@@ -4,18 +4,44 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from analysis.stats.claims import Borne
 from analysis.stats.controls import Standing
 
 
-def answer(summary: pd.DataFrame, comparisons: pd.DataFrame, standings: Sequence[Standing] = ()) -> list[str]:
-    """Sentences with numbers, those on controls first; a difference that is not significant is called so.
+def answer(
+    summary: pd.DataFrame,
+    comparisons: pd.DataFrame,
+    standings: Sequence[Standing] = (),
+    claims: Sequence[Borne] = (),
+) -> list[str]:
+    """Sentences with numbers, those on controls first, and last what is not shown, and why.
+
+    A difference that is not significant is called so, and nothing is said of a control that was not run.
 
     Args:
         summary: from `analysis.stats.summary.summarise`.
         comparisons: from `analysis.stats.within_run.compare_all`.
         standings: from `analysis.stats.controls.judge_controls`.
+        claims: from `analysis.stats.claims.judge_claims`.
     """
-    return [*map(answer_control, standings), *_answer_mixing(summary, comparisons)]
+    return [*map(answer_control, standings), *_answer_mixing(summary, comparisons), *answer_claims(claims)]
+
+
+def answer_claims(claims: Sequence[Borne]) -> list[str]:
+    """What the run cannot be quoted for: claims that flags would bear, and claims that no single run bears."""
+    open_ones = [one for one in claims if one.missing]
+    flagged = [one for one in open_ones if not one.claim.beyond]
+    beyond = [one for one in open_ones if one.claim.beyond]
+    sentences = []
+    if flagged:
+        sentences.append(f"Not shown: {_list_claims(flagged, 'lacks')}. Run it with --reviewer for these.")
+    if beyond:
+        sentences.append(f"Not shown by one such run: {_list_claims(beyond, 'takes')}.")
+    return sentences
+
+
+def _list_claims(claims: Sequence[Borne], verb: str) -> str:
+    return "; ".join(f"that {one.claim.says} ({verb} {', '.join(one.missing)})" for one in claims)
 
 
 def answer_control(standing: Standing) -> str:

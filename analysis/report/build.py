@@ -146,7 +146,7 @@ def _describe_run(run: Run, name: str, number: int, seed: int) -> Section:
     return Section(
         name=name,
         facts=facts.list_facts(run),
-        answer=answer.answer(numbers.summary, numbers.comparisons, numbers.standings),
+        answer=answer.answer(numbers.summary, numbers.comparisons, numbers.standings, numbers.claims),
         tables=tables,
         whole=[_chart_scores(numbers, tables, number), *_chart_weights(numbers, tables, number)],
         by_task=[

@@ -16,10 +16,10 @@ from probing.catalogue.readouts import REPRESENTATIONS
 
 MIX = REPRESENTATIONS["scalar_mix"].title
 _CELL_PX = 30
-_PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"]
-"""Okabe and Ito's colours that stand out on white and on black."""
-_DASHES = [[1, 0], [7, 3], [2, 2], [8, 3, 2, 3], [4, 2], [12, 3]]
-_MARKS = ["circle", "diamond", "square", "triangle-up", "triangle-down", "cross"]
+_PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"]
+"""Okabe and Ito's colours and a grey, that stand out on white and on black."""
+_DASHES = [[1, 0], [7, 3], [2, 2], [8, 3, 2, 3], [4, 2], [12, 3], [10, 2, 2, 2, 2, 2]]
+_MARKS = ["circle", "diamond", "square", "triangle-up", "triangle-down", "cross", "triangle-left"]
 _NOISE = "#cccccc"
 """Of cells whose interval does not lie above chance."""
 _DARK = 0.45

@@ -90,7 +90,7 @@ def list_warnings(run: Run) -> list[str]:
     if not (run.scores["control"] != "none").any():
         warnings.append(
             "No control was run: a high score may be the probe's own learning, or word identity alone. Run it with "
-            "--controls bag_of_embeddings control_task untrained."
+            "--controls bag_of_embeddings control_task bag_of_words untrained."
         )
     return warnings
 
@@ -118,10 +118,10 @@ def list_limits(run: Run, comparisons: pd.DataFrame) -> list[str]:
             f"With 80 % power the test sets resolve differences from {found.min():z.1f} to {found.max():z.1f} points, "
             "by task; smaller ones may exist unseen."
         )
-    if comparisons["level"].eq("group").any():
+    if comparisons["level"].eq("group").any() and run.sentences.empty:
         limits.append(
-            "Means over tasks take their test sentences for independent; tasks made from one corpus share some, and "
-            "the intervals of means are then somewhat too narrow."
+            "Means over tasks take their test sentences for independent: this run did not write down which sentences "
+            "its tasks share, as newer ones do, and the intervals of means may be somewhat too narrow."
         )
     if len(run.weights):
         limits.append("Weights of a mix mislead where layer norms differ: read the contributions beside them.")

@@ -111,10 +111,10 @@ def _conclude_depth(row: Mapping[Any, Any], weights: pd.DataFrame | None, n_laye
     if weights is None:
         return f"{alone}. This run learned no mix for it."
     top = weights.iloc[int(weights["contribution"].to_numpy().argmax())]
-    mixed = (
-        f"{alone}. The mix takes {100 * top['contribution']:z.0f} % from {_layer(top['layer_name'])}, its centre of "
-        f"gravity is {row['gravity_contribution']:z.1f}"
-    )
+    # Of one fit a share is a fact, and no statement on what the property is taken from.
+    fit = "" if pd.notna(row.get("gravity_contribution_low", np.nan)) else ", of one fit, without an interval"
+    share = f"{100 * top['contribution']:z.0f} % from {_layer(top['layer_name'])}{fit}"
+    mixed = f"{alone}. The mix takes {share}, its centre of gravity is {row['gravity_contribution']:z.1f}"
     return f"{mixed}: {_judge_depth(row, n_layers)}."
 
 

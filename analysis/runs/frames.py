@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 
+import numpy as np
 import pandas as pd
+from scipy.stats import t
 
-from probing.catalogue.readouts import MAIN
+from probing.bootstrap import LEVEL
+from probing.catalogue.readouts import MAIN, OF_TEXT
 from probing.catalogue.tasks import TITLES
 from probing.records import GROUPS, InputError
 
@@ -49,12 +52,13 @@ def mean_scores(
     split: str = "test",
     control: str = "none",
     metric: str | None = None,
-    representations: Iterable[str] = MAIN,
+    representations: Iterable[str] = (*MAIN, *OF_TEXT),
 ) -> pd.DataFrame:
     """One row per task and representation: the score averaged over seeds.
 
-    The interval's bounds are averaged too: the result is the interval of a typical seed, over test sentences. The
-    majority baseline is the column `majority`, not a row. Without a metric, each task has the one that heads it.
+    The interval is that of a typical seed over test sentences, its bounds averaged; with several seeds, to what it
+    leaves to either side Student's over the seeds is added as errors are (Howe 1974). The majority baseline is the
+    column `majority`, not a row. Without a metric, each task has the one that heads it.
 
     Returns:
         Columns `task title metric group representation layer layer_name value ci_low ci_high n n_classes majority
@@ -71,10 +75,23 @@ def mean_scores(
     _check_alike(rows, ["model", "checkpoint"])
     # The mix has a probe of its own, and a protocol may give a task another one: alike per row of the result.
     _check_alike(rows, ["pooling", "probe", "protocol"], _KEY)
-    numbers = dict.fromkeys(("value", "ci_low", "ci_high", "majority"), "mean")
+    numbers = dict.fromkeys(("value", "ci_low", "ci_high", "majority", "error"), "mean")
     rules = {"metric": "first", **numbers, "n": "first", "n_classes": "first", "seed": "nunique"}
-    means = rows.groupby(_KEY, as_index=False, sort=False).agg(rules).rename(columns={"seed": "n_seeds"})
-    return _in_order(means)
+    errors = rows.groupby(_KEY, sort=False)["value"].transform(_half_over_seeds)
+    means = rows.assign(error=errors).groupby(_KEY, as_index=False, sort=False).agg(rules)
+    means = means.rename(columns={"seed": "n_seeds"})
+    for bound, sign in (("ci_low", -1), ("ci_high", 1)):
+        wider = means["value"] + sign * np.hypot(means[bound] - means["value"], means["error"])
+        # A single seed's bound stays to the last digit.
+        wider = wider.where(means["metric"] != ACCURACY, wider.clip(0, 1))
+        means[bound] = means[bound].where(means["error"] == 0, wider)
+    return _in_order(means.drop(columns="error"))
+
+
+def _half_over_seeds(values: pd.Series) -> float:
+    """Half of Student's interval of the mean over seeds; 0 of a single one."""
+    n = len(values)
+    return float(t.ppf((1 + LEVEL) / 2, n - 1) * values.std() / np.sqrt(n)) if n > 1 else 0.0
 
 
 def mean_weights(weights: pd.DataFrame, control: str = "none") -> pd.DataFrame:

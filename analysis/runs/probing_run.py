@@ -15,6 +15,7 @@ from probing.records import InputError
 from probing.sealed_json import DamageError, unseal_json
 from probing.tables import (
     PREDICTION_TYPES,
+    SENTENCE_TYPES,
     AmnesicScore,
     GradientNorm,
     LayerSimilarity,
@@ -53,6 +54,8 @@ class Run:
     """Columns are the fields of `probing.tables.AmnesicScore`; no rows where nothing was erased inside the encoder."""
     similarities: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(LayerSimilarity)))
     """Columns are the fields of `probing.tables.LayerSimilarity`; no rows where none were measured."""
+    sentences: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*SENTENCE_TYPES]))
+    """Columns are `SENTENCE_TYPES`; no rows where an older version wrote the run."""
 
     @property
     def name(self) -> str:
@@ -72,11 +75,10 @@ def load_run(folder: Path | str) -> Run:
     if splits.name in _read_digests(splits):
         _check_file(splits)
         _check_whole(splits)
-    measured = {
-        name: read_table(path, types_of(record))
-        for name, (stem, record) in _IF_MEASURED.items()
-        if (path := folder / f"{stem}.parquet").is_file() or path.name in _read_digests(path)
-    }
+    optional = {name: (stem, types_of(record)) for name, (stem, record) in _IF_MEASURED.items()}
+    optional |= {"sentences": ("test_sentences", SENTENCE_TYPES)}
+    paths = {name: folder / f"{stem}.parquet" for name, (stem, _) in optional.items()}
+    known = [name for name, path in paths.items() if path.is_file() or path.name in _read_digests(path)]
     return Run(
         folder,
         scores=_read_scores(folder / "scores.parquet"),
@@ -84,7 +86,7 @@ def load_run(folder: Path | str) -> Run:
         predictions=read_table(folder / "predictions.parquet", PREDICTION_TYPES),
         settings=read_json(folder / "settings.json"),
         manifest=read_json(folder / "manifest.json"),
-        **measured,
+        **{name: read_table(paths[name], optional[name][1]) for name in known},
     )
 
 

@@ -3,15 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from analysis.runs.frames import ACCURACY, title_of
 from analysis.runs.probing_run import Run
-from analysis.stats.significance import ALPHA, MARGIN, holm, is_equivalent, mcnemar, smallest_difference
+from analysis.stats.paired import pair
+from analysis.stats.significance import ALPHA, MARGIN, holm
 from analysis.stats.summary import CONTENDERS, readout_of, summarise_tasks
-from analysis.stats.within_run import paired_differences
-from probing.bootstrap import interval_of_differences
 from probing.records import InputError
 
 COLUMNS = ["task", "title", "group", "contender", "first_name", "second_name", "first", "second"]
@@ -31,9 +29,10 @@ def compare_runs(first: Run, second: Run, tasks: Sequence[str] = (), margin: flo
         margin: difference below which two accuracies are as good as equal, in [0, 1].
 
     Returns:
-        `COLUMNS`. The interval is the 95 % interval of paired differences over test sentences; `p` is McNemar's,
-        `p_holm` corrected over all rows; `smallest` is the difference that the test set can resolve;
-        `equivalent` is true where the difference is shown to be below the margin.
+        `COLUMNS`. The interval is the 95 % interval of paired differences over test sentences and, where several were
+        fitted, seeds; `p` is McNemar's (with several seeds, that of the interval), `p_holm` corrected over
+        all rows; `smallest` is the difference that the test set can resolve; `equivalent` is true where the difference
+        is shown to be below the margin.
 
     Raises:
         InputError: the runs are over different data, or have nothing in common.
@@ -97,12 +96,12 @@ def _compare(first: Run, second: Run, chosen: Sequence[str], margin: float) -> I
             if readouts[0] not in ours or readouts[1] not in theirs:
                 continue
             try:
-                differences = paired_differences(theirs[readouts[1]], ours[readouts[0]])
+                found = pair(theirs[readouts[1]], ours[readouts[0]])
             except InputError as error:
                 raise InputError(f"{first.folder} and {second.folder}: task {task}: {error}") from None
             row: dict[str, Any] = {"task": task, "title": one.loc[task, "title"], "group": one.loc[task, "group"]}
             row |= _name(one.loc[task], other.loc[task], contender)
-            yield row | _measure(differences, margin)
+            yield row | found.describe(margin)
 
 
 def group_predictions(run: Run) -> Mapping[tuple, pd.DataFrame]:
@@ -114,10 +113,3 @@ def group_predictions(run: Run) -> Mapping[tuple, pd.DataFrame]:
 def _name(one: pd.Series, other: pd.Series, contender: str) -> dict[str, Any]:
     names = {"first_name": one[f"{contender}_name"], "second_name": other[f"{contender}_name"]}
     return names | {"contender": contender, "first": one[contender], "second": other[contender]}
-
-
-def _measure(differences: np.ndarray, margin: float) -> dict[str, Any]:
-    low, high = map(float, interval_of_differences(differences, 1 - ALPHA))
-    row = {"difference": float(differences.mean()), "ci_low": low, "ci_high": high, "p": mcnemar(differences)}
-    row |= {"equivalent": is_equivalent(*interval_of_differences(differences, 1 - 2 * ALPHA), margin)}
-    return row | {"n": len(differences), "smallest": smallest_difference(differences)}

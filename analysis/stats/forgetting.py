@@ -15,9 +15,9 @@ import pandas as pd
 from analysis.runs.frames import ACCURACY, mean_scores
 from analysis.runs.probing_run import Run
 from analysis.stats.between_runs import check_same_data, group_predictions
+from analysis.stats.paired import paired_differences
 from analysis.stats.significance import ALPHA, holm, is_equivalent, mcnemar, smallest_difference
 from analysis.stats.summary import readout_of, summarise_tasks
-from analysis.stats.within_run import paired_differences
 from probing.bootstrap import interval_of_differences
 from probing.records import InputError
 

@@ -8,6 +8,7 @@ from analysis.runs.frames import mean_scores, mean_weights
 from analysis.runs.probing_run import Run
 from analysis.stats.alike import find_alike, summarise_views
 from analysis.stats.amnesia import judge_places, list_losses
+from analysis.stats.claims import Borne, judge_claims
 from analysis.stats.controls import Standing, judge_controls, mean_gains, summarise_controls
 from analysis.stats.depth import summarise_depth
 from analysis.stats.erasure import list_erasures
@@ -59,6 +60,11 @@ class RunNumbers:
         return list(judge_controls(self.controls))
 
     @cached_property
+    def claims(self) -> list[Borne]:
+        """The result of `judge_claims`."""
+        return judge_claims(self.run)
+
+    @cached_property
     def gains(self) -> pd.DataFrame:
         """The result of `mean_gains`."""
         return mean_gains(self.run)
@@ -96,7 +102,7 @@ class RunNumbers:
     @cached_property
     def seeds(self) -> pd.DataFrame:
         """The result of `summarise_seeds`."""
-        return summarise_seeds(self.run.predictions, seed=self.seed)
+        return summarise_seeds(self.run.predictions)
 
     @cached_property
     def published(self) -> pd.DataFrame:

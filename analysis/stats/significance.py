@@ -5,10 +5,12 @@ several seeds, the difference of the two shares of seeds that were correct.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from jaxtyping import Float
-from scipy.stats import binomtest, norm
+from jaxtyping import Float, Int
+from scipy.optimize import brentq
+from scipy.stats import binomtest, norm, t
 
 Array = np.ndarray
 
@@ -18,18 +20,82 @@ MARGIN = 0.01
 """Difference below which two scores are as good as equal: a point."""
 
 
-def average_intervals(intervals: Float[Array, "tasks 3"]) -> Float[Array, "3"]:
-    """The mean over tasks of a number, and its interval, each task being measured on sentences of its own.
+Error = tuple[float, float]
+"""A variance of a mean, and its degrees of freedom: infinity for one that is known."""
+_LEAST_P = 1e-12
+
+
+def average_intervals(
+    intervals: Float[Array, "tasks 3"], correlation: Float[Array, "tasks tasks"] | None = None
+) -> Float[Array, "3"]:
+    """The mean over tasks of a number, and its interval.
 
     What each interval leaves to either side of its number is added as errors are (MOVER; Zou and Donner 2008, Stat.
-    Med. 27, 1693): mean -+ sqrt(sum_k (d_k - bound_k)^2) / K. Of one task it is the task's own interval.
+    Med. 27, 1693; with correlation, Zou 2007, Psychol. Methods 12, 399): with a_k = |d_k - bound_k|,
+
+        mean -+ sqrt(sum_jk r_jk a_j a_k) / K
+
+    Of one task it is the task's own interval.
 
     Args:
         intervals: d_k and its lower and upper bound.
+        correlation: r of the numbers' errors, as `correlate_means` gives it; none: each task has sentences of its own.
     """
     mean = intervals[:, 0].mean()
-    below, above = np.sqrt(np.square(intervals[:, 1:] - intervals[:, :1]).sum(axis=0)) / len(intervals)
+    away = np.abs(intervals[:, 1:] - intervals[:, :1])
+    known = np.eye(len(away)) if correlation is None else correlation
+    below, above = np.sqrt(np.einsum("jb,jk,kb->b", away, known, away)) / len(away)
     return np.array([mean, mean - below, mean + above])
+
+
+def correlate_means(
+    values: Sequence[Float[Array, " _sentences"]], sentences: Sequence[Int[Array, " _sentences"]]
+) -> Float[Array, "tasks tasks"]:
+    """The correlation of the errors of several means, some of which are over the same sentences.
+
+    With sentences drawn as wholes, each into all tasks that it stands in, the covariance of the means of d_j and d_k is
+    sum_s e_js e_ks, e_ks the sum over the rows i of task k that are sentence s of (d_ki - mean d_k) / n_k: that of a
+    bootstrap of sentences (Cameron and Miller 2015, J. Hum. Resour. 50, 317). A mean that does not vary has 0.
+
+    Args:
+        values: of each task, d for each of its rows.
+        sentences: of each task, a number for each row, the same for the same sentence.
+    """
+    distinct, places = np.unique(np.concatenate(sentences), return_inverse=True)
+    borders = np.cumsum([len(own) for own in sentences])[:-1]
+    errors = [
+        np.bincount(place, weights=(own - own.mean()) / len(own), minlength=len(distinct))
+        for own, place in zip(values, np.split(places, borders), strict=True)
+    ]
+    covariance = np.stack(errors) @ np.stack(errors).T
+    spread = np.sqrt(np.diag(covariance))
+    safe = np.where(spread > 0, spread, 1.0)
+    return np.where(np.eye(len(safe)) > 0, 1.0, covariance / np.outer(safe, safe))
+
+
+def add_errors(mean: float, errors: Sequence[Error], level: float = 1 - ALPHA) -> tuple[float, float, float]:
+    """Half the interval of a sum of independent errors and the like (Howe 1974, J. Am. Stat. Assoc. 69, 789).
+
+    With variances v_i of f_i degrees of freedom the bounds are mean -+ sqrt(sum_i t_{f_i}^2 v_i), and p is 1 less the
+    level whose interval ends at 0.
+
+    Returns:
+        The mean, half the width of its interval, and the two-sided p of 0; NaN where nothing varies.
+    """
+    if not sum(variance for variance, _ in errors) > 0:
+        return mean, np.nan, np.nan
+
+    def half(tail: float) -> float:
+        return float(np.sqrt(sum(t.isf(tail, freedom) ** 2 * variance for variance, freedom in errors)))
+
+    beyond = half(_LEAST_P / 2) <= abs(mean)
+    p: Any = _LEAST_P if beyond else brentq(lambda p: half(p / 2) - abs(mean), _LEAST_P, 1)
+    return mean, half((1 - level) / 2), float(p)
+
+
+def error_over_seeds(values: Float[Array, " seeds"]) -> Error | None:
+    """The variance of the mean of values of several seeds, with its degrees of freedom; none of a single seed."""
+    return (float(values.var(ddof=1)) / len(values), len(values) - 1.0) if len(values) > 1 else None
 
 
 def mcnemar(differences: Float[Array, " sentences"]) -> float:

@@ -1,12 +1,10 @@
 """Scores of two models trained from the same seeds: their difference, over other seeds and other sentences."""
 
-from typing import Any
-
 import numpy as np
 import pandas as pd
-from scipy.optimize import brentq
-from scipy.stats import norm, t
+from scipy.stats import norm
 
+from analysis.stats.significance import add_errors, error_over_seeds
 from probing.bootstrap import LEVEL
 
 Estimate = tuple[float, float, float, float]
@@ -23,21 +21,11 @@ def compare_over_seeds(differences: pd.Series, sentence_variance: float = 0.0, l
 
     and p is 1 less the level whose interval ends at 0. v = 0 gives the paired t test.
     """
-    mean, n = float(differences.mean(skipna=False)), len(differences)
-    over_seeds = float(differences.var(skipna=False)) / n if n > 1 else np.nan
-    if not over_seeds + sentence_variance > 0:
+    mean, over_seeds = float(differences.mean(skipna=False)), error_over_seeds(differences.to_numpy())
+    if over_seeds is None:
         return mean, np.nan, np.nan, np.nan
-
-    def half(tail: float) -> float:
-        return float(np.sqrt(t.isf(tail, n - 1) ** 2 * over_seeds + norm.isf(tail) ** 2 * sentence_variance))
-
-    width = half((1 - level) / 2)
-    beyond = half(_LEAST_P / 2) <= abs(mean)
-    p: Any = _LEAST_P if beyond else brentq(lambda p: half(p / 2) - abs(mean), _LEAST_P, 1)
-    return mean, mean - width, mean + width, float(p)
-
-
-_LEAST_P = 1e-12
+    _, half, p = add_errors(mean, [over_seeds, (sentence_variance, np.inf)], level)
+    return mean, mean - half, mean + half, p
 
 
 def compare_scores(one: pd.DataFrame, two: pd.DataFrame, level: float = LEVEL) -> Estimate:

@@ -1,7 +1,6 @@
 """Paired comparisons within a run: which difference is more than the noise of its test set."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -9,9 +8,9 @@ from scipy.stats import norm
 
 from analysis.runs.frames import ACCURACY
 from analysis.runs.probing_run import Run
-from analysis.stats.significance import ALPHA, average_intervals, holm, is_equivalent, mcnemar, smallest_difference
+from analysis.stats.paired import Paired, pair
+from analysis.stats.significance import ALPHA, average_intervals, correlate_means, holm, is_equivalent
 from analysis.stats.summary import readout_of, summarise_tasks
-from probing.bootstrap import interval_of_differences
 from probing.records import GROUPS, InputError
 
 PAIRS = (("mix", "last"), ("mix", "best"), ("best", "last"))
@@ -28,7 +27,8 @@ def compare_all(run: Run, control: str = "none") -> pd.DataFrame:
         InputError: as `compare`.
     """
     tasks = summarise_tasks(run, control)
-    frames = [compare(run.predictions, tasks, *pair, control=control) for pair in PAIRS]
+    shared = _number_sentences(run)
+    frames = [compare(run.predictions, tasks, *names, control=control, sentences=shared) for names in PAIRS]
     whole = pd.concat([frame for frame in frames if len(frame)] or frames[:1], ignore_index=True)
     if whole.empty and (tasks["metric"] == ACCURACY).any():
         raise InputError(f"{run.folder}: no task has two representations to compare")
@@ -36,7 +36,13 @@ def compare_all(run: Run, control: str = "none") -> pd.DataFrame:
 
 
 def compare(
-    predictions: pd.DataFrame, tasks: pd.DataFrame, first: str, second: str, *, control: str = "none"
+    predictions: pd.DataFrame,
+    tasks: pd.DataFrame,
+    first: str,
+    second: str,
+    *,
+    control: str = "none",
+    sentences: Mapping[str, np.ndarray] | None = None,
 ) -> pd.DataFrame:
     """Accuracy of `first` minus accuracy of `second`, per task that has both, and as a mean by group.
 
@@ -49,12 +55,16 @@ def compare(
         first: `last`, `best` or `mix`.
         second: likewise.
         control: whose predictions.
+        sentences: task -> a number for each row of its test, the same for the same sentence, so that means over tasks
+            know which they share; none: each task has sentences of its own.
 
     Returns:
-        `COLUMNS`. The interval is the 95 % interval of paired differences over test sentences; of a group mean, those
-        of its tasks in one. `p` is McNemar's, `p_holm` corrected over the tasks; of a group mean, that of a normal law
-        as wide as the interval, corrected over the means; `smallest` is the difference that the test set can resolve;
-        `significant` is by `p_holm`; `equivalent` where the difference is shown to be below a point, either way.
+        `COLUMNS`. The interval is the 95 % interval of paired differences over test sentences and, where several were
+        fitted, seeds; of a group mean, those of its tasks in one, a sentence counting as one in whatever tasks it
+        stands. `p` is McNemar's (with several seeds, that of the interval), `p_holm` corrected over the
+        tasks; of a group mean, that of a normal law as wide as the interval, corrected over the means; `smallest` is
+        the difference that the test set can resolve; `significant` is by `p_holm`; `equivalent` where the difference is
+        shown to be below a point, either way.
 
     Raises:
         InputError: predictions are missing, or are of different test sentences.
@@ -62,35 +72,10 @@ def compare(
     chosen = predictions[predictions["control"] == control]
     rows = dict(list(chosen.groupby(["task", "representation", "layer"], sort=False)))
     both = tasks[tasks[[first, second]].notna().all(axis=1) & (tasks["metric"] == ACCURACY)].to_dict("records")
-    differences = {
-        str(task["task"]): paired_differences(*(_find(rows, task, name) for name in (first, second))) for task in both
-    }
+    pairs = {str(task["task"]): pair(*(_find(rows, task, name) for name in (first, second))) for task in both}
     group_of = dict(zip(tasks["task"], tasks["group"], strict=True))
-    rows_out = _compare_tasks(differences, group_of) + _compare_groups(differences, group_of)
+    rows_out = _compare_tasks(pairs, group_of) + _compare_groups(pairs, group_of, sentences)
     return pd.DataFrame(rows_out, columns=COLUMNS).assign(first=first, second=second)
-
-
-def paired_differences(first: pd.DataFrame, second: pd.DataFrame) -> np.ndarray:
-    """Per test sentence, the share of seeds correct in the first minus that in the second.
-
-    Args:
-        first: columns `row label predicted`, one row per sentence and seed.
-        second: likewise, of the same sentences.
-
-    Raises:
-        InputError: the two are not of the same sentences and labels.
-    """
-    one, other = (_correctness(frame) for frame in (first, second))
-    if not one.index.equals(other.index):
-        raise InputError(
-            f"a paired comparison needs the same test sentences and labels, got sets of {len(one)} and {len(other)}"
-        )
-    return (one - other).to_numpy()
-
-
-def _correctness(frame: pd.DataFrame) -> pd.Series:
-    correct = (frame["label"] == frame["predicted"]).astype(float)
-    return correct.groupby([frame["row"], frame["label"]]).mean()
 
 
 def _find(rows: Mapping, task: Mapping, name: str) -> pd.DataFrame:
@@ -100,40 +85,44 @@ def _find(rows: Mapping, task: Mapping, name: str) -> pd.DataFrame:
     return rows[key]
 
 
-def _compare_tasks(differences: Mapping, group_of: Mapping) -> list[dict]:
-    p_values = [mcnemar(values) for values in differences.values()]
-    return [
-        _row("task", task, group_of[task], values.mean(), interval_of_differences(values, 1 - ALPHA))
-        | {"p": p, "p_holm": corrected, "significant": bool(corrected < ALPHA)}
-        | {"n": len(values), "smallest": smallest_difference(values)}
-        | {"equivalent": is_equivalent(*interval_of_differences(values, 1 - 2 * ALPHA))}
-        for (task, values), p, corrected in zip(differences.items(), p_values, holm(p_values), strict=True)
-    ]
+def _compare_tasks(pairs: Mapping[str, Paired], group_of: Mapping) -> list[dict]:
+    rows = [{"level": "task", "task": task, "group": group_of[task]} | own.describe() for task, own in pairs.items()]
+    return _correct(rows)
 
 
-def _compare_groups(differences: Mapping, group_of: Mapping) -> list[dict]:
+def _compare_groups(
+    pairs: Mapping[str, Paired], group_of: Mapping, sentences: Mapping[str, np.ndarray] | None
+) -> list[dict]:
     rows = []
     for group in (*GROUPS, "all"):
         tasks = [task for task in group_of if group in (group_of[task], "all")]
-        if tasks and differences.keys() >= set(tasks):
-            own = [differences[task] for task in tasks]
-            mean, low, high = _average(own, 1 - ALPHA)
+        if tasks and pairs.keys() >= set(tasks):
+            own = [pairs[task] for task in tasks]
+            differences = [one.differences for one in own]
+            shared = correlate_means(differences, [sentences[task] for task in tasks]) if sentences else None
+            mean, low, high = _average(own, shared, 1 - ALPHA)
             spread = (high - low) / (2 * norm.ppf(1 - ALPHA / 2))
-            row = _row("group", "", group, mean, (low, high))
-            row |= {"n": sum(map(len, own)), "p": 2 * norm.sf(abs(mean) / spread)}
-            rows.append(row | {"equivalent": is_equivalent(*_average(own, 1 - 2 * ALPHA)[1:])})
+            row = {"level": "group", "task": "", "group": group, "difference": mean, "ci_low": low, "ci_high": high}
+            row |= {"n": sum(map(len, differences)), "p": 2 * norm.sf(abs(mean) / spread), "smallest": np.nan}
+            rows.append(row | {"equivalent": is_equivalent(*_average(own, shared, 1 - 2 * ALPHA)[1:])})
+    return _correct(rows)
+
+
+def _average(pairs: Sequence[Paired], correlation: np.ndarray | None, level: float) -> list[float]:
+    """The mean over tasks of their mean differences, and the bounds of its interval."""
+    intervals = np.array([(own.mean, *own.interval(level)) for own in pairs])
+    return average_intervals(intervals, correlation).tolist()
+
+
+def _correct(rows: list[dict]) -> list[dict]:
+    """The rows with their p corrected for their number."""
     corrected = holm([row["p"] for row in rows])
     return [row | {"p_holm": p, "significant": bool(p < ALPHA)} for row, p in zip(rows, corrected, strict=True)]
 
 
-def _average(differences: Sequence[np.ndarray], level: float) -> list[float]:
-    """The mean over tasks of their mean differences, and the bounds of its interval."""
-    return average_intervals(
-        np.array([(own.mean(), *interval_of_differences(own, level)) for own in differences])
-    ).tolist()
-
-
-def _row(level: str, task: str, group: str, difference: float, interval: tuple[Any, Any]) -> dict:
-    low, high = map(float, interval)
-    row = {"level": level, "task": task, "group": group, "difference": float(difference)}
-    return row | {"ci_low": low, "ci_high": high, "p": np.nan, "p_holm": np.nan, "smallest": np.nan}
+def _number_sentences(run: Run) -> Mapping[str, np.ndarray] | None:
+    """Task -> the number of the sentence of each row of its test; none where the run did not write it down."""
+    if run.sentences.empty:
+        return None
+    frames = run.sentences.sort_values("row").groupby("task", sort=False)
+    return {str(task): rows["sentence"].to_numpy() for task, rows in frames}

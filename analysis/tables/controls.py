@@ -1,6 +1,7 @@
 """Tables of what scores are worth: what is left above each control, by readout and by layer, and the controls' cost."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ from analysis.tables.table import (
 from probing.catalogue.controls import CONTROLS
 from probing.catalogue.measures import QUANTITIES
 
+_MANY = 4
+"""Controls whose intervals fit into 100 columns, beside the bits."""
 _BOUNDED = ["value", "ci_low", "ci_high"]
 _WIDE_NOTE = (
     "Points above each control, paired by test sentence [95 % interval]. Ceiling: what knowing all words of train by "
@@ -62,7 +65,8 @@ def narrow_controls(summary: pd.DataFrame, *, narrow: bool = False) -> Table:
 
     Args:
         summary: from `analysis.stats.controls.summarise_controls`.
-        narrow: whether it must do with 80 columns: without what is measured in bits.
+        narrow: whether it must do with 80 columns: without what is measured in bits, and with half the width of each
+            interval, as where the controls are many.
     """
     shown = {name: control.head for name, control in CONTROLS.items() if f"{name}_difference" in summary}
     bits = {name: facts.head for name, facts in QUANTITIES.items() if facts.head and name in summary and not narrow}
@@ -71,7 +75,9 @@ def narrow_controls(summary: pd.DataFrame, *, narrow: bool = False) -> Table:
     for of_task in _by_task(summary) if shown or "compression" in bits else ():
         for number, row in enumerate(of_task):
             name = "mix" if row["contender"] == "mix" else f"best ({shorten_layer(row['layer_name'])})"
-            cells = [_format_gain(row, control, digits=0) for control in shown]
+            cells = [
+                (_format_half if narrow or len(shown) > _MANY else _format_short)(row, control) for control in shown
+            ]
             cells += [_format_bits(row, quantity) for quantity in bits]
             rows.append(["" if number else str(row["title"]), name, *cells])
     note = " ".join([_NOTE, *(text for name, text in _NOTES.items() if name in {**shown, **bits})])
@@ -126,13 +132,17 @@ def _by_task(summary: pd.DataFrame) -> Iterator[list[dict[Any, Any]]]:
         yield rows.to_dict("records")
 
 
-def _format_gain(row: Mapping[Any, Any], control: str, digits: int = 1) -> str:
+def _format_gain(row: Mapping[Any, Any], control: str, form: str = "[{low:+z.1f}, {high:+z.1f}]") -> str:
     """Points above a control with their interval; a dash where there are none."""
     value = row.get(f"{control}_difference", np.nan)
     if np.isnan(value):
         return "-"
     low, high = 100 * row[f"{control}_low"], 100 * row[f"{control}_high"]
-    return f"{format_points(value)} [{low:+z.{digits}f},{' ' if digits else ''}{high:+z.{digits}f}]"
+    return f"{format_points(value)} {form.format(low=low, high=high, half=(high - low) / 2)}"
+
+
+_format_short = partial(_format_gain, form="[{low:+z.0f},{high:+z.0f}]")
+_format_half = partial(_format_gain, form="± {half:z.0f}")
 
 
 def _format_bits(row: Mapping[Any, Any], name: str) -> str:

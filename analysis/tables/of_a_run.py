@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.stats.of_a_run import RunNumbers
-from analysis.tables import alike, amnesia, controls, depth, erasure, measures, scores, seeds
+from analysis.tables import alike, amnesia, claims, controls, depth, erasure, measures, scores, seeds
 from analysis.tables.main import describe_main, main_table, tabulate_main
 from analysis.tables.table import Table, frame_of
 
@@ -22,6 +22,7 @@ class RunTables:
     """The main table, from `analysis.tables.main.main_table`."""
     main: Table
     """The same, the supported best values starred."""
+    claims: Tables
     scores: Tables
     weights: Tables
     gradients: Tables
@@ -41,7 +42,7 @@ class RunTables:
     def printed(self) -> dict[str, tuple[pd.DataFrame, str]]:
         """Name -> frame of strings and caption, of every table that has rows, the main one first."""
         measured = (self.measures, self.alike, self.erasure, self.amnesia)
-        sections = (self.scores, self.weights, self.gradients, self.controls, self.depth, *measured)
+        sections = (self.claims, self.scores, self.weights, self.gradients, self.controls, self.depth, *measured)
         tables = {name: table for part in (*sections, self.seeds, self.published) for name, table in part.items()}
         frames = {name: (frame_of(table), table.caption) for name, table in tables.items() if table.rows}
         return {"main": (self.frame, describe_main("Bold:"))} | frames
@@ -59,6 +60,7 @@ def tabulate_run(numbers: RunNumbers) -> RunTables:
     return RunTables(
         frame=frame,
         main=tabulate_main(frame),
+        claims={"claims": claims.tabulate_claims(numbers.claims)},
         scores={"scores": scores.tabulate_scores(numbers.scores)},
         weights=mixed | (measures.tabulate_weight_intervals(run) if mixed else {}),
         gradients=_tabulate_gradients(run.gradients),

@@ -30,11 +30,18 @@ class Control:
     """True where the embedding layer alone is probed."""
     mixes: bool = False
     """True where the mix can be held against it too, where the settings ask for that."""
+    of_text: str = ""
+    """Representation, read off the text, that takes the place of the encoder's vectors; empty keeps them."""
 
     @property
     def takes_graded(self) -> bool:
         """True where a graded task may have it: scores have no classes that other labels could be drawn from."""
         return not self.relabelling
+
+    @property
+    def is_single(self) -> bool:
+        """True where it is one readout, which all layers and the mix are held against."""
+        return self.embeddings_only or bool(self.of_text)
 
 
 CONTROLS = {
@@ -68,16 +75,37 @@ CONTROLS = {
         relabelling="shuffled_labels",
         mixes=True,
     ),
+    "word_count": Control(
+        "gain",
+        "the number of words",
+        "the number of words of each segment, and nothing else: what is above it, length cannot give",
+        "over\nlength",
+        of_text="word_count",
+    ),
+    "bag_of_words": Control(
+        "gain",
+        "the bag of words",
+        "which words occur, in any order, read off the text: what is above it, no list of words can give",
+        "over\nwords",
+        of_text="bag_of_words",
+    ),
+    "characters": Control(
+        "gain",
+        "runs of characters",
+        "which runs of two to five characters occur: what is above it, spelling and neighbouring words cannot give",
+        "over\nspelling",
+        of_text="characters",
+    ),
 }
 """Ours: the names. `control_task` is that of Hewitt & Liang 2019 (arXiv 1909.03368), for sentences."""
 
 CEILING = "ceiling"
 """Metric of a score of no readout: what knowing all words of train by heart reaches on a control task."""
 
-DEFAULT_CONTROLS = ("bag_of_embeddings", "control_task")
-"""By what they cost: these two take about as long as the single layers of the run. Not `untrained`, which encodes every
-sentence again: without a matrix unit that is the dearest part of a run. Not `shuffled_labels`: a check of the
-machinery, at chance by construction, not of an encoder."""
+DEFAULT_CONTROLS = ("bag_of_embeddings", "control_task", "word_count", "bag_of_words")
+"""By what they cost: these take about as long as the single layers of the run. Not `untrained`, which encodes every
+sentence again: without a matrix unit that is the dearest part of a run. Not `characters`, which takes ten times as long
+as the words. Not `shuffled_labels`: a check of the machinery, at chance by construction, not of an encoder."""
 
 DIFFERENCES = tuple(dict.fromkeys(control.difference for control in CONTROLS.values()))
 """The metrics that are a score minus its control's score."""

@@ -1,4 +1,4 @@
-"""Readouts, which probes are fitted on: single layers, mixes of layers, all layers side by side, or nothing."""
+"""Readouts, which probes are fitted on: layers, mixes of them, all side by side, the text itself, or nothing."""
 
 from dataclasses import dataclass
 
@@ -17,6 +17,8 @@ class Representation:
     """True where layer 0 takes part only if the settings say so."""
     in_main_table: bool = False
     """True where the main table shows it; others are asked for by `--measures`, or are no score of an encoder."""
+    of_text: bool = False
+    """True where it is read off the text, without an encoder."""
 
 
 REPRESENTATIONS = {
@@ -25,11 +27,17 @@ REPRESENTATIONS = {
     "scalar_mix": Representation("scalar mix", "scalar_mix", mixes=True, in_main_table=True),
     "cumulative_mix": Representation("cumulative mix", "cumulative_mix", by_layer=True),
     "concat": Representation("concat", "concat"),
+    "word_count": Representation("number of words", of_text=True),
+    "bag_of_words": Representation("bag of words", of_text=True),
+    "characters": Representation("runs of characters", of_text=True),
 }
 """By the name in the score table."""
 
 MAIN = tuple(name for name, kind in REPRESENTATIONS.items() if kind.in_main_table)
 """The representations of the main table."""
+
+OF_TEXT = tuple(name for name, kind in REPRESENTATIONS.items() if kind.of_text)
+"""The representations that no encoder takes part in: see `probing.cells.surface`."""
 
 FURTHER = ("concat", "cumulative_mix")
 """Readouts that are probed where `--measures` asks for them."""

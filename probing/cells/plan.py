@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from probing.catalogue.controls import CONTROLS
-from probing.catalogue.readouts import REPRESENTATIONS
+from probing.catalogue.readouts import OF_TEXT, REPRESENTATIONS
 from probing.contracts.encoder import EncoderFacts
 from probing.contracts.measure import Cell, Encoded, find_measure
 from probing.probes.senteval import LINEAR_ONLY
+from probing.probes.text import name_text_probe
 from probing.records import Task
 from probing.registry import PROBES
 from probing.settings.run import RunSettings
@@ -23,6 +24,8 @@ _TIMES_AS_LONG = {"code_length": 1.5, "conditional_information": 2.0, "weight_in
 _TIMES_AS_LONG |= {"amnesia": 60.0}
 _TIMES_AS_LONG |= {"similarity": 0.2, "geometry": 0.2, "intrinsic_dimension": 0.2}
 """Measures against the scores of what they read, as `estimate_work` takes it."""
+_TEXT_AS_LONG = {"word_count": 0.2, "bag_of_words": 2.0, "characters": 20.0}
+"""Readouts of the text against a layer: 0.1, 1 and 10 s of 10,000 training sentences and two classes."""
 
 
 def plan_cells(settings: RunSettings, tasks: Sequence[Task], encoder: EncoderFacts) -> list[Cell]:
@@ -44,10 +47,11 @@ def plan_control(name: str, settings: RunSettings, tasks: Sequence[Task], encode
     relabel = RELABELLINGS[control.relabelling] if control.relabelling else None
     mixes = mixes_layers(settings, encoder) and control.mixes and settings.control_mix
     taken = [task for task in tasks if control.takes_graded or not task.graded]
+    readouts = (control.of_text or "layer", *(["scalar_mix"] if mixes else []))
     return [
         Cell(task, representation, name, seed)
         for task in ([relabel(task, seed) for task in taken] if relabel else taken)
-        for representation in (("layer", "scalar_mix") if mixes else ("layer",))
+        for representation in readouts
     ]
 
 
@@ -76,6 +80,8 @@ def estimate_work(cell: Cell, n_layers: int) -> float:
         return _GRADIENTS_S
     if cell.representation == "none":
         return 0.05
+    if cell.representation in OF_TEXT:
+        return 0.1 + one * _TEXT_AS_LONG[cell.representation]
     alone = cell.control != "none" and CONTROLS[cell.control].embeddings_only
     readouts = {"scalar_mix": 3.0, "concat": 3.0, "cumulative_mix": 1.5 * n_layers}.get(cell.representation, 1.0)
     return 0.2 + one * (1 if alone else n_layers) * readouts * _TIMES_AS_LONG.get(cell.measure, 1.0)
@@ -113,6 +119,8 @@ def find_classes_only(settings: RunSettings) -> str:
 
 def describe_probe(cell: Cell, settings: RunSettings) -> dict[str, str]:
     """The columns that say what a cell is probed by: the probe, and how it was trained."""
+    if cell.representation in OF_TEXT:
+        return {"probe": name_text_probe(len(cell.task.classes)), "protocol": "modern"}
     name, protocol = name_probe(cell, settings), settings.protocol
     if name != _BY_MINIBATCH:
         return {"probe": name, "protocol": protocol}

@@ -6,8 +6,9 @@ about the control's label of the same sentence:
     difference = (1/N) sum_i (c_i - k_i)
 
 Against a control task this is the selectivity of Hewitt & Liang 2019 (arXiv 1909.03368, section 2.2), of sentences;
-against an untrained encoder or a bag of embeddings it is what training or context adds, called `gain` here. In
-[-1, 1]; the interval is one of paired differences over sentences (`bootstrap.interval_of_differences`).
+against an untrained encoder, a bag of embeddings or what the text itself tells it is what training, context or the
+encoder adds, called `gain` here. In [-1, 1]; the interval is one of paired differences over sentences
+(`bootstrap.interval_of_differences`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,8 +29,8 @@ Readouts = Mapping[tuple[str, int], tuple[Score, Predictions]]
 def subtract_controls(results: Sequence[CellResult]) -> list[Score]:
     """One score for every readout of the run and every control that has the same readout.
 
-    The metric is the control's `difference`, the `control` its name, and the seed the run's first: controls are
-    computed for that one.
+    The metric is the control's `difference`, the `control` its name, and the seed the readout's first: controls are
+    computed for the first one of the run.
     """
     tasks = dict.fromkeys(score.task for result in results for score in result.scores)
     scores = []
@@ -60,9 +61,9 @@ def _collect(results: Sequence[CellResult], task: str, control: str) -> Readouts
 def _subtract(plain: Readouts, controlled: Readouts, control: str) -> Iterator[Score]:
     pairs = []
     for readout, (score, predictions) in plain.items():
-        # A bag of embeddings is a single readout, which all others are held against.
-        other = next(iter(controlled.values()), None) if CONTROLS[control].embeddings_only else controlled.get(readout)
-        if other is not None and other[0].seed == score.seed and len(other[1].labels) == len(predictions.labels):
+        other = next(iter(controlled.values()), None) if CONTROLS[control].is_single else controlled.get(readout)
+        # The first seed's of both; a probe whose start is of no account has seed 0, whatever the run's are.
+        if other is not None and len(other[1].labels) == len(predictions.labels):
             pairs.append((score, right(predictions) - right(other[1])))
     if not pairs:
         return

@@ -286,14 +286,15 @@ def score_strengths(
     labels: Labels,
 ) -> Float[np.ndarray, " strengths"]:
     """Accuracy of each strength; in a graded task, the correlation of expected and true scores."""
-    scores = []
-    for weights, bias in zip(coef, intercept, strict=True):
-        logits = torch.addmm(bias, vectors, weights.T)
-        if labels.ndim == 2:
-            scale = torch.arange(labels.shape[1], dtype=logits.dtype, device=logits.device)
-            # The expected score, not the likeliest class: a correlation sees how near a guess is.
-            pair = torch.stack([logits.softmax(dim=1) @ scale, labels @ scale]).double()
-            scores.append(torch.corrcoef(pair)[0, 1].nan_to_num().item())
-        else:
-            scores.append((logits.argmax(dim=1) == labels).double().mean().item())
-    return np.array(scores)
+    fitted = zip(coef, intercept, strict=True)
+    return np.array([score_logits(torch.addmm(bias, vectors, weights.T), labels) for weights, bias in fitted])
+
+
+def score_logits(logits: Float[Tensor, "sentences classes"], labels: Labels) -> float:
+    """Accuracy of the likeliest classes; in a graded task, the correlation of expected and true scores."""
+    if labels.ndim == 1:
+        return (logits.argmax(dim=1) == labels).double().mean().item()
+    scale = torch.arange(labels.shape[1], dtype=logits.dtype, device=logits.device)
+    # The expected score, not the likeliest class: a correlation sees how near a guess is.
+    pair = torch.stack([logits.softmax(dim=1) @ scale, labels.to(logits.dtype) @ scale]).double()
+    return torch.corrcoef(pair)[0, 1].nan_to_num().item()

@@ -26,7 +26,7 @@ class RunSettings:
         "probe": ("probe", "protocol", "seeds", "metrics"),
         "mix": ("mix", "mix_embeddings", "mix_norm", "mix_dropout"),
         "control and measure": (
-            *("controls", "control_mix", "measures", "baseline_layer", "amnesia_limit", "amnesia_others"),
+            *("reviewer", "controls", "control_mix", "measures", "baseline_layer", "amnesia_limit", "amnesia_others"),
             *("gradients", "gradient_steps"),
         ),
         "machine": ("dtype", "backend", "device", "threads"),
@@ -71,9 +71,13 @@ class RunSettings:
     metrics: tuple[str, ...] = ()
     """Metrics of every task in the place of its own: accuracy, f1 (of class 1 of two), matthews, pearson, spearman (of
     scores). The first heads tables and figures."""
+    reviewer: bool = False
+    """Turn on whatever a claim asks for (docs/method/claims.md): more controls, also of the mix, measures, and three
+    seeds. It is written out in the settings of the run."""
     controls: tuple[str, ...] = DEFAULT_CONTROLS
     """Controls that scores are held against beside the majority: bag_of_embeddings, control_task, untrained (encodes
-    every sentence again), shuffled_labels. The default is the two that cost least."""
+    every sentence again), shuffled_labels, and of the text alone word_count, bag_of_words, characters (runs of two to
+    five). The default is those that cost least."""
     control_mix: bool = False
     """True where control_task and shuffled_labels are held against the mix too, and not only against each layer: takes
     about as long as the mixes of the run."""
@@ -148,21 +152,11 @@ class RunSettings:
 
 
 WITHOUT_EFFECT = (
-    *(
-        "draws",
-        "output",
-        "senteval_url",
-        "cache_dir",
-        "cache_limit",
-        "scratch",
-        "overwrite",
-        "report",
-        "trackers",
-        "quiet",
-    ),
+    *("draws", "reviewer", "output", "senteval_url", "cache_dir", "cache_limit", "scratch"),
+    *("overwrite", "report", "trackers", "quiet"),
     *("threads", "engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
 )
-"""Settings that move no number of one encoder: a run may be resumed with others."""
+"""Settings that move no number of one encoder, or are written out as others: a run may be resumed with others."""
 
 
 def effective_settings(settings: RunSettings) -> dict[str, Any]:

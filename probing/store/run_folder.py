@@ -12,11 +12,12 @@ import pandas as pd
 from probing.atomic_files import check_writable, to_csv, write_atomically
 from probing.digests import digest_file
 from probing.folds import describe_folds
-from probing.records import InputError, Task, readout_key
+from probing.records import InputError, Task, Text, readout_key
 from probing.sealed_json import DamageError, seal_json, unseal_json
 from probing.store.cell_files import unpack_cell
 from probing.store.own_files import TABLES, check_places, clear_leftovers, replace_run
 from probing.tables import (
+    SENTENCE_TYPES,
     AmnesicScore,
     CellResult,
     GradientNorm,
@@ -81,6 +82,17 @@ class RunFolder:
         rows = [row for task in tasks for row in describe_folds(task)]
         if rows:
             write_atomically(self.path / "splits.parquet", pd.DataFrame(rows).to_parquet(index=False))
+
+    def write_sentences(self, tasks: Sequence[Task]) -> None:
+        """Write down which rows of the tasks' tests are the same sentence: means over tasks share them."""
+        numbers: dict[Text, int] = {}
+        rows = [
+            (task.name, row, numbers.setdefault(text, len(numbers)))
+            for task in tasks
+            for row, text in enumerate(task.splits["test"].texts)
+        ]
+        frame = pd.DataFrame(rows, columns=[*SENTENCE_TYPES])
+        write_atomically(self.path / "test_sentences.parquet", frame.to_parquet(index=False))
 
     def write_tables(self, results: Sequence[CellResult]) -> None:
         """Write scores, layer weights and predictions of all cells, and what else was measured."""

@@ -2,8 +2,22 @@
 
 import numpy as np
 import pytest
+from scipy.stats import binomtest
 
-from probing.bootstrap import draw_counts, percentile_interval, resample_counts, resample_means, resample_rows
+from probing.bootstrap import (
+    draw_counts,
+    percentile_interval,
+    resample_counts,
+    resample_means,
+    resample_rows,
+    wilson_interval,
+)
+
+
+@pytest.mark.parametrize(("right", "n"), [(0, 5), (36, 72), (70, 72), (300, 300)])
+def test_the_interval_of_a_share_is_scipys(right, n):
+    theirs = binomtest(right, n).proportion_ci(0.95, method="wilson")
+    assert wilson_interval(right / n, n) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
 
 
 def test_drawing_kinds_has_the_moments_of_drawing_things():

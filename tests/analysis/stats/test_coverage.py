@@ -9,8 +9,9 @@ from analysis.replication import newcombe
 from analysis.stats.convergence import judge_ratio, measure_error
 from analysis.stats.depth import expect_layer
 from analysis.stats.dev_curves import DevCurves, find_steps
-from analysis.stats.seeds import summarise_seeds
-from analysis.stats.significance import average_intervals
+from analysis.stats.paired import Paired
+from analysis.stats.seeds import measure_seeds
+from analysis.stats.significance import average_intervals, correlate_means, error_over_seeds, mcnemar
 from analysis.stats.trained_scores import compare_over_seeds, compare_scores
 from probing.bootstrap import interval_of_differences, percentile_interval, resample_means, resample_rows
 
@@ -150,6 +151,72 @@ def test_a_mean_over_tasks_covers_the_mean_of_the_differences():
     assert np.mean(covered) >= LEAST
 
 
+@pytest.mark.parametrize("sharing", [0.3, 1.0])
+def test_a_mean_over_tasks_that_share_sentences_covers_and_taken_for_independent_it_would_not(sharing):
+    rng, n, n_tasks, found = np.random.default_rng(11), 300, 5, []
+    truth = norm.cdf(-1.2) - norm.cdf(-1.6)
+    for _ in range(1500):
+        # What is hard for one readout in one task is hard for it in others.
+        pool, own, ids = rng.normal(size=n), [], []
+        for task in range(n_tasks):
+            shared = np.arange(n) < sharing * n
+            latent = np.where(shared, pool, rng.normal(size=n)) * 0.9 + np.sqrt(0.19) * rng.normal(size=n)
+            own.append((latent < -1.2).astype(float) - (latent > 1.6))
+            ids.append(np.where(shared, np.arange(n), n * (task + 1) + np.arange(n)))
+        intervals = np.array([(values.mean(), *interval_of_differences(values)) for values in own])
+        bounds = [average_intervals(intervals, known)[1:] for known in (correlate_means(own, ids), None)]
+        found.append([low <= truth <= high for low, high in bounds])
+    # Standard error .006.
+    together, apart = np.mean(found, axis=0)
+    assert 0.93 <= together <= 0.975
+    assert apart < (0.87 if sharing == 1 else together)
+
+
+def draw_readouts(rng, n_seeds, n, of_seeds, shift):
+    """Two readouts with the same seeds: right or wrong about each sentence, and their true difference over both."""
+    sentences, scale = rng.normal(size=n), np.sqrt(1 + of_seeds**2 + 0.3**2)
+    readouts = [
+        sentences + rng.normal(0, of_seeds, (n_seeds, 1)) + rng.normal(0, 0.3, (n_seeds, n)) + height > 0
+        for height in (0.8 + shift, 0.8)
+    ]
+    return readouts, norm.cdf((0.8 + shift) / scale) - norm.cdf(0.8 / scale)
+
+
+@pytest.mark.parametrize(("n_seeds", "n"), [(3, 72), (3, 1000), (5, 300)])
+@pytest.mark.parametrize("of_seeds", [0.0, 0.15])
+def test_a_paired_difference_of_several_seeds_covers_the_truth_over_seeds_and_sentences(n_seeds, n, of_seeds):
+    rng, covered, sure, sentences_alone = np.random.default_rng(12), [], [], []
+    for shift in (0.1, 0.0):
+        for _ in range(500):
+            (one, two), truth = draw_readouts(rng, n_seeds, n, of_seeds, shift)
+            errors = [error_over_seeds(readout.mean(axis=1)) for readout in (one, two)]
+            both = Paired(one.mean(axis=0) - two.mean(axis=0), errors)
+            low, high = both.interval()
+            covered.append(low <= truth <= high)
+            low, high = Paired(both.differences).interval()
+            sentences_alone.append(low <= truth <= high)
+            sure.append(both.p < 0.05 and not shift)
+    # Standard errors .007 and .010.
+    assert np.mean(covered) >= 0.93
+    assert np.sum(sure) / 500 <= 0.07
+    if of_seeds and n == 1000:
+        assert np.mean(sentences_alone) < 0.8
+
+
+@pytest.mark.parametrize("up_and_down", [(0.05, 0.05), (0.03, 0.0), (0.08, 0.0), (0.15, 0.05)])
+def test_the_interval_of_a_paired_difference_leaves_out_0_about_as_often_as_mcnemar_rejects(up_and_down):
+    up, down = up_and_down
+    rng = np.random.default_rng(13)
+    differences = rng.choice([1.0, -1.0, 0.0], size=(3000, 72), p=[up, down, 1 - up - down])
+    low, high = interval_of_differences(differences)
+    leaves_out = (low > 0) | (high < 0)
+    rejects = np.array([mcnemar(one) < 0.05 for one in differences])
+    # Exact and so cautious: whatever McNemar is sure of, the interval is sure of too, and a bootstrap is nine times
+    # as often where 3 % differ, all to one side.
+    assert (leaves_out | ~rejects).all()
+    assert leaves_out.mean() <= 2.2 * rejects.mean() + 0.01
+
+
 @pytest.mark.parametrize("n", [3, 5, 10])
 @pytest.mark.parametrize("shares", [(0.5, 0.5), (0.1, 0.1), (0.9, 0.2)])
 def test_the_difference_of_two_shares_covers_the_truth(n, shares):
@@ -165,27 +232,16 @@ def test_the_difference_of_two_shares_covers_the_truth(n, shares):
 
 @pytest.mark.parametrize("n_seeds", [3, 5])
 @pytest.mark.parametrize("of_seeds", [0.0, 0.15])
+@pytest.mark.parametrize("height", [0.8, 1.9])
 @pytest.mark.parametrize("n", [72, 300, 1000])
-def test_an_accuracy_over_seeds_and_sentences_covers_the_mean_over_both(n_seeds, of_seeds, n):
+def test_an_accuracy_over_seeds_and_sentences_covers_the_mean_over_both(n_seeds, of_seeds, height, n):
     rng = np.random.default_rng(6)
-    covered, trials = 0, 300
-    truth = norm.cdf(0.8 / np.sqrt(1 + of_seeds**2 + 0.3**2))
+    covered, trials = 0, 600
+    truth = norm.cdf(height / np.sqrt(1 + of_seeds**2 + 0.3**2))
     for _ in range(trials):
         sentences, seeds = rng.normal(size=n), rng.normal(0, of_seeds, (n_seeds, 1))
-        right = sentences + seeds + rng.normal(0, 0.3, (n_seeds, n)) + 0.8 > 0
-        row = summarise_seeds(predictions_of(right), seed=1).iloc[0]
+        right = sentences + seeds + rng.normal(0, 0.3, (n_seeds, n)) + height > 0
+        row = measure_seeds(right.astype(float))
         covered += row["both_low"] <= truth <= row["both_high"]
-    assert covered / trials >= 0.91
-
-
-def predictions_of(right):
-    n_seeds, n = right.shape
-    rows = {"task": "made_up", "representation": "layer", "layer": 1, "layer_name": "1", "control": "none", "label": 1}
-    return pd.DataFrame(
-        rows
-        | {
-            "seed": np.repeat(np.arange(n_seeds), n),
-            "row": np.tile(np.arange(n), n_seeds),
-            "predicted": right.astype(int).ravel(),
-        }
-    )
+    # Standard error .009.
+    assert covered / trials >= LEAST

@@ -1,11 +1,22 @@
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import bootstrap, norm
+from scipy.stats import bootstrap, norm, ttest_1samp
 
-from analysis.stats.significance import MARGIN, average_intervals, holm, is_equivalent, mcnemar, smallest_difference
+from analysis.stats.paired import Paired, pair, paired_differences
+from analysis.stats.significance import (
+    MARGIN,
+    add_errors,
+    average_intervals,
+    correlate_means,
+    error_over_seeds,
+    holm,
+    is_equivalent,
+    mcnemar,
+    smallest_difference,
+)
 from analysis.stats.summary import summarise_tasks
-from analysis.stats.within_run import compare, compare_all, paired_differences
+from analysis.stats.within_run import compare, compare_all
 from probing.bootstrap import interval_of_differences, percentile_interval, resample_means
 from probing.records import InputError
 
@@ -46,6 +57,70 @@ def test_the_interval_of_a_mean_over_tasks_adds_their_errors():
     # Independent and alike: variances add, so that the mean of four is half as wide.
     assert average_intervals(np.tile(one, (4, 1))) == pytest.approx([0.1, 0.07, 0.15])
     assert average_intervals(np.array([one, [0.3, 0.3, 0.3]])) == pytest.approx([0.2, 0.17, 0.25])
+
+
+def test_means_over_the_same_sentences_err_together_as_a_bootstrap_of_sentences_says():
+    rng, n = np.random.default_rng(0), 200
+    pool = rng.normal(size=(2, n))
+    values = [np.sign(pool[0].round()), np.sign((pool[0] + pool[1]).round())[: n // 2], rng.choice([-1.0, 0.0, 1.0], n)]
+    ids = [np.arange(n), np.arange(n // 2), np.arange(n, 2 * n)]
+    drawn = []
+    for _ in range(4000):
+        counts = np.bincount(rng.integers(2 * n, size=2 * n), minlength=2 * n)
+        drawn.append([np.average(own, weights=counts[place]) for own, place in zip(values, ids, strict=True)])
+    # 4,000 draws leave .016.
+    assert correlate_means(values, ids) == pytest.approx(np.corrcoef(np.transpose(drawn)), abs=0.06)
+
+
+def test_a_sentence_twice_in_a_test_counts_for_both_and_a_mean_that_does_not_vary_for_none():
+    values, ids = [np.array([1.0, 1.0, 0.0, -1.0]), np.zeros(3)], [np.array([5, 5, 6, 7]), np.array([5, 6, 7])]
+    assert correlate_means(values, ids).tolist() == [[1, 0], [0, 1]]
+    same = [np.array([1.0, 0.0, -1.0]), np.array([0.5, 0.0, -0.5])]
+    assert correlate_means(same, [np.arange(3)] * 2) == pytest.approx(np.ones((2, 2)))
+
+
+def test_errors_that_go_together_widen_a_mean_and_opposite_ones_cancel():
+    rows = np.tile([0.1, 0.04, 0.2], (2, 1))
+    assert average_intervals(rows, np.ones((2, 2))) == pytest.approx(rows[0])
+    assert average_intervals(rows, np.array([[1.0, -1.0], [-1.0, 1.0]])) == pytest.approx([0.1, 0.1, 0.1])
+
+
+def test_of_one_error_the_sum_is_students():
+    values = np.array([0.01, 0.03, -0.005, 0.02])
+    mean, half, p = add_errors(float(values.mean()), [error_over_seeds(values)])
+    theirs = ttest_1samp(values, 0)
+    interval = theirs.confidence_interval(0.95)
+    assert (mean - half, mean + half) == pytest.approx((interval.low, interval.high))
+    assert p == pytest.approx(theirs.pvalue)
+    assert error_over_seeds(values[:1]) is None
+
+
+def test_seeds_that_differ_widen_a_difference_and_raise_its_p():
+    rng = np.random.default_rng(0)
+    right = rng.random((3, 400)) < np.array([[0.9], [0.75], [0.6]])
+    several = pd.concat([frame(own.astype(int).tolist(), seed=seed) for seed, own in enumerate(right)])
+    other = frame([1] * 240 + [0] * 160)
+    both, alone = pair(several, other), Paired(pair(several, other).differences)
+    assert both.mean == alone.mean == pytest.approx(right.mean() - 0.6)
+    assert both.interval()[0] < alone.interval()[0]
+    assert both.p > 0.05
+    assert alone.p == mcnemar(both.differences)
+    # Student's of three accuracies, whose deviation is some .15, is wider than all that the sentences leave.
+    half = 4.303 * right.mean(axis=1).std(ddof=1) / np.sqrt(3)
+    low = alone.interval()[0]
+    assert both.interval()[0] == pytest.approx(both.mean - np.hypot(both.mean - low, half), abs=1e-4)
+    assert pair(frame([1, 0]), frame([0, 0])).over_seeds == []
+
+
+def test_a_mean_over_tasks_with_the_same_test_sentences_is_less_sure(run):
+    tasks = summarise_tasks(run)
+    n = int(tasks["n"].max())
+    shared = compare(run.predictions, tasks, "mix", "last", sentences={task: np.arange(n) for task in tasks["task"]})
+    apart = compare(run.predictions, tasks, "mix", "last")
+    of_tasks = shared["level"] == "task"
+    pd.testing.assert_frame_equal(shared[of_tasks], apart[of_tasks])
+    assert (shared.loc[~of_tasks, "difference"] == apart.loc[~of_tasks, "difference"]).all()
+    assert (shared.loc[~of_tasks, "ci_low"] != apart.loc[~of_tasks, "ci_low"]).any()
 
 
 @pytest.mark.parametrize(

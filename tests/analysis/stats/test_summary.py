@@ -50,6 +50,21 @@ def test_seeds_are_averaged(build_run):
     assert task["mix"] == pytest.approx(values.mean())
 
 
+def test_the_interval_of_several_seeds_is_over_them_too(build_run):
+    run = build_run(tasks=["obj_number", "tree_depth"], seeds=(0, 1, 2))
+    task = summarise_tasks(run).set_index("task").loc["obj_number"]
+    rows = pick(run.scores, task="obj_number", split="test", representation="scalar_mix")
+    # Student's t of two degrees of freedom.
+    half = 4.302653 * rows["value"].std() / np.sqrt(3)
+    expected = rows["value"].mean() - np.hypot(rows["value"].mean() - rows["ci_low"].mean(), half)
+    assert task["mix_low"] == pytest.approx(expected, abs=1e-6)
+    alone = summarise_tasks(build_run(tasks=["obj_number", "tree_depth"])).set_index("task").loc["obj_number"]
+    assert (
+        alone["mix_low"]
+        == pick(run.scores, task="obj_number", split="test", representation="scalar_mix", seed=0)["ci_low"].item()
+    )
+
+
 def test_centre_of_gravity_by_hand():
     frame = pd.DataFrame({"task": ["a"] * 3 + ["b"] * 2, "layer": [0, 1, 2, 1, 2], "weight": [0.5, 0.25, 0.25, 0, 1]})
     assert centre_of_gravity(frame).to_dict() == {"a": 0.75, "b": 2.0}

@@ -8,8 +8,9 @@ import pytest
 
 from probing.catalogue.controls import CONTROLS, DEFAULT_CONTROLS, DIFFERENCES
 from probing.catalogue.measures import KINDS, MEASURES, ON_REQUEST, QUANTITIES, name_quantities
-from probing.catalogue.readouts import FURTHER, MAIN, REPRESENTATIONS
+from probing.catalogue.readouts import FURTHER, MAIN, OF_TEXT, REPRESENTATIONS
 from probing.catalogue.tasks import NOTES, SENTEVAL_TASKS, TITLES, TRANSFER_TASKS, explain_tasks, find_specs
+from probing.cells.surface import FEATURES
 from probing.records import GROUPS, InputError
 from probing.registry import ENCODERS, METRICS, PROBES
 from probing.registry import MEASURES as COMPUTED
@@ -34,6 +35,7 @@ def test_what_a_control_names_is_there():
         assert not control.encoder or control.encoder in ENCODERS.names(), name
         assert not control.relabelling or control.relabelling in RELABELLINGS, name
         assert control.note, name
+        assert control.of_text in ("", *OF_TEXT), name
         assert control.takes_graded == (not control.relabelling), name
     assert {"gain", "selectivity"} == set(DIFFERENCES)
     assert set(DEFAULT_CONTROLS) < set(CONTROLS)
@@ -59,7 +61,8 @@ def test_no_quantity_is_a_metric_of_answers():
 def test_every_representation_has_a_probe_that_there_is():
     named = {name: kind.probe for name, kind in REPRESENTATIONS.items() if kind.probe}
     assert set(named.values()) <= set(PROBES.names())
-    assert set(REPRESENTATIONS) - set(named) == {"layer"}, "the settings name the probe of a layer"
+    assert set(REPRESENTATIONS) - set(named) == {"layer", *OF_TEXT}, "the settings name the probe of a layer"
+    assert set(OF_TEXT) == set(FEATURES)
     assert MAIN == ("layer", "scalar_mix")
     assert set(FURTHER) <= set(ON_REQUEST)
     assert not set(FURTHER) & set(MAIN)

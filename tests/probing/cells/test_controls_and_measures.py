@@ -73,7 +73,7 @@ def select(scores, **wanted):
 def test_every_control_scores_its_readings(scores):
     for control in CONTROLS:
         rows = select(scores, control=control, metric="accuracy", split="test", task="obj_number")
-        layers = [0] if control == "bag_of_embeddings" else [0, 1, 2]
+        layers = [-1] if CONTROLS[control].of_text else [0] if control == "bag_of_embeddings" else [0, 1, 2]
         mixes = [-1] if CONTROLS[control].mixes else []
         assert sorted(rows["layer"]) == mixes + layers
 
@@ -159,7 +159,7 @@ def test_a_second_run_computes_no_cell_again(settings, outcome, scores):
 
 def test_the_default_controls_exist_and_leave_the_sanity_check_out():
     check_controls(DEFAULT_CONTROLS)
-    assert set(CONTROLS) - set(DEFAULT_CONTROLS) == {"shuffled_labels", "untrained"}
+    assert set(CONTROLS) - set(DEFAULT_CONTROLS) == {"shuffled_labels", "untrained", "characters"}
 
 
 @pytest.mark.parametrize(

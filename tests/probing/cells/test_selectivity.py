@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.stats import bootstrap
@@ -56,6 +58,12 @@ def test_every_reading_is_held_against_the_one_bag_of_embeddings():
     found = subtract_controls([result("none", {0: 0.6, 1: 0.8}), mixed, bag])
     assert [(one.representation, one.layer) for one in found] == [("layer", 0), ("layer", 1), ("scalar_mix", -1)]
     assert {one.metric for one in found} == {"gain"}
+
+
+def test_a_run_whose_seeds_begin_elsewhere_has_differences_too():
+    plain, control = result("none", {0: 0.8}), result("control_task", {0: 0.6})
+    later = CellResult([replace(control.scores[0], seed=5)], [], control.predictions)
+    assert [one.seed for one in subtract_controls([plain, later])] == [0]
 
 
 def test_a_reading_without_a_control_has_no_difference():

@@ -1,0 +1,26 @@
+"""Table of claims: what each asks for, and whether a run has it."""
+
+from collections.abc import Sequence
+
+from analysis.stats.claims import Borne
+from analysis.tables.table import Table
+from probing.catalogue.claims import list_needs
+
+
+def tabulate_claims(borne: Sequence[Borne]) -> Table:
+    """Each claim, what it would otherwise leave open, what must have been run, and what of that a run lacks.
+
+    Args:
+        borne: from `analysis.stats.claims.judge_claims`.
+    """
+    rows = [
+        [
+            one.claim.says,
+            one.claim.bounds,
+            ", ".join(list_needs(one.claim)) or "nothing more",
+            "lacks " + ", ".join(one.missing) if one.missing else "was run",
+        ]
+        for one in borne
+    ]
+    heads = ["Claim, of a property and a readout", "Otherwise it may be", "Must have been run", "Here"]
+    return Table("Claims, and what must have been run before one may make them; then the numbers decide", heads, rows)
