@@ -86,8 +86,9 @@ class RunSettings:
     to the baseline layer), cumulative_mix (the mix of layers 0 to l, for each l), concat (all layers side by side),
     weight_intervals (of the mix's weights and their centre of gravity: the mix again on 40 resamples of train),
     similarity (of the layers to each other: debiased CKA), knockouts (what the mix loses without each layer), geometry
-    (effective rank and anisotropy of each layer), intrinsic_dimension (of each layer; needs scikit-dimension), amnesia
-    (each property erased at each block: do later layers have it again, and what do heads lose?)."""
+    (effective rank and anisotropy of each layer), intrinsic_dimension (of each layer; needs scikit-dimension), erasure
+    (each property erased from the vectors: what do the others lose?), amnesia (erased at each block: do later layers
+    have it again, and what do heads lose?)."""
     baseline_layer: int = 0
     """The layer that conditional_information takes as known."""
     amnesia_limit: int = 2000
