@@ -9,12 +9,14 @@ from analysis.figures.by_layer import plot_code_length, plot_gradients, plot_sel
 from analysis.figures.curves import plot_curves
 from analysis.figures.depth import plot_depth
 from analysis.figures.dumbbell import plot_dumbbell
+from analysis.figures.erasure import plot_erasure, plot_erasure_layers
 from analysis.figures.heatmaps import plot_scores, plot_weights
 from analysis.runs.choosing import name_model
 from analysis.runs.frames import list_unconverged, mean_scores, mean_weights
 from analysis.runs.probing_run import Run
 from analysis.stats.amnesia import list_losses
 from analysis.stats.depth import summarise_depth
+from analysis.stats.erasure import list_erasures
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
 from probing.catalogue.controls import DIFFERENCES
@@ -25,6 +27,8 @@ __all__ = [
     "plot_curves",
     "plot_depth",
     "plot_dumbbell",
+    "plot_erasure",
+    "plot_erasure_layers",
     "plot_gradients",
     "plot_losses",
     "plot_recovery",
@@ -54,6 +58,9 @@ def draw_figures(run: Run, seed: int = 0) -> Mapping[str, Figure]:
         figures["above_controls"] = plot_selectivity(run.scores, title)
     if (run.scores["metric"] == "compression").any():
         figures["code_length"] = plot_code_length(run.scores, title)
+    if len(erasures := list_erasures(run)):
+        figures["erasure"] = plot_erasure(erasures, summarise(run), title)
+        figures["erasure_by_layer"] = plot_erasure_layers(erasures, title)
     if len(run.amnesia):
         losses = list_losses(run.amnesia)
         figures["amnesia"] = plot_recovery(losses, title)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.report import answer, charts, facts
+from analysis.report.erasure import chart_erasure, tell_erasure
 from analysis.report.shell import Chart, render_page
 from analysis.report.training import build_training_report
 from analysis.runs.frames import mean_scores, order_tasks, title_of
@@ -45,6 +46,9 @@ class Section:
     warnings: Sequence[str]
     limits: Sequence[str]
     command: str
+    erased: Sequence[str] = ()
+    """Sentences on erasure."""
+    erasure: Sequence[Chart] = ()
     by_task: Sequence[Chart] = field(default_factory=tuple)
     """Charts of the chosen task."""
     files: Sequence[tuple[str, str]] = ()
@@ -141,6 +145,8 @@ def _describe_run(run: Run, name: str, number: int, seed: int) -> Section:
             *_chart_losses(numbers, number),
             *_chart_gradients(run.gradients, tables, number),
         ],
+        erased=tell_erasure(numbers.erasures, numbers.summary),
+        erasure=_chart_erasure(numbers, tables, number),
         disagreements=list(warn_of_disagreement(numbers.depth)),
         misses=list(warn_of_amnesia(numbers.places)),
         warnings=facts.list_warnings(run),
@@ -197,6 +203,17 @@ def _chart_gradients(gradients: pd.DataFrame, tables: RunTables, number: int) ->
         spec = charts.chart_gradients(gradients, quantity)
         drawn.append(Chart(f"gradients-{quantity}-{number}", caption, spec, below))
     return drawn
+
+
+def _chart_erasure(numbers: RunNumbers, tables: RunTables, number: int) -> list[Chart]:
+    if numbers.erasures.empty:
+        return []
+    caption = (
+        "Points that a task (column) changes by at its best layer when a property (row) is erased; colours show what "
+        "goes beyond a random subspace of the same rank and the control task."
+    )
+    spec = chart_erasure(numbers.erasures, numbers.summary)
+    return [Chart(f"erasure-{number}", caption, spec, list(tables.erasure.values()), wide=True)]
 
 
 def _tabulate_pairs(runs: Sequence[Run], names: Sequence[str]) -> list[tuple[str, Table | None]]:

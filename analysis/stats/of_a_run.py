@@ -9,6 +9,7 @@ from analysis.runs.probing_run import Run
 from analysis.stats.amnesia import judge_places, list_losses
 from analysis.stats.controls import Standing, judge_controls, mean_gains, summarise_controls
 from analysis.stats.depth import summarise_depth
+from analysis.stats.erasure import list_erasures
 from analysis.stats.published import match_published
 from analysis.stats.seeds import summarise_seeds
 from analysis.stats.summary import summarise
@@ -65,6 +66,11 @@ class RunNumbers:
     def depth(self) -> pd.DataFrame:
         """The result of `summarise_depth`."""
         return summarise_depth(self.run, self.seed)
+
+    @cached_property
+    def erasures(self) -> pd.DataFrame:
+        """The result of `list_erasures`."""
+        return list_erasures(self.run)
 
     @cached_property
     def losses(self) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.stats.of_a_run import RunNumbers
-from analysis.tables import amnesia, controls, depth, measures, scores, seeds
+from analysis.tables import amnesia, controls, depth, erasure, measures, scores, seeds
 from analysis.tables.main import describe_main, main_table, tabulate_main
 from analysis.tables.table import Table, frame_of
 
@@ -30,6 +30,7 @@ class RunTables:
     """The first one is what the others spell out by layer."""
     depth: Tables
     measures: Tables
+    erasure: Tables
     amnesia: Tables
     """The first one says where it hurts; empty where nothing was erased inside the encoder."""
     seeds: Tables
@@ -37,8 +38,9 @@ class RunTables:
 
     def printed(self) -> dict[str, tuple[pd.DataFrame, str]]:
         """Name -> frame of strings and caption, of every table that has rows, the main one first."""
-        sections = (self.scores, self.weights, self.gradients, self.controls, self.depth, self.measures, self.amnesia)
-        tables = {name: table for part in (*sections, self.seeds, self.published) for name, table in part.items()}
+        sections = (self.scores, self.weights, self.gradients, self.controls, self.depth, self.measures)
+        sections += (self.erasure, self.amnesia, self.seeds, self.published)
+        tables = {name: table for part in sections for name, table in part.items()}
         frames = {name: (frame_of(table), table.caption) for name, table in tables.items() if table.rows}
         return {"main": (self.frame, describe_main("Bold:"))} | frames
 
@@ -64,6 +66,7 @@ def tabulate_run(numbers: RunNumbers) -> RunTables:
             "agreement": depth.tabulate_agreement(numbers.depth),
         },
         measures=measures.tabulate_information(run) | measures.tabulate_several_layers(run),
+        erasure=erasure.tabulate_erasure(numbers.erasures, numbers.summary),
         amnesia=amnesia.tabulate_amnesia(numbers.losses, numbers.places),
         seeds={"seeds": seeds.tabulate_seeds(numbers.seeds)},
         published={"published": scores.tabulate_published(numbers.published)},

@@ -20,6 +20,7 @@ from analysis.stats.of_a_run import RunNumbers
 from analysis.tables.amnesia import narrow_places
 from analysis.tables.controls import narrow_controls
 from analysis.tables.depth import narrow_depth
+from analysis.tables.erasure import narrow_erasure
 from analysis.tables.formats import MARK
 from analysis.tables.main import main_table
 from analysis.tables.seeds import narrow_seeds
@@ -66,8 +67,8 @@ def _is_narrow(console: Console) -> bool:
 def show_details(numbers: RunNumbers, console: Console) -> None:
     """Print what the scores are worth against the controls, where in the depth they lie, and what the seed moves."""
     controls = narrow_controls(numbers.controls, narrow=_is_narrow(console))
-    tables = (controls, narrow_depth(numbers.depth), narrow_places(numbers.places), narrow_seeds(numbers.seeds))
-    for table in tables:
+    erased = (narrow_erasure(numbers.erasures, numbers.summary), narrow_places(numbers.places))
+    for table in (controls, narrow_depth(numbers.depth), *erased, narrow_seeds(numbers.seeds)):
         if table.rows:
             print_table(console, draw(table))
     named = [*numbers.summary["title"].dropna(), name_model(numbers.run)]

@@ -45,7 +45,7 @@ def start_table(title: str, note: str) -> rich_table.Table:
     return drawn
 
 
-def draw(table: Table, left: tuple[str, ...] = ("Task", "Readout", "Best", "What")) -> rich_table.Table:
+def draw(table: Table, left: tuple[str, ...] = ("Task", "Readout", "Best", "What", "Erased")) -> rich_table.Table:
     """A table for `rich`, in bold what is set off.
 
     Args:

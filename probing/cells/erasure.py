@@ -19,7 +19,7 @@ from jaxtyping import Float
 
 from probing.catalogue.measures import MEASURES
 from probing.catalogue.readouts import REPRESENTATIONS
-from probing.cells.erased_probes import PROPERTY, RANDOM, Answer, Question, ask
+from probing.cells.erased_probes import CONTROL, PROPERTY, RANDOM, Answer, Question, ask
 from probing.cells.fitting import fit_folds
 from probing.cells.plan import choose_layers
 from probing.cells.scoring import NO_LAYER, identify, read_predictions
@@ -78,8 +78,10 @@ def _score(
         rng = stream(0, "interval", task.name, "test", "erasure")
         change = compare_paired(task.spec.metric, found, before, rng)
         known = {"rank": answer.ranks[erased], "after": change.after, "covered": covered[erased], "p": change.p}
-        if metric == PROPERTY:
-            known["p_random"] = compare_paired(task.spec.metric, found, after[RANDOM, erased], rng).p
+        against = {"p_random": (RANDOM, erased), "p_control": (CONTROL, erased)} if metric == PROPERTY else {}
+        for name, way in against.items():
+            if way in after:
+                known[name] = compare_paired(task.spec.metric, found, after[way], rng).p
         bounds = {"value": change.value, "ci_low": change.ci_low, "ci_high": change.ci_high}
         own = {"split": "test", "metric": metric, "n": len(test), "majority": float("nan"), "erased": erased}
         scores.append(Score(**facts, **bounds, **own, hyperparameters=json.dumps(known), converged=answer.converged))

@@ -168,7 +168,7 @@ class LogisticProblem:
             everything = slice(0, len(self.labels))
             self._fused = [fuse_loss([(everything, layer)], layer.shape[1], self.labels) for layer in self.vectors]
         if begin is not None:
-            reference = self(start, torch.arange(n_problems))[1].abs().amax(dim=1)
+            reference = self._measure_steepness(start)
             options = {"tolerance": tolerance, "max_iterations": max_iterations, "reference": reference}
             return minimise(self, self._pack(*begin), **options)
         # With few classes a pass is bound by reading the vectors, which all strengths share.
@@ -176,6 +176,10 @@ class LogisticProblem:
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(n_problems, device=start.device).view(-1, len(self.strengths)).unbind(1))
         return minimise_in_turn(self, start, turns, self._carry, tolerance=tolerance, max_iterations=max_iterations)
+
+    def _measure_steepness(self, start: Float[Tensor, "problems parameters"]) -> Float[Tensor, " problems"]:
+        """The largest component of each gradient at the even guess, which the tolerance is a share of."""
+        return self(start, torch.arange(len(start)))[1].abs().amax(dim=1)
 
     def _carry(self, points: Tensor, before: Tensor, numbers: Tensor) -> Tensor:
         """The same weights in the coordinates of other strengths."""

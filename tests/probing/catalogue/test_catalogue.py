@@ -47,8 +47,8 @@ def test_a_measure_reads_what_there_is_needs_settings_that_there_are_and_is_comp
         assert (measure.flag in fields) == bool(measure.flag), name
         assert measure.scores or not measure.flag or name in COMPUTED.names(), name
     assert {quantity.measure for quantity in QUANTITIES.values()} <= set(MEASURES)
-    assert {quantity.kind for quantity in QUANTITIES.values()} == {"information", "share", "depth"}
-    assert sum(len(name_quantities(kind)) for kind in ("information", "share", "depth")) == len(QUANTITIES)
+    assert {quantity.kind for quantity in QUANTITIES.values()} == {"information", "share", "depth", "erasure"}
+    assert sum(len(name_quantities(kind)) for kind in ("information", "share", "depth", "erasure")) == len(QUANTITIES)
 
 
 def test_no_quantity_is_a_metric_of_answers():
