@@ -74,8 +74,9 @@ class RunSettings:
     measures: tuple[str, ...] = ()
     """Measures beyond scores: code_length (bits, and compression), conditional_information (what a layer adds
     to the baseline layer), cumulative_mix (the mix of layers 0 to l, for each l), concat (all layers side by side),
-    weight_intervals (of the mix's weights and their centre of gravity: the mix again on 40 resamples of train), amnesia
-    (each property erased at each block: do later layers have it again, and what do heads lose?)."""
+    weight_intervals (of the mix's weights and their centre of gravity: the mix again on 40 resamples of train), erasure
+    (each task again without what a linear probe reads of each other one), amnesia (each property erased at the output
+    of each block: do later layers have it again, and what do heads lose?)."""
     baseline_layer: int = 0
     """The layer that conditional_information takes as known."""
     amnesia_limit: int = 2000
