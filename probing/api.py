@@ -57,6 +57,11 @@ class FinishedRun:
         return self._run.similarities
 
     @property
+    def amnesia(self) -> pd.DataFrame:
+        """One row per score behind an erasure inside the encoder; columns: fields of `probing.tables.AmnesicScore`."""
+        return self._run.amnesia
+
+    @property
     def predictions(self) -> pd.DataFrame:
         """One row per test sentence and readout: its label, and what the probe answered."""
         return self._run.predictions

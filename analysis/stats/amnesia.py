@@ -78,7 +78,7 @@ def judge_places(losses: pd.DataFrame, depth: pd.DataFrame) -> pd.DataFrame:
         behind = rows[rows["block"] < rows["layer"]] if (rows["readout"] == LAYER).all() else rows
         if behind.empty or task not in probed:
             continue
-        most, best = behind.loc[behind["lost"].idxmax()].to_dict(), probed[task]
+        most, best = dict(max(behind.to_dict("records"), key=lambda one: one["lost"])), probed[task]
         most |= {name: best[name] for name in ("best_layer", "best_name", "indistinct")}
         found.append(most | {"rebuilt": _find_rebuilt(behind), "verdict": _judge(most)})
     return pd.DataFrame(found)

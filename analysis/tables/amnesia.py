@@ -150,7 +150,7 @@ def tabulate_others(losses: pd.DataFrame) -> Table:
 
 
 def describe_sizes(losses: pd.DataFrame) -> str:
-    """How many sentences the numbers rest on: they may be fewer than those of the run."""
+    """Numbers of sentences that the numbers rest on: they may be fewer than those of the run."""
     n_train, n = (sorted(set(losses[name])) for name in ("n_train", "n"))
     spans = [f"{many[0]:,}" if len(many) == 1 else f"{many[0]:,} to {many[-1]:,}" for many in (n_train, n)]
     return f"{spans[0]} training and {spans[1]} test sentences"

@@ -73,7 +73,7 @@ def _score(values: Values, metric: str) -> tuple[float, float, float, int]:
 
 def _row(at: Erasure, control: str, metric: str, numbers: Any, **others: Any) -> AmnesicScore:
     value, low, high, *n = (float(number) for number in numbers)
-    counted = {"against": "", "worse": 0, "better": 0} | ({"n": int(n[0])} if n else {}) | others
+    counted: dict[str, Any] = {"against": "", "worse": 0, "better": 0} | ({"n": int(n[0])} if n else {}) | others
     return AmnesicScore(
         **at.facts,
         control=control,

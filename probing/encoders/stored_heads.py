@@ -42,7 +42,7 @@ def find_masked_head(encoder: Encoder, name: str, max_length: int) -> StoredHead
         return None
     try:
         found = find_masked_lm(name)
-        mask = load_tokenizer(found).mask_token_id
+        mask: Any = load_tokenizer(found).mask_token_id
         return None if mask is None else _open(MASKED, load_masked_lm(found)[0], found, encoder, max_length, mask)
     except InputError:
         return None
@@ -53,7 +53,7 @@ def find_classifier_head(encoder: Encoder, name: str, classes: Sequence[str], ma
     if not _is_stored(encoder, name):
         return None
     found = find_checkpoint(name)
-    config = load_config(found)
+    config: Any = load_config(found)
     is_one = any("ForSequenceClassification" in str(kind) for kind in config.architectures or ())
     if not is_one or tuple(config.id2label[number] for number in sorted(config.id2label)) != tuple(classes):
         return None

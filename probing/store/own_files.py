@@ -22,19 +22,8 @@ _FIGURES = ("scores_by_layer", "curves_by_layer", "last_best_mix", "mix_weights"
 _FIGURES += ("code_length", "gradients_*", "training", "training_*", "*_by_step", "*_by_step_*", "pruning")
 _FIGURES += ("layers_alike", "knockouts", "geometry", "orders_by_layer")
 _FIGURES += ("erasure", "erasure_by_layer", "amnesia", "amnesia_curves")
-_TABLES = (
-    "main",
-    "claims",
-    "scores",
-    "weights",
-    "gradients_*",
-    "controls",
-    "above_*",
-    "under_*",
-    "cost",
-    "depth",
-    "agreement",
-)
+_TABLES = ("main", "claims", "scores", "weights", "gradients_*", "controls", "above_*", "under_*", "cost", "depth")
+_TABLES += ("agreement",)
 _TABLES += ("several_layers", "seeds", "published", "models", "baselines", "pruning")
 _TABLES += ("layer_similarity", "layers_alike")
 _TABLES += ("erasure", "erasure_pairs", "erasure_mix", "erasure_mix_pairs", "erasure_layers")

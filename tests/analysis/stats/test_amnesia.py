@@ -1,6 +1,6 @@
 """Losses by an erasure, and where they are largest, from rows that are made up."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
@@ -8,10 +8,14 @@ import pytest
 from scipy.stats import binomtest
 
 from analysis.figures.amnesia import plot_losses, plot_recovery
+from analysis.figures.of_a_run import draw_figures
+from analysis.report.build import build_report
 from analysis.report.charts import chart_losses
 from analysis.stats.amnesia import AGREE, DISAGREE, UNUSED, judge_places, list_lines, list_losses, warn_of_amnesia
+from analysis.stats.of_a_run import RunNumbers
 from analysis.stats.significance import holm
 from analysis.tables.amnesia import narrow_places, tabulate_amnesia
+from analysis.tables.of_a_run import tabulate_run
 from probing.records import InputError
 from probing.tables import AmnesicScore
 
@@ -177,3 +181,15 @@ def test_figures_and_charts_have_a_panel_or_a_choice_for_each_property():
 def test_a_figure_without_such_rows_is_refused():
     with pytest.raises(InputError, match="--measures amnesia"):
         plot_recovery(pd.DataFrame())
+
+
+def test_the_report_and_the_tables_of_a_run_have_it_where_it_was_measured(build_run):
+    run = build_run(n_layers=4, tasks=["past_present"], mix=False)
+    assert not tabulate_run(RunNumbers(run)).amnesia
+    assert 'id="amnesia"' not in build_report([run])
+    erased = replace(run, amnesia=frame(make_rows()))
+    assert {"amnesia", "amnesia_recovery", "amnesia_losses"} <= set(tabulate_run(RunNumbers(erased)).printed())
+    page = build_report([erased])
+    assert 'id="amnesia"' in page
+    assert 'data-chart="chart-losses-0"' in page
+    assert {"amnesia", "amnesia_curves"} <= set(draw_figures(erased))
