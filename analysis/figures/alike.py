@@ -34,10 +34,12 @@ _SHAPES = {
     "anisotropy": "mean cosine",
     "intrinsic_dimension": "intrinsic dimension",
 }
+_LEAST = {"cost": 0.0005, "bits": 0.005}
+"""Losses below which cells show 0."""
 _BARS = "#D55E00"
 _BAR_CELLS = 0.35
 """Room of the bars beside a heatmap, as a share of its width."""
-_NOISE = Patch(**HATCHED, label="95 % interval holds 0")
+_NOISE = Patch(**HATCHED, label="95 % interval holds 0, to the digits shown")
 
 
 @styled
@@ -108,7 +110,7 @@ def _draw_bars(axes: Axes, weights: pd.DataFrame, layers: list[int]) -> None:
 def plot_knockouts(weights: pd.DataFrame, scores: pd.DataFrame, title: str = "") -> Figure:
     """Three views of a mix by layer and task: weight, contribution, and what is lost without the layer.
 
-    Losses whose 95 % interval holds 0 are hatched.
+    Losses whose 95 % interval holds 0, to the digits shown, are hatched.
 
     Args:
         weights: from `analysis.runs.frames.mean_weights`.
@@ -132,7 +134,7 @@ def plot_knockouts(weights: pd.DataFrame, scores: pd.DataFrame, title: str = "")
         rows, column = (weights, view) if view in WEIGHT_PANELS else (lost[view], "value")
         frame, noise = by_layer(rows, tasks, column), None
         if view in _LOST:
-            noise = by_layer(rows.assign(noise=(rows["ci_low"] <= 0).astype(float)), tasks, "noise") == 1
+            noise = by_layer(rows.assign(noise=(rows["ci_low"] < _LEAST[view]).astype(float)), tasks, "noise") == 1
         form = "{:z.2f}" if view == "bits" else "{:z.0f}" if width < 0.24 or view in WEIGHT_PANELS else "{:z.1f}"
         texts = format_cells(frame, form, 1 if view == "bits" else 100) if width > 0.2 else None
         draw_cells(axes, frame.clip(lower=0), texts, max(float(frame.max(axis=None)), 1e-9), noise)

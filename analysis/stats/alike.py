@@ -98,7 +98,7 @@ def list_knockouts(scores: pd.DataFrame, metric: str) -> pd.DataFrame:
 def _weigh(weights: pd.DataFrame) -> dict[str, Any]:
     if weights.empty:
         return {}
-    tops = {view: weights.loc[weights[view].idxmax()] for view in ("weight", "contribution")}
+    tops = {view: weights.iloc[int(weights[view].to_numpy().argmax())] for view in ("weight", "contribution")}
     return {f"{view}_layer": top["layer_name"] for view, top in tops.items()} | {
         f"{view}_share": float(top[view]) for view, top in tops.items()
     }
@@ -122,7 +122,7 @@ def name_pair(row: Mapping[Any, Any]) -> str:
 def _pick_dearest(rows: pd.DataFrame, view: str) -> dict[str, Any]:
     if rows.empty:
         return {}
-    top = rows.loc[rows["value"].idxmax()]
+    top = rows.iloc[int(rows["value"].to_numpy().argmax())]
     return {f"{view}_layer": top["layer_name"], view: top["value"]} | {
         f"{view}_{end}": top[f"ci_{end}"] for end in ("low", "high")
     }

@@ -13,7 +13,7 @@ equal steps in every block, which is not done here. The embeddings are left out:
 
 from collections.abc import Iterator
 from itertools import permutations
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -102,8 +102,9 @@ def _average_norms(training: TrainingRun) -> pd.Series:
     log = training.log[(training.log["quantity"] == "gradient_norm") & (training.log["value"] > 0)]
     folders = training.models[[*key, "folder"]].drop_duplicates()
     log = log.merge(folders, on=key)
-    means = np.log(log["value"]).groupby([log["folder"], log["layer"]]).mean()
-    return np.exp(means).rename("gradient_norm").rename_axis(["model", "layer"])
+    logs = pd.Series(np.log(log["value"]), index=log.index)
+    means = logs.groupby([log["folder"], log["layer"]]).mean()
+    return means.map(np.exp).rename("gradient_norm").rename_axis(["model", "layer"])
 
 
 def _correlate(logs: pd.DataFrame, means: pd.DataFrame, column: str, against: str) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def _correlate(logs: pd.DataFrame, means: pd.DataFrame, column: str, against: st
 def find_p(one: Float[np.ndarray, " blocks"], other: Float[np.ndarray, " blocks"]) -> float:
     """Two-sided p of Spearman's correlation, exact where blocks are few; ties count as their mean rank."""
     if len(one) > _EXACT:
-        return float(spearmanr(one, other).pvalue)
+        return float(cast(Any, spearmanr(one, other)).pvalue)
     ranks = [pd.Series(values).rank().to_numpy() for values in (one, other)]
     centred = [values - values.mean() for values in ranks]
     found = abs(centred[0] @ centred[1])

@@ -15,7 +15,7 @@ def tabulate_nearest(similarities: pd.DataFrame, title: str) -> Table:
     """
     rows = []
     for _, own in similarities.groupby("layer"):
-        same, nearest = own[own["other_layer"] == own["layer"]], own.loc[own["value"].idxmax()]
+        same, nearest = own[own["other_layer"] == own["layer"]], own.iloc[int(own["value"].to_numpy().argmax())]
         here = _format_likeness(same.iloc[0]) if len(same) else "-"
         rows.append([str(nearest["layer_name"]), here, str(nearest["other_layer_name"]), _format_likeness(nearest)])
     note = f"Debiased linear CKA [95 % interval] on {similarities['n'].iloc[0]} test sentences"

@@ -1,6 +1,7 @@
 """Two encoders side by side: how alike their layers are, and how far the weights of one lie from those of the other."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import nn
@@ -38,7 +39,10 @@ def measure_changes(before: Encoder, after: Encoder, layer_names: Sequence[str])
     Raises:
         InputError: the two have not the same parameters, or share them among layers.
     """
-    pairs = [find_blocks(encoder.model) for encoder in (before, after)]
+    models = [getattr(encoder, "model", None) for encoder in (before, after)]
+    if not all(isinstance(model, nn.Module) for model in models):
+        raise InputError(f"{before.checkpoint} and {after.checkpoint}: change of weights needs encoders that have any")
+    pairs = [find_blocks(cast(nn.Module, model)) for model in models]
     if len(pairs[0]) != len(pairs[1]) or len(pairs[0]) != len(layer_names):
         raise InputError(
             f"{before.checkpoint} and {after.checkpoint}: {len(pairs[0])} and {len(pairs[1])} blocks for "

@@ -7,7 +7,8 @@ k others in order (scikit-dimension, `TwoNN(method="mle")`):
     d = (k - 1) / T,    T = sum_{i <= k} ln mu_(i) + (N - k) ln mu_(k)
 
 and 2 d T has the chi-square law of 2 k degrees, from which the 95 % interval is. Ratios of neighbours depend on each
-other somewhat, which it leaves out.
+other somewhat, which it leaves out. Where sentences were made in pairs, such as one with two words exchanged and the
+same one without, the nearest neighbour is the twin, and the dimension speaks of how twins differ.
 """
 
 import numpy as np

@@ -125,6 +125,18 @@ def test_every_measure_has_its_rows(scores):
     assert select(plain, metric="usable_information_bits", representation="layer")["layer"].tolist() == [0, 1, 2]
 
 
+def test_layers_are_held_against_each_other_and_left_out_of_the_mix_one_by_one(outcome, scores):
+    plain = select(scores, control="none", task="past_present")
+    for metric in ("knockout_accuracy", "knockout_bits"):
+        assert select(plain, metric=metric, representation="scalar_mix")["layer"].tolist() == [1, 2]
+    for metric in ("effective_rank", "anisotropy"):
+        assert select(plain, metric=metric, split="train")["layer"].tolist() == [0, 1, 2]
+    table = pd.read_parquet(outcome.folder / "layer_similarity.parquet")
+    assert len(table) == 2 * 3 * 3
+    own = table[table["layer"] == table["other_layer"]]
+    assert own["value"].to_numpy() == pytest.approx(1)
+
+
 def test_intervals_of_the_weights_are_of_the_weights_of_the_run(outcome, scores):
     weights = pd.read_parquet(outcome.folder / "layer_weights.parquet")
     weights = select(weights, control="none", task="past_present").set_index("layer")
