@@ -79,7 +79,7 @@ def list_values(name: str, value: Any) -> Sequence[Any]:
 
 def name_runs(varied: Sequence[Mapping[str, Any]]) -> list[str]:
     """Names of the runs' folders; those that would be alike bear a number, as `a/b` and `c/b`, which are both `b`."""
-    words = ["-".join(map(_write, values.values())) for values in varied]
+    words = ["-".join(_write(name, value) for name, value in values.items()) for values in varied]
     names = [re.sub(r"[^\w.@+-]+", "_", word)[:_LONGEST_NAME].strip("_.") or "run" for word in words]
     return [
         f"{name}-{names[:place].count(name) + 1}" if names.count(name) > 1 else name for place, name in enumerate(names)
@@ -92,8 +92,10 @@ def _read_switch(name: str, value: Any) -> Any:
     return word if word in list_choices(name) else value
 
 
-def _write(value: Any) -> str:
-    """A value as a part of a name; of a path, its last part."""
+def _write(name: str, value: Any) -> str:
+    """A value as a part of a run's name: a word says by itself what it is of, a number or a switch does not."""
+    if isinstance(value, bool):
+        return name if value else f"no_{name}"
     if isinstance(value, list):
-        return "+".join(map(_write, value)) or "none"
-    return Path(value).name if isinstance(value, str) else str(value)
+        return "+".join(_write(name, one) for one in value) or f"no_{name}"
+    return Path(value).name if isinstance(value, str) else f"{name}_{value}"

@@ -136,6 +136,7 @@ def test_the_same_command_again_computes_nothing(swept, place, call, monkeypatch
     assert "Runs of the sweep" in output
 
 
+@pytest.mark.slow
 def test_failed_cells_are_listed_and_computed_again_when_asked(swept, place, call, monkeypatch, tmp_path):
     away = tmp_path / "out"
     shutil.copytree(swept, away)
@@ -165,6 +166,7 @@ def test_failed_cells_are_listed_and_computed_again_when_asked(swept, place, cal
     assert call(show_status.main, away)[0] == 0
 
 
+@pytest.mark.slow
 def test_all_runs_go_through_one_engine_at_the_same_time_to_the_same_numbers(swept, place, call, tmp_path, monkeypatch):
     opened = []
 

@@ -107,7 +107,7 @@ def test_cells_of_units_that_were_sent_away_are_equal_in_bytes_to_those_of_one_p
     assert [name for name in expected if found[name] != expected[name]] == []
 
 
-@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=2, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(order=st.integers(1), doubled=st.booleans())
 def test_tables_are_those_of_one_process_in_whatever_order_units_come_and_though_they_come_twice(
     base, whole, engine, order, doubled

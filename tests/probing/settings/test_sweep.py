@@ -41,6 +41,16 @@ def test_runs_that_would_have_one_name_are_numbered(read):
     assert [run.name for run in read("checkpoint: [a/same, b/same]\n")] == ["same-1", "same-2"]
 
 
+def test_numbers_and_switches_bear_their_setting_in_a_runs_name(read):
+    runs = read("mix_norm: [false, true]\nmix_dropout: [0.1]\nseeds: [[0], [0, 1]]\n")
+    assert [run.name for run in runs] == [
+        "no_mix_norm-seeds_0",
+        "no_mix_norm-seeds_0+seeds_1",
+        "mix_norm-seeds_0",
+        "mix_norm-seeds_0+seeds_1",
+    ]
+
+
 def test_the_command_line_counts_more_than_the_file(read, tmp_path):
     [run] = read("engine: local\noutput: elsewhere\n", engine="ray", output=tmp_path / "mine")
     assert (run.settings.engine, run.settings.output) == ("ray", tmp_path / "mine" / "run")
