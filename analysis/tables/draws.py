@@ -1,6 +1,7 @@
 """Tables of several encoders of one procedure: each one's scores, and a row between them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -57,15 +58,17 @@ def tabulate_contenders(rows: pd.DataFrame, title: str = "", *, listed: bool = T
             found.insert(shown.index("best") + 1, str(best or ""))
             strong += [len(body)] if encoder == BETWEEN else []
             body.append([name, encoder, *found])
-            name = name if not listed else ""
     heads = ["Task", "Encoder", *(one.capitalize() for one in (*shown, *pairs))]
     heads.insert(3 + shown.index("best"), "At")
     return Table(describe(rows), heads, body, title=title, strong=strong)
 
 
 def tabulate_draws(rows: pd.DataFrame, title: str = "") -> Table:
-    """The same for a terminal: more than a handful of encoders are not listed one by one."""
-    return tabulate_contenders(rows, title, listed=bool(rows["n_encoders"].max() <= _MOST_LISTED))
+    """The same for a terminal: a task is named once, and more than a handful of encoders are not listed one by one."""
+    whole = tabulate_contenders(rows, title, listed=bool(rows["n_encoders"].max() <= _MOST_LISTED))
+    names = ["", *(row[0] for row in whole.rows)]
+    body = [["" if row[0] == before else row[0], *row[1:]] for row, before in zip(whole.rows, names, strict=False)]
+    return replace(whole, rows=body)
 
 
 def tabulate_by_layer(rows: pd.DataFrame) -> Table:

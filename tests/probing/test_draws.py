@@ -13,7 +13,7 @@ from analysis.report.draws import build_page
 from analysis.runs.draws_run import is_draws, load_draws
 from analysis.runs.probing_run import load_run
 from analysis.stats.between_encoders import BETWEEN, summarise_between
-from analysis.tables.draws import tabulate_above_controls, tabulate_by_layer, tabulate_contenders
+from analysis.tables.draws import tabulate_above_controls, tabulate_by_layer, tabulate_contenders, tabulate_draws
 from analysis.terminal.draws import show_draws
 from probing.draws import name_encoders, run_draws
 from probing.pipeline import run
@@ -112,6 +112,16 @@ def test_means_over_tasks_are_of_each_encoders_tasks(finished):
     assert last.query("group == 'all'")["value"].item() == pytest.approx(last.query("level == 'task'")["value"].mean())
 
 
+def test_on_the_screen_many_encoders_are_not_listed_one_by_one(finished):
+    _, rows = finished
+    names = [row[0] for row in tabulate_draws(rows).rows]
+    assert names[::4] == ["Tense", "ObjNum", "mean of semantic", "mean of all"]
+    assert set(names) == {*names[::4], ""}
+    many = rows.assign(n_encoders=rows["n_encoders"] * 5)
+    assert {row[1] for row in tabulate_draws(many).rows} == {BETWEEN}
+
+
+@pytest.mark.slow
 def test_on_the_screen_and_on_the_page_there_is_a_row_between_encoders(finished, capsys):
     draws, rows = finished
     show_draws(draws.folder, report=False)

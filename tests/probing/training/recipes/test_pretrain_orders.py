@@ -51,10 +51,10 @@ def run(settings):
 
 def test_every_order_is_a_model_of_its_own_with_the_firsts_number_of_weights(make):
     orders = ("12121212", "00012122", "varied")
-    folder, _, _ = run(make(layer_pattern=orders, hidden_size=64, layers=8, max_steps=1, seeds=(0, 1)))
+    folder, _, _ = run(make(layer_pattern=orders, hidden_size=64, layers=8, max_steps=1))
     found = {path.name: AutoModelForMaskedLM.from_pretrained(path) for path in (folder / "models").iterdir()}
-    assert set(found) == {f"{order}-seed-{seed}" for order in orders for seed in (0, 1)}
-    assert found["00012122-seed-1"].config.layer_pattern == [0, 0, 0, 1, 2, 1, 2, 2]
+    assert set(found) == {f"{order}-seed-0" for order in orders}
+    assert found["00012122-seed-0"].config.layer_pattern == [0, 0, 0, 1, 2, 1, 2, 2]
     assert found["varied-seed-0"].config.layer_pattern == [0, 2, 1, 2, 0, 2, 1, 2]
     counts = {name: sum(p.numel() for p in model.lv_bert.sublayers.parameters()) for name, model in found.items()}
     # Half a step of the inner width, 4 x 2 x 64 for each of four, and biases and norms, 64 each.
@@ -122,6 +122,7 @@ def test_killed_on_the_way_to_a_loss_it_goes_on_to_the_same_numbers(make, curve,
         pd.testing.assert_frame_equal(*(table.drop(columns=timed, errors="ignore") for table in (one, other)))
 
 
+@pytest.mark.slow
 def test_models_of_the_search_end_at_the_loss_and_the_supernet_at_its_last_step(usual, curve, tmp_path):
     small = {"population": 2, "generations": 1, "parents": 2, "supernet_share": 1.0, "search_blocks": 8, "layers": 4}
     small |= {"orders": ("searched", "interleaved"), "random_orders": 0, "until_dev_loss": float(curve[0])}
