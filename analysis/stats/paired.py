@@ -31,8 +31,10 @@ class Paired:
     differences: Float[np.ndarray, " sentences"]
     """Per test sentence, the share of seeds correct in the first minus that in the second."""
     over_seeds: Sequence[Error] = ()
-    """Of each of the two that was fitted from several seeds: the variance of its mean over them, with its degrees of
-    freedom."""
+    """Variance of the difference over seeds, with its degrees of freedom: of both in one where they are paired by seed
+    or one of them has a single seed, else of each."""
+    noise: float = 0.0
+    """Part of the variance over sentences that is of single seeds on single sentences: in that over seeds it is too."""
 
     @property
     def mean(self) -> float:
@@ -42,13 +44,20 @@ class Paired:
     def interval(self, level: float = 1 - ALPHA) -> tuple[float, float]:
         """The bounds over sentences (Bonett and Price 2012) and, with several seeds, over seeds too.
 
-        What either source of error leaves to a side of the difference is added as errors are (Howe 1974).
+        The two-way analysis of variance (Searle, Casella and McCulloch 1992, chapter 4): with mean squares of m seeds,
+        n sentences and what is left, the mean has the variance (MS_seeds + MS_sentences - MS_left) / mn. The first is
+        Student's; the others take the place of the variance in Bonett and Price's bounds. Both are added as errors are
+        (Howe 1974).
         """
-        low, high = map(float, interval_of_differences(self.differences, level))
+        bounds = map(float, interval_of_differences(self.differences, level))
         if not self.over_seeds:
+            low, high = bounds
             return low, high
-        seeds = add_errors(0.0, self.over_seeds, level)[1]
-        return self.mean - float(np.hypot(self.mean - low, seeds)), self.mean + float(np.hypot(high - self.mean, seeds))
+        known = norm.isf((1 - level) / 2) ** 2 * self.noise
+        squares = [max(0.0, (self.mean - bound) ** 2 - known) for bound in bounds]
+        _, seeds, _ = add_errors(0.0, self.over_seeds, level)
+        below, above = (float(np.hypot(np.sqrt(square), np.nan_to_num(seeds))) for square in squares)
+        return self.mean - below, self.mean + above
 
     @cached_property
     def p(self) -> float:
@@ -59,8 +68,8 @@ class Paired:
         if not self.over_seeds:
             return mcnemar(self.differences)
         low, high = interval_of_differences(self.differences, 1 - ALPHA)
-        over_sentences = (float(high - low) / (2 * norm.isf(ALPHA / 2))) ** 2
-        return add_errors(self.mean, [(over_sentences, np.inf), *self.over_seeds])[2]
+        over_sentences = (float(high - low) / (2 * norm.isf(ALPHA / 2))) ** 2 - self.noise
+        return add_errors(self.mean, [(max(0.0, over_sentences), np.inf), *self.over_seeds])[2]
 
     def describe(self, margin: float = MARGIN) -> dict[str, Any]:
         """The numbers of a row of a table of comparisons, p not corrected yet."""
@@ -80,8 +89,14 @@ def pair(first: pd.DataFrame, second: pd.DataFrame) -> Paired:
     Raises:
         InputError: as `paired_differences`.
     """
-    errors = [error_over_seeds(_accuracy_by_seed(frame)) for frame in (first, second)]
-    return Paired(paired_differences(first, second), [error for error in errors if error is not None])
+    differences = paired_differences(first, second)
+    tables = [_correct_by_seed(frame) for frame in (first, second)]
+    several = [table for table in tables if len(table) > 1]
+    if len(several) == 2 and tables[0].index.equals(tables[1].index):
+        several = [tables[0] - tables[1]]
+    errors = [error_over_seeds(table.mean(axis=1).to_numpy()) for table in several]
+    noise = sum((_measure_noise(table.to_numpy()) for table in several), 0.0)
+    return Paired(differences, [error for error in errors if error is not None], noise)
 
 
 def paired_differences(first: pd.DataFrame, second: pd.DataFrame) -> np.ndarray:
@@ -107,6 +122,14 @@ def _correctness(frame: pd.DataFrame) -> pd.Series:
     return correct.groupby([frame["row"], frame["label"]]).mean()
 
 
-def _accuracy_by_seed(frame: pd.DataFrame) -> np.ndarray:
+def _correct_by_seed(frame: pd.DataFrame) -> pd.DataFrame:
+    """Seeds x sentences: 1 where right, 0 elsewhere."""
     correct = (frame["label"] == frame["predicted"]).astype(float)
-    return correct.groupby(frame["seed"]).mean().to_numpy()
+    return correct.groupby([frame["seed"], frame["row"]]).mean().unstack()
+
+
+def _measure_noise(table: Float[np.ndarray, "seeds sentences"]) -> float:
+    """The mean square of what neither seed nor sentence explains, over the number of cells."""
+    left = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
+    seeds, sentences = table.shape
+    return float(np.square(left).sum() / ((seeds - 1) * max(1, sentences - 1) * table.size))

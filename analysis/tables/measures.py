@@ -9,7 +9,10 @@ from probing.catalogue.measures import QUANTITIES, Quantity, name_quantities
 from probing.catalogue.readouts import FURTHER
 
 _BOUNDED = ["value", "ci_low", "ci_high"]
-_LACKING = {"code_length": " over training sentences, with the probes as they are: over new ones, some 85 %"}
+_LACKING = {
+    "code_length": " over training sentences, with the probes as they are: over new ones, some 85 %",
+    "conditional_information": "; with fewer than 150 test sentences, some 90 %",
+}
 """Notes by measure: sources of error that an interval leaves out, and the share that it covers by simulation."""
 
 

@@ -28,7 +28,7 @@ class Claim:
     of_mix: bool = False
     """True where it is about the mix of layers alone, and of no run without one."""
     beyond: str = ""
-    """What must be done that no flag of one run does; empty where flags do all."""
+    """Work that no flag of one run does; empty where flags do all."""
 
 
 CLAIMS = {
@@ -79,14 +79,14 @@ CLAIMS = {
 
 
 def list_needs(claim: Claim) -> list[str]:
-    """What must have been run for a claim, in words that `list_missing` uses too; empty where every run has it."""
+    """List what must have been run for a claim, in words that `list_missing` uses too; empty where every run has it."""
     needs = [*claim.controls, *claim.measures]
     needs += [f"{claim.seeds} seeds"] if claim.seeds > 1 else []
     return needs + ([claim.beyond] if claim.beyond else [])
 
 
 def list_missing(claim: Claim, ran: Collection[str], n_seeds: int) -> list[str]:
-    """What of `list_needs` a run lacks.
+    """List what of `list_needs` a run lacks.
 
     Args:
         claim: of the table.

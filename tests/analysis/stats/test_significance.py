@@ -108,7 +108,8 @@ def test_seeds_that_differ_widen_a_difference_and_raise_its_p():
     # Student's of three accuracies, whose deviation is some .15, is wider than all that the sentences leave.
     half = 4.303 * right.mean(axis=1).std(ddof=1) / np.sqrt(3)
     low = alone.interval()[0]
-    assert both.interval()[0] == pytest.approx(both.mean - np.hypot(both.mean - low, half), abs=1e-4)
+    # At most all that the sentences leave comes on top, and at least nothing.
+    assert both.mean - np.hypot(both.mean - low, half) <= both.interval()[0] <= both.mean - half + 1e-9
     assert pair(frame([1, 0]), frame([0, 0])).over_seeds == []
 
 
