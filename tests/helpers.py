@@ -14,6 +14,7 @@ from transformers import (
     DistilBertConfig,
     ElectraConfig,
     ModernBertConfig,
+    MPNetConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
     XLMRobertaConfig,
@@ -99,6 +100,7 @@ ARCHITECTURES = {
         build_word_tokenizer,
         UNTYPED,
     ),
+    "mpnet": (MPNetConfig, ROBERTA_SIZES, build_byte_tokenizer, UNTYPED),
     "albert": (
         AlbertConfig,
         SIZES | {"embedding_size": 6, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3},
