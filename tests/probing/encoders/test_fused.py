@@ -1,3 +1,4 @@
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -144,6 +145,20 @@ def test_gives_the_vectors_of_torch_in_every_pooling_that_declares_shares(folder
             check_pooling(folder, dtype, pooling, special_tokens)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["mpnet", "modernbert"])
+def test_distances_and_windows_hold_in_long_texts(kind, dtype, tmp_path):
+    positions = {"mpnet": 322, "modernbert": 320}[kind]
+    save_encoder(tmp_path, kind, **SHAPES[kind][1] | {"max_position_embeddings": positions})
+    save_tokenizer(tmp_path, kind, limit=320)
+    texts = [(" ".join(np.random.default_rng(0).choice(WORDS, size=length)),) for length in (100, 190, 255, 400)]
+    exact, kernels = (
+        encode(build(str(tmp_path), device="cpu", dtype=way, backend=backend), texts)
+        for way, backend in (("float32", "torch"), (dtype, "fused"))
+    )
+    assert find_excess(kernels, exact, dtype) < 1
+
+
 def pool_bare(states, positions):
     """Mean pooling that declares no shares."""
     return pool_mean(states, positions)
@@ -198,6 +213,20 @@ def test_refuses_a_token_without_an_embedding(plain_folder, dtype):
     tokens.ids[0][1] = 10_000
     with pytest.raises(IndexError, match="token 10000 of"):
         encoder.pool(tokens, np.arange(1), np.ones(3, dtype=np.float32), False)
+
+
+@pytest.mark.parametrize("kind", ["bert", "mpnet", "modernbert"])
+def test_refuses_a_text_that_is_longer_than_its_positions(kind, tmp_path):
+    encoder = build(save(tmp_path, kind), device="cpu", backend="fused")
+    tokens = encoder.tokenize([("ada",)])
+    for length in (LONGEST, LONGEST + 1):
+        longer = replace(tokens, ids=(np.ones(length, dtype=np.int64),), types=(np.zeros(length, dtype=np.int64),))
+        shares = np.full(length, 1 / length, dtype=np.float32)
+        if length == LONGEST:
+            assert np.isfinite(encoder.pool(longer, np.arange(1), shares, False)).all()
+            continue
+        with pytest.raises(IndexError, match="a text of 81 tokens, with positions for 80"):
+            encoder.pool(longer, np.arange(1), shares, False)
 
 
 @pytest.mark.parametrize("engine", ENGINES)
