@@ -70,25 +70,39 @@ class WideProblem(LogisticProblem):
         self.mean = stack.mean.reshape(1, -1)
         self.strengths = torch.tensor(probe.strengths, dtype=self.mean.dtype, device=self.mean.device)
         self.scale = torch.ones_like(self.mean)
-        squares = sum(block.square().sum(dim=0, dtype=torch.float64) for _, block in self._read(stack))
-        self.scale = replace_dead((squares / len(y)).sqrt().to(self.mean)[None], self.mean)
+        self.scale = replace_dead(self._measure(stack), self.mean)
+        eigenvalues, self.basis = self._find_basis(stack)
+        self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
+        self._turn(stack, probe.tolerance)
+
+    def _measure(self, stack: StackBlocks) -> Float[Tensor, "1 width"]:
+        """Standard deviations, from sums in float64."""
+        squares = torch.zeros_like(self.mean[0], dtype=torch.float64)
+        for _, block in self._read(stack):
+            squares += block.square().sum(dim=0, dtype=torch.float64)
+        return (squares / len(self.labels)).sqrt().to(self.mean)[None]
+
+    def _find_basis(self, stack: StackBlocks) -> tuple[Float[Tensor, "1 width"], Float[Tensor, "1 width width"]]:
+        """Eigenvalues and principal directions of the standardised vectors."""
         gram = self.mean.new_zeros(self.mean.shape[1], self.mean.shape[1])
         for _, block in self._read(stack):
             gram.addmm_(block.T, block)
-        gram = (gram / len(y)).cpu().double().numpy()
+        # The matrix in float32 is gone before the one in float64 is overwritten.
+        gram = (gram / len(self.labels)).cpu().double().numpy()
         eigenvalues, basis = find_directions(gram)
         del gram
-        self.basis = torch.from_numpy(basis).to(self.mean)[None]
-        del basis
-        self.root = curvature(torch.from_numpy(eigenvalues).to(self.mean)[None], self.strengths, self.n_classes).rsqrt()
+        return torch.from_numpy(eigenvalues).to(self.mean)[None], torch.from_numpy(basis).to(self.mean)[None]
+
+    def _turn(self, stack: StackBlocks, tolerance: float) -> None:
+        """Give the vectors in principal directions to the kernels, or keep them where torch computes the loss."""
         turned = ((rows, block @ self.basis[0]) for rows, block in self._read(stack))
-        if can_fuse(self.mean, self.labels, probe.tolerance):
-            self._fused = [fuse_loss(turned, self.mean.shape[1], self.labels)]
-            self.vectors = self.mean.new_empty(1, 0, self.mean.shape[1])
-        else:
-            self._fused, self.vectors = [], self.mean.new_empty(1, len(y), self.mean.shape[1])
-            for rows, block in turned:
-                self.vectors[0, rows] = block
+        width, self._fused = self.mean.shape[1], []
+        if can_fuse(self.mean, self.labels, tolerance):
+            self._fused, self.vectors = [fuse_loss(turned, width, self.labels)], self.mean.new_empty(1, 0, width)
+            return
+        self.vectors = self.mean.new_empty(1, len(self.labels), width)
+        for rows, block in turned:
+            self.vectors[0, rows] = block
 
     def _read(self, stack: StackBlocks) -> Iterator[_Block]:
         """Standardised vectors of some sentences after the other, all layers in a row."""
