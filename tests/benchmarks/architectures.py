@@ -17,6 +17,7 @@ from transformers import AutoModel, DistilBertConfig, ElectraConfig, ModernBertC
 
 from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
 from probing.encoders.transformer import TransformerEncoder
+from probing.kernels import why_not
 from probing.records import Text
 from probing.settings.run import EMBEDDED
 from tests.benchmarks.encoding import encode_as_usual, encode_ours
@@ -44,7 +45,7 @@ def list_ways(config: PreTrainedConfig) -> dict[str, Callable[[Sequence[Text]], 
     tokenizer = load_tokenizer(found)
     tokenizer.model_input_names = ["input_ids", "attention_mask"]
     ways = {}
-    for dtype in ("float32", "bfloat16"):
+    for dtype in (dtype for dtype in ("float32", "bfloat16") if not why_not(dtype)):
         for backend in ("fused", "torch"):
             encoder = TransformerEncoder(make_model(config), found, device="cpu", dtype=dtype, backend=backend)
             ways[f"{backend} {dtype}"] = partial(encode_ours, encoder)
@@ -76,7 +77,7 @@ def main(path: Path) -> None:
     texts = draw_sentences(path)
     for name, config in CONFIGS.items():
         seconds = {way: np.array(taken) for way, taken in compare(config, texts).items()}
-        for ours in ("fused float32", "fused bfloat16"):
+        for ours in (way for way in seconds if way.startswith("fused")):
             for way, taken in seconds.items():
                 ratio = spread(taken / seconds[ours])
                 print(f"{name}, {way} / {ours}: {ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]")
