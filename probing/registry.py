@@ -156,7 +156,7 @@ PROBES: "Registry[type[Probe]]" = Registry(
     "probes",
     "probing.contracts.probe:Probe",
     {
-        "concat": "probing.probes.several_layers:ConcatProbe",
+        "concat": "probing.probes.concat:ConcatProbe",
         "cumulative_mix": "probing.probes.several_layers:CumulativeMixProbe",
         "knn": "probing.probes.knn:KNNProbe",
         "linear": "probing.probes.linear:LinearProbe",

@@ -16,6 +16,7 @@ from transformers import (
     DistilBertConfig,
     ElectraConfig,
     ModernBertConfig,
+    MPNetConfig,
     PreTrainedTokenizerFast,
     RobertaConfig,
     XLMRobertaConfig,
@@ -102,6 +103,7 @@ ARCHITECTURES = {
         build_word_tokenizer,
         UNTYPED,
     ),
+    "mpnet": (MPNetConfig, ROBERTA_SIZES, build_byte_tokenizer, UNTYPED),
     "albert": (
         AlbertConfig,
         SIZES | {"embedding_size": 6, "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3},

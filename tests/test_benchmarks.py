@@ -9,9 +9,12 @@ import time
 import numpy as np
 import pytest
 import torch
+from transformers import ModernBertConfig
 
+from probing.kernels import load_kernels
 from probing.tasks.controlled.corpus import load
 from tests.benchmarks import __main__ as bench
+from tests.benchmarks import architectures
 from tests.benchmarks.budgets import BUDGETS, CLOSING_S, RATE_S, TOTAL_S, choose_sizes, list_omissions, predict_seconds
 from tests.benchmarks.default_job import FULL_SENTENCES, FULL_TRAIN, compute_full, describe_part
 from tests.benchmarks.distillation import compare_distillation
@@ -246,3 +249,16 @@ def test_a_default_job_that_was_ended_tells_what_it_had_done(tmp_path):
     assert (facts["finished cells"], facts["s to the first task's scores, by the file's time"]) == (3, 7)
     assert facts["s to the last finished cell"].startswith("9 ")
     assert "before it was done" in comparison.reference
+
+
+@slow
+@pytest.mark.skipif(load_kernels() is None, reason="the kernels are not compiled")
+def test_an_architecture_is_timed_in_every_way_on_sentences_from_all_of_a_treebank(tmp_path):
+    folder = tmp_path / "x.conllu"
+    folder.write_text("".join(f"# text = sentence number {number}\n1\tx\n\n" for number in range(1000)))
+    texts = architectures.draw_sentences(folder)
+    assert (len(texts), texts[0], texts[-1]) == (200, ("sentence number 0",), ("sentence number 999",))
+    sizes = {"hidden_size": 32, "num_attention_heads": 1, "intermediate_size": 32, "num_hidden_layers": 2}
+    seconds = architectures.compare(ModernBertConfig(**sizes), texts[:3])
+    assert {"fused float32", "torch float32", "usual loop float32"} <= set(seconds)
+    assert all(len(taken) == 3 and min(taken) > 0 for taken in seconds.values())

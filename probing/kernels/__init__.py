@@ -1,4 +1,4 @@
-"""Compiled kernels, made at installation: encoding of BERT, and probes' products, for several instruction sets.
+"""Compiled kernels, made at installation: encoding, and probes' products, for several instruction sets.
 
 `README.md` beside this file tells how they are made, and how to add one.
 """

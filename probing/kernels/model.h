@@ -23,25 +23,49 @@ struct Matrix {
 
 struct Norm {
   const float *scale, *shift;
+  bool keeps = false;  // whether the states stay as they are, and what the next product reads is normed alone
 };
+
+// What is added to the score of a query and a key, by how far the key stands behind the query.
+struct Distances {
+  const float* biases = nullptr;  // [heads][2 reach + 1], times log2(e), the middle one at distance 0; or none
+  int reach = 0;                  // 32 more than tokens of the longest sentence at least
+
+  const float* of(int head) const { return biases + static_cast<std::ptrdiff_t>(head) * (2 * reach + 1) + reach; }
+};
+
+constexpr int kEverywhere = 1 << 30;
 
 struct Layer {
   Matrix attention;  // queries, keys and values in one; queries scaled by log2(e) / sqrt(width of a head)
   Matrix projection;
   Norm attention_norm;
-  Matrix inner, output;
+  Matrix inner, output;  // of a gated layer, panels of `inner` take turns: what is activated, and its factors
   Norm output_norm;
+  // [positions][half a head's width of cosines, as many sines], or none. Numbers of a head that are turned together
+  // stand 16 apart in a panel of 32.
+  const float* rotations = nullptr;
+  Distances distances{};
+  int window = kEverywhere;  // tokens on either side that a token reads
+};
+
+struct Shape {
+  int heads, inner;
+  float epsilon;
+  bool gated;  // whether the activated half of the inner layer is multiplied with the other half
 };
 
 struct Model {
-  int width, heads, inner;
-  float epsilon;
+  Shape shape;
+  int width, embedding_width;
   const float *words, *positions, *types;  // tables of the embeddings; positions from the first one used on
+  int position_step;                       // from one position to the next; 0 where there is one row for all
   Norm embedding_norm;
-  const float* zeros;  // [width]
+  Matrix widening;     // from the embeddings' width to the states'; no panels where they are one
+  const float* zeros;  // [the larger width]
   std::vector<Layer> layers;
 
-  int head_width() const { return width / heads; }
+  int head_width() const { return width / shape.heads; }
 };
 
 struct Batch {

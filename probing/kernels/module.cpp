@@ -1,9 +1,10 @@
-// The kernels, for Python: BERT encoding, and the loss of probes, by any engine that this processor can run.
+// The kernels, for Python: encoding, and the loss of probes, by any engine that this processor can run.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <string>
 
@@ -32,38 +33,41 @@ const Engine& find_engine(const std::string& name) {
   throw py::value_error("no engine " + name + " on this processor");
 }
 
-// The weights of a BERT. Python's arrays are kept, not copied.
+// The weights of an encoder. Python's arrays are kept, not copied.
 class Encoder {
  public:
   using Arrays = std::vector<Array<float>>;
   using Matrices = std::vector<py::array>;
 
-  // `embeddings`: words, positions, types, norm's scale and shift. Of each layer, `matrices` (packed, in the engine's
-  // numbers): attention, projection, inner, output; `vectors`: their biases, then scale and shift of the norms after
-  // attention and output.
-  Encoder(const std::string& engine, int heads, int inner, float epsilon, Arrays embeddings,
-          std::vector<Matrices> matrices, std::vector<Arrays> vectors)
+  // Of one layer. `matrices` (packed, in the engine's numbers): attention, projection, inner, output. `vectors`: their
+  // biases, then scale and shift of the norms after attention and output. `tables`: of rotations and of distances,
+  // empty where there are none. `keeps`: which of the two norms leave the states as they are.
+  struct Weights {
+    Matrices matrices;
+    Arrays vectors, tables;
+    std::array<bool, 2> keeps;
+    int window;
+  };
+
+  // `embeddings`: words, positions, types, norm's scale and shift. `widening`: a matrix and its bias, or nothing.
+  Encoder(const std::string& engine, const Shape& shape, Arrays embeddings, Matrices widening,
+          std::vector<Weights> layers)
       : engine_(find_engine(engine)),
         embeddings_(std::move(embeddings)),
-        matrices_(std::move(matrices)),
-        vectors_(std::move(vectors)) {
-    const int width = static_cast<int>(embeddings_.at(0).shape(1));
-    zeros_.assign(width, 0.0f);
+        widening_(std::move(widening)),
+        layers_(std::move(layers)) {
+    const int embedding_width = static_cast<int>(embeddings_.at(0).shape(1));
+    const int width = static_cast<int>(widening_.empty() ? embedding_width : widening_.at(1).size());
+    zeros_.assign(std::max(width, embedding_width), 0.0f);
     const auto table = [&](int which) { return embeddings_.at(which).data(); };
-    model_ =
-        Model{width, heads, inner, epsilon, table(0), table(1), table(2), Norm{table(3), table(4)}, zeros_.data(), {}};
-    for (std::size_t layer = 0; layer < matrices_.size(); ++layer) {
-      const auto vector = [&](int which) { return vectors_.at(layer).at(which).data(); };
-      const auto matrix = [&](int which, int outputs, int inputs) {
-        return Matrix{check(matrices_[layer].at(which), outputs, inputs), vector(which), outputs / 32, inputs / 32};
-      };
-      model_.layers.push_back(Layer{matrix(0, 3 * width, width),
-                                    matrix(1, width, width),
-                                    {vector(4), vector(5)},
-                                    matrix(2, inner, width),
-                                    matrix(3, width, inner),
-                                    {vector(6), vector(7)}});
-    }
+    const bool placed = embeddings_.at(1).shape(0) > 1;
+    if (placed) longest_ = embeddings_[1].shape(0);
+    model_ = Model{shape, width, embedding_width, table(0), table(1), table(2), placed ? embedding_width : 0,
+                   Norm{table(3), table(4)}, Matrix{nullptr, nullptr, 0, 0}, zeros_.data(), {}};
+    if (!widening_.empty())
+      model_.widening = Matrix{check(widening_.at(0), width, embedding_width),
+                               static_cast<const float*>(widening_.at(1).data()), width / 32, embedding_width / 32};
+    for (const Weights& weights : layers_) model_.layers.push_back(read(weights));
   }
 
   void encode(const Array<std::int32_t>& ids, const Array<std::int32_t>& types, const Array<std::int64_t>& starts,
@@ -72,6 +76,10 @@ class Encoder {
                       largest,    starts.size() - 1, pooled.mutable_data()};
     check(ids, embeddings_[0], "token");
     check(types, embeddings_[2], "segment");
+    for (std::int64_t sentence = 0; sentence < batch.sentences; ++sentence)
+      if (starts.data()[sentence + 1] - starts.data()[sentence] > longest_)
+        throw py::index_error("a text of " + std::to_string(starts.data()[sentence + 1] - starts.data()[sentence]) +
+                              " tokens, with positions for " + std::to_string(longest_));
     py::gil_scoped_release release;
     share_out(batch, rows, threads);
   }
@@ -85,6 +93,35 @@ class Encoder {
                             std::to_string(packed.itemsize()) + " bytes, expected " + std::to_string(outputs) + " x " +
                             std::to_string(inputs) + " of " + std::to_string(expected));
     return packed.data();
+  }
+
+  Layer read(const Weights& weights) {
+    const int width = model_.width, inner = model_.shape.inner, head_width = model_.head_width();
+    const auto vector = [&](int which) { return weights.vectors.at(which).data(); };
+    const auto matrix = [&](int which, int outputs, int inputs) {
+      return Matrix{check(weights.matrices.at(which), outputs, inputs), vector(which), outputs / 32, inputs / 32};
+    };
+    Layer layer{matrix(0, 3 * width, width),
+                matrix(1, width, width),
+                {vector(4), vector(5), weights.keeps[0]},
+                matrix(2, model_.shape.gated ? 2 * inner : inner, width),
+                matrix(3, width, inner),
+                {vector(6), vector(7), weights.keeps[1]}};
+    const Array<float>&rotations = weights.tables.at(0), &distances = weights.tables.at(1);
+    if (rotations.size()) {
+      if (rotations.ndim() != 2 || rotations.shape(1) != head_width)
+        throw py::value_error("rotations of another shape than positions x " + std::to_string(head_width));
+      layer.rotations = rotations.data();
+      longest_ = std::min<std::int64_t>(longest_, rotations.shape(0));
+    }
+    if (distances.size()) {
+      if (distances.ndim() != 2 || distances.shape(0) != model_.shape.heads || distances.shape(1) % 2 == 0)
+        throw py::value_error("distances of another shape than heads x an odd number");
+      layer.distances = Distances{distances.data(), static_cast<int>(distances.shape(1) / 2)};
+      longest_ = std::min<std::int64_t>(longest_, layer.distances.reach - 32);
+    }
+    layer.window = weights.window;
+    return layer;
   }
 
   static void check(const Array<std::int32_t>& ids, const Array<float>& table, const char* kind) {
@@ -112,9 +149,10 @@ class Encoder {
 
   const Engine& engine_;
   Arrays embeddings_;
-  std::vector<Matrices> matrices_;
-  std::vector<Arrays> vectors_;
+  Matrices widening_;
+  std::vector<Weights> layers_;
   std::vector<float> zeros_;
+  std::int64_t longest_ = kEverywhere;  // tokens of a text
   Model model_{};
 };
 
@@ -174,9 +212,20 @@ PYBIND11_MODULE(compiled, module) {
   module.def("list_engines", &list_engines,
              "Engines that this processor can run, the fastest first, each with the numbers that its products read.");
   module.def("apply", &apply, "`gelu`, `power_of_two` or `log_of_two` of each number, as an engine computes it.");
+  py::class_<Shape>(module, "Shape")
+      .def(py::init([](int heads, int inner, float epsilon, bool gated) { return Shape{heads, inner, epsilon, gated}; }),
+           py::arg("heads"), py::arg("inner"), py::arg("epsilon"), py::arg("gated"));
+  py::class_<Encoder::Weights>(module, "LayerWeights")
+      .def(py::init([](Encoder::Matrices matrices, Encoder::Arrays vectors, Encoder::Arrays tables,
+                       std::array<bool, 2> keeps, int window) {
+             return Encoder::Weights{std::move(matrices), std::move(vectors), std::move(tables), keeps, window};
+           }),
+           py::arg("matrices"), py::arg("vectors"), py::arg("tables"), py::arg("keeps"), py::arg("window"));
+  module.attr("EVERYWHERE") = kEverywhere;
   py::class_<Encoder>(module, "Encoder")
-      .def(py::init<const std::string&, int, int, float, Encoder::Arrays, std::vector<Encoder::Matrices>,
-                    std::vector<Encoder::Arrays>>())
+      .def(py::init<const std::string&, const Shape&, Encoder::Arrays, Encoder::Matrices,
+                    std::vector<Encoder::Weights>>(),
+           py::arg("engine"), py::arg("shape"), py::arg("embeddings"), py::arg("widening"), py::arg("layers"))
       .def("encode", &Encoder::encode);
   py::class_<LogisticLoss>(module, "LogisticLoss")
       .def(py::init<const std::string&, const Array<std::int32_t>&, int, int>())

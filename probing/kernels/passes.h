@@ -1,4 +1,5 @@
-// A block of sentences through all layers of a BERT, all of it in the cache of one core; every layer pooled on the way.
+// A block of sentences through all layers of an encoder, all of it in the cache of one core; every layer pooled on the
+// way.
 #pragma once
 
 #include <algorithm>
@@ -19,9 +20,11 @@ template <class Number>
 struct Scratch {
   Scratch(const Model& model, int rows, int longest)
       : capacity(rows),
-        states(static_cast<std::size_t>(rows) * model.width),
-        copies(static_cast<std::size_t>(rows) * model.width),
-        shared(static_cast<std::size_t>(rows + kBlock) * std::max(4 * model.width, model.inner)),
+        states(static_cast<std::size_t>(rows) * std::max(model.width, model.embedding_width)),
+        copies(static_cast<std::size_t>(rows) * std::max(model.width, model.embedding_width)),
+        shared(static_cast<std::size_t>(rows + kBlock) * std::max(4 * model.width, model.shape.inner)),
+        activated(model.shape.gated ? static_cast<std::size_t>(rows) * kBlock : 0),
+        places(static_cast<std::size_t>(rows)),
         keys(static_cast<std::size_t>(longest) * model.head_width()),
         values(static_cast<std::size_t>(longest) * model.head_width()),
         scores(static_cast<std::size_t>(longest) * kBlock),
@@ -31,6 +34,8 @@ struct Scratch {
   Buffer<float> states;         // [rows][width]: the residual stream
   Buffer<Number> copies;        // [rows / 32][width / 32][32][32]: what the next product reads
   Buffer<Number> shared;        // queries, keys, values and contexts; later the inner layer
+  Buffer<float> activated;      // [rows][32]: a panel of the inner layer that waits for its factors
+  Buffer<std::int32_t> places;  // of each row in its sentence
   Buffer<Number> keys, values;  // of one head, as right-hand sides
   Buffer<float> scores;         // 32 queries x all keys
   Buffer<Number> powers;        // [keys / 32][32 queries][32 keys]
@@ -88,6 +93,7 @@ template <class Engine>
 struct Attention {
   using Number = typename Engine::Number;
   const Model& model;
+  const Layer& layer;
   Scratch<Number>& scratch;
   int capacity;  // rows of a panel
 
@@ -98,8 +104,8 @@ struct Attention {
 
   TARGET void attend(int start, int length, int head, Number* contexts) const {
     const int parts = model.head_width() / kBlock, key_blocks = (length + kBlock - 1) / kBlock;
-    const int of_queries = head * parts, of_keys = (model.heads + head) * parts;
-    const int of_values = (2 * model.heads + head) * parts;
+    const int of_queries = head * parts, of_keys = (model.shape.heads + head) * parts;
+    const int of_values = (2 * model.shape.heads + head) * parts;
     for (int block = 0; block < key_blocks; ++block)
       for (int part = 0; part < parts; ++part)
         Engine::pack_across(panel(of_keys + part, start + block * kBlock),
@@ -110,17 +116,22 @@ struct Attention {
                            scratch.values.data() + (part * key_blocks + block) * kBlockSize);
     const std::ptrdiff_t apart = static_cast<std::ptrdiff_t>(capacity) * kBlock;
     for (int first = 0; first < length; first += kBlock) {
-      for (int block = 0; block < key_blocks; ++block)
+      // Blocks of keys within the window of any of these queries.
+      const int from = std::max(0, first - layer.window) / kBlock;
+      const int read = std::min(key_blocks, (first + kBlock - 1 + layer.window) / kBlock + 1) - from;
+      for (int block = 0; block < read; ++block)
         Engine::template multiply<false>(
-            {{panel(of_queries, start + first), scratch.keys.data() + block * parts * kBlockSize, apart}}, parts,
-            scratch.scores.data() + block * kBlock, key_blocks * kBlock, kNothing);
+            {{panel(of_queries, start + first), scratch.keys.data() + (from + block) * parts * kBlockSize, apart}},
+            parts, scratch.scores.data() + block * kBlock, read * kBlock, kNothing);
       alignas(64) float totals[kBlock];
       const int count = std::min(kBlock, length - first);
-      for (int row = 0; row < count; row += Lanes::kCount) weigh(row, length, key_blocks, totals);
+      if (layer.distances.biases) add_distances(first - from * kBlock, count, read * kBlock, head);
+      if (length - 1 > layer.window) hide_far(first - from * kBlock, count, read * kBlock);
+      const int readable = std::min(length - from * kBlock, read * kBlock);
+      for (int row = 0; row < count; row += Lanes::kCount) weigh(row, readable, read, totals);
       for (int part = 0; part < parts; ++part) {
-        const Number* values = scratch.values.data() + part * key_blocks * kBlockSize;
-        Engine::template multiply<false>({{scratch.powers.data(), values}}, key_blocks, scratch.sums[0], kBlock,
-                                         kNothing);
+        const Number* values = scratch.values.data() + (part * key_blocks + from) * kBlockSize;
+        Engine::template multiply<false>({{scratch.powers.data(), values}}, read, scratch.sums[0], kBlock, kNothing);
         for (int row = 0; row < count; ++row) {
           const int at = start + first + row;
           const Vector factor = Lanes::fill(totals[row]);
@@ -131,6 +142,25 @@ struct Attention {
             Engine::store(target + i, Lanes::load(sums + i) * factor, Lanes::load(sums + i + Lanes::kCount) * factor);
         }
       }
+    }
+  }
+
+  // Adds to scores what belongs to the distance of key and query; `place`: of the first query among these keys.
+  TARGET void add_distances(int place, int count, int keys, int head) const {
+    for (int row = 0; row < count; ++row) {
+      float* own = scratch.scores.data() + row * keys;
+      const float* biases = layer.distances.of(head) - (place + row);
+      for (int i = 0; i < keys; i += Lanes::kCount)
+        Lanes::store(own + i, Lanes::load(own + i) + Lanes::load(biases + i));
+    }
+  }
+
+  // Takes the keys beyond the window for infinitely unlike their query.
+  TARGET void hide_far(int place, int count, int keys) const {
+    for (int row = 0; row < count; ++row) {
+      float* own = scratch.scores.data() + row * keys;
+      for (int i = 0; i < place + row - layer.window; ++i) own[i] = -__builtin_inff();
+      for (int i = place + row + layer.window + 1; i < keys; ++i) own[i] = -__builtin_inff();
     }
   }
 
@@ -196,14 +226,19 @@ class Pass {
     count_ = static_cast<int>(batch_.starts[last] - begin);
     blocks_ = (count_ + kBlock - 1) / kBlock;
     embed();
-    normalise(model_.embedding_norm, model_.zeros);
+    normalise(model_.embedding_norm, model_.zeros, model_.embedding_width);
+    if (model_.widening.panels) widen();
     pool(0);
     for (std::size_t number = 0; number < model_.layers.size(); ++number) {
       const Layer& layer = model_.layers[number];
       attend(layer);
-      normalise(layer.attention_norm, layer.projection.bias);
-      transform(layer);
-      normalise(layer.output_norm, layer.output.bias);
+      normalise(layer.attention_norm, layer.projection.bias, model_.width);
+      if (model_.shape.gated)
+        transform_gated(layer);
+      else
+        transform(layer);
+      add_product<Engine>(layer.output, scratch_.shared.data(), blocks_, scratch_.states.data());
+      normalise(layer.output_norm, layer.output.bias, model_.width);
       pool(static_cast<int>(number) + 1);
     }
   }
@@ -212,49 +247,90 @@ class Pass {
   float* row(int number) { return scratch_.states.data() + static_cast<std::ptrdiff_t>(number) * model_.width; }
 
   TARGET void embed() {
-    const int width = model_.width;
+    const int width = model_.embedding_width;
+    float* states = scratch_.states.data();
     int at = 0;
     for (std::int64_t sentence = first_; sentence < last_; ++sentence)
       for (std::int64_t token = batch_.starts[sentence]; token < batch_.starts[sentence + 1]; ++token, ++at) {
         const float* word = model_.words + static_cast<std::ptrdiff_t>(batch_.ids[token]) * width;
         const float* type = model_.types + static_cast<std::ptrdiff_t>(batch_.types[token]) * width;
-        const float* position = model_.positions + (token - batch_.starts[sentence]) * width;
-        for (int i = 0; i < width; i += Lanes::kCount)
-          Lanes::store(row(at) + i, Lanes::load(word + i) + Lanes::load(type + i) + Lanes::load(position + i));
+        const std::int64_t place = token - batch_.starts[sentence];
+        const float* position = model_.positions + place * model_.position_step;
+        scratch_.places.data()[at] = static_cast<std::int32_t>(place);
+        for (int i = 0; i < width; i += Lanes::kCount, states += Lanes::kCount)
+          Lanes::store(states, Lanes::load(word + i) + Lanes::load(type + i) + Lanes::load(position + i));
       }
-    std::memset(row(at), 0, sizeof(float) * width * (static_cast<std::size_t>(blocks_) * kBlock - at));
+    const std::size_t rest = static_cast<std::size_t>(blocks_) * kBlock - at;
+    std::memset(states, 0, sizeof(float) * width * rest);
+    std::memset(scratch_.places.data() + at, 0, sizeof(std::int32_t) * rest);
   }
 
   // The bias of the product before it is added here.
-  TARGET void normalise(const Norm& norm, const float* bias) {
-    const int width = model_.width;
+  TARGET void normalise(const Norm& norm, const float* bias, int width) {
     for (int number = 0; number < blocks_ * kBlock; ++number)
-      normalise_row<Engine>(row(number), width, bias, norm.scale, norm.shift, model_.epsilon,
-                            scratch_.copies.data() + static_cast<std::ptrdiff_t>(number / kBlock) * kBlock * width +
-                                number % kBlock * kBlock);
+      normalise_row<Engine>(scratch_.states.data() + static_cast<std::ptrdiff_t>(number) * width, width, bias,
+                            norm.scale, norm.shift, model_.shape.epsilon, norm.keeps, copy(number, width));
+  }
+
+  // The first number of a row of what the next product reads.
+  Number* copy(int number, int width) {
+    return scratch_.copies.data() + static_cast<std::ptrdiff_t>(number / kBlock) * kBlock * width +
+           number % kBlock * kBlock;
+  }
+
+  // From the width of the embeddings to that of the states.
+  TARGET void widen() {
+    multiply_rows<Engine>(model_.widening, scratch_.copies.data(), blocks_, scratch_,
+                          [&](int block, int panel, int number, const float* sums) TARGET {
+                            const float* bias = model_.widening.bias + panel * kBlock;
+                            float* target = row(block * kBlock + number) + panel * kBlock;
+                            for (int i = 0; i < kBlock; i += Lanes::kCount)
+                              Lanes::store(target + i, Lanes::load(sums + i) + Lanes::load(bias + i));
+                          });
+    for (int number = 0; number < blocks_ * kBlock; ++number)
+      for (int i = 0; i < model_.width; i += 2 * Lanes::kCount)
+        Engine::store(
+            copy(number, model_.width) + static_cast<std::ptrdiff_t>(i / kBlock) * kBlockSize + i % kBlock,
+            Lanes::load(row(number) + i), Lanes::load(row(number) + i + Lanes::kCount));
   }
 
   TARGET void attend(const Layer& layer) {
     // Rows past the end are read as the last block's padding.
     const int capacity = scratch_.capacity + kBlock;
     Number* panels = scratch_.shared.data();
+    // Those of queries and keys.
+    const int turned = layer.rotations ? 2 * model_.width / kBlock : 0;
     multiply_rows<Engine>(
         layer.attention, scratch_.copies.data(), blocks_, scratch_,
         [&](int block, int panel, int number, const float* sums) TARGET {
           const float* bias = layer.attention.bias + panel * kBlock;
           Number* target = panels + (static_cast<std::ptrdiff_t>(panel) * capacity + block * kBlock + number) * kBlock;
+          if (panel < turned) return store_turned(layer, panel, block * kBlock + number, sums, target);
           for (int i = 0; i < kBlock; i += 2 * Lanes::kCount)
             Engine::store(target + i, Lanes::load(sums + i) + Lanes::load(bias + i),
                           Lanes::load(sums + i + Lanes::kCount) + Lanes::load(bias + i + Lanes::kCount));
         });
     Number* contexts = panels + static_cast<std::ptrdiff_t>(3 * model_.width) * capacity;
-    const Attention<Engine> attention{model_, scratch_, capacity};
+    const Attention<Engine> attention{model_, layer, scratch_, capacity};
     for (std::int64_t sentence = first_; sentence < last_; ++sentence) {
       const int start = static_cast<int>(batch_.starts[sentence] - batch_.starts[first_]);
       const int length = static_cast<int>(batch_.starts[sentence + 1] - batch_.starts[sentence]);
-      for (int head = 0; head < model_.heads; ++head) attention.attend(start, length, head, contexts);
+      for (int head = 0; head < model_.shape.heads; ++head) attention.attend(start, length, head, contexts);
     }
     add_product<Engine>(layer.projection, contexts, blocks_, scratch_.states.data());
+  }
+
+  // Part of a query or a key, turned by the angles of its place.
+  TARGET void store_turned(const Layer& layer, int panel, int number, const float* sums, Number* target) {
+    alignas(64) float line[kBlock];
+    const float* bias = layer.attention.bias + panel * kBlock;
+    for (int i = 0; i < kBlock; i += Lanes::kCount)
+      Lanes::store(line + i, Lanes::load(sums + i) + Lanes::load(bias + i));
+    const int width = model_.head_width(), part = panel % (width / kBlock);
+    const float* angles = layer.rotations + static_cast<std::ptrdiff_t>(scratch_.places.data()[number]) * width;
+    rotate(line, angles + part * kBlock / 2, angles + width / 2 + part * kBlock / 2);
+    for (int i = 0; i < kBlock; i += 2 * Lanes::kCount)
+      Engine::store(target + i, Lanes::load(line + i), Lanes::load(line + i + Lanes::kCount));
   }
 
   TARGET void transform(const Layer& layer) {
@@ -269,7 +345,30 @@ class Pass {
             Engine::store(target + i, activate(Lanes::load(sums + i) + Lanes::load(bias + i)),
                           activate(Lanes::load(sums + i + Lanes::kCount) + Lanes::load(bias + i + Lanes::kCount)));
         });
-    add_product<Engine>(layer.output, inner, blocks_, scratch_.states.data());
+  }
+
+  // One panel is activated, and the one after it holds its factors (GeGLU, arXiv 2002.05202, equation 6).
+  TARGET void transform_gated(const Layer& layer) {
+    Number* inner = scratch_.shared.data();
+    const int panels = layer.inner.panels / 2;
+    multiply_rows<Engine>(
+        layer.inner, scratch_.copies.data(), blocks_, scratch_,
+        [&](int block, int panel, int number, const float* sums) TARGET {
+          const float* bias = layer.inner.bias + panel * kBlock;
+          float* line = scratch_.activated.data() + static_cast<std::ptrdiff_t>(block * kBlock + number) * kBlock;
+          if (panel % 2 == 0) {
+            for (int i = 0; i < kBlock; i += Lanes::kCount)
+              Lanes::store(line + i, activate(Lanes::load(sums + i) + Lanes::load(bias + i)));
+            return;
+          }
+          Number* target =
+              inner + (static_cast<std::ptrdiff_t>(block) * panels + panel / 2) * kBlockSize + number * kBlock;
+          for (int i = 0; i < kBlock; i += 2 * Lanes::kCount) {
+            const int j = i + Lanes::kCount;
+            Engine::store(target + i, Lanes::load(line + i) * (Lanes::load(sums + i) + Lanes::load(bias + i)),
+                          Lanes::load(line + j) * (Lanes::load(sums + j) + Lanes::load(bias + j)));
+          }
+        });
   }
 
   TARGET static Vector activate(Vector x) {

@@ -1,4 +1,4 @@
-// What lies between the products, a row of numbers at a time: LayerNorm and pooling.
+// What lies between the products, a row of numbers at a time: LayerNorm, rotations and pooling.
 #pragma once
 
 #include <cstddef>
@@ -9,10 +9,11 @@
 namespace kernels {
 namespace {
 
-// LayerNorm of one row plus a bias, in place (float32, variance about the mean), and its copy for the next product.
+// LayerNorm of one row plus a bias (float32, variance about the mean): a copy for the next product, and in place, where
+// with `keeps` the row plus the bias stays.
 template <class Engine>
 TARGET inline void normalise_row(float* row, int width, const float* bias, const float* scale, const float* shift,
-                                 float epsilon, typename Engine::Number* copy) {
+                                 float epsilon, bool keeps, typename Engine::Number* copy) {
   constexpr int kCount = Lanes::kCount;
   Vector sum = Lanes::fill(0.0f), more = sum;
   for (int i = 0; i < width; i += 2 * kCount) {
@@ -38,9 +39,20 @@ TARGET inline void normalise_row(float* row, int width, const float* bias, const
       const int at = i + kCount * j;
       const Vector centred = (Lanes::load(row + at) - mean) * factor;
       part[j] = Lanes::fmadd(centred, Lanes::load(scale + at), Lanes::load(shift + at));
-      Lanes::store(row + at, part[j]);
+      if (!keeps) Lanes::store(row + at, part[j]);
     }
     Engine::store(copy + static_cast<std::ptrdiff_t>(i / kBlock) * kBlockSize + i % kBlock, part[0], part[1]);
+  }
+}
+
+// Part of a query or a key, in place: numbers 16 apart are turned by the angle of their position, whose cosines and
+// sines are given (arXiv 2104.09864, equation 34).
+TARGET inline void rotate(float* row, const float* cosines, const float* sines) {
+  for (int i = 0; i < kBlock / 2; i += Lanes::kCount) {
+    const Vector first = Lanes::load(row + i), second = Lanes::load(row + kBlock / 2 + i);
+    const Vector cosine = Lanes::load(cosines + i), sine = Lanes::load(sines + i);
+    Lanes::store(row + i, first * cosine - second * sine);
+    Lanes::store(row + kBlock / 2 + i, second * cosine + first * sine);
   }
 }
 

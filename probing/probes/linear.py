@@ -79,13 +79,7 @@ class LinearProbe(Reader):
         Labels are class indices 0 .. classes - 1 or, in a graded task, the probability of each class.
         """
         n_layers, _, hidden = X.shape
-        self.classes_ = np.arange(count_classes(torch.from_numpy(y)))
-        self.coef_ = np.empty((n_layers, len(self.classes_), hidden), dtype=np.float32)
-        self.intercept_ = np.empty((n_layers, len(self.classes_)), dtype=np.float32)
-        self.mean_, self.scale_ = np.empty((2, n_layers, hidden), dtype=np.float32)
-        self.strength_, self.loss_ = np.empty((2, n_layers))
-        self.dev_scores_ = np.empty((n_layers, len(self.strengths)))
-        self.converged_ = np.empty(n_layers, dtype=bool)
+        self._make_room(n_layers, y, hidden)
         workers, size = share_layers(n_layers, X[0].nbytes, self.device)
         groups = [slice(first, first + size) for first in range(0, n_layers, size)]
         # Groups on a thread each wait for one another once; products on all threads would, each time.
@@ -94,13 +88,25 @@ class LinearProbe(Reader):
             list(pool.map(lambda layers: self._fit_group(layers, X, y, X_dev, y_dev), groups))
         return self
 
+    def _make_room(self, n_layers: int, y: np.ndarray, hidden: int) -> None:
+        self.classes_ = np.arange(count_classes(torch.from_numpy(y)))
+        self.coef_ = np.empty((n_layers, len(self.classes_), hidden), dtype=np.float32)
+        self.intercept_ = np.empty((n_layers, len(self.classes_)), dtype=np.float32)
+        self.mean_, self.scale_ = np.empty((2, n_layers, hidden), dtype=np.float32)
+        self.strength_, self.loss_ = np.empty((2, n_layers))
+        self.dev_scores_ = np.empty((n_layers, len(self.strengths)))
+        self.converged_ = np.empty(n_layers, dtype=bool)
+
     def _fit_group(self, layers: slice, X, y, X_dev, y_dev) -> None:
         vectors = torch.tensor(X[layers], device=self.device)
         problem = LogisticProblem(vectors, torch.tensor(y, device=self.device), self.strengths)
+        self._solve(layers, problem, X_dev, y_dev)
+
+    def _solve(self, layers: slice, problem: "LogisticProblem", X_dev, y_dev) -> None:
         solution = problem.solve(self.tolerance, self.max_iterations)
         coef, intercept = problem.unpack(solution)
         self.mean_[layers], self.scale_[layers] = problem.mean.cpu(), problem.scale.cpu()
-        for number, layer in enumerate(range(*layers.indices(len(X)))):
+        for number, layer in enumerate(range(*layers.indices(len(self.coef_)))):
             scaled = torch.tensor((X_dev[layer] - self.mean_[layer]) / self.scale_[layer], device=self.device)
             scores = score_strengths(scaled, coef[number], intercept[number], torch.tensor(y_dev, device=self.device))
             best = choose_strength(scores, self.strengths)
@@ -164,7 +170,7 @@ class LogisticProblem:
         n_problems = self.root.shape[0] * self.root.shape[1]
         n_parameters = self.n_classes * (self.root.shape[2] + 1)
         start = torch.zeros(n_problems, n_parameters, dtype=self.root.dtype, device=self.root.device)
-        if can_fuse(self.vectors, self.labels, tolerance):
+        if not self._fused and can_fuse(self.vectors, self.labels, tolerance):
             everything = slice(0, len(self.labels))
             self._fused = [fuse_loss([(everything, layer)], layer.shape[1], self.labels) for layer in self.vectors]
         if begin is not None:
@@ -219,7 +225,7 @@ class LogisticProblem:
         return self.n_classes**0.5
 
     def _evaluate(self, layer: int, strengths: Tensor, points: Tensor) -> tuple[Tensor, Tensor]:
-        n, hidden = self.vectors[layer].shape
+        n, hidden = len(self.labels), self.root.shape[2]
         root, penalty = self.root[layer, strengths].unsqueeze(1), self.strengths[strengths]
         points = points.view(len(points), self.n_classes, hidden + 1)
         weights = points[..., :hidden] * root
@@ -273,10 +279,16 @@ def standardise(
     mean = vectors.mean(dim=1)
     # The mean first: squares of features far from 0 would lose the digits that their deviation is made of.
     vectors -= mean.unsqueeze(1)
-    scale = vectors.square().mean(dim=1).sqrt()
-    scale = torch.where(scale > 1e-6 * (1 + mean.abs()), scale, torch.ones_like(scale))
+    scale = replace_dead(vectors.square().mean(dim=1).sqrt(), mean)
     vectors /= scale.unsqueeze(1)
     return mean, scale
+
+
+def replace_dead(
+    scale: Float[Tensor, "layers hidden"], mean: Float[Tensor, "layers hidden"]
+) -> Float[Tensor, "layers hidden"]:
+    """Standard deviations, 1 in place of those of features that are dead or constant."""
+    return torch.where(scale > 1e-6 * (1 + mean.abs()), scale, torch.ones_like(scale))
 
 
 def score_strengths(

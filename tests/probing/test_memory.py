@@ -74,9 +74,9 @@ print(json.dumps(growth))
 """
 
 
-def measure_growth(folder, most, works):
+def measure_growth(folder, most, works, shape=SHAPE):
     """Peak of the resident memory, mapped files included, less what it was before the stack was made, by work."""
-    arguments = json.dumps([str(folder), SHAPE, most, works])
+    arguments = json.dumps([str(folder), shape, most, works])
     run = subprocess.run([sys.executable, "-c", PROBE, arguments], capture_output=True, text=True, check=True)
     return json.loads(run.stdout)
 
@@ -88,3 +88,10 @@ def test_a_stack_is_made_and_probed_in_far_less_memory_than_it_would_take(tmp_pa
     # The same with all of it in memory: so the measurement sees what it is to see.
     free = measure_growth(tmp_path / "free", 2**40, ["layer.scores", "scalar_mix.scores"])
     assert all(growth > size for growth in free.values()), free
+
+
+def test_all_layers_side_by_side_stand_in_memory_once(tmp_path):
+    shape = (9, 100_000, 128)  # a matrix of 9 x 128 squared is small beside it
+    size = 4 * shape[0] * shape[1] * shape[2]
+    growth = measure_growth(tmp_path, 2**25, ["concat.scores"], shape)["concat.scores"]
+    assert growth < 1.8 * size, "the copy of the kernels, and blocks; with all vectors in a row too, above 3"

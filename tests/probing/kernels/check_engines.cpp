@@ -79,21 +79,35 @@ std::vector<bf16> pack_pairs(const std::vector<float>& matrix, int outputs, int 
   return packed;
 }
 
-struct Bert {
-  static constexpr int kWidth = 64, kInner = 96, kWords = 20, kLongest = 90;
+// What sets an encoder apart from BERT; and BERT.
+enum Kind { kBert, kWidened, kByDistance, kGated };
+const char* const kKinds[] = {"encoding", "encoding after widening", "encoding by distance", "encoding, gated"};
+
+struct Encoder {
+  static constexpr int kWidth = 64, kInner = 96, kWords = 20, kLongest = 90, kReach = kLongest + 32;
   std::vector<float> words = draw(kWords * kWidth, 1, 1), positions = draw(kLongest * kWidth, 1, 2),
                      types = draw(2 * kWidth, 1, 3), scale = draw(kInner, 0.1f, 4, 1),
-                     shift = draw(3 * kWidth, 0.1f, 5), zeros = std::vector<float>(kWidth);
+                     shift = draw(3 * kWidth, 0.1f, 5), zeros = std::vector<float>(kWidth),
+                     rotations = draw(kLongest * kWidth / 2, 0.7f, 6), distances = draw(2 * (2 * kReach + 1), 1, 7);
   std::vector<std::vector<float>> packed;
   std::vector<std::vector<bf16>> pairs;
   Model model{};
 
-  explicit Bert(bool in_bf16) {
-    model = {
-        kWidth,       2, kInner, 1e-12f, words.data(), positions.data(), types.data(), {scale.data(), shift.data()},
-        zeros.data(), {}};
+  Encoder(bool in_bf16, Kind kind) {
+    const int embedding_width = kind == kWidened ? 32 : kWidth;
+    model = {{2, kInner, 1e-12f, kind == kGated},
+             kWidth,
+             embedding_width,
+             words.data(),
+             positions.data(),
+             types.data(),
+             kind == kGated ? 0 : embedding_width,
+             {scale.data(), shift.data()},
+             {nullptr, nullptr, 0, 0},
+             zeros.data(),
+             {}};
     // Matrices are found by their places afterwards: room for all, so that none moves.
-    packed.reserve(8), pairs.reserve(8);
+    packed.reserve(9), pairs.reserve(9);
     const auto matrix = [&](int outputs, int inputs, unsigned seed) {
       const auto weights = draw(static_cast<std::size_t>(outputs) * inputs, 0.15f, seed);
       packed.push_back(pack(weights, outputs, inputs));
@@ -101,38 +115,43 @@ struct Bert {
       const void* data = in_bf16 ? static_cast<const void*>(pairs.back().data()) : packed.back().data();
       return Matrix{data, shift.data(), outputs / 32, inputs / 32};
     };
-    for (unsigned layer = 0; layer < 2; ++layer)
+    if (kind == kWidened) model.widening = matrix(kWidth, embedding_width, 50);
+    for (unsigned layer = 0; layer < 2; ++layer) {
       model.layers.push_back({matrix(3 * kWidth, kWidth, 10 + layer),
                               matrix(kWidth, kWidth, 20 + layer),
-                              {scale.data(), shift.data()},
-                              matrix(kInner, kWidth, 30 + layer),
+                              {scale.data(), shift.data(), kind == kGated},
+                              matrix(kind == kGated ? 2 * kInner : kInner, kWidth, 30 + layer),
                               matrix(kWidth, kInner, 40 + layer),
-                              {scale.data(), shift.data()}});
+                              {scale.data(), shift.data(), kind == kGated && layer == 0}});
+      if (kind == kByDistance) model.layers.back().distances = {distances.data(), kReach};
+      if (kind == kGated) model.layers.back().rotations = rotations.data();
+      if (kind == kGated && layer == 1) model.layers.back().window = 12;
+    }
   }
 };
 
-std::vector<float> encode(const Engine& engine, bool largest) {
-  const Bert bert(engine.in_bf16);
+std::vector<float> encode(const Engine& engine, bool largest, Kind kind) {
+  const Encoder encoder(engine.in_bf16, kind);
   const int lengths[] = {1, 2, 15, 16, 17, 31, 32, 33, 48, 64, 65, 90, 3, 5};
   std::vector<std::int32_t> ids, types;
   std::vector<std::int64_t> starts{0};
   std::vector<float> shares;
   for (const int length : lengths) {
     for (int i = 0; i < length; ++i) {
-      ids.push_back((7 * i + length) % Bert::kWords);
+      ids.push_back((7 * i + length) % Encoder::kWords);
       types.push_back(i % 2);
       shares.push_back(i == 0 && length > 1 ? 0.0f : 1.0f / static_cast<float>(length));
     }
     starts.push_back(static_cast<std::int64_t>(ids.size()));
   }
-  std::vector<float> pooled(3 * std::size(lengths) * Bert::kWidth);
+  std::vector<float> pooled(3 * std::size(lengths) * Encoder::kWidth);
   const Batch batch{ids.data(),    types.data(), starts.data(),
                     shares.data(), largest,      static_cast<std::int64_t>(std::size(lengths)),
                     pooled.data()};
   const std::int64_t cuts[] = {0, 1, 6, 9, 11, 12, 14};
   const Blocks blocks{cuts, 6, 160, 96};
   std::atomic<std::size_t> next{0};
-  engine.encode(bert.model, batch, blocks, next);
+  engine.encode(encoder.model, batch, blocks, next);
   return pooled;
 }
 
@@ -165,10 +184,11 @@ int main() {
   for (const Engine* engine : find_engines()) {
     const Engine& scalar = engine->in_bf16 ? kScalarBf16 : kScalar;
     check_functions(*engine, scalar);
-    for (const bool largest : {false, true})
-      // One rounding to bfloat16 that falls to the other side moves what follows by 2^-8 of a number.
-      compare(*engine, largest ? "encoding, max" : "encoding, mean", encode(*engine, largest), encode(scalar, largest),
-              engine->in_bf16 ? 1e-2 : 3e-6);
+    for (const Kind kind : {kBert, kWidened, kByDistance, kGated})
+      for (const bool largest : {false, true})
+        // One rounding to bfloat16 that falls to the other side moves what follows by 2^-8 of a number.
+        compare(*engine, kKinds[kind] + std::string(largest ? ", max" : ", mean"), encode(*engine, largest, kind),
+                encode(scalar, largest, kind), engine->in_bf16 ? 1e-2 : 3e-6);
     const int shapes[][4] = {{5, 7, 2, 1}, {33, 40, 3, 9}, {300, 600, 5, 2}, {2100, 33, 2, 5}, {64, 16, 40, 1}};
     for (const auto& [sentences, width, classes, problems] : shapes)
       for (const bool counted : {false, true})

@@ -8,7 +8,7 @@ from probing.probes.knn import KNNProbe
 from probing.probes.linear import LinearProbe
 from probing.probes.mlp import MLPProbe, NetworkProblem
 from probing.probes.scalar_mix import ScalarMixProbe
-from probing.probes.several_layers import ConcatProbe, CumulativeMixProbe, join_layers
+from probing.probes.several_layers import CumulativeMixProbe
 from tests.helpers import draw_stack
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -75,15 +75,6 @@ def test_the_nearer_of_two_voters_wins():
     train = np.array([[[1.0, 0.1], [0.1, 1.0], [-1.0, -1.0]]], dtype=np.float32)
     probe = KNNProbe((2,)).fit(train, np.array([0, 1, 0]), train, np.array([0, 1, 0]))
     assert probe.predict(np.array([[[0.9, 0.6], [0.6, 0.9]]], dtype=np.float32)).tolist() == [[0, 1]]
-
-
-def test_concat_is_the_linear_probe_on_all_layers_in_a_row():
-    X, y = draw(n_layers=3)
-    one = ConcatProbe().fit(X[0], y[0], X[1], y[1]).predict_proba(X[2])
-    rows = [np.hstack(list(part))[None] for part in X]
-    other = LinearProbe().fit(rows[0], y[0], rows[1], y[1]).predict_proba(rows[2])
-    assert (join_layers(X[0]) == rows[0]).all()
-    assert one == pytest.approx(other, abs=1e-5)
 
 
 def test_reading_l_of_the_cumulative_mix_is_the_mix_of_layers_0_to_l():
