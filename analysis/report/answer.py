@@ -28,7 +28,7 @@ def answer(
 
 
 def answer_claims(claims: Sequence[Borne]) -> list[str]:
-    """Sentences on what the run cannot be quoted for: claims that flags would bear, and claims that no single run bears."""
+    """Sentences on what the run cannot be quoted for: claims that flags would bear, and those that no run bears."""
     open_ones = [one for one in claims if one.missing]
     flagged = [one for one in open_ones if not one.claim.beyond]
     beyond = [one for one in open_ones if one.claim.beyond]
@@ -38,6 +38,17 @@ def answer_claims(claims: Sequence[Borne]) -> list[str]:
     if beyond:
         sentences.append(f"Not shown by one such run: {_list_claims(beyond, 'takes')}.")
     return sentences
+
+
+def count_claims(claims: Sequence[Borne]) -> str:
+    """The same in a line: how many of the claims the run bears; empty where it bears all."""
+    lacking = sum(bool(one.missing) for one in claims)
+    if not lacking:
+        return ""
+    return (
+        f"This run bears {len(claims) - lacking} of {_count(len(claims), 'claim')} on what a probe's score means; the "
+        "report says what the others lack, and --reviewer runs it."
+    )
 
 
 def _list_claims(claims: Sequence[Borne], verb: str) -> str:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from analysis.figures.files import save_figures
 from analysis.figures.style import warn_of_letters
-from analysis.report.answer import answer_claims, answer_control
+from analysis.report.answer import answer_control, count_claims
 from analysis.runs.choosing import name_model
 from analysis.runs.frames import mean_scores, unit_of
 from analysis.runs.probing_run import Run, load_run
@@ -59,8 +59,8 @@ def show_run(folder: Path, *writers: Callable[[Path], object]) -> None:
     for title, question in explain_tasks(numbers.summary["task"].dropna()):
         console.print(f"{title}: {question}", style="dim", markup=False, highlight=False)
     show_details(numbers, console)
-    for sentence in answer_claims(numbers.claims):
-        console.print(sentence, style="dim", markup=False, highlight=False)
+    if line := count_claims(numbers.claims):
+        console.print(line, style="dim", markup=False, highlight=False)
     console.print(f"scores, layer weights and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 
 
