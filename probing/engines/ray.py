@@ -4,6 +4,9 @@ Ray places tasks and finds out that a process or a machine has died. Order and r
 computed again, what ends in an error is not, and the costliest unit that waits goes first.
 """
 
+# Where the package is not installed, pyright takes this file for it.
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+
 import os
 import pickle
 import shutil
