@@ -25,6 +25,7 @@ from probing.contracts.measure import find_measure
 from probing.digests import digest_json
 from probing.encoders.checkpoint_check import check_encoder
 from probing.encoders.opening import EncoderOpener, build_encoder
+from probing.encoders.transformer import choose_device
 from probing.probes.fused import explain_engine
 from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
@@ -43,6 +44,8 @@ from probing.tasks.sources import check_tasks, load_tasks
 from probing.trackers import EVENTS, send_scores, track
 from probing.work import Engine, EngineOptions
 
+_GPU_SHARE = 0.25
+"""Part of a GPU that a cell takes on it: probes and mixes hold little there."""
 RESULTS = Path("data/results")
 """Folder of run folders by default."""
 
@@ -136,6 +139,7 @@ def use_engine(settings: RunSettings, engine: Engine | None = None) -> Iterator[
         settings.engine_address,
         settings.workers,
         settings.worker_threads or settings.threads or 1,
+        _GPU_SHARE if choose_device(settings.device).startswith("cuda") else 0.0,
         settings.retries,
         settings.mixed_hardware,
     )

@@ -78,6 +78,8 @@ class EngineOptions:
     """Units that are computed at a time; 0: as many as there is room for."""
     threads: int = 1
     """CPU threads of each worker."""
+    gpu_share: float = 0.0
+    """Part of a GPU that each worker takes."""
     retries: int = 3
     """Times that a unit is tried again after its worker was lost."""
     mixed_hardware: bool = False

@@ -1,4 +1,4 @@
-"""What a sweep shows: scores by checkpoint, layer and task, whether runs agree, and whether a conclusion holds."""
+"""Evidence of a sweep: scores by checkpoint, layer and task, whether runs agree, and whether a conclusion holds."""
 
 from collections.abc import Iterator, Mapping
 from itertools import combinations
@@ -67,7 +67,8 @@ def correlate(first: np.ndarray, second: np.ndarray) -> float:
     """Spearman's rank correlation; NaN where it says nothing."""
     if len(first) < _FEWEST or np.ptp(first) == 0 or np.ptp(second) == 0:
         return float("nan")
-    return float(np.asarray(spearmanr(first, second).statistic))
+    result: Any = spearmanr(first, second)
+    return float(result.statistic)
 
 
 def specify(sweep: Sweep) -> pd.DataFrame:
@@ -107,7 +108,7 @@ def _list_of_run(one: SweptRun) -> pd.DataFrame:
     return _name(one, scores.assign(relative_depth=depth))
 
 
-def _specify_run(one: SweptRun) -> Iterator[dict[str, Any]]:
+def _specify_run(one: SweptRun) -> Iterator[Mapping[Any, Any]]:
     tasks, compared = summarise_tasks(one.run), compare_all(one.run)
     means = compared[(compared["level"] == "group") & (compared["group"] == "all") & (compared["second"] == "last")]
     kept = ["first", "second", "difference", "ci_low", "ci_high", "significant"]

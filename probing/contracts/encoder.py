@@ -79,7 +79,7 @@ class EncoderFacts(Protocol):
     """True where the model itself reads the mix of its layers: `--mix auto` probes the mix then."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class EncoderRecord:
     """The facts of an encoder as a record that can be sent elsewhere; see `EncoderFacts`."""
 

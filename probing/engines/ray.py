@@ -4,6 +4,9 @@ Ray places tasks and finds out that a process or a machine has died. Order and r
 computed again, what ends in an error is not, and the costliest unit that waits goes first.
 """
 
+# Where the package is not installed, pyright takes this file for it.
+# pyright: reportAttributeAccessIssue=false, reportMissingImports=false
+
 import os
 import pickle
 import shutil
@@ -52,18 +55,21 @@ class RayEngine:
         options: wishes of the user.
 
     Raises:
-        InputError: no cluster answers.
+        InputError: no cluster answers, or it has no room for a worker.
     """
 
     def __init__(self, options: EngineOptions):
         self._retries, self._temporary, self._joined = options.retries, "", ray.is_initialized()
         if not self._joined:
             self._start(options)
-        cpus = int(ray.cluster_resources().get("CPU", 1))
+        cpus = int(ray.cluster_resources().get("CPU", 0))
+        if cpus < options.threads:
+            self.close()
+            raise InputError(f"--worker-threads {options.threads}: more than the {cpus} CPUs that Ray has; take fewer")
         self.workers = options.workers or max(1, cpus // options.threads)
         expected = {} if options.mixed_hardware else describe_kind()
         self._setup = options.threads, tuple(expected.items()), __version__
-        self._task: Any = ray.remote(num_cpus=options.threads, max_retries=0)(compute_unit)
+        self._task: Any = ray.remote(num_cpus=options.threads, num_gpus=options.gpu_share, max_retries=0)(compute_unit)
 
     def share(self, value: Any) -> tuple[str, Any]:
         """A name, and the value in Ray's store of objects: as bytes, for arrays would come out of it read-only."""

@@ -66,7 +66,8 @@ def begin(place, output, *flags):
     ]
     path = os.pathsep.join([str(ROOT), str(place / "installed"), *filter(None, sys.path)])
     environment = {**os.environ, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen(list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True)
+    with (place / f"{output}.log").open("w") as log:
+        return subprocess.Popen(list(map(str, command)), env=environment, stdout=log, stderr=log)
 
 
 def count_fits(place):
@@ -83,18 +84,18 @@ def count_fits(place):
 @needs_ray
 def test_cells_by_workers_of_whom_one_was_killed_are_equal_in_bytes_to_those_of_one_process(place):
     alone = begin(place, "local")
-    assert alone.wait(300) == 0, alone.stderr.read()
+    assert alone.wait(300) == 0, (place / "local.log").read_text()
     once = count_fits(place)
     armed = place / "installed" / "armed"
     armed.touch()
     run = begin(place, "by_ray", "--engine", "ray", "--workers", "2")
     # Ray takes five seconds to start on an idle machine, and minutes on a busy one.
     while not (waiting := list(armed.parent.glob("waits.*"))):
-        assert run.poll() is None, run.stderr.read()
+        assert run.poll() is None, (place / "by_ray.log").read_text()
         time.sleep(0.1)
     victim = int(waiting[0].suffix[1:])
     os.kill(victim, signal.SIGKILL)
-    assert run.wait(300) == 0, run.stderr.read()
+    assert run.wait(300) == 0, (place / "by_ray.log").read_text()
     fits = count_fits(place)
     assert fits.keys() == once.keys()
     again = [pids for pids in fits.values() if len(pids) > 1]
