@@ -21,7 +21,7 @@ _LEAST_RANGE = 0.02
 
 @styled
 def plot_erasure(erasures: pd.DataFrame, summary: pd.DataFrame, title: str = "") -> Figure:
-    """What each task loses without each property: at its best layer, and for the mix beside it.
+    """Changes of each task without each property: at its best layer, and for the mix beside it.
 
     The numbers are the changes, the colours what of them goes beyond both controls; starred where that is significant
     (Holm over the matrix). The diagonal, a property's own probe, has no colour.

@@ -1,4 +1,4 @@
-"""What erasing one property takes from the probe of another: matrices of properties, and which changes stand.
+"""Changes of a task's probe when another property is erased: matrices of properties, and the changes that stand.
 
 A change stands where the probe does worse (or better) without the property than with it, than without a random subspace
 of the same rank, and than without the labels of the control task: the largest of the three p counts (an

@@ -26,6 +26,8 @@ class Measure:
     """A module that it cannot do without and that an installation need not have; empty for none."""
     extra: str = ""
     """The extra of the installation that brings the module."""
+    goes_on: bool = False
+    """True where it goes on from the fitted probes of the scores, which are kept in memory for it."""
 
 
 MEASURES = {
@@ -41,6 +43,7 @@ MEASURES = {
         ("layer", "scalar_mix"),
         needs={"probe": "linear", "protocol": "modern", "mix_dropout": 0.0},
         reads_others=True,
+        goes_on=True,
     ),
     "amnesia": Measure(("layer",), takes_graded=False, reads_others=True),
     "similarity": Measure(("layer",), takes_seed=False),

@@ -1,6 +1,6 @@
 """The probes of a cell fitted again, without each property of the run: fold by fold, readout by readout."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +19,7 @@ from probing.probes.erased import Starting, fit_erased
 from probing.randomness import stream
 from probing.records import Task
 from probing.settings.run import RunSettings
+from probing.tasks.relabelling import label_by_word
 
 PROPERTY, RANDOM, CONTROL = "erasure", "erasure_random", "erasure_control"
 """Ways to erase something, which are the metrics of their rows."""
@@ -41,7 +42,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the probes of one readout say of test sentences when things are erased."""
+    """Predictions of the probes of one readout for test sentences, when things are erased."""
 
     rows: Int[np.ndarray, " sentences"]
     read: Mapping[Way, Float[np.ndarray, "_sentences _classes"]]
@@ -95,13 +96,23 @@ def _erase(question: Question, fold: Rows, place: Place, task: Task, encoded: En
     cell, others = question.cell, question.encoded.others
     own = task.name == cell.task.name
     rows = fold["train"] if own else np.arange(len(task.splits["train"]))
-    fit = partial(fit_erasers, task, encoded, place, rows, cell.seed)
-    if place.weights is not None or others is None or (own and task.folds):
+    kept = {} if others is None else others.kept
+    # Drawing a class for every word takes as long as an eraser of its own.
+    drawn = _keep(kept, ("control task", task.digest, cell.seed), partial(_draw_control, task, cell.seed))
+    fit = partial(fit_erasers, task, drawn, encoded, place, rows)
+    if place.weights is not None or (own and task.folds):
         return fit()
-    key = ("erasers", task.digest, *place.layers, cell.seed)
-    if key not in others.kept:
-        others.kept[key] = fit()
-    return others.kept[key]
+    return _keep(kept, ("erasers", task.digest, *place.layers, cell.seed), fit)
+
+
+def _draw_control(task: Task, seed: int) -> Task | None:
+    return None if task.graded else label_by_word(task, seed)
+
+
+def _keep(kept: dict[tuple, Any], key: tuple, compute: Callable[[], Any]) -> Any:
+    if key not in kept:
+        kept[key] = compute()
+    return kept[key]
 
 
 def _join(task: Task, parts: Sequence[Answer]) -> Answer:

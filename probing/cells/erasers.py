@@ -11,7 +11,6 @@ from probing.probes.erased import Erasure
 from probing.probes.stack_blocks import normalise
 from probing.records import LayerStack, Task
 from probing.scores.leace import Moments, draw_eraser, fit_eraser
-from probing.tasks.relabelling import label_by_word
 
 _BLOCK_ROWS = 2048
 """Sentences whose vectors are in memory at a time, in float64."""
@@ -70,15 +69,15 @@ def gather_moments(
     return moments
 
 
-def fit_erasers(task: Task, encoded: Encoded, place: Place, rows: Int[np.ndarray, " rows"], seed: int) -> Erased:
+def fit_erasers(
+    task: Task, control: Task | None, encoded: Encoded, place: Place, rows: Int[np.ndarray, " rows"]
+) -> Erased:
     """Fit the erasers of a task's property, and of its control task's, on training sentences of that task alone."""
-    parts = [encode_property(task, rows)]
-    if not task.graded:
-        parts.append(encode_property(label_by_word(task, seed), rows))
+    parts = [encode_property(one, rows) for one in (task, control) if one is not None]
     moments, border = gather_moments(encoded, place, rows, np.concatenate(parts, axis=1)), parts[0].shape[1]
     fitted = [fit_eraser(moments, part) for part in (slice(border), slice(border, None))[: len(parts)]]
-    own, *control = ((one.left.astype(np.float32), one.right.astype(np.float32)) for one in fitted)
-    return Erased(fitted[0].rank, own, control[0] if control else None)
+    own, *drawn = ((one.left.astype(np.float32), one.right.astype(np.float32)) for one in fitted)
+    return Erased(fitted[0].rank, own, drawn[0] if drawn else None)
 
 
 def draw_erasures(

@@ -1,4 +1,4 @@
-"""What is left of a property when another one has been erased from the vectors (LEACE, arXiv 2306.03819).
+"""Scores of a task when the property of another one has been erased from the vectors (LEACE, arXiv 2306.03819).
 
 For each task A of the run and the cell's task B: an eraser of A is fitted on A's training sentences, applied to all of
 B's, and B's probe is fitted again on what is left, at the strength that it has. The number is B's score on test then,
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from probing.catalogue.measures import MEASURES
 from probing.catalogue.readouts import REPRESENTATIONS
 from probing.cells.erased_probes import CONTROL, PROPERTY, RANDOM, Answer, Question, ask
-from probing.cells.fitting import fit_folds
+from probing.cells.fitting import take_fit
 from probing.cells.plan import choose_layers
 from probing.cells.scoring import NO_LAYER, identify, read_predictions
 from probing.contracts.measure import Cell, Encoded, describe
@@ -38,7 +38,7 @@ def measure_erasure(cell: Cell, encoded: Encoded, settings: RunSettings) -> Cell
     The task's own property is among them: without it, nothing should be left above the majority.
     """
     start, layers = time.perf_counter(), choose_layers(cell, encoded, settings)
-    fit, about = fit_folds(cell, encoded, settings, layers), REPRESENTATIONS[cell.representation]
+    fit, about = take_fit(cell, encoded, settings, layers), REPRESENTATIONS[cell.representation]
     question = Question(cell, encoded, settings, layers, fit, list_properties(cell, encoded))
     answers, names = ask(question), encoded.encoder.layer_names
     readouts = [(layer, names[layer]) for layer in layers] if about.by_layer else [(NO_LAYER, about.title)]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from probing.cells.plan import make_probe
-from probing.contracts.measure import Cell, Encoded
+from probing.contracts.measure import Cell, Encoded, find_measure
 from probing.folds import plan_folds
 from probing.records import SPLITS, LayerStack, Split
 from probing.scores.graded import spread_scores
@@ -20,7 +20,7 @@ _GROUP_BYTES = 2**29
 """Training vectors that are in memory at a time where each layer is probed by itself; a probe makes copies of them."""
 
 _LEARNED = ("mean_", "scale_", "coef_", "intercept_")
-"""What a linear probe has learned of each layer."""
+"""Attributes that a linear probe has learned of each layer."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,24 @@ def fit_folds(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Seque
             parts.append((chosen[split], readouts[split]))
     read = {split: join_folds(parts, len(splits[split]), n_classes) for split, parts in predictions.items()}
     return Fit(probes, read, seconds)
+
+
+def fit_and_keep(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Sequence[int]) -> Fit:
+    """As `fit_folds`, of the run's own scores; kept where a measure of the run goes on from there."""
+    fit = fit_folds(cell, encoded, settings, layers)
+    if encoded.others and cell.control == "none" and any(find_measure(name).goes_on for name in settings.measures):
+        encoded.others.kept[_name_fit(cell)] = fit
+    return fit
+
+
+def take_fit(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Sequence[int]) -> Fit:
+    """The probes of the scores of the same task and readout: those that were kept, or fitted again."""
+    kept = encoded.others.kept.pop(_name_fit(cell), None) if encoded.others else None
+    return kept or fit_folds(cell, encoded, settings, layers)
+
+
+def _name_fit(cell: Cell) -> tuple:
+    return "fit", cell.task.digest, cell.representation, cell.seed
 
 
 def order_as_published(train: Split, rows: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:

@@ -20,7 +20,7 @@ PROTOCOLS = {"modern": None, "senteval": {"faults": False}, "senteval_original":
 _BY_MINIBATCH = "senteval"
 """Key of that probe, which also trains a mix with dropout."""
 _GRADIENTS_S = 2.0
-_TIMES_AS_LONG = {"code_length": 1.5, "conditional_information": 2.0, "weight_intervals": 3.0, "erasure": 2.0}
+_TIMES_AS_LONG = {"code_length": 1.5, "conditional_information": 2.0, "weight_intervals": 3.0, "erasure": 1.5}
 _TIMES_AS_LONG |= {"amnesia": 60.0}
 _TIMES_AS_LONG |= {"similarity": 0.2, "geometry": 0.2, "intrinsic_dimension": 0.2}
 """Measures against the scores of what they read, as `estimate_work` takes it."""

@@ -148,8 +148,8 @@ class CellRunner:
                     continue
                 reads = reads_others(cell)
                 if reads not in handles:
-                    seen = encoded if reads else replace(encoded, others=None)
-                    handles[reads] = self.engine.share(Subject(cell.task, seen))
+                    others = encoded.others and replace(encoded.others, travels=reads)
+                    handles[reads] = self.engine.share(Subject(cell.task, replace(encoded, others=others)))
                 order = order_cell(cell, key, self.folder.cell_file(cell.name), self.settings)
                 with self._lock:
                     self._awaited[cell.name] = cell, opened

@@ -12,7 +12,7 @@ from probing.bootstrap import percentile_interval
 from probing.catalogue.controls import CEILING
 from probing.catalogue.measures import MEASURES, Measure
 from probing.catalogue.readouts import OF_TEXT, REPRESENTATIONS
-from probing.cells.fitting import fit_folds
+from probing.cells.fitting import fit_and_keep
 from probing.cells.plan import choose_layers, describe_probe
 from probing.cells.surface import fit_text
 from probing.contracts.measure import Cell, Encoded, describe
@@ -51,7 +51,7 @@ class Readout:
 def compute_cell(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Fit and score one cell."""
     layers = choose_layers(cell, encoded, settings)
-    fit = fit_text(cell) if cell.representation in OF_TEXT else fit_folds(cell, encoded, settings, layers)
+    fit = fit_text(cell) if cell.representation in OF_TEXT else fit_and_keep(cell, encoded, settings, layers)
     facts = identify(cell, encoded, settings) | {"seconds": fit.seconds}
     scores, predictions = [], {}
     readouts = list(describe_readouts(cell, fit.probes, layers, encoded.encoder.layer_names))

@@ -65,12 +65,15 @@ class Others:
     encode: Callable[[Task], Encoded]
     """Takes one of the tasks."""
     kept: dict[tuple, Any] = field(default_factory=dict)
-    """What measures have worked out of single tasks and need for every cell, by a key of theirs that says of what."""
+    """Results that measures have worked out of single tasks and need for every cell, by a key that says of what."""
+    travels: bool = True
+    """True where another process needs them too."""
 
     def __getstate__(self) -> dict[str, Any]:
         # Another process cannot encode: each task goes along as it is seen here.
-        ready = {task.name: replace(self.encode(task), others=None) for task in self.tasks}
-        return {"tasks": self.tasks, "encode": EncodedTasks(ready), "kept": {}}
+        tasks = self.tasks if self.travels else ()
+        ready = {task.name: replace(self.encode(task), others=None) for task in tasks}
+        return {"tasks": tasks, "encode": EncodedTasks(ready), "kept": {}, "travels": self.travels}
 
 
 @dataclass(frozen=True)

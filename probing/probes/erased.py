@@ -107,6 +107,13 @@ class _ErasedProblem(LogisticProblem):
         pairs = zip(slopes, numbers.tolist(), strict=True)
         return torch.stack([own - own @ self.maps[number][1].T @ self.maps[number][0].T for own, number in pairs])
 
+    def _pack(self, weights: Tensor, intercepts: Tensor) -> Float[Tensor, "problems parameters"]:
+        """Points to begin at: the weights of the probe or, where their loss is higher, none."""
+        points = super()._pack(weights, intercepts)
+        nothing, numbers = torch.zeros_like(points), torch.arange(len(points))
+        helps = self(points, numbers)[0] <= self(nothing, numbers)[0]
+        return torch.where(helps.unsqueeze(1), points, nothing)
+
     def _measure_steepness(self, start: Float[Tensor, "problems parameters"]) -> Float[Tensor, " problems"]:
         """The steepest of all, for each: where a property is gone, its own gradient is 0 from the beginning."""
         own = super()._measure_steepness(start)

@@ -1,4 +1,4 @@
-"""What a change of the vectors does to a score: a difference, its interval and its p, paired by sentence."""
+"""Effect of a change of the vectors on a score: a difference, its interval and its p, paired by sentence."""
 
 from dataclasses import dataclass
 

@@ -196,3 +196,16 @@ def test_the_share_that_an_eraser_has_seen_is_of_distinct_tasks():
     half = replace(one, splits=dict(one.splits) | {"train": one.splits["train"].select(np.arange(75))})
     assert count_covered(one, half) == 0.25
     assert count_covered(half, one) == 1.0
+
+
+def test_probes_that_were_kept_for_it_give_the_same_numbers():
+    tasks, encoded = plant()
+    cell, settings = Cell(tasks["obj_number"], "scalar_mix"), replace(SETTINGS, measures=("erasure",))
+    anew = measure_erasure(cell, encoded["obj_number"], settings).scores
+    compute_cell(cell, encoded["obj_number"], settings)
+    kept = encoded["obj_number"].others.kept
+    assert sum(key[0] == "fit" for key in kept) == 1
+    again = measure_erasure(cell, encoded["obj_number"], settings).scores
+    apart = {"seconds": 0.0, "majority": 0.0}
+    assert [replace(score, **apart) for score in again] == [replace(score, **apart) for score in anew]
+    assert not any(key[0] == "fit" for key in kept)
