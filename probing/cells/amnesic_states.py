@@ -7,10 +7,12 @@ label y of its sentence. So the covariance of tokens and labels is that of poole
 
 and an affine map that takes the former to 0 does the same with the latter, since pooling is linear: after it no linear
 probe reads the property off the pooled vectors of that layer. For `max` this does not hold, nor does it for weights
-that give each token the same: then long sentences count for more than they do in the pooled vectors.
+that give each token the same: then long sentences count for more than they do in the pooled vectors. Of all such maps
+the one is taken that changes the tokens least, all tokens of a text counting alike (`TokenMoments`).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,17 +111,55 @@ def measure_tokens(
 ) -> dict[int, Moments]:
     """Means and covariances of token states and of their sentences' labels, weighted by the shares of pooling."""
     encoder, pool = sentences.encoder, POOLINGS.load(sentences.pooling.name)
-    moments = {layer: Moments(encoder.hidden_size, labels.shape[1]) for layer in layers}
+    moments = {layer: TokenMoments(encoder.hidden_size, labels.shape[1]) for layer in layers}
     place = {row: number for number, row in enumerate(rows.tolist())}
     for batch in sentences.plan(rows):
         states = next(iter(encoder.encode_changed(sentences.tokens, batch, ())))
         shares = share_tokens(states, pool, special_tokens=sentences.pooling.special_tokens)
-        read = shares > 0
-        owners = torch.arange(len(batch))[:, None].expand(read.shape)[read].numpy()
+        mask = states.mask.cpu()
+        even = (mask / mask.sum(dim=1, keepdim=True))[mask].numpy()
+        owners = torch.arange(len(batch))[:, None].expand(mask.shape)[mask].numpy()
         own = labels[[place[row] for row in batch.tolist()]][owners]
         for layer in layers:
-            moments[layer].add(states.layers[layer].cpu()[read].float().numpy(), own, shares[read].numpy())
+            tokens = states.layers[layer].cpu()[mask].float().numpy()
+            moments[layer].add_tokens(tokens, own, shares[mask].numpy(), even)
     return moments
+
+
+class TokenMoments(Moments):
+    """Moments of tokens whose change is least over all of them, and whose covariance with labels is that of a pooling.
+
+    Where the shares of the pooling are not those of the mean over all tokens, as with `cls`, the whitening and the mean
+    are of all tokens: an eraser that was whitened by the states of [CLS] alone would throw all others about.
+    """
+
+    def __init__(self, hidden: int, columns: int):
+        super().__init__(hidden, columns)
+        self._pooled: Moments | None = None
+
+    def add_tokens(
+        self,
+        X: Float[np.ndarray, "block hidden"],
+        Z: Float[np.ndarray, "block columns"],
+        shares: Float[np.ndarray, " block"],
+        even: Float[np.ndarray, " block"],
+    ) -> None:
+        """Add tokens, with their shares in the pooled vectors and in means over all tokens of their texts."""
+        if self._pooled is not None or not np.allclose(shares, even, atol=1e-6):
+            # Up to here, shares were those of the mean.
+            self._pooled = self._pooled or deepcopy(self)
+            self._pooled.add(X[shares > 0], Z[shares > 0], shares[shares > 0])
+        self.add(X, Z, even)
+
+    @property
+    def cross_covariance(self) -> Float[np.ndarray, "hidden columns"]:
+        """S_xz of the pooled vectors."""
+        return super().cross_covariance if self._pooled is None else self._pooled.cross_covariance
+
+    @property
+    def label_variance(self) -> Float[np.ndarray, " columns"]:
+        """Variance of each column of the labels."""
+        return super().label_variance if self._pooled is None else self._pooled.label_variance
 
 
 def encode_erased(sentences: Sentences, erasers: Mapping[int, Eraser]) -> tuple[LayerStack, dict[int, LayerStack]]:

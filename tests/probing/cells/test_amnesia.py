@@ -98,6 +98,19 @@ def test_token_covariance_with_the_labels_is_that_of_pooled_vectors(encoder):
     assert moments.weight == pytest.approx(len(labels))
 
 
+def test_of_another_pooling_all_tokens_are_changed_as_little_as_of_the_mean(encoder):
+    """Whitened by [CLS] alone, which hardly varies, the eraser would throw other tokens far about."""
+    task = build_task("sentence_length", n=(200, 20, 20))
+    changed = {}
+    for name in ("mean", "cls"):
+        sentences = read(encoder, task, Pooling(name))
+        moments = fit_for_task(sentences, task, [1], 0)[PROPERTY][1]
+        states = next(iter(encoder.encode_changed(sentences.tokens, np.arange(50), ())))
+        tokens = states.layers[1][states.mask].numpy().astype(float)
+        changed[name] = np.abs(moments(tokens) - tokens).max() / tokens.std()
+    assert changed["cls"] < 2 * changed["mean"]
+
+
 def test_controls_take_as_many_directions_or_those_of_their_labels(encoder):
     task = build_task("sentence_length", n=(200, 20, 20))
     erasers = fit_for_task(read(encoder, task, Pooling()), task, [1], 0)
