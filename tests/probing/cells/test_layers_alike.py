@@ -60,7 +60,10 @@ def test_without_the_planted_layer_all_is_lost_and_without_the_others_nothing():
     assert information[2][0] == pytest.approx(bits.value, abs=0.01)
     for layer in (1, 3):
         assert accuracy[layer][0] == 0
-        assert information[layer] == pytest.approx((0, 0, 0), abs=0.01)
+        value, low, high = information[layer]
+        # A weight near 0 is not 0, and the blend with the shares is chosen anew.
+        assert value == pytest.approx(0, abs=0.03)
+        assert low - 0.01 <= 0 <= high + 0.01
     assert sorted(accuracy) == [1, 2, 3], "the embeddings are not mixed"
 
 
