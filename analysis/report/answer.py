@@ -28,7 +28,7 @@ def answer(
 
 
 def answer_claims(claims: Sequence[Borne]) -> list[str]:
-    """Sentences on what the run cannot be quoted for: claims that flags would bear, and those that no run bears."""
+    """Sentences on what the run cannot be quoted for: claims that flags would bear, and those that no one run bears."""
     open_ones = [one for one in claims if one.missing]
     flagged = [one for one in open_ones if not one.claim.beyond]
     beyond = [one for one in open_ones if one.claim.beyond]

@@ -44,7 +44,7 @@ def list_ran(run: Run) -> set[str]:
     found = {name for name in run.settings.get("measures", []) if name not in names}
     for rows, keys in (
         (held, held["control"]),
-        (measured, measured["metric"].map(lambda metric: QUANTITIES[metric].measure)),
+        (measured, measured["metric"].map({name: quantity.measure for name, quantity in QUANTITIES.items()})),
         (further, further["representation"]),
     ):
         counts = rows.groupby(keys)["task"].nunique()

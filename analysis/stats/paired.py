@@ -68,7 +68,7 @@ class Paired:
         if not self.over_seeds:
             return mcnemar(self.differences)
         low, high = interval_of_differences(self.differences, 1 - ALPHA)
-        over_sentences = (float(high - low) / (2 * norm.isf(ALPHA / 2))) ** 2 - self.noise
+        over_sentences = float((high - low) / (2 * norm.isf(ALPHA / 2))) ** 2 - self.noise
         return add_errors(self.mean, [(max(0.0, over_sentences), np.inf), *self.over_seeds])[2]
 
     def describe(self, margin: float = MARGIN) -> dict[str, Any]:

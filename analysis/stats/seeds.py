@@ -36,8 +36,8 @@ def measure_seeds(correct: np.ndarray) -> dict[str, float | int]:
     """The accuracy and its intervals, from 1 where a seed (row) is right about a sentence and 0 elsewhere."""
     means = correct.mean(axis=1)
     value, n_seeds = float(means.mean()), len(means)
-    _, half, _ = add_errors(value, [error_over_seeds(means)])
-    half = 0.0 if np.isnan(half) else half
+    over_seeds = error_over_seeds(means)
+    half = float(np.nan_to_num(add_errors(value, [over_seeds] if over_seeds else [])[1]))
     low, high = wilson_interval(value, count_independent(correct.mean(axis=0), n_seeds))
     bounds = {
         "sentences": (low, high),

@@ -59,10 +59,11 @@ def count_features(find: Callable[[Text], list[str]], least: int, texts: Sequenc
 
     Where no feature stands in enough texts there is a single one, which is always 0.
     """
-    analyzer: Any = find
-    vectorizer = CountVectorizer(analyzer=analyzer, binary=True, min_df=least, dtype=np.float64)
+    # scikit-learn's annotations say less than it takes.
+    options: dict[str, Any] = {"analyzer": find, "binary": True, "dtype": np.float64}
+    vectorizer = CountVectorizer(**options, min_df=least)
     try:
         vectorizer.fit(texts[0])
     except ValueError:
-        vectorizer = CountVectorizer(analyzer=analyzer, binary=True, vocabulary=["none"], dtype=np.float64)
+        vectorizer = CountVectorizer(**options, vocabulary=["none"])
     return [vectorizer.transform(part) for part in texts]
