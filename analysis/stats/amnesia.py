@@ -118,7 +118,7 @@ def name_readout(row: Mapping[Any, Any]) -> str:
     return f"a probe of {_name(row['layer_name'])}" if row["readout"] == LAYER else f"the {row['layer_name']}"
 
 
-def _judge(row: Mapping[str, Any]) -> str:
+def _judge(row: Mapping[Any, Any]) -> str:
     if not row["p_holm"] < ALPHA or row["beyond"] <= 0:
         return UNUSED
     return AGREE if row["block"] in row["indistinct"] else DISAGREE

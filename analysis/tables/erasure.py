@@ -68,12 +68,12 @@ def narrow_erasure(erasures: pd.DataFrame, summary: pd.DataFrame) -> Table:
 
 
 def _tabulate_matrix(matrix: pd.DataFrame, where: str) -> Table:
-    values, stars = pivot(matrix), pivot(matrix, "significant")
+    values, stars = pivot(matrix), pivot(matrix, "significant").to_dict()
     titles = dict(zip(matrix["task"], matrix["title"], strict=True))
     titles |= dict(zip(matrix["erased"], matrix["erased_title"], strict=True))
     rows = [
-        [titles[erased], *(_cell(values.loc[erased, task], stars.loc[erased, task], erased == task) for task in values)]
-        for erased in values.index
+        [titles[erased], *(_cell(value, stars[task][erased], erased == task) for task, value in row.items())]
+        for erased, row in values.to_dict("index").items()
     ]
     return Table(f"{_WHAT}, {where}. {NOTE}", ["Erased", *(titles[task] for task in values)], rows)
 

@@ -108,7 +108,7 @@ def measure_tokens(
     rows: Int[np.ndarray, " train"],
     labels: Float[np.ndarray, "train columns"],
     layers: Sequence[int],
-) -> dict[int, Moments]:
+) -> Mapping[int, Moments]:
     """Means and covariances of token states and of their sentences' labels, weighted by the shares of pooling."""
     encoder, pool = sentences.encoder, POOLINGS.load(sentences.pooling.name)
     moments = {layer: TokenMoments(encoder.hidden_size, labels.shape[1]) for layer in layers}

@@ -63,7 +63,7 @@ def fit_folds(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Seque
 
 
 def fit_and_keep(cell: Cell, encoded: Encoded, settings: RunSettings, layers: Sequence[int]) -> Fit:
-    """As `fit_folds`, of the run's own scores; kept where a measure of the run goes on from there."""
+    """Fit the probes of the run's own scores, as `fit_folds`; they are kept where a measure goes on from there."""
     fit = fit_folds(cell, encoded, settings, layers)
     if encoded.others and cell.control == "none" and any(find_measure(name).goes_on for name in settings.measures):
         encoded.others.kept[_name_fit(cell)] = fit
