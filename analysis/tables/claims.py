@@ -8,7 +8,7 @@ from probing.catalogue.claims import list_needs
 
 
 def tabulate_claims(borne: Sequence[Borne]) -> Table:
-    """Each claim, what it would otherwise leave open, what must have been run, and what of that a run lacks.
+    """Each claim, what a run lacks for it, what must have been run, and what it would otherwise leave open.
 
     Args:
         borne: from `analysis.stats.claims.judge_claims`.
@@ -16,11 +16,11 @@ def tabulate_claims(borne: Sequence[Borne]) -> Table:
     rows = [
         [
             one.claim.says,
-            one.claim.bounds,
-            ", ".join(list_needs(one.claim)) or "nothing more",
             "lacks " + ", ".join(one.missing) if one.missing else "was run",
+            ", ".join(list_needs(one.claim)) or "nothing more",
+            one.claim.bounds,
         ]
         for one in borne
     ]
-    heads = ["Claim, of a property and a readout", "Otherwise it may be", "Must have been run", "Here"]
+    heads = ["Claim, of a property and a readout", "Here", "Must have been run", "Otherwise it may be"]
     return Table("Claims, and what must have been run before one may make them; then the numbers decide", heads, rows)
