@@ -40,7 +40,8 @@ def test_every_parameter_is_in_one_block_but_for_what_is_shared_or_follows(archi
     assert len(inside) == sum(counts)
     outside = {name.split(".")[-2] for name, parameter in model.named_parameters() if id(parameter) not in inside}
     follows = {"bert": {"dense"}, "roberta": {"dense"}, "xlm_roberta": {"dense"}, "modernbert": {"final_norm"}}
-    assert outside == follows.get(architecture, {"rel_embeddings"} if architecture == "deberta_v2" else set())
+    follows |= {"deberta_v2": {"rel_embeddings"}, "mpnet": {"dense", "relative_attention_bias"}}
+    assert outside == follows.get(architecture, set())
 
 
 @pytest.mark.parametrize("architecture", WITH_BLOCKS)
