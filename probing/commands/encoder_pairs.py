@@ -66,7 +66,7 @@ def plan(
     """The maker of vectors of the tasks' test sentences; all layers are taken."""
     extractor = Extractor(encoder, Pooling(settings.pooling, settings.special_tokens), open_cache(settings))
     layers = range(len(encoder.layer_names))
-    return TaskEncoder(tasks, extractor, layers, reporter, f"encoding {name or encoder.checkpoint}")
+    return TaskEncoder(tasks, extractor, layers, reporter, f"encoding {name or encoder.checkpoint}", lambda: encoder)
 
 
 def _compare(tasks: Sequence[Task], first: TaskEncoder, second: TaskEncoder, model: str) -> list[LayerSimilarity]:
