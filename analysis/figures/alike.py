@@ -75,7 +75,7 @@ def plot_similarity(similarities: pd.DataFrame, weights: pd.DataFrame, groups: p
         _draw_bars(axes, weights[weights["task"] == task], own.index.tolist())
         axes.set_title(title_of(task))
         axes.set_yticks(few_layers(own.index.tolist()))
-        axes.set_xticks(thin_out(own.columns.tolist()))
+        axes.set_xticks(thin_out(own.index.tolist()))
     label_bottom(panels, len(tasks), "layer")
     figure.supylabel("layer (0: embeddings)")
     figure.colorbar(ScalarMappable(scale, MAP), ax=list(panels.flat), label="debiased CKA", shrink=0.8)
@@ -137,7 +137,7 @@ def plot_knockouts(weights: pd.DataFrame, scores: pd.DataFrame, title: str = "")
             noise = by_layer(rows.assign(noise=(rows["ci_low"] < _LEAST[view]).astype(float)), tasks, "noise") == 1
         form = "{:z.2f}" if view == "bits" else "{:z.0f}" if width < 0.24 or view in WEIGHT_PANELS else "{:z.1f}"
         texts = format_cells(frame, form, 1 if view == "bits" else 100) if width > 0.2 else None
-        draw_cells(axes, frame.clip(lower=0), texts, max(float(frame.max(axis=None)), 1e-9), noise)
+        draw_cells(axes, frame.clip(lower=0), texts, max(float(frame.to_numpy().max()), 1e-9), noise)
         draw_separators(axes, group_spans(weights, tasks))
         axes.set_title(heading)
         label_layers(axes, names)
@@ -165,8 +165,8 @@ def plot_geometry(scores: pd.DataFrame, title: str = "") -> Figure:
         raise InputError("a figure of the shape of vectors needs rows of --measures geometry, got none")
     figure = Figure(figsize=(COLUMN_INCHES, 0.8 + 1.4 * len(known)))
     panels = figure.subplots(len(known), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, metric in zip(panels, known, strict=True):
-        rows = mean_scores(scores[scores["metric"] == metric], "train", metric=metric)
+    shapes = [mean_scores(scores[scores["metric"] == metric], "train", metric=metric) for metric in known]
+    for axes, metric, rows in zip(panels, known, shapes, strict=True):
         table = QUANTITIES[metric].factor * rows.pivot_table(index="layer", columns="task", values="value")
         axes.plot(table.index, table, color="#bbbbbb", linewidth=0.8)
         colour, mark, dashes = LINE_STYLES[0]
@@ -174,7 +174,7 @@ def plot_geometry(scores: pd.DataFrame, title: str = "") -> Figure:
         axes.set_ylabel(_SHAPES[metric])
         axes.grid(axis="y")
         axes.set_xticks(few_layers(table.index.tolist()))
-    panels[-1].set_xlabel("layer (0: embeddings)" if 0 in layer_names(rows) else "layer")
+    panels[-1].set_xlabel("layer (0: embeddings)" if 0 in layer_names(shapes[-1]) else "layer")
     lines = [*panels[0].lines[:1], panels[0].lines[-1]]
     figure.legend(lines, ["sentences of each task", "mean over tasks"], loc="outside lower center", ncols=2)
     set_title(figure, f"{title}: shape of the vectors" if title else "Shape of the vectors")

@@ -13,6 +13,7 @@ from analysis.figures.differences import DIVERGING
 from analysis.figures.style import NOISE, PAGE_INCHES, set_title, styled
 from analysis.runs.frames import title_of
 from analysis.stats.erasure import choose_best, choose_layer, choose_mix, pivot
+from probing.records import InputError
 
 _CELL_POINTS = 5.5
 _LEAST_RANGE = 0.02
@@ -30,7 +31,11 @@ def plot_erasure(erasures: pd.DataFrame, summary: pd.DataFrame, title: str = "")
         erasures: from `analysis.stats.erasure.list_erasures`.
         summary: from `analysis.stats.summary.summarise`.
         title: above the figure, such as the model's name.
+
+    Raises:
+        InputError: nothing was erased.
     """
+    _check(erasures)
     panels = {"each task at its best layer": choose_best(erasures, summary), "the mix": choose_mix(erasures)}
     panels = {name: matrix for name, matrix in panels.items() if len(matrix)}
     n = max(len(pivot(matrix)) for matrix in panels.values())
@@ -54,7 +59,11 @@ def plot_erasure_layers(erasures: pd.DataFrame, title: str = "") -> Figure:
     Args:
         erasures: from `analysis.stats.erasure.list_erasures`.
         title: above the figure, such as the model's name.
+
+    Raises:
+        InputError: nothing was erased.
     """
+    _check(erasures)
     layers = erasures[erasures["representation"] == "layer"]
     names = dict(zip(layers["layer"], layers["layer_name"], strict=True))
     panels = {str(names[layer]): choose_layer(erasures, layer) for layer in sorted(names)}
@@ -77,6 +86,11 @@ def plot_erasure_layers(erasures: pd.DataFrame, title: str = "") -> Figure:
         figure, f"{title + ': ' if title else ''}points that a probe changes by without another property, by layer"
     )
     return figure
+
+
+def _check(erasures: pd.DataFrame) -> None:
+    if erasures.empty:
+        raise InputError("a figure of erasure needs rows of --measures erasure, got none")
 
 
 def _find_range(panels: Mapping[str, pd.DataFrame]) -> float:
