@@ -96,7 +96,8 @@ def wilson_interval(share: Any, n: Any, level: float = LEVEL) -> tuple[Any, Any]
     z = norm.ppf((1 + level) / 2)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
-    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
+    # By rounding, a bound at 0 or 1 may lie on the wrong side of the share.
+    return np.minimum(np.maximum(centre - half, 0.0), share), np.maximum(np.minimum(centre + half, 1.0), share)
 
 
 def interval_of_differences(differences: Num[np.ndarray, "*rows things"], level: float = LEVEL) -> tuple[Any, Any]:

@@ -3,7 +3,6 @@
 python probing/run_senteval.py --model bermo --limit 1000
 python probing/run_senteval.py --model bert --mix on --checkpoint bert-base-uncased --data senteval --tasks Tense
 python probing/run_senteval.py --data data/mine --tasks my_task --output data/results/mine
-python probing/run_senteval.py --model bert --checkpoint models/seed-0 models/seed-1 models/seed-2
 """
 
 import os

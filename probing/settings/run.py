@@ -29,8 +29,10 @@ class RunSettings:
             *("reviewer", "controls", "control_mix", "measures", "baseline_layer", "amnesia_limit", "amnesia_others"),
             *("gradients", "gradient_steps"),
         ),
-        "machine": ("dtype", "backend", "device", "threads"),
-        "engine": ("engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
+        "machine": (
+            *("dtype", "backend", "device", "threads"),
+            *("engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
+        ),
         "output": ("output", "overwrite", "report", "trackers", "quiet", "cache_dir", "cache_limit", "scratch"),
     }
     """Flags that `--help` shows together."""

@@ -17,6 +17,8 @@ ROW |= {
     "penalty": 0.0,
     "task": "x",
     "metric": "accuracy",
+    "until_dev_loss": 0.0,
+    "dev_loss": 0.0,
 }
 MEASURED = {"parameters": 2e6, "weight_bytes": 8e6, "flops": 3e9, "sentences_per_s": 40.0}
 COLUMNS = ["Million weights", "MB", "GFLOPs", "Sentences/s"]
