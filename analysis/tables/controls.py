@@ -22,8 +22,8 @@ from analysis.tables.table import (
 from probing.catalogue.controls import CONTROLS
 from probing.catalogue.measures import QUANTITIES
 
-_MANY = 4
-"""Controls whose intervals fit into 100 columns, beside the bits."""
+_MANY = 3
+"""Controls whose intervals fit into 100 columns beside the bits, of ten tasks."""
 _BOUNDED = ["value", "ci_low", "ci_high"]
 _WIDE_NOTE = (
     "Points above each control, paired by test sentence [95 % interval]. Ceiling: what knowing all words of train by "
