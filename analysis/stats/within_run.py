@@ -101,7 +101,8 @@ def _compare_groups(
             differences = [one.differences for one in own]
             shared = correlate_means(differences, [sentences[task] for task in tasks]) if sentences else None
             mean, low, high = _average(own, shared, 1 - ALPHA)
-            spread = (high - low) / (2 * norm.ppf(1 - ALPHA / 2))
+            # Where no sentence is told otherwise, there is no spread: a difference of 0 says nothing against 0.
+            spread = max((high - low) / (2 * norm.ppf(1 - ALPHA / 2)), np.finfo(float).tiny)
             row = {"level": "group", "task": "", "group": group, "difference": mean, "ci_low": low, "ci_high": high}
             row |= {"n": sum(map(len, differences)), "p": 2 * norm.sf(abs(mean) / spread), "smallest": np.nan}
             rows.append(row | {"equivalent": is_equivalent(*_average(own, shared, 1 - 2 * ALPHA)[1:])})

@@ -152,7 +152,8 @@ def test_intervals_of_the_weights_are_of_the_weights_of_the_run(outcome, scores)
 
 
 def test_bits_about_a_class_are_at_most_its_entropy(scores):
-    assert (select(scores, metric="usable_information_bits")["value"] <= 1.001).all()
+    # Of test labels by the shares that classes have in train, which may take a little more than one bit a label.
+    assert (select(scores, metric="usable_information_bits")["value"] <= 1.02).all()
 
 
 def test_the_cost_of_every_control_and_measure_is_written_down(outcome):

@@ -26,7 +26,7 @@ def measure(folder, probed, erased, confounds):
     tasks = load((probed, erased), sizes=SIZES, confounds=confounds)
     encoder = build(EMBEDDED, device="cpu")
     extractor = Extractor(encoder, Pooling(), StackCache(folder / "cache"))
-    sentences = TaskEncoder(list(tasks.values()), extractor, [LAYER], Reporter(quiet=True), "encoding")
+    sentences = TaskEncoder(list(tasks.values()), extractor, [LAYER], Reporter(quiet=True), "encoding", lambda: encoder)
     encoded = {name: sentences.encode(task) for name, task in tasks.items()}
     scores = measure_erasure(Cell(tasks[probed], "layer"), encoded[probed], RunSettings(threads=1)).scores
     (found,) = (score for score in scores if (score.erased, score.metric) == (erased, "erasure"))
