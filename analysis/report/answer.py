@@ -42,12 +42,13 @@ def answer_claims(claims: Sequence[Borne]) -> list[str]:
 
 def count_claims(claims: Sequence[Borne]) -> str:
     """The same in a line: how many of the claims the run bears; empty where it bears all."""
-    lacking = sum(bool(one.missing) for one in claims)
+    lacking = [one.claim for one in claims if one.missing]
     if not lacking:
         return ""
+    flags = "" if all(claim.beyond for claim in lacking) else ", and --reviewer runs it"
     return (
-        f"This run bears {len(claims) - lacking} of {_count(len(claims), 'claim')} on what a probe's score means; the "
-        "report says what the others lack, and --reviewer runs it."
+        f"This run bears {len(claims) - len(lacking)} of {_count(len(claims), 'claim')} on what a probe's score means; the "
+        f"report says what the others lack{flags}."
     )
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from analysis.report.answer import answer, answer_claims
+from analysis.report.answer import answer, answer_claims, count_claims
 from analysis.stats.claims import Borne, judge_claims, list_ran
 from analysis.stats.summary import summarise
 from analysis.stats.within_run import compare_all
@@ -83,6 +83,15 @@ def test_the_answer_ends_with_what_is_not_shown_and_how_to_show_it(run, tasks):
     held = answer_claims(judge_claims(add(run, tasks, control="control_task", metric="selectivity")))
     assert not any("memorised" in sentence for sentence in held)
     assert answer_claims([Borne(CLAIMS["told"], ())]) == []
+
+
+def test_the_line_of_a_terminal_counts_the_claims_and_names_the_flag_that_bears_more(run):
+    claims = judge_claims(run)
+    assert count_claims(claims).startswith(f"This run bears 2 of {len(claims)} claims")
+    assert "--reviewer" in count_claims(claims)
+    beyond = [one for one in claims if one.claim.beyond]
+    assert "--reviewer" not in count_claims(beyond)
+    assert count_claims([Borne(CLAIMS["told"], ())]) == ""
 
 
 def test_the_table_has_every_claim_and_what_the_run_lacks(run):
