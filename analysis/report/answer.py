@@ -47,8 +47,8 @@ def count_claims(claims: Sequence[Borne]) -> str:
         return ""
     flags = "" if all(claim.beyond for claim in lacking) else ", and --reviewer runs it"
     return (
-        f"This run bears {len(claims) - len(lacking)} of {_count(len(claims), 'claim')} on what a probe's score means; the "
-        f"report says what the others lack{flags}."
+        f"This run bears {len(claims) - len(lacking)} of {_count(len(claims), 'claim')} on what a probe's score means; "
+        f"the report says what the others lack{flags}."
     )
 
 
