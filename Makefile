@@ -57,7 +57,7 @@ test: setup  ## the unit tests: under two minutes, offline
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 test-slow: setup  ## the tests that take longer: the real encoder, the real corpora
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow --numprocesses 2 --dist loadfile
 
 test-browser: setup  ## the report, and the notebooks in JupyterLab, in a real browser (needs chromium)
 	$(BIN)/python -m pytest -m browser

@@ -25,7 +25,6 @@ from probing.contracts.measure import find_measure
 from probing.digests import digest_json
 from probing.encoders.checkpoint_check import check_encoder
 from probing.encoders.opening import EncoderOpener, build_encoder
-from probing.encoders.transformer import choose_device
 from probing.probes.fused import explain_engine
 from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
@@ -135,6 +134,8 @@ def use_engine(settings: RunSettings, engine: Engine | None = None) -> Iterator[
     if engine is not None:
         yield engine
         return
+    from probing.encoders.transformer import choose_device  # noqa: PLC0415 - transformers: tasks are read before
+
     options = EngineOptions(
         settings.engine_address,
         settings.workers,

@@ -70,8 +70,10 @@ def test_the_bootstrap_of_other_metrics_covers_the_truth(metric, n, share):
     rng = np.random.default_rng(0)
     truth = score_once(metric, *draw_pairs(400_000, rng))
     found = [score_with_interval(metric, *draw_pairs(n, rng), rng) for _ in range(400)]
-    # 400 samples at .95: standard error .011.
-    assert np.mean([low <= truth <= high for _, low, high in found]) >= 0.92
+    # 400 samples at .95: standard error .011. The page of intervals says that few sentences and a high correlation
+    # are covered less.
+    least = 0.88 if n < 100 and metric in ("pearson", "spearman") else 0.92
+    assert np.mean([low <= truth <= high for _, low, high in found]) >= least
 
 
 def score_once(metric, labels, predicted):
