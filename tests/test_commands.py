@@ -43,7 +43,7 @@ NOT_RUN = {
     "make docs": "is run by test_docs.py, which looks at what it builds",
     'make bench BENCH="--only probing --every-task"': "takes minutes at any size; make bench itself is run",
     "python -m tests.benchmarks.distillation": "takes a minute at any size; test_benchmarks.py runs its parts",
-    "python -m tests.benchmarks.architectures FILE.conllu": "takes minutes at any size; test_benchmarks.py runs its parts",
+    "python -m tests.benchmarks.architectures FILE.conllu": "takes minutes; test_benchmarks.py runs its parts",
     "make search TEXT=... DATA=...": "takes minutes at any size; what it calls is run",
     "make orders": "takes minutes at any size; what it calls is run",
     MULTIBERTS: "needs the hub, and encoders of full size",
