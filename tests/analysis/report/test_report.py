@@ -436,7 +436,7 @@ def test_several_runs_are_compared_with_the_first_or_it_is_said_why_not():
 
 @pytest.mark.slow
 def test_every_stored_run_still_loads_and_has_a_report():
-    for folder in sorted(path for path in RUNS.iterdir() if path.is_dir()):
+    for folder in sorted(path.parent for path in RUNS.glob("*/settings.json")):
         page = (
             build_training_report([load_training(folder)]) if is_training(folder) else build_report([load_run(folder)])
         )
