@@ -19,6 +19,7 @@ from analysis.stats.alike import KNOCKOUTS, list_knockouts, warn_of_alike
 from analysis.stats.amnesia import warn_of_amnesia
 from analysis.stats.between_runs import compare_runs
 from analysis.stats.depth import warn_of_disagreement
+from analysis.stats.erasure import warn_of_erasure
 from analysis.stats.of_a_run import RunNumbers
 from analysis.stats.published import ORIGIN
 from analysis.tables.of_a_run import RunTables, tabulate_run
@@ -156,7 +157,7 @@ def _describe_run(run: Run, name: str, number: int, seed: int) -> Section:
             *_chart_alike(run, number),
             *_chart_gradients(run.gradients, tables, number),
         ],
-        erased=tell_erasure(numbers.erasures, numbers.summary),
+        erased=[*tell_erasure(numbers.erasures, numbers.summary), *warn_of_erasure(run)],
         erasure=_chart_erasure(numbers, tables, number),
         disagreements=list(warn_of_disagreement(numbers.depth)),
         misses=list(warn_of_amnesia(numbers.places)),

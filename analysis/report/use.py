@@ -3,6 +3,7 @@
 from analysis.report.erasure import tell_erasure
 from analysis.stats.alike import warn_of_alike
 from analysis.stats.amnesia import AGREE, DISAGREE, warn_of_amnesia
+from analysis.stats.erasure import warn_of_erasure
 from analysis.stats.of_a_run import RunNumbers
 
 
@@ -12,7 +13,8 @@ def conclude_use(numbers: RunNumbers) -> list[str]:
 
 
 def _conclude_erasure(numbers: RunNumbers) -> list[str]:
-    return tell_erasure(numbers.erasures, numbers.summary) or _ask_for("erasure", "what one property owes to another")
+    told = [*tell_erasure(numbers.erasures, numbers.summary), *warn_of_erasure(numbers.run)]
+    return told or _ask_for("erasure", "what one property owes to another")
 
 
 def _conclude_amnesia(numbers: RunNumbers) -> list[str]:

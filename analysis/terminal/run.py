@@ -17,6 +17,7 @@ from analysis.runs.probing_run import Run, load_run
 from analysis.stats.alike import warn_of_alike
 from analysis.stats.amnesia import warn_of_amnesia
 from analysis.stats.depth import warn_of_disagreement
+from analysis.stats.erasure import warn_of_erasure
 from analysis.stats.of_a_run import RunNumbers
 from analysis.tables.alike import narrow_views
 from analysis.tables.amnesia import narrow_places
@@ -78,6 +79,7 @@ def show_details(numbers: RunNumbers, console: Console) -> None:
             print_table(console, draw(table))
     named = [*numbers.summary["title"].dropna(), name_model(numbers.run)]
     doubts = [*warn_of_disagreement(numbers.depth), *warn_of_alike(numbers.alike), *warn_of_amnesia(numbers.places)]
+    doubts += warn_of_erasure(numbers.run)
     for line in filter(None, [*doubts, warn_of_letters(named)]):
         console.print(f"warning: {line}", style="yellow", markup=False, highlight=False)
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,13 @@ import pytest
 
 from analysis.figures.erasure import plot_erasure, plot_erasure_layers
 from analysis.report.build import build_report
-from analysis.stats.erasure import choose_best, choose_layer, choose_mix, list_erasures, pivot
+from analysis.runs.probing_run import load_run
+from analysis.stats.erasure import choose_best, choose_layer, choose_mix, list_erasures, pivot, warn_of_erasure
 from analysis.stats.of_a_run import RunNumbers
 from analysis.tables.erasure import narrow_erasure, tabulate_erasure
 from analysis.tables.of_a_run import tabulate_run
 
+STORED = Path(__file__).parents[1] / "runs" / "used"
 TASKS = ("sentence_length", "tree_depth", "subj_number")
 METRICS = ("erasure", "erasure_random", "erasure_control")
 PLANTED, AS_RANDOM = ("sentence_length", "tree_depth"), ("tree_depth", "subj_number")
@@ -121,3 +124,11 @@ def test_the_report_tells_the_planted_pair(run):
     assert "What is left without another property" in page
     assert "on 1 of 6 pairs" in page
     assert "Without SentLen, TreeDepth (layer" in page
+
+
+def test_erasers_of_few_sentences_that_others_are_read_by_are_warned_of():
+    stored_used = load_run(STORED)
+    (line,) = warn_of_erasure(stored_used)
+    assert all(title in line for title in ("SentLen", "TreeDepth", "Tense", "fitted on 400 sentences"))
+    many = {task: facts | {"train": 4000} for task, facts in stored_used.manifest["tasks"].items()}
+    assert list(warn_of_erasure(replace(stored_used, manifest={**stored_used.manifest, "tasks": many}))) == []
