@@ -51,10 +51,10 @@ class FloatLogistic : public Logistic {
       std::copy_n(vectors + static_cast<std::ptrdiff_t>(row) * width_, width_, vectors_.data() + at(first + row));
   }
 
-  void evaluate(const float* weights, const float* intercepts, const float* counts, int problems, int threads,
-                double* losses, float* slopes, float* intercept_slopes) const override {
+  void evaluate(const float* weights, const float* intercepts, const float* counts, const std::vector<Columns>& read,
+                int problems, int threads, double* losses, float* slopes, float* intercept_slopes) const override {
     const int rows = problems * (classes_ - 1);
-    const Job job{counts, problems, rows, subtract_last(weights, intercepts, problems)};
+    const Job job{counts, problems, rows, subtract_last(weights, intercepts, problems), round_out(read, kUnit)};
     const int wanted = std::clamp(sentences_ / kLeastPart, 1, kMostParts);
     const int share = ((sentences_ + wanted - 1) / wanted + group_ - 1) / group_ * group_;
     const int parts = (sentences_ + share - 1) / share;
@@ -86,6 +86,7 @@ class FloatLogistic : public Logistic {
     const float* counts;
     int problems, rows;
     std::unique_ptr<Rows> with;
+    std::vector<Columns> read;
   };
 
   std::ptrdiff_t at(int sentence) const { return static_cast<std::ptrdiff_t>(sentence) * stride_; }
@@ -108,32 +109,34 @@ class FloatLogistic : public Logistic {
     const int padded = (count + kUnit - 1) / kUnit * kUnit;
     const float* vectors = vectors_.data() + at(first);
     for (int row = 0; row < job.rows; ++row) std::fill_n(logits + row * group_, padded, job.with->intercepts[row]);
-    for (int from = 0; from < stride_; from += kPiece)
-      for (int row = 0; row < job.rows;) {
-        const float* weights = job.with->weights.data() + at(row) + from;
-        const int tall = share_rows(job.rows - row), length = std::min(kPiece, stride_ - from);
-        with_rows(tall, [&](auto some) TARGET {
-          add_logits<decltype(some)::value>(weights, vectors + from, length, padded, logits + row * group_);
-        });
-        row += tall;
-      }
+    for (const auto& read : job.read)
+      for (int from = read.first; from < read.last; from += kPiece)
+        for (int row = 0; row < job.rows;) {
+          const float* weights = job.with->weights.data() + at(row) + from;
+          const int tall = share_rows(job.rows - row), length = std::min(kPiece, read.last - from);
+          with_rows(tall, [&](auto some) TARGET {
+            add_logits<decltype(some)::value>(weights, vectors + from, length, padded, logits + row * group_);
+          });
+          row += tall;
+        }
     for (int problem = 0; problem < job.problems; ++problem)
       weigh(job, problem, first, padded, logits + problem * (classes_ - 1) * group_, sums);
-    for (int from = 0; from < stride_; from += kWide * Lanes::kCount)
-      for (int row = 0; row < job.rows;) {
-        const int tall = share_rows(job.rows - row);
-        const int wide = std::min(kWide, (stride_ - from) / Lanes::kCount);
-        float* slopes = sums.slopes.data() + at(row) + from;
-        with_rows(tall, [&](auto some) TARGET {
-          if (wide == kWide)
-            add_slopes<decltype(some)::value, kWide>(logits + row * group_, vectors + from, count, slopes);
-          else
-            for (int i = 0; i < wide; ++i)
-              add_slopes<decltype(some)::value, 1>(logits + row * group_, vectors + from + i * Lanes::kCount, count,
-                                                   slopes + i * Lanes::kCount);
-        });
-        row += tall;
-      }
+    for (const auto& read : job.read)
+      for (int from = read.first; from < read.last; from += kWide * Lanes::kCount)
+        for (int row = 0; row < job.rows;) {
+          const int tall = share_rows(job.rows - row);
+          const int wide = std::min(kWide, (read.last - from) / Lanes::kCount);
+          float* slopes = sums.slopes.data() + at(row) + from;
+          with_rows(tall, [&](auto some) TARGET {
+            if (wide == kWide)
+              add_slopes<decltype(some)::value, kWide>(logits + row * group_, vectors + from, count, slopes);
+            else
+              for (int i = 0; i < wide; ++i)
+                add_slopes<decltype(some)::value, 1>(logits + row * group_, vectors + from + i * Lanes::kCount, count,
+                                                     slopes + i * Lanes::kCount);
+          });
+          row += tall;
+        }
   }
 
   // As many rows as go together, where so many are left: tiles of nearly one height.

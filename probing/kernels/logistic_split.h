@@ -111,17 +111,19 @@ struct SplitWorker {
   const SplitData& data;
   const Split& weights;  // [panels][steps] left-hand sides, times log2(e)
   const float *intercepts, *counts;
+  const std::vector<Columns>& read;
   int problems, panels;
   Buffer<float> logits;  // [panels x 32][128 sentences]
   Split residuals;       // [panels][4 blocks] left-hand sides
   Split packed;          // [4 blocks][16 steps] right-hand sides: made anew each time, for memory is slower than that
 
-  SplitWorker(const SplitData& data, const Split& weights, const float* intercepts, const float* counts, int problems,
-              int panels)
+  SplitWorker(const SplitData& data, const Split& weights, const float* intercepts, const float* counts,
+              const std::vector<Columns>& read, int problems, int panels)
       : data(data),
         weights(weights),
         intercepts(intercepts),
         counts(counts),
+        read(read),
         problems(problems),
         panels(panels),
         logits(static_cast<std::size_t>(panels) * kBlock * kGroup * kBlock),
@@ -135,9 +137,17 @@ struct SplitWorker {
     for (int block = first; block < last; block += kGroup) add_group(block, std::min(kGroup, last - block), sums);
   }
 
+  // Calls with some steps at a time of those that are read: the first one's number, and how many.
+  template <class Call>
+  TARGET void for_chunks(Call call) const {
+    for (const auto& some : read)
+      for (int begin = some.first / kBlock; begin < some.last / kBlock; begin += kChunk)
+        call(begin, std::min(kChunk, some.last / kBlock - begin));
+  }
+
   TARGET void add_group(int first, int count, SplitSums& sums) {
-    for (int begin = 0; begin < data.steps; begin += kChunk) {
-      const int steps = std::min(kChunk, data.steps - begin);
+    bool adds = false;
+    for_chunks([&](int begin, int steps) TARGET {
       pack(first, count, begin, steps,
            [](const bf16* rows, bf16* target) TARGET { Products::pack_across(rows, target); });
       for (int panel = 0; panel < panels; ++panel)
@@ -145,14 +155,14 @@ struct SplitWorker {
           const SplitOperands<Products> operands{weights, packed, panel * area() + begin * kBlockSize,
                                                  block * kChunkSize};
           float* target = logits.data() + panel * kBlock * kStride + block * kBlock;
-          begin ? operands.template multiply<true>(steps, target, kStride)
-                : operands.template multiply<false>(steps, target, kStride);
+          adds ? operands.template multiply<true>(steps, target, kStride)
+               : operands.template multiply<false>(steps, target, kStride);
         }
-    }
+      adds = true;
+    });
     for (int problem = 0; problem < problems; ++problem)
       for (int block = 0; block < count; ++block) weigh(problem, first + block, block, sums);
-    for (int begin = 0; begin < data.steps; begin += kChunk) {
-      const int steps = std::min(kChunk, data.steps - begin);
+    for_chunks([&](int begin, int steps) TARGET {
       pack(first, count, begin, steps,
            [](const bf16* rows, bf16* target) TARGET { Products::pack_along(rows, kBlock, target); });
       for (int panel = 0; panel < panels; ++panel)
@@ -160,7 +170,7 @@ struct SplitWorker {
           SplitOperands<Products>{residuals, packed, panel * kGroup * kBlockSize, step * kBlockSize, kChunkSize}
               .template multiply<true>(count, sums.slopes.data() + panel * kBlock * width() + (begin + step) * kBlock,
                                        width());
-    }
+    });
   }
 
   // Some steps of some blocks' vectors as right-hand sides.
@@ -238,8 +248,9 @@ class SplitLogistic : public Logistic {
     split_rows<Products>(vectors, first, count, data_.width, 1.0f, data_.vectors);
   }
 
-  void evaluate(const float* weights, const float* intercepts, const float* counts, int problems, int threads,
-                double* losses, float* slopes, float* intercept_slopes) const override {
+  void evaluate(const float* weights, const float* intercepts, const float* counts, const std::vector<Columns>& read,
+                int problems, int threads, double* losses, float* slopes, float* intercept_slopes) const override {
+    const std::vector<Columns> steps = round_out(read, kBlock);
     const int rows = problems * data_.classes, panels = (rows + kBlock - 1) / kBlock;
     Split packed(static_cast<std::size_t>(panels) * data_.steps * kBlockSize);
     split_rows<Products>(weights, 0, rows, data_.width, kLog2E, packed);
@@ -249,7 +260,7 @@ class SplitLogistic : public Logistic {
     std::vector<std::unique_ptr<SplitSums>> sums(parts);
     std::atomic<int> next{0};
     run_on_threads(std::min(threads, parts), [&] {
-      SplitWorker<Products> worker(data_, packed, intercepts, counts, problems, panels);
+      SplitWorker<Products> worker(data_, packed, intercepts, counts, steps, problems, panels);
       for (int part; (part = next++) < parts;) {
         sums[part] = std::make_unique<SplitSums>(problems, rows, panels, data_.steps);
         worker.run(part * share, std::min(data_.blocks, (part + 1) * share), *sums[part]);

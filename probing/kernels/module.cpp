@@ -173,13 +173,21 @@ class LogisticLoss {
     logistic_->fill(static_cast<int>(first), vectors.data(), static_cast<int>(vectors.shape(0)));
   }
 
-  // `counts` may be empty: all sentences count once.
+  // `counts` may be empty: all sentences count once. `read`: columns that go up, first and behind the last of each run.
   py::tuple evaluate(const Array<float>& weights, const Array<float>& intercepts, const Array<float>& counts,
-                     int threads) const {
+                     const std::vector<std::array<int, 2>>& read, int threads) const {
     const py::ssize_t rows = weights.shape(0), problems = rows / classes_;
     if (counts.size() != 0 && counts.size() != problems * sentences_)
       throw py::value_error(std::to_string(counts.size()) + " counts, expected " + std::to_string(problems) + " x " +
                             std::to_string(sentences_));
+    std::vector<Columns> columns;
+    for (const auto& [first, last] : read) {
+      if (first < (columns.empty() ? 0 : columns.back().last) || first >= last || last > width_)
+        throw py::value_error("columns " + std::to_string(first) + " to " + std::to_string(last) + " of " +
+                              std::to_string(width_) + ", not behind those before");
+      columns.push_back({first, last});
+    }
+    if (columns.empty()) throw py::value_error("no columns to read");
     const float* times = counts.size() == 0 ? nullptr : counts.data();
     Array<double> losses(problems);
     Array<float> slopes({rows, static_cast<py::ssize_t>(width_)}), intercept_slopes(rows);
@@ -187,8 +195,8 @@ class LogisticLoss {
     float *first = slopes.mutable_data(), *second = intercept_slopes.mutable_data();
     {
       py::gil_scoped_release release;
-      logistic_->evaluate(weights.data(), intercepts.data(), times, static_cast<int>(problems), threads, lost, first,
-                          second);
+      logistic_->evaluate(weights.data(), intercepts.data(), times, columns, static_cast<int>(problems), threads, lost,
+                          first, second);
     }
     return py::make_tuple(losses, slopes, intercept_slopes);
   }

@@ -5,7 +5,7 @@ On a matrix unit, vectors and weights are split into two bfloat16 numbers each, 
 float32. Other engines multiply float32.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 import torch
@@ -24,8 +24,10 @@ _WORTH_THREADS = 2**26
 _ONCE = torch.empty(0)
 """In place of counts: every sentence counts once."""
 Sums = Callable[..., tuple[Tensor, Tensor, Tensor]]
-"""Takes weights (rows x hidden) and intercepts (rows) of some problems, row = problem * classes + class; gives sums
-over sentences of the loss of each problem (nats), and of its slopes by weights and by intercepts."""
+"""Takes weights (rows x hidden) and intercepts (rows) of some problems, row = problem * classes + class, by option how
+often each sentence counts, and the columns to read, as runs (first, behind the last), weights being 0 elsewhere. Gives
+sums over sentences of the loss of each problem (nats), and of its slopes by weights, which have no meaning where
+nothing is read, and by intercepts."""
 
 
 def can_fuse(vectors: Tensor, labels: Labels, tolerance: float) -> bool:
@@ -76,13 +78,16 @@ def fuse_loss(
         kernel.fill(rows.start, block.contiguous().numpy())
 
     def add_up(
-        weights: Tensor, intercepts: Tensor, counts: Float[Tensor, "problems sentences"] = _ONCE
+        weights: Tensor,
+        intercepts: Tensor,
+        counts: Float[Tensor, "problems sentences"] = _ONCE,
+        read: Sequence[tuple[int, int]] = (),
     ) -> tuple[Tensor, Tensor, Tensor]:
         arrays = (part.contiguous().numpy() for part in (weights, intercepts, counts))
         most = threads or torch.get_num_threads()
         # Waking a thread costs some ten microseconds, as much as a small problem's whole evaluation.
         taken = most if weights.numel() * len(labels) >= _WORTH_THREADS else 1
-        losses, slopes, intercept_slopes = map(torch.from_numpy, kernel.evaluate(*arrays, taken))
+        losses, slopes, intercept_slopes = map(torch.from_numpy, kernel.evaluate(*arrays, read or [(0, hidden)], taken))
         return losses.float(), slopes, intercept_slopes
 
     return add_up

@@ -3,7 +3,8 @@
 For given layer weights the loss is the linear probe's: convex, and a pass reads vectors of one layer's size. So a start
 first gets the classifier that is best for its mix, in the principal directions of that mix; from there weights and
 classifier move together, in the same directions. In the directions of another mix the loss is far from round, and takes
-three to seven times as many steps.
+three to seven times as many steps. Most layers end without weight. They are left out of the passes as soon as the loss
+falls with them, and come back where it would fall with more of them: so are minima told from points that are none.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,17 +21,16 @@ from probing.probes.mix_problem import MixProblem
 from probing.probes.solver import minimise
 from probing.probes.stack_blocks import SUMMED_ROWS
 
-_REVIVED = 0.02
-"""Share of the weight that all layers have alike where a descent begins: the gradient by the root of 0 is 0, and
-nothing would move it."""
+_WOKEN = 0.02
+"""Weight that a layer with none, or hardly any, gets where that would lower the loss: the gradient by the root of 0 is
+0, and nothing would move it."""
+_SMALL = 0.001
+"""Weights below it are taken for 0 where the loss falls with them; the layer is then left out of every pass."""
 _FAR, _NEAR = 3.0, 1.2
 """Steps of the roots of layer weights where the solver would move a weight of the classifier by 1: of a guess, and of a
 fit that goes on. Measured: near a minimum the larger ones take twice as many steps."""
 _ROUGHLY = 0.03
 """Tolerance that the classifier of a guess is fitted to: it will have to follow its mix a long way."""
-_CLOSELY = 0.3
-"""The same of a fit that goes on, as a share of the tolerance: near a minimum the classifier is what takes long, and a
-pass over one mix costs a tenth of one over the stack."""
 _MOST_STEPS = 200
 """Of that."""
 _MADE_BYTES = 2**30
@@ -97,7 +97,7 @@ def guess_evenly(problem: MixProblem, number: int, mixes: Float[Tensor, "fits la
 def go_downhill(problem: MixProblem, starts: Fits, tolerances: Float[Tensor, " fits"], max_iterations: int) -> Fits:
     """Follow fits downhill, side by side, until their slopes are within their tolerances."""
     guessed = not bool(starts.losses.isfinite().all())
-    own = OwnCoordinates(problem, starts, torch.full_like(tolerances, _ROUGHLY) if guessed else _CLOSELY * tolerances)
+    own = OwnCoordinates(problem, starts, torch.full_like(tolerances, _ROUGHLY) if guessed else tolerances)
     points = own.pack(_FAR if guessed else _NEAR)
     problem.loss.prepare(float(tolerances.min()))
     # A start that is near its minimum has small slopes already: measured by them, it would be taken further than
@@ -120,8 +120,7 @@ class OwnCoordinates:
 
     def __init__(self, problem: MixProblem, starts: Fits, tolerances: Float[Tensor, " fits"]):
         self.problem, self.numbers = problem, starts.numbers
-        even = 1 / problem.n_layers
-        mixes = (1 - _REVIVED) * starts.mixes + _REVIVED * even
+        mixes = _wake(problem, starts)
         fields = mixes, starts.weights, starts.intercepts, starts.numbers.tolist(), tolerances.tolist()
         ready = map_mixes(problem, self._fit_classifier, list(zip(*fields, strict=True)))
         self.roots, self.bases, *fitted = (torch.stack(parts) for parts in zip(*ready, strict=True))
@@ -150,6 +149,24 @@ class OwnCoordinates:
     ) -> tuple[Float[Tensor, " active"], Float[Tensor, "active parameters"]]:
         """Loss and gradient of some of the fits."""
         return self.problem.evaluate(points, self.numbers[rows], self.roots[rows], self.bases[rows])
+
+
+def _wake(problem: MixProblem, starts: Fits) -> Float[Tensor, "fits layers"]:
+    """Layer weights to go on with: hardly any becomes 0 where the loss falls with it, and begins anew elsewhere."""
+    # Of a guess, whose classifier knows nothing, slopes tell nothing.
+    if not bool(starts.losses.isfinite().all()):
+        return starts.mixes
+    grows = problem.pull(starts.numbers, starts.mixes, starts.weights, starts.intercepts) < 0
+    mixes = torch.where(starts.mixes < _SMALL, torch.where(grows, _WOKEN, 0.0), starts.mixes)
+    return mixes / mixes.sum(dim=1, keepdim=True)
+
+
+def find_waking(problem: MixProblem, fits: Fits, tolerances: Float[Tensor, " fits"]) -> Bool[Tensor, " fits"]:
+    """True for fits that are no minimum yet: a layer that was left out would lower the loss, beyond the tolerance."""
+    slopes = problem.pull(fits.numbers, fits.mixes, fits.weights, fits.intercepts)
+    # By the root of the share that it would get: d s / d c = 2 c / |c|^2.
+    by_roots = 2 * _NEAR * _WOKEN**0.5 * slopes
+    return ((fits.mixes == 0) & (by_roots < -(tolerances * problem.steepness[fits.numbers]).unsqueeze(1))).any(dim=1)
 
 
 def fix_mix(problem: MixProblem, mix: Float[Tensor, " layers"], strengths: Sequence[float]) -> LogisticProblem:

@@ -10,6 +10,7 @@ V_p . sum_l s_pl h_li + b_p. There are three ways to the same sums:
 
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
@@ -73,11 +74,21 @@ class MixLoss:
         mix: Float[Tensor, "active layers"],
         weights: Float[Tensor, "active classes hidden"],
         intercepts: Float[Tensor, "active classes"],
+        everything: bool = False,
     ) -> Slopes:
-        """Losses and slopes of some problems, by their numbers."""
+        """Losses and slopes of some problems, by their numbers.
+
+        Args:
+            numbers: of the problems.
+            mix: layer weights. A layer that has none in any problem is not read; its slopes then have no meaning.
+            weights: of the classifiers.
+            intercepts: of those.
+            everything: whether to read such layers too.
+        """
+        taken = list(range(mix.shape[1])) if everything else (mix != 0).any(dim=0).nonzero().flatten().tolist()
         if self._kernel is not None:
-            return self._by_kernel(self._kernel, numbers, mix, weights, intercepts)
-        add_up = self._mixed if self.n_classes >= _MIXED_FROM else self._side_by_side
+            return self._by_kernel(self._kernel, taken, numbers, mix, weights, intercepts)
+        add_up = partial(self._mixed if self.n_classes >= _MIXED_FROM else self._side_by_side, taken)
         size = min(_ROWS, block_rows(len(mix) * self.n_classes))
         if not self.vectors.held:
             return add_up(self.vectors.read(size), numbers, mix, weights, intercepts)
@@ -97,40 +108,45 @@ class MixLoss:
             start, stop = n * number // _PARTS, n * (number + 1) // _PARTS
             yield list(self.vectors.view(start, stop, size))
 
-    def _by_kernel(self, kernel: Sums, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor) -> Slopes:
-        # would not.
+    def _by_kernel(
+        self, kernel: Sums, taken: list[int], numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor
+    ) -> Slopes:
         by_layer = torch.einsum("ml,mch->mclh", mix, weights)
-        arguments = [by_layer.view(-1, by_layer[0, 0].numel()), intercepts.flatten()]
-        if self.counts is not None:
-            arguments.append(self.counts[numbers])
-        losses, slopes, by_intercepts = kernel(*arguments)
+        hidden, counts = weights.shape[2], {} if self.counts is None else {"counts": self.counts[numbers]}
+        read = [(layer * hidden, (layer + 1) * hidden) for layer in taken]
+        flat = by_layer.view(-1, by_layer[0, 0].numel())
+        losses, slopes, by_intercepts = kernel(flat, intercepts.flatten(), read=read, **counts)
         slopes = slopes.view_as(by_layer)
         by_weights, by_mix = torch.einsum("ml,mclh->mch", mix, slopes), torch.einsum("mch,mclh->ml", weights, slopes)
         return losses, by_weights, by_intercepts.view_as(intercepts), by_mix
 
     def _side_by_side(
-        self, blocks: Blocks, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor
+        self, taken: list[int], blocks: Blocks, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor
     ) -> Slopes:
         by_layer = torch.einsum("ml,mch->lmch", mix, weights).flatten(1, 2)
         losses, slopes, by_intercepts = torch.zeros_like(mix[:, 0]), torch.zeros_like(by_layer), 0.0
         for rows, block in blocks:
-            logits = torch.addmm(intercepts.reshape(-1, 1), by_layer[0], block[0].T)
-            for layer, vectors in zip(by_layer[1:], block[1:], strict=True):
-                logits.addmm_(layer, vectors.T)
+            logits = intercepts.reshape(-1, 1).repeat(1, block.shape[1])
+            for layer in taken:
+                logits.addmm_(by_layer[layer], block[layer].T)
             sums, residuals = self._compare(rows, numbers, logits.view(*intercepts.shape, -1))
             losses += sums
             by_intercepts = by_intercepts + residuals.sum(dim=2)
-            for slope, vectors in zip(slopes, block, strict=True):
-                slope.addmm_(residuals.flatten(0, 1), vectors)
+            for layer in taken:
+                slopes[layer].addmm_(residuals.flatten(0, 1), block[layer])
         slopes = slopes.view(-1, *weights.shape)
         by_weights, by_mix = torch.einsum("ml,lmch->mch", mix, slopes), torch.einsum("mch,lmch->ml", weights, slopes)
         return losses, by_weights, torch.zeros_like(intercepts) + by_intercepts, by_mix
 
-    def _mixed(self, blocks: Blocks, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor) -> Slopes:
+    def _mixed(
+        self, taken: list[int], blocks: Blocks, numbers: Tensor, mix: Tensor, weights: Tensor, intercepts: Tensor
+    ) -> Slopes:
         losses, by_mix = torch.zeros_like(mix[:, 0]), torch.zeros_like(mix)
         by_weights, by_intercepts = torch.zeros_like(weights), torch.zeros_like(intercepts)
-        for rows, block in blocks:
-            mixed, logits = mix_layers(block, mix), []
+        everything = len(taken) == mix.shape[1]
+        for rows, every_layer in blocks:
+            block = every_layer if everything else every_layer[taken]
+            mixed, logits = mix_layers(block, mix[:, taken]), []
             for vectors, one, bias in zip(mixed, weights, intercepts, strict=True):
                 logits.append(torch.addmm(bias.unsqueeze(1), one, vectors.T))
             sums, residuals = self._compare(rows, numbers, torch.stack(logits))
@@ -141,7 +157,7 @@ class MixLoss:
                 # The mixed vectors have done their part; their room takes the slopes, and no third array of this size
                 # is made.
                 torch.mm(residual.T, weights[problem], out=mixed[problem])
-            by_mix.addmm_(mixed.flatten(1), block.flatten(1).T)
+            by_mix[:, taken] += mixed.flatten(1) @ block.flatten(1).T
         return losses, by_weights, by_intercepts, by_mix
 
     def _compare(self, rows: slice, numbers: Tensor, logits: Float[Tensor, "active classes block"]) -> tuple:

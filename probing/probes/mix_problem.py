@@ -168,17 +168,36 @@ class MixProblem:
         # The penalty is on weights of the standardised mix, so that a layer of small numbers is not punished for its
         # scale.
         losses += 0.5 * (penalty * weights.square()).sum(dim=(1, 2))
-        # The deviation follows the mix: d deviation_h / d s_l = (sum_k s_k Cov_lkh) / deviation_h.
-        by_deviation = -(by_scaled * scaled).sum(dim=1) / deviation.square()
-        by_mix += torch.einsum("mh,mk,lkh->ml", by_deviation, mix, self.covariance)
-        # d s_k / d c_l = 2 c_l (delta_kl - s_k) / |c|^2: the part along s falls out, as weights sum to 1.
-        by_roots = 2 * roots * (by_mix - (mix * by_mix).sum(dim=1, keepdim=True))
+        # d s_k / d c_l = 2 c_l (delta_kl - s_k) / |c|^2.
+        by_roots = 2 * roots * self._project(mix, scaled, deviation, by_scaled, by_mix)
         gradients = torch.empty_like(points)
         by_slopes, into_intercepts, into_roots = self.split(gradients)
         by_slopes.copy_((by_scaled / deviation.unsqueeze(1) + penalty * weights) @ basis * root)
         into_intercepts.copy_(by_intercepts * self.n_classes**0.5)
         into_roots.copy_(by_roots / roots.square().sum(dim=1, keepdim=True))
         return losses, gradients
+
+    def pull(
+        self,
+        numbers: Int[Tensor, " fits"],
+        mixes: Float[Tensor, "fits layers"],
+        weights: Float[Tensor, "fits classes hidden"],
+        intercepts: Float[Tensor, "fits classes"],
+    ) -> Float[Tensor, "fits layers"]:
+        """Slopes of the losses by layer weights that keep their sum; a weight of 0 with a slope above 0 is minimal."""
+        _, deviation = self.moments(mixes)
+        scaled = weights / deviation.unsqueeze(1)
+        _, by_scaled, _, by_mix = self.loss(numbers, mixes, scaled, intercepts, everything=True)
+        return self._project(mixes, scaled, deviation, by_scaled, by_mix) / len(self.labels)
+
+    def _project(
+        self, mix: Tensor, scaled: Tensor, deviation: Tensor, by_scaled: Tensor, by_mix: Tensor
+    ) -> Float[Tensor, "fits layers"]:
+        """Slopes by layer weights, with what follows them, less the part along the weights, as these sum to 1."""
+        # The deviation follows the mix: d deviation_h / d s_l = (sum_k s_k Cov_lkh) / deviation_h.
+        by_deviation = -(by_scaled * scaled).sum(dim=1) / deviation.square()
+        by_mix = by_mix + torch.einsum("mh,mk,lkh->ml", by_deviation, mix, self.covariance)
+        return by_mix - (mix * by_mix).sum(dim=1, keepdim=True)
 
 
 def square(roots: Float[Tensor, "problems layers"]) -> Float[Tensor, "problems layers"]:

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probing.probes.mix_descent import Fits, go_downhill, join_fits
+from probing.probes.mix_descent import Fits, find_waking, go_downhill, join_fits
 from probing.probes.mix_problem import MixProblem
 from probing.randomness import stream
 
@@ -61,7 +61,8 @@ def find_minima(problem: MixProblem, starts: Fits, tolerance: float, max_iterati
         tolerances = torch.full_like(found.slopes, max(tolerance, _TELLING))
         tolerances[found.losses.argmin()] = tolerance
         busy = found.slopes > tolerances
-        if not bool(busy.any()):
+        # Layers that were left out on the way may be wanted at its end.
+        if not bool(busy.any()) and not bool((busy := find_waking(problem, found, tolerances)).any()):
             break
         # One alone has nobody to meet.
         most = min(most if len(found) > 1 else max(most, _ALONE), left)

@@ -58,6 +58,33 @@ def test_loss_and_slopes_are_those_of_float64(n_sentences, hidden, n_classes, n_
 
 @needs_kernels
 @pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("n_classes", [2, 20])
+@pytest.mark.parametrize("read", [[(0, 40)], [(40, 80), (80, 120)], [(0, 40), (80, 120), (600, 700)], [(520, 1320)]])
+def test_columns_without_weights_need_not_be_read(read, n_classes):
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(150, 1320, generator=generator)
+    labels = torch.arange(150) % n_classes
+    columns = torch.cat([torch.arange(*run) for run in read])
+    weights, intercepts = torch.zeros(2 * n_classes, 1320), torch.randn(2 * n_classes, generator=generator)
+    weights[:, columns] = torch.randn(2 * n_classes, len(columns), generator=generator) / 4
+    found = fuse_loss([(slice(0, 150), vectors)], 1320, labels)(weights, intercepts, read=read)
+    by_hand = sum_by_hand(vectors, labels, weights, intercepts, n_classes)
+    for number, (own, expected) in enumerate(zip(found, by_hand, strict=True)):
+        one, other = (own[:, columns], expected[:, columns]) if number == 1 else (own, expected)
+        torch.testing.assert_close(one.double(), other, rtol=0, atol=RELATIVE * float(other.abs().max()))
+
+
+@needs_kernels
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize("read", [[(0, 0)], [(8, 16), (0, 8)], [(0, 9), (8, 10)], [(-1, 3)], [(0, 65)]])
+def test_columns_to_read_are_runs_that_go_up(read):
+    add_up = fuse_loss([(slice(0, 4), torch.zeros(4, 64))], 64, torch.arange(4) % 2)
+    with pytest.raises(ValueError, match="of 64, not behind those before"):
+        add_up(torch.zeros(2, 64), torch.zeros(2), read=read)
+
+
+@needs_kernels
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("n_classes", [2, 6, 30])
 def test_a_probe_ends_with_the_loss_that_it_has_without_kernels(n_classes, monkeypatch):
     stack, labels = draw_stack(n_layers=3, n=600, hidden=40, n_classes=n_classes)

@@ -111,3 +111,37 @@ def test_the_common_length_and_the_signs_of_roots_change_nothing():
     moved = points.clone()
     moved[:, -3:] *= torch.tensor([5.0, -5.0, 5.0])
     torch.testing.assert_close(problem(moved, torch.arange(2))[0], problem(points, torch.arange(2))[0])
+
+
+def test_slopes_by_weights_of_layers_are_those_of_the_loss_along_their_sum():
+    stack, labels = draw_stack(n_layers=4, n=30, dtype=np.float64)
+    problem = problem_of(stack, labels)
+    mix, numbers = torch.tensor([[0.5, 0.0, 0.3, 0.2]], dtype=torch.float64), torch.arange(1)
+    _, weights, intercepts = problem.unpack(draw_points(problem, 2))
+    fit = numbers, mix, weights[:1], intercepts[:1]
+    slopes = problem.pull(*fit)[0]
+    for layer in range(4):
+        # Towards the corner of one layer, all others giving way in proportion: their sum stays 1.
+        towards = torch.nn.functional.one_hot(torch.tensor([layer]), 4) - mix
+        ahead, behind = (problem.measure(numbers, mix + step * towards, *fit[2:]) for step in (1e-6, -1e-6))
+        assert float(slopes[layer]) == pytest.approx(float((ahead - behind) / 2e-6), abs=1e-7)
+
+
+@pytest.mark.parametrize("n_classes", [2, 7])
+@pytest.mark.parametrize("held", [True, False])
+def test_a_layer_without_weight_is_not_read_and_changes_no_sum(n_classes, held):
+    stack, labels = draw_stack(n_layers=4, n=40, n_classes=n_classes, dtype=np.float64)
+    loss = problem_of(stack, labels).loss
+    if held:
+        loss.vectors.hold()
+    generator = torch.Generator().manual_seed(0)
+    weights = torch.randn(2, n_classes, stack.shape[2], generator=generator, dtype=torch.float64)
+    mix = torch.tensor([[0.6, 0.0, 0.4, 0.0], [0.0, 0.0, 0.3, 0.7]], dtype=torch.float64)
+    arguments = torch.arange(2), mix, weights, weights[..., 0]
+    *some, by_mix = loss(*arguments)
+    *everything, by_all = loss(*arguments, everything=True)
+    for one, other in zip(some, everything, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(by_mix[:, [0, 2, 3]], by_all[:, [0, 2, 3]], rtol=1e-12, atol=1e-12)
+    assert bool((by_all[:, 1] != 0).all())
+    assert bool((by_mix[:, 1] == 0).all())

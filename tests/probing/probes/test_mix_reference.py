@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.optimize import minimize
 
-from probing.probes.mix_descent import guess_evenly
+from probing.probes.mix_descent import find_waking, go_downhill, guess_evenly
 from probing.probes.mix_problem import MixProblem
 from probing.probes.mix_search import draw_starts, find_minima
 from probing.probes.scalar_mix import ScalarMixProbe
@@ -109,3 +109,21 @@ def test_a_search_ends_where_no_step_lowers_the_loss_and_says_so():
     found = find_minima(problem, guess_evenly(problem, 0, torch.tensor(draw_starts(0, 3))), 1e-12, 10_000)
     assert found.n_iterations < 10_000
     assert float(found.slopes[0]) > 1e-12
+
+
+def test_a_layer_that_was_left_out_is_woken_where_the_loss_would_fall():
+    told, labels = draw_stack(n_layers=1, n=400)
+    noise = np.random.default_rng(1).normal(size=(2, *told[0].shape)).astype(np.float32)
+    stack = np.stack([noise[0], told[0], noise[1]])
+    problem = MixProblem(StackBlocks(stack), torch.from_numpy(labels), [0.01])
+    tolerances = torch.tensor([1e-4])
+    ends = go_downhill(problem, guess_evenly(problem, 0, torch.eye(3)[:1]), tolerances, 200)
+    # Nothing moves a weight of 0 within a descent, be the others ever so bad.
+    assert ends.mixes.tolist() == [[1, 0, 0]]
+    assert bool(find_waking(problem, ends, tolerances))
+    found = find_minima(problem, ends, 1e-4, 300)
+    assert not bool(find_waking(problem, found, tolerances))
+    loss, weights = fit_by_scipy(stack, labels, 0.01)
+    assert float(found.losses[0]) == pytest.approx(loss, rel=1e-4)
+    np.testing.assert_allclose(found.mixes[0].numpy(), weights, atol=0.01)
+    assert weights.argmax() == 1
