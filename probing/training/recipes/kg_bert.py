@@ -89,10 +89,12 @@ class KgBertSettings(RecipeSettings):
     """False candidates that a triple is ranked among, drawn; 0 takes all entities. Metrics then end in _sampled_N."""
     rank_budget: float = 60.0
     """Minutes that the ranking of all seeds may take, as reckoned before training; more is refused."""
-    baselines: tuple[Literal["frequency", "transe", "distmult"], ...] = ("frequency", "transe", "distmult")
+    baselines: tuple[Literal["frequency", "transe", "distmult", "rotate"], ...] = (
+        *("frequency", "transe", "distmult", "rotate"),
+    )
     """Answers without a text, scored beside the models; none: --baselines without a name."""
     baseline_steps: int = 4000
-    """Steps that TransE and DistMult are trained for, with 512 triples each."""
+    """Steps that TransE, DistMult and RotatE are trained for, with 512 triples each."""
     learning_rate: float = 5e-5
     """Of AdamW, at its highest. The paper's."""
     mix_learning_rate: float = 1e-2
