@@ -21,7 +21,7 @@ from probing.encoders.tiny_checkpoints import write_bert
 from probing.progress import Reporter
 from probing.randomness import stream
 from probing.records import InputError, Split
-from probing.settings.checks import ABOVE_0, FROM_0, Range
+from probing.settings.checks import ABOVE_0, FROM_0, Range, check_repeats
 from probing.settings.training import RecipeSettings
 from probing.tasks.graphs.check import check_graph
 from probing.tasks.graphs.corruption import corrupt
@@ -118,6 +118,7 @@ def check(settings: KgBertSettings) -> None:
     Raises:
         InputError: naming the flags, and what they expect.
     """
+    check_repeats(settings, ("baselines",))
     if settings.task not in TASKS:
         raise InputError(f"--task {settings.task}: expected {', '.join(TASKS)}")
     if settings.candidates and settings.task != "links":

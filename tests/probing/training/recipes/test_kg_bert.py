@@ -260,6 +260,7 @@ def test_the_check_shows_a_graph_and_ends_with_1_where_test_stands_in_train(monk
         (["--negatives", "-1"], "--negatives -1: expected 0 or more"),
         (["--task", "relations", "--negatives", "2"], "--negatives 2: --task relations has none"),
         (["--task", "link"], "--task"),
+        (["--baselines", "transe", "transe"], "--baselines transe transe: transe is there twice; name it once"),
         (["--rank-budget", "0"], "--rank-budget 0.0: expected more than 0"),
         (["--max-length", "6"], "--max-length 6: the marks of 3 segments and a word of each take 7"),
     ],
