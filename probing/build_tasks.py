@@ -44,6 +44,11 @@ _SHORTCUTS = {
     **{"chars": "characters", "first": "first_word", "comma": "after_comma"},
 }
 """Columns of the check's table, with what they show of `Shortcuts`."""
+_GRAPH_COUNTS = {
+    **{"true": "n_true", "false": "n_false", "in train too": "n_shown", "false but true": "n_not_false"},
+    **{"with unseen entity": "n_unseen", "reverse in train": "n_reversed"},
+}
+"""Columns of the table of a graph, with what they show of its check."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,8 @@ class BuildSettings:
     seed: int = 0
     """Seed of all draws: the same input and seed give the same bytes."""
     check: str = ""
-    """Check the tasks of a folder, of controlled or of senteval, and make none; exit code 1 where one is faulty."""
+    """Check the tasks of a folder, of controlled or of senteval, or a knowledge graph (a folder of triples, made, or a
+    copy in the package pykeen: kinships, nations, umls), and make none; exit code 1 where one is faulty."""
     report: Path | None = None
     """Write what the check found to this file too, as JSON."""
 
@@ -121,25 +127,44 @@ def _make(settings: BuildSettings, log: Callable[[str], None]) -> Any:
 
 
 def check(data: str, report: Path | None) -> int:
-    """Check tasks and report on them; 1 where something has to be mended.
+    """Check tasks or a graph and report on them; 1 where something has to be mended.
 
     Raises:
         InputError: there is nothing to check, or the report cannot be written.
     """
-    from probing.tasks.checks.task_check import check_source  # noqa: PLC0415 - scikit-learn: not for --help
+    from probing.tasks.graphs.sources import is_graph  # noqa: PLC0415 - numpy: not for --help
 
     if report:
         check_new_file(report, "--report")
-    checks, faults = check_source(data)
+    faults, findings = (_check_graph if is_graph(data) else _check_tasks)(data)
     if report:
-        findings = {"data": data, "faults": faults, "tasks": [check.as_json() for check in checks]}
         try:
             write_atomically(report, (json.dumps(findings, indent=1, ensure_ascii=False) + "\n").encode())
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "no name of a file"
             raise InputError(f"--report {report}: cannot be written ({reason}); choose another --report") from None
+    return 1 if faults else 0
+
+
+def _check_tasks(data: str) -> tuple[Sequence[str], Mapping[str, Any]]:
+    """The faults of the tasks of a source, and all that was found, which is shown."""
+    from probing.tasks.checks.task_check import check_source  # noqa: PLC0415 - scikit-learn: not for --help
+
+    checks, faults = check_source(data)
     show_checks(checks, faults)
-    return 1 if faults or any(check.faults for check in checks) else 0
+    every = [*faults, *(fault for check in checks for fault in check.faults)]
+    return every, {"data": data, "faults": faults, "tasks": [check.as_json() for check in checks]}
+
+
+def _check_graph(data: str) -> tuple[Sequence[str], Mapping[str, Any]]:
+    """The same of a graph."""
+    from probing.tasks.graphs.check import check_graph  # noqa: PLC0415 - numpy: not for --help
+    from probing.tasks.graphs.sources import load_graph  # noqa: PLC0415 - the same
+
+    graph = load_graph(data, flag="--check")
+    found = check_graph(graph)
+    show_graph(graph, found)
+    return found.faults, {"data": data, "faults": found.faults, "notes": found.cautions, "graph": found.facts()}
 
 
 def write_build(folder: Path, rows: Mapping[str, Any], report: Mapping[str, Any]) -> None:
@@ -213,7 +238,25 @@ def show_checks(checks: Sequence[Any], faults: Sequence[str]) -> None:
     for one in checks:
         for note in one.notes:
             console.print(f"{one.task}: {note}", style="dim", markup=False, highlight=False, soft_wrap=True)
-    lines = [*faults, *(f"{one.task}: {fault}" for one in checks for fault in one.faults)]
+    _show_faults(console, [*faults, *(f"{one.task}: {fault}" for one in checks for fault in one.faults)])
+
+
+def show_graph(graph: Any, found: Any) -> None:
+    """A table of a graph's splits on the screen, and below it what is worth knowing and what is wrong."""
+    console = open_console()
+    table = Table("split", *_GRAPH_COUNTS, box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_row("train", f"{found.n_train:,}", *("-" * (len(_GRAPH_COUNTS) - 1)))
+    for place, split in enumerate(SPLITS[1:]):
+        table.add_row(split, *(f"{getattr(found, name)[place]:,}" for name in _GRAPH_COUNTS.values()))
+    names = f"graph {graph.name}: {len(graph.entities):,} entities, {len(graph.relations):,} relations"
+    console.print(names, markup=False, highlight=False, soft_wrap=True)
+    console.print(table)
+    for note in found.cautions:
+        console.print(note, style="dim", markup=False, highlight=False, soft_wrap=True)
+    _show_faults(console, found.faults)
+
+
+def _show_faults(console: Console, lines: Sequence[str]) -> None:
     for line in lines:
         console.print(f"fault: {line}", style="red", markup=False, highlight=False, soft_wrap=True)
     console.print(f"{len(lines)} faults" if lines else "no faults", style="bold")

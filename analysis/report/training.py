@@ -6,13 +6,16 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.figures.baselines import list_shares
 from analysis.report import facts, training_answer, training_charts
+from analysis.report.baseline_answer import answer_baselines
+from analysis.report.baseline_charts import chart_baselines
 from analysis.report.shell import Chart, render_page
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun, label_runs, stack_logs, stack_models
 from analysis.stats.convergence import compare_convergence
 from analysis.stats.pruning import summarise_pruning
-from analysis.tables.baselines import NOTE, baselines_table
+from analysis.tables.baselines import DIFFERENCES_NOTE, NOTE, baselines_table, differences_table
 from analysis.tables.table import Table, table_of
 from analysis.tables.training import CONVERGENCE_NOTE, convergence_table, pruning_table, seeds_table
 from probing.records import InputError
@@ -36,6 +39,7 @@ _CAPTIONS = {
     "gradient_norm": "Gradient norm of each block before clipping, by step, mean over seeds (logarithmic colours).",
     "weight": "Weight of each layer in the mix (after softmax), in percent, by step, mean over seeds.",
 }
+_BESIDE = "The model beside answers that read no text, x 100, with 95 % intervals; mean ranks stand in the tables."
 _PRUNING = (
     "Mean dev score by the share of zeros reached, with a band from the lowest to the highest seed. Crosses: runs that "
     "diverged, each at its own score."
@@ -51,8 +55,6 @@ class Section:
     models: Table
     warnings: Sequence[str]
     command: str
-    baselines: Table | None = None
-    """Every metric beside those of answers that read no encoder, where there are such."""
     files: Sequence[tuple[str, str]] = ()
     """Name and relative address of what can be downloaded."""
 
@@ -76,12 +78,17 @@ def build_training_report(runs: Sequence[TrainingRun], seed: int = 0, beside: Pa
     return render_page(
         "training.html.j2",
         title=_title(runs, names),
-        answers=[*(training_answer.answer_run(run, name) for run, name in zip(runs, names, strict=True)), *sentences],
+        answers=[
+            *(training_answer.answer_run(run, name) for run, name in zip(runs, names, strict=True)),
+            *(sentence for run, name in zip(runs, names, strict=True) for sentence in answer_baselines(run, name)),
+            *sentences,
+        ],
         sections=[
             replace(_describe_run(run, name), files=facts.list_files(run.folder, beside))
             for run, name in zip(runs, names, strict=True)
         ],
         curves=[*_chart_curves(logs, runs[0].metric), *_chart_layers(logs)],
+        baselines=list(_chart_baselines(runs, names)),
         convergence=convergence,
         pruning=_chart_pruning(runs),
         limits=_LIMITS,
@@ -116,15 +123,25 @@ def _compare(runs: Sequence[TrainingRun], names: Sequence[str], seed: int) -> tu
 
 def _describe_run(run: TrainingRun, name: str) -> Section:
     caption = f"{name}: {run.metric} x 100 of every trained model; below, mean ± standard deviation over seeds"
-    compared = baselines_table(run)
     return Section(
         name=name,
         facts=list_facts(run),
         models=table_of(seeds_table(run), caption),
-        baselines=table_of(compared, f"{name}, {title_of(run.task)}: {NOTE}") if len(compared) else None,
         warnings=list(_list_warnings(run)),
         command=facts.rebuild_command(run.settings, "train_encoder.py"),
     )
+
+
+def _chart_baselines(runs: Sequence[TrainingRun], names: Sequence[str]) -> Iterator[Chart]:
+    """A chart for each run with baselines, with tables of every metric and of the differences."""
+    for number, (run, name) in enumerate(zip(runs, names, strict=True)):
+        if len(list_shares(run)):
+            what = f"{name}, {title_of(run.task)}"
+            tables = [
+                table_of(baselines_table(run), f"{what}: {NOTE}"),
+                table_of(differences_table(run), f"{what}: {DIFFERENCES_NOTE}"),
+            ]
+            yield Chart(f"baselines-{number}", f"{what}, test. {_BESIDE}", chart_baselines(run), tables, wide=True)
 
 
 def _chart_curves(logs: pd.DataFrame, metric: str) -> list[Chart]:
@@ -175,7 +192,7 @@ def list_facts(run: TrainingRun) -> list[tuple[str, str]]:
         "Model": run.model,
         "Checkpoint": facts.join_known([str(first["checkpoint"]), facts.shorten_revision(str(first["revision"]))]),
         "Recipe": run.recipe,
-        "Data": facts.join_known([str(settings.get("data", "")), f"{first['n_train']} training sentences"]),
+        "Data": facts.join_known([str(settings.get("data", "")), f"{first['n_train']} training {run.examples}"]),
         "Sentences": facts.describe_sizes(run.manifest.get("tasks", {})),
         "Seeds": facts.join_known(map(str, sorted(run.models["seed"].unique().tolist()))),
         "Training": facts.join_known(rates),
@@ -202,4 +219,4 @@ def _list_warnings(run: TrainingRun) -> Iterator[str]:
     if seeds < 5:
         yield f"{run.model}: {seeds} seed{'s' if seeds > 1 else ''}: what another seed would move is hardly known."
     if run.settings.get("limit"):
-        yield f"{run.model}: at most {run.settings['limit']} training sentences were used: small runs are noisy."
+        yield f"{run.model}: at most {run.settings['limit']} training {run.examples} were used: small runs are noisy."

@@ -15,7 +15,7 @@ def answer_run(run: TrainingRun, label: str) -> str:
     """Answer how one model ended: its mean dev score and its range over seeds, beside the majority baseline."""
     rows = run.scores[run.scores["split"] == "dev"]
     first = rows.iloc[0]
-    what = f"{label} was trained on {first['n_train']} sentences of {title_of(run.task)}"
+    what = f"{label} was trained on {first['n_train']} {run.examples} of {title_of(run.task)}"
     if run.pruned:
         return f"{what} and pruned, {len(rows)} times. {_answer_methods(rows)}"
     values = 100 * rows["value"]

@@ -7,7 +7,7 @@ from itertools import permutations
 from pathlib import Path
 
 from analysis.runs.probing_run import read_json
-from analysis.runs.training_run import MODELS, is_training
+from analysis.runs.training_run import BASELINES, MODELS, is_training
 from probing.records import InputError
 
 ONE, SEVERAL = "PROBING_RUN", "PROBING_RUNS"
@@ -42,6 +42,16 @@ def find_runs(*stored: str, least: int = 1, training: bool = False) -> list[Path
         return named
     own = _own(training)
     return own if len(own) >= least else [_locate(path) for path in stored]
+
+
+def find_beside_baselines(stored: str) -> Path:
+    """The folder of a training run that was held against baselines: a named one, the newest of one's own, or `stored`.
+
+    Raises:
+        InputError: as `find_runs`.
+    """
+    found = [folder for folder in (*_named(), *_own(training=True)) if (folder / BASELINES).is_file()]
+    return found[0] if found else _locate(stored)
 
 
 def find_pair(bert: str, bermo: str) -> list[Path]:

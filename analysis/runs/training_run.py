@@ -66,6 +66,11 @@ class TrainingRun:
         return str(self.models["task"].iloc[0])
 
     @property
+    def examples(self) -> str:
+        """The word for what it was trained on: `triples` of a graph, else `sentences`."""
+        return "triples" if "check" in self.manifest.get("tasks", {}).get(self.task, {}) else "sentences"
+
+    @property
     def metric(self) -> str:
         """The metric that heads tables and figures: that of the first row."""
         return str(self.models["metric"].iloc[0])

@@ -40,11 +40,11 @@ def compare_scores(one: pd.DataFrame, two: pd.DataFrame, level: float = LEVEL) -
         level: of the interval.
     """
     values = [rows.set_index("seed")["value"] for rows in (one, two)]
-    variance = sum(map(_variance_over_sentences, (one, two)))
+    variance = sum(map(variance_over_sentences, (one, two)))
     return compare_over_seeds((values[1] - values[0]).dropna(), variance, level)
 
 
-def _variance_over_sentences(rows: pd.DataFrame) -> float:
+def variance_over_sentences(rows: pd.DataFrame) -> float:
     """Of a score, by the mean width of its intervals."""
     half = (rows["ci_high"] - rows["ci_low"]).mean() / 2
     return float(half / norm.isf((1 - LEVEL) / 2)) ** 2

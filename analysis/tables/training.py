@@ -6,7 +6,7 @@ import pandas as pd
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import AIM, TrainingRun, name_aims, name_variants
 from analysis.stats.pruning import summarise_pruning
-from analysis.tables.baselines import NOTE, baselines_table
+from analysis.tables.baselines import DIFFERENCES_NOTE, NOTE, baselines_table, differences_table
 from analysis.tables.table import format_percent
 
 CONVERGENCE_NOTE = (
@@ -25,6 +25,9 @@ def tabulate_training(run: TrainingRun) -> dict[str, tuple[pd.DataFrame, str]]:
     compared = baselines_table(run)
     if len(compared):
         tables["baselines"] = (compared, f"{title_of(run.task)}: every metric beside baselines. {NOTE}")
+    differences = differences_table(run)
+    if len(differences):
+        tables["differences"] = (differences, f"{title_of(run.task)}: {DIFFERENCES_NOTE}")
     if run.pruned:
         tables["pruning"] = (pruning_table(summarise_pruning(run.scores)), f"{what} on dev, over seeds")
     return tables

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from rich.table import Table
 
+from analysis.figures.baselines import list_shares, plot_baselines
 from analysis.figures.files import write_figures
 from analysis.figures.training import (
     LABELS,
@@ -82,6 +83,8 @@ def draw_training_figures(run: TrainingRun) -> Mapping[str, Figure]:
         for quantity in dict.fromkeys(own["quantity"]):
             if quantity in LABELS:
                 figures[f"{quantity}_by_step{end}"] = plot_layers_by_step(own, str(quantity))
+    if len(list_shares(run)):
+        figures["baselines"] = plot_baselines(run)
     if run.pruned:
         figures["pruning"] = plot_pruning(stack_models([run]))
     return figures

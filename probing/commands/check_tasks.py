@@ -1,7 +1,8 @@
-"""Look for faults in task files, and for shortcuts that tell their labels without any encoder.
+"""Look for faults in task files or a knowledge graph, and for what gives answers away without any encoder.
 
 bermo-probing check data/corpora/english
 bermo-probing check controlled
+bermo-probing check made
 """
 
 import sys
@@ -26,7 +27,7 @@ class CheckSettings:
     """The tasks to check, and where what was found goes."""
 
     data: Annotated[str, tyro.conf.Positional]
-    """A folder of task files, controlled or senteval."""
+    """A folder of task files, controlled or senteval, or a knowledge graph: a folder of triples or the name of one."""
     report: Path | None = None
     """Write what the check found to this file too, as JSON."""
 

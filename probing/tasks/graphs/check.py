@@ -1,14 +1,31 @@
 """Check of a graph: what is to be known of it before scores on it are believed."""
 
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
+from jaxtyping import Bool
 
 from probing.tasks.graphs.corruption import find_corruptible
-from probing.tasks.graphs.graph import Graph, KnownTriples, find_reversed, find_unseen
+from probing.tasks.graphs.graph import Graph, KnownTriples, Triples, find_reversed, find_unseen
 
-_TESTED = ("dev", "test")
+TESTED = ("dev", "test")
+_SHOWN = 3
+"""Number of examples that are given of one kind of finding."""
+_FAULTS = {
+    "n_shown": "true triples of {split} stand in train too",
+    "n_not_false": "triples that {split} calls false are true by another split or by itself",
+}
+"""Counts of what has to be mended, by split."""
+_CAUTIONS = {
+    "n_unseen": "true triples of {split} have an entity that train never shows",
+}
+_OF_ALL = {
+    "n_repeated": "triples of train were there before, and count once",
+    "n_alike": "entities have a text that another one has too",
+    "n_full": "triples of train have no false neighbour, and get no negatives",
+}
 
 
 @dataclass(frozen=True)
@@ -33,49 +50,95 @@ class GraphCheck:
     """Entities whose text another one has too: by text they are one."""
     n_full: int
     """Triples of train that no other head or tail makes false."""
+    examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Name of a count, and behind it the split where there is one -> the first few of what it counts."""
 
     def facts(self) -> dict[str, object]:
-        """For a manifest."""
-        return asdict(self)
+        """The counts, for a manifest."""
+        return {name: value for name, value in asdict(self).items() if name != "examples"}
 
     def lines(self, name: str) -> list[str]:
         """The counts in words; faults and cautions only where there are any."""
         n_test = self.n_true[1]
-        found = [
-            f"graph {name}: {self.n_train:,} triples in train, {self.n_true[0]:,} in dev, {n_test:,} in test; of test, "
+        head = (
+            f"{self.n_train:,} triples in train, {self.n_true[0]:,} in dev, {n_test:,} in test; of test, "
             f"{self.n_reversed[1]:,} ({self.n_reversed[1] / n_test:.0%}) have their reverse in train"
-        ]
-        said = {
-            "true triples of dev, of test stand in train too": self.n_shown,
-            "triples that dev, that test calls false are true by another split": self.n_not_false,
-            "true triples of dev, of test have an entity that train never shows": self.n_unseen,
-        }
-        found += [f"graph {name}: {a:,} and {b:,} {words}" for words, (a, b) in said.items() if a or b]
-        others = {
-            "triples of train were there twice, and count once": self.n_repeated,
-            "entities have a text that another one has too": self.n_alike,
-            "triples of train have no false neighbour, and get no negatives": self.n_full,
-        }
-        return found + [f"graph {name}: {n:,} {words}" for words, n in others.items() if n]
+        )
+        return [f"graph {name}: {line}" for line in (head, *self.faults, *self.cautions)]
+
+    @property
+    def faults(self) -> list[str]:
+        """Lines about what makes scores wrong."""
+        return list(self._list_splits(_FAULTS))
+
+    @property
+    def cautions(self) -> list[str]:
+        """Lines about what makes scores easy or hard."""
+        return [*self._list_splits(_CAUTIONS), *self._list_all()]
+
+    def _list_splits(self, kinds: Mapping[str, str]) -> Iterator[str]:
+        for key, words in kinds.items():
+            for split, n in zip(TESTED, getattr(self, key), strict=True):
+                if n:
+                    yield f"{n:,} {words.format(split=split)}{self._show(f'{key} {split}')}"
+
+    def _list_all(self) -> Iterator[str]:
+        for key, words in _OF_ALL.items():
+            if n := getattr(self, key):
+                yield f"{n:,} {words}{self._show(key)}"
+
+    def _show(self, key: str) -> str:
+        return f", such as {'; '.join(found)}" if (found := self.examples.get(key)) else ""
 
 
 def check_graph(graph: Graph) -> GraphCheck:
     """Look at all splits of a graph."""
     train = KnownTriples(graph.true["train"], len(graph.entities), len(graph.relations))
-    texts = Counter(graph.entity_texts)
-
-    def count(triples: np.ndarray, known: KnownTriples) -> int:
-        return int(known.contain(triples).sum()) if len(triples) else 0
-
+    places = {
+        "n_shown": {split: _find_known(graph.true[split], train) for split in TESTED},
+        "n_not_false": {split: _find_known(graph.false[split], graph.known) for split in TESTED},
+        "n_unseen": {split: find_unseen(graph, split) for split in TESTED},
+    }
+    counts = {key: tuple(int(found.sum()) for found in own.values()) for key, own in places.items()}
+    alike, full = find_alike(graph), ~find_corruptible(graph.known, graph.true["train"])
+    tables = {"n_shown": graph.true, "n_not_false": graph.false, "n_unseen": graph.true}
+    examples = {
+        f"{key} {split}": _name_triples(graph, tables[key][split][found])
+        for key, own in places.items()
+        for split, found in own.items()
+    }
     return GraphCheck(
         n_train=len(graph.true["train"]),
-        n_true=tuple(len(graph.true[split]) for split in _TESTED),
-        n_false=tuple(len(graph.false[split]) for split in _TESTED),
+        n_true=tuple(len(graph.true[split]) for split in TESTED),
+        n_false=tuple(len(graph.false[split]) for split in TESTED),
         n_repeated=graph.n_repeated,
-        n_shown=tuple(count(graph.true[split], train) for split in _TESTED),
-        n_not_false=tuple(count(graph.false[split], graph.known) for split in _TESTED),
-        n_unseen=tuple(int(find_unseen(graph, split).sum()) for split in _TESTED),
-        n_reversed=tuple(int(find_reversed(graph, split).sum()) for split in _TESTED),
-        n_alike=sum(n for n in texts.values() if n > 1),
-        n_full=int((~find_corruptible(graph.known, graph.true["train"])).sum()),
+        n_reversed=tuple(int(find_reversed(graph, split).sum()) for split in TESTED),
+        n_alike=sum(map(len, alike.values())),
+        n_full=int(full.sum()),
+        **counts,
+        examples=examples
+        | {"n_alike": [f"{text!r} ({' '.join(ids[:_SHOWN])})" for text, ids in list(alike.items())[:_SHOWN]]}
+        | {"n_full": _name_triples(graph, graph.true["train"][full])},
     )
+
+
+def find_alike(graph: Graph) -> dict[str, list[str]]:
+    """Texts that several entities have, the most common first -> their ids."""
+    counts = Counter(graph.entity_texts)
+    found: dict[str, list[str]] = {text: [] for text, n in counts.most_common() if n > 1}
+    for name, text in zip(graph.entities, graph.entity_texts, strict=True):
+        if text in found:
+            found[text].append(name)
+    return found
+
+
+def _find_known(triples: Triples, known: KnownTriples) -> Bool[np.ndarray, " triples"]:
+    return known.contain(triples) if len(triples) else np.zeros(0, dtype=bool)
+
+
+def _name_triples(graph: Graph, triples: Triples) -> list[str]:
+    """The first few triples by their ids, as their file has them."""
+    names = (graph.entities, graph.relations, graph.entities)
+    return [
+        " ".join(own[number] for own, number in zip(names, triple, strict=True)) for triple in triples[:_SHOWN].tolist()
+    ]

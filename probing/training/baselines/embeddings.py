@@ -1,13 +1,9 @@
-"""TransE and DistMult: a vector for each entity and relation, learned from triples alone.
+"""TransE, DistMult and RotatE: a vector for each entity and relation, learned from triples alone.
 
-    TransE (Bordes et al. 2013):            score(h, r, t) = -||h + r - t||_1
-    DistMult (Yang et al. 2015, 1412.6575):  score(h, r, t) = sum_i h_i r_i t_i
-
-The loss is that of RotatE (Sun et al. 2019, arXiv 1902.10197, equations 4 and 5): negative samples, weighted by their
-own scores. Negatives are not filtered, as there.
+The loss is that of RotatE (Sun et al. 2019, arXiv 1902.10197, equations 4 and 5) for all of them: negative samples,
+weighted by their own scores. Negatives are not filtered, as there.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,28 +14,12 @@ from torch.nn import functional as F
 
 from probing.randomness import derived_seed
 from probing.tasks.graphs.graph import HEAD, SIDES, Graph, Triples
+from probing.training.baselines.kinds import KINDS
 
 _BLOCK = 2**18
 """Triples that are scored at once."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """A way of scoring, and what it is trained with."""
-
-    score: Callable[[Tensor, Tensor, Tensor], Tensor]
-    """Vectors of heads, relations and tails -> scores; the last axis falls away."""
-    margin: float
-    """Added to each score, before its sigmoid is taken."""
-    learning_rate: float
-    decay: float
-    """Weight of the squared length of the vectors of a batch."""
-
-
-KINDS: Mapping[str, Kind] = {
-    "transe": Kind(lambda h, r, t: -(h + r - t).abs().sum(-1), margin=9.0, learning_rate=1e-2, decay=0.0),
-    "distmult": Kind(lambda h, r, t: (h * r * t).sum(-1), margin=0.0, learning_rate=1e-2, decay=1e-3),
-}
+_START = 0.1
+"""Standard deviation of an entity's numbers before training."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +28,7 @@ class EmbeddingSettings:
 
     steps: int = 4000
     size: int = 100
-    """Numbers of a vector."""
+    """Numbers of an entity's vector."""
     batch_size: int = 512
     n_false: int = 16
     """Negatives of each triple, which share head or tail with it."""
@@ -60,19 +40,19 @@ class EmbeddingScore:
     Args:
         kind: a key of `KINDS`.
         graph: whose entities and relations get vectors, drawn from `seed`.
-        size: numbers of a vector.
+        size: numbers of an entity's vector; even, where they are complex.
         seed: of the start.
         device: where they stand.
     """
 
     def __init__(self, kind: str, graph: Graph, size: int, seed: int, device: torch.device | str = "cpu"):
         self.kind, generator = KINDS[kind], torch.Generator().manual_seed(derived_seed("embeddings", seed))
-        tables = [torch.empty(len(names), size) for names in (graph.entities, graph.relations)]
-        for table in tables:
-            table.normal_(0, 0.1, generator=generator)
-        self.entities, self.relations = (nn.Parameter(table.to(device)) for table in tables)
+        entities = torch.empty(len(graph.entities), size).normal_(0, _START, generator=generator)
+        relations = torch.empty(len(graph.relations), size // self.kind.share)
+        relations.normal_(0, self.kind.relation_start, generator=generator)
+        self.entities, self.relations = (nn.Parameter(table.to(device)) for table in (entities, relations))
 
-    def parts(self, triples: Int[Tensor, "*batch 3"]) -> list[Float[Tensor, "*batch size"]]:
+    def parts(self, triples: Int[Tensor, "*batch 3"]) -> list[Float[Tensor, "*batch _"]]:
         """The vectors of heads, relations and tails."""
         heads, relations, tails = triples.unbind(-1)
         return [

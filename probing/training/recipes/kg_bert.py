@@ -21,7 +21,7 @@ from probing.encoders.tiny_checkpoints import write_bert
 from probing.progress import Reporter
 from probing.randomness import stream
 from probing.records import InputError, Split
-from probing.settings.checks import ABOVE_0, FROM_0, Range
+from probing.settings.checks import ABOVE_0, FROM_0, Range, check_repeats
 from probing.settings.training import RecipeSettings
 from probing.tasks.graphs.check import check_graph
 from probing.tasks.graphs.corruption import corrupt
@@ -89,10 +89,12 @@ class KgBertSettings(RecipeSettings):
     """False candidates that a triple is ranked among, drawn; 0 takes all entities. Metrics then end in _sampled_N."""
     rank_budget: float = 60.0
     """Minutes that the ranking of all seeds may take, as reckoned before training; more is refused."""
-    baselines: tuple[Literal["frequency", "transe", "distmult"], ...] = ("frequency", "transe", "distmult")
+    baselines: tuple[Literal["frequency", "transe", "distmult", "rotate"], ...] = (
+        *("frequency", "transe", "distmult", "rotate"),
+    )
     """Answers without a text, scored beside the models; none: --baselines without a name."""
     baseline_steps: int = 4000
-    """Steps that TransE and DistMult are trained for, with 512 triples each."""
+    """Steps that TransE, DistMult and RotatE are trained for, with 512 triples each."""
     learning_rate: float = 5e-5
     """Of AdamW, at its highest. The paper's."""
     mix_learning_rate: float = 1e-2
@@ -116,6 +118,7 @@ def check(settings: KgBertSettings) -> None:
     Raises:
         InputError: naming the flags, and what they expect.
     """
+    check_repeats(settings, ("baselines",))
     if settings.task not in TASKS:
         raise InputError(f"--task {settings.task}: expected {', '.join(TASKS)}")
     if settings.candidates and settings.task != "links":

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.runs.finding import find_pair, find_runs
+from analysis.runs.finding import find_beside_baselines, find_pair, find_runs
 from probing.records import InputError
 
 RUNS = Path(__file__).parent
@@ -110,3 +110,14 @@ def test_a_pair_of_ones_own_differs_in_the_model_alone(project):
     settings = bert / "settings.json"
     settings.write_text(settings.read_text().replace('"max_steps": 200', '"max_steps": 100'))
     assert find_pair(*stored) == [project / path for path in stored]
+
+
+def test_a_run_beside_baselines_is_a_named_one_else_the_newest_own_else_the_stored_one(project, monkeypatch):
+    stored = "tests/analysis/runs/training_triples"
+    shutil.copytree(RUNS / "training_triples", project / stored)
+    make_own(project, "training_bert", "without", 0)
+    assert find_beside_baselines(stored) == project / stored
+    older, newer = (make_own(project, "training_triples", name, age) for name, age in (("a", 60), ("b", 30)))
+    assert find_beside_baselines(stored) == newer
+    monkeypatch.setenv("PROBING_RUNS", f"tests/analysis/runs/training_bert data/results/{older.name}")
+    assert find_beside_baselines(stored) == older

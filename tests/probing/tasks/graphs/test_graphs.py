@@ -13,7 +13,7 @@ from probing.tasks.graphs.check import check_graph
 from probing.tasks.graphs.corruption import corrupt, find_corruptible, list_free
 from probing.tasks.graphs.folder import read_graph
 from probing.tasks.graphs.graph import COLUMNS, HEAD, RELATION, TAIL, KnownTriples, find_reversed, find_unseen
-from probing.tasks.graphs.sources import load_graph
+from probing.tasks.graphs.sources import is_graph, load_graph
 
 FILES = {
     "entities.tsv": "a\tAda\tsees much\nb\tBen\nc\tCleo\nd\tAda\n",
@@ -55,8 +55,34 @@ def test_the_check_counts_what_makes_a_graph_easy_or_wrong(folder):
     assert found.n_alike == 2
     lines = "\n".join(found.lines("g"))
     assert "1 (50%) have their reverse in train" in lines
-    assert "1 and 0 triples that dev, that test calls false are true" in lines
+    assert "1 triples that dev calls false are true by another split or by itself, such as b s c" in lines
+    assert "1 true triples of test have an entity that train never shows, such as a r d" in lines
+    assert "2 entities have a text that another one has too, such as 'Ada' (a d)" in lines
     assert "stand in train too" not in lines
+
+
+def test_a_triple_of_train_in_test_and_one_that_test_calls_both_are_faults(folder):
+    assert len(check_graph(read_graph(folder)).faults) == 1
+    (folder / "dev.tsv").write_text("a\ts\tc\t1\nb\tr\tc\t-1\n")
+    assert check_graph(read_graph(folder)).faults == []
+    (folder / "test.tsv").write_text("b\ts\tc\t1\na\ts\ta\t1\na\ts\ta\t-1\n")
+    shown, both = check_graph(read_graph(folder)).faults
+    assert shown == "1 true triples of test stand in train too, such as b s c"
+    assert both == "1 triples that test calls false are true by another split or by itself, such as a s a"
+
+
+def test_a_graph_is_told_from_a_folder_of_tasks(folder, tmp_path_factory):
+    other = tmp_path_factory.mktemp("tasks")
+    for name in ("train.tsv", "dev.tsv", "test.tsv"):
+        (other / name).write_text("text\tlabel\n")
+    assert not is_graph(str(other))
+    (folder / "relations.tsv").unlink()
+    assert is_graph(str(folder))  # a graph that lacks a file is one whose fault shall be said
+    assert is_graph("made")
+    for name in ("no/such", "~nouser/x", "x" * 300, "", "a\0b"):
+        assert not is_graph(name)
+        with pytest.raises(InputError, match=r"--check .*no such folder"):
+            load_graph(name, flag="--check")
 
 
 @pytest.mark.parametrize(

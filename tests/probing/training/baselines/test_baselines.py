@@ -7,13 +7,13 @@ import torch
 from probing.tasks.graphs.graph import Graph, KnownTriples
 from probing.tasks.graphs.sources import load_graph
 from probing.training.baselines.embeddings import (
-    KINDS,
     EmbeddingScore,
     EmbeddingSettings,
     compute_loss,
     train_embeddings,
 )
 from probing.training.baselines.frequency import FrequencyScore
+from probing.training.baselines.kinds import KINDS, score_rotation
 from probing.training.evaluation.ranking import list_queries, measure_ranks, rank_queries
 
 
@@ -42,9 +42,14 @@ def test_scores_and_loss_are_those_of_the_formulas(kind):
     vectors = EmbeddingScore(kind, graph, 4, 0)
     entities, relations = (part.detach().double().numpy() for part in (vectors.entities, vectors.relations))
 
+    turned = entities[:, :2] + 1j * entities[:, 2:]  # RotatE's entities as complex numbers
+    assert relations.shape == (2, 2 if kind == "rotate" else 4)
+
     def score(h, r, t):
         if kind == "transe":
             return -np.abs(entities[h] + relations[r] - entities[t]).sum()
+        if kind == "rotate":
+            return -np.abs(turned[h] * np.exp(1j * relations[r]) - turned[t]).sum()
         return (entities[h] * relations[r] * entities[t]).sum()
 
     triples = np.array([(0, 0, 1), (2, 1, 3)])
@@ -65,9 +70,43 @@ def test_scores_and_loss_are_those_of_the_formulas(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_pykeen_gives_the_same_scores(kind):
+    """Its RotatE takes the length of the whole complex vector: of one dimension that is the modulus, summed here."""
+    modules = pytest.importorskip("pykeen.nn.modules")
+    generator = torch.Generator().manual_seed(0)
+    heads, tails = torch.randn(2, 5, 8, generator=generator)
+    relations = torch.randn(5, 8 // KINDS[kind].share, generator=generator)
+    if kind == "rotate":
+        turned = [torch.complex(*half.chunk(2, dim=-1)) for half in (heads, tails)]
+        parts = turned[0], torch.polar(torch.ones(5, 4), relations), turned[1]
+        theirs = sum(modules.RotatEInteraction()(*(part[:, [n]] for part in parts)) for n in range(4))
+    else:
+        theirs = (modules.TransEInteraction(p=1) if kind == "transe" else modules.DistMultInteraction())(
+            heads, relations, tails
+        )
+    torch.testing.assert_close(KINDS[kind].score(heads, relations, tails), theirs)
+
+
+def test_a_rotation_holds_lengths_and_turns_back():
+    generator = torch.Generator().manual_seed(0)
+    heads, angles = torch.randn(3, 6, generator=generator), torch.randn(3, 3, generator=generator)
+    origin = torch.zeros(3, 6)
+    torch.testing.assert_close(score_rotation(heads, angles, origin), score_rotation(heads, 0 * angles, origin))
+    tails = torch.randn(3, 6, generator=generator)
+    torch.testing.assert_close(score_rotation(heads, angles, tails), score_rotation(tails, -angles, heads))
+
+
+def test_a_head_turned_onto_its_tail_has_a_gradient_that_is_a_number():
+    heads = torch.randn(2, 6, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    score_rotation(heads, torch.zeros(2, 3), heads.detach()).sum().backward()
+    assert heads.grad is not None
+    assert torch.equal(heads.grad, torch.zeros(2, 6))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_what_was_learned_stands_first_and_what_was_not_does_not(kind):
     graph = load_graph("made").limit(0, 60)
-    settings = EmbeddingSettings(steps=400, size=32, batch_size=128, n_false=8)
+    settings = EmbeddingSettings(steps=250, size=32, batch_size=64, n_false=8)
     learned, drawn = train_embeddings(kind, graph, settings, 0), EmbeddingScore(kind, graph, 32, 0)
 
     def mrr(score):

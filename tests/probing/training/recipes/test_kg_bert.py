@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from probing.build_tasks import main as check
 from probing.encoders.tiny_checkpoints import write_bert
 from probing.progress import Reporter
 from probing.records import InputError
@@ -62,7 +63,7 @@ def test_a_run_scores_models_and_baselines_on_the_same_triples(make, task):
     assert METRICS[task] <= set(models["metric"])
     assert list(baselines) == column_names(TrainedModel)
     assert {name: set(own["seed"]) for name, own in baselines.groupby("model")} == {
-        "frequency": {0}, "transe": {0, 1}, "distmult": {0, 1},
+        "frequency": {0}, "transe": {0, 1}, "distmult": {0, 1}, "rotate": {0, 1},
     }  # fmt: skip
     keys = ["split", "metric", "n"]
     one = models[models["seed"] == 0][keys].reset_index(drop=True)
@@ -189,15 +190,77 @@ def test_rank_budget_moves_no_number(make):
     run(dataclasses.replace(settings, rank_budget=1.0))
 
 
+def write_graph(folder, **files):
+    """A small sound graph, but for the files that are given; of None, that file is left out."""
+    sound = {
+        "entities": "a\tada\nb\tben\nc\tcleo\n",
+        "relations": "r\tlikes\ns\tknows\n",
+        "train": "a\tr\tb\nb\ts\tc\nc\ts\ta\n",
+        "dev": "a\ts\tc\n",
+        "test": "b\tr\ta\n",
+    }
+    for name, text in (sound | files).items():
+        if text is not None:
+            (folder / f"{name}.tsv").write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"train": "a\tr\n"}, "train.tsv:1: expected head, relation, tail, separated by tabs, got 2 column(s)"),
+        ({"dev": "a\tr\tb\t0\n"}, "dev.tsv:1: expected 1 or -1 in the fourth column, got '0'"),
+        ({"entities": "a\nb\tben\nc\tcleo\n"}, "entities.tsv:1: 'a' has no text"),
+        ({"entities": "a\tada\nb\tben\n"}, "train.tsv:2: entity 'c' has no text: give it a row in entities.tsv"),
+        ({"relations": "r\tlikes\n"}, "train.tsv:2: relation 's' has no text: give it a row in relations.tsv"),
+        ({"train": "a\tr\tb\n"}, "dev.tsv: relation 's' is never in train"),
+        ({"test": ""}, "test.tsv: holds no rows; expected head, relation, tail"),
+        ({"test": "b\tr\ta\t-1\n"}, "test.tsv: holds no true triple"),
+        ({"test": None}, "expected test.tsv or test.tsv.gz, got neither"),
+    ],
+)
+def test_a_bad_graph_ends_in_one_line_and_exit_code_2(files, message, encoder, monkeypatch, capsys, tmp_path):
+    folder = tmp_path / "graph"
+    folder.mkdir()
+    write_graph(folder, **files)
+    flags = ["--recipe", "kg_bert", "--checkpoint", encoder, "--graph", str(folder), "--output", str(tmp_path / "run")]
+    training = run_script(main, "train_encoder.py", flags, monkeypatch, capsys)
+    checking = run_script(check, "build_tasks.py", ["--check", str(folder)], monkeypatch, capsys)
+    for code, _, complaint in (training, checking):
+        assert code == 2
+        assert message in complaint
+        assert complaint.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_the_check_shows_a_graph_and_ends_with_1_where_test_stands_in_train(monkeypatch, capsys, tmp_path):
+    report = tmp_path / "report.json"
+    flags = ["--check", str(write_graph(tmp_path)), "--report", str(report)]
+    code, shown, _ = run_script(check, "build_tasks.py", flags, monkeypatch, capsys)
+    assert code == 0
+    assert "3 entities, 2 relations" in shown
+    assert "no faults" in shown
+    write_graph(tmp_path, test="b\ts\tc\n")
+    code, shown, _ = run_script(check, "build_tasks.py", flags, monkeypatch, capsys)
+    assert code == 1
+    assert "fault: 1 true triples of test stand in train too, such as b s c" in shown
+    written = json.loads(report.read_text())
+    assert written["graph"]["n_shown"] == [0, 1]
+    assert len(written["faults"]) == 1
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (["--graph", "no/such"], "--graph no/such: no such folder"),
         (["--graph", "umls"], "pip install 'bermo-probing[kg]'"),
+        (["--graph", "~nouser/x"], "--graph ~nouser/x: no such"),
+        (["--graph", "x" * 300], "xx: no such folder"),
         (["--candidates", "5"], "--candidates 5: entities are ranked with --task links alone"),
         (["--negatives", "-1"], "--negatives -1: expected 0 or more"),
         (["--task", "relations", "--negatives", "2"], "--negatives 2: --task relations has none"),
         (["--task", "link"], "--task"),
+        (["--baselines", "transe", "transe"], "--baselines transe transe: transe is there twice; name it once"),
         (["--rank-budget", "0"], "--rank-budget 0.0: expected more than 0"),
         (["--max-length", "6"], "--max-length 6: the marks of 3 segments and a word of each take 7"),
     ],
