@@ -27,16 +27,19 @@ class StackCache:
         folder: where the vectors are kept.
         limit_bytes: how much they may take on disk after `trim`; 0 for no limit.
         scratch: where large selections have room while they are used; none given: see `find_scratch`.
+        alone: whether what is half written may be taken for left over unless it is locked. On other machines locks may
+            not be seen.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int = 0, scratch: Path | None = None):
+    def __init__(self, folder: Path, limit_bytes: int = 0, scratch: Path | None = None, *, alone: bool = True):
         self.folder = folder / "stacks"
-        self.limit_bytes, self._scratch = limit_bytes, scratch
+        self.limit_bytes, self._scratch, self._alone = limit_bytes, scratch, alone
 
     def space(self, **description: Any) -> "StackSpace":
         """The vectors that were made in one way: by one encoder, pooling, number format and length limit."""
         folder = self.folder / digest_json(description)
-        remove_leftovers(self.folder.glob("*/.*"))
+        if self._alone:
+            remove_leftovers(self.folder.glob("*/.*"))
         if not (folder / "space.json").is_file():
             write_atomically(folder / "space.json", json.dumps(description, indent=2).encode())
         return StackSpace(folder, self._scratch)
