@@ -368,7 +368,9 @@ def name_folder(settings: RunSettings, tasks: Sequence[Task]) -> Path:
 def open_cache(settings: RunSettings) -> StackCache:
     """The cache of encoded sentences, with its limit; a part of a run deletes nothing, for others work beside it."""
     limit_gb = 0.0 if settings.part else settings.cache_limit
-    return StackCache(settings.cache_dir, round(limit_gb * 1e9), settings.scratch, alone=not settings.part)
+    return StackCache(
+        settings.cache_dir, round(limit_gb * 1e9), settings.scratch, alone=not settings.part, form=settings.store
+    )
 
 
 def describe_kernels(encoder: Encoder) -> dict[str, str]:

@@ -34,10 +34,10 @@ class RunSettings(QueueSettings):
         ),
         "machine": ("dtype", "backend", "device", "threads", "engine"),
         "engine": (
-            *("engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
+            *("engine_address", "workers", "worker_threads", "retries", "mixed_hardware", "scratch"),
             *QueueSettings.OF_QUEUE,
         ),
-        "output": ("output", "overwrite", "report", "trackers", "quiet", "cache_dir", "cache_limit", "scratch"),
+        "output": ("output", "overwrite", "report", "trackers", "quiet", "cache_dir", "cache_limit", "store"),
     }
     """Flags that `--help` shows together."""
     FOLDED: ClassVar[tuple[str, ...]] = ("engine",)
@@ -143,6 +143,8 @@ class RunSettings(QueueSettings):
     """Address of the official files, fetched when --data is senteval and they are not there yet."""
     cache_dir: Path = Path("data/cache")
     """Folder of encoded sentences, for this run and all others."""
+    store: Literal["float32", "float16"] = "float32"
+    """Number format of encoded sentences on disk; float16 halves them, and moves scores (docs/performance.md)."""
     cache_limit: float = 0.0
     """Most that encoded sentences may take on disk, in GB; those used longest ago go first, and none that a run is
     using. 0 sets no limit."""
