@@ -18,7 +18,7 @@ from probing.catalogue.controls import CONTROLS
 from probing.catalogue.measures import MEASURES, ON_REQUEST, QUANTITIES
 from probing.catalogue.tasks import NOTES, SENTEVAL_TASKS, TRANSFER_TASKS
 from probing.command_line.config_files import CONFIG_HELP
-from probing.command_line.docstrings import read_docs
+from probing.command_line.docstrings import list_shown, read_docs
 from probing.command_line.entry_points import COMMANDS, PROGRAM, Command
 from probing.registry import RECIPES, REGISTRIES
 
@@ -95,7 +95,7 @@ def find_settings(module: ModuleType) -> type:
 def _tabulate_settings(kind: type) -> list[str]:
     groups: Mapping[str, tuple[str, ...]] = getattr(kind, "GROUPS", {})
     grouped = {name for names in groups.values() for name in names}
-    first = [column.name for column in fields(kind) if column.name not in grouped]
+    first = [name for name in list_shown(kind) if name not in grouped]
     parts = [_tabulate_fields(kind, first)] if first else []
     for title, names in groups.items():
         parts += [f"**{title[0].upper()}{title[1:]}**", _tabulate_fields(kind, names)]

@@ -23,7 +23,7 @@ The flow, and the room of each stage:
     cli              `bermo-probing NAME`                    commands         those that have no script
     draws            several encoders of one procedure, each probed
     api              the same from Python: `probing.run`, `probing.encode`
-    sweeping         the runs of a sweep, by one engine
+    sweeping         the runs of a sweep, by one engine      submitting       the same as jobs of a queue
 
 The scripts: `run_senteval.py`, `build_tasks.py`, `train_encoder.py`, `replicate_bermo.py`, `run_sweep.py`.
 Importing this package loads nothing else: the names below come from their modules when they are first used.

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -14,6 +14,7 @@ import torch
 from probing.catalogue.controls import CONTROLS
 from probing.cells.encoding import TaskEncoder
 from probing.cells.gradients import can_measure
+from probing.cells.parts import encode_stages, limit_stages
 from probing.cells.plan import find_classes_only, plan_cells, plan_control, plan_measure
 from probing.cells.room import check_room
 from probing.cells.runner import CellRunner, PlannedStage
@@ -25,17 +26,20 @@ from probing.contracts.measure import find_measure
 from probing.digests import digest_json
 from probing.encoders.checkpoint_check import check_encoder
 from probing.encoders.opening import EncoderOpener, build_encoder
+from probing.engines.local import LocalEngine
 from probing.probes.fused import explain_engine
 from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
-from probing.registry import ENGINES, MEASURES
-from probing.representations.extraction import Extractor, Pooling
+from probing.registry import ENGINES, MEASURES, QUEUES
+from probing.representations.extraction import Extractor, PartExtractor, Pooling
 from probing.settings.checks import check_settings
+from probing.settings.parts import ENCODE, MERGE, parse_part
 from probing.settings.reviewer import describe_reviewer, expand_reviewer
 from probing.settings.run import RunSettings, effective_settings
 from probing.store.cache import StackCache
 from probing.store.environment import describe_environment
 from probing.store.folder_lock import check_free, hold_folder
+from probing.store.part_records import check_kind, find_job, note_part
 from probing.store.run_folder import RunFolder, check_folder
 from probing.tables import CellResult, Failure
 from probing.tasks.metric_choice import choose_metrics
@@ -59,10 +63,23 @@ class Outcome:
     """Rows of its score table."""
 
 
+@dataclass(frozen=True)
+class Prepared:
+    """A run of which everything is checked and read, and nothing computed."""
+
+    settings: RunSettings
+    """With what one setting stands for written out."""
+    folder: Path
+    """Place of the run."""
+    tasks: Sequence[Task]
+    encoder: Encoder
+    findings: Mapping[str, Any]
+    """Facts of the check of the encoder."""
+    layers: Sequence[int]
+
+
 def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None) -> Outcome:
     """Probe one model on the tasks.
-
-    What is cheap is checked first: settings, folders, names of tasks, the checkpoint, its layers; then tasks are read.
 
     Args:
         settings: of the run.
@@ -72,8 +89,23 @@ def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None)
     Raises:
         InputError: settings or data that cannot be used; nothing has been written then.
     """
+    ready = prepare(settings, reporter)
+    if ready.settings.part:
+        return run_part(ready, reporter)
+    with hold_folder(ready.folder), use_engine(ready.settings, engine) as used:
+        return complete(ready, reporter, used)
+
+
+def prepare(settings: RunSettings, reporter: Reporter) -> Prepared:
+    """Check and read all that a run needs.
+
+    What is cheap is checked first: settings, folders, names of tasks, the checkpoint, its layers; then tasks are read.
+
+    Raises:
+        InputError: settings or data that cannot be used.
+    """
     asked = expand_paths(settings)
-    if asked.draws:
+    if asked.draws and asked.engine not in QUEUES.rows:
         raise InputError("draws: several encoders are probed by run_senteval.py, or by probing.draws.run_draws")
     settings = expand_reviewer(asked)
     check_settings(settings)
@@ -86,7 +118,6 @@ def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None)
     if asked.reviewer:
         settings = replace(settings, measures=tuple(_leave_out(settings.measures, asked.measures, encoder)))
         check_output(settings)
-    kernels = describe_kernels(encoder)
     layers = choose_layers(settings.layers, encoder.layer_names)
     choose_layers((settings.baseline_layer,), encoder.layer_names, "--baseline-layer")
     check_measured(settings.measures, encoder)
@@ -97,31 +128,73 @@ def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None)
     check_room(tasks, len(layers), encoder.hidden_size, settings.measures)
     if asked.reviewer:
         reporter.say(describe_reviewer(settings))
-    reporter.say("kernels: " + "; ".join(f"{what} by {how}" for what, how in kernels.items()))
     if absent:
         reporter.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
-    path = name_folder(settings, tasks)
+    return Prepared(settings, name_folder(settings, tasks), tasks, encoder, findings, layers)
+
+
+def complete(ready: Prepared, reporter: Reporter, engine: Engine) -> Outcome:
+    """Have the cells computed that are not there yet, and write tables; the folder must be held.
+
+    Raises:
+        InputError: the folder cannot be used.
+    """
+    settings, tasks, encoder, path = ready.settings, ready.tasks, ready.encoder, ready.folder
+    kernels = describe_kernels(encoder)
+    reporter.say("kernels: " + "; ".join(f"{what} by {how}" for what, how in kernels.items()))
     effective = effective_settings(settings)
-    with hold_folder(path), use_engine(settings, engine) as used:
-        folder = RunFolder(path, effective, defaults=asdict(RunSettings()), overwrite=settings.overwrite)
-        folder.write_splits(tasks)
-        folder.write_sentences(tasks)
-        runner = CellRunner(settings, folder, reporter, Scoreboard(tasks), used)
-        with track(settings.trackers, path / EVENTS / path.name, effective) as trackers:
-            with reporter.display(runner.board):
-                runner.run(list_stages(tasks, encoder, layers, runner))
-            # What this run needed is spared no longer.
-            open_cache(settings).trim()
-            if any(result.scores for result in runner.results):
-                folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
-            send_scores(trackers, (score for result in runner.results for score in result.scores), reporter.warn)
-        failures = [asdict(failure) for failure in runner.failures]
-        outcome = {"machines": describe_machines(runner.results, reporter), "stages": reporter.stages}
-        outcome |= {"warnings": reporter.warnings, "failures": failures}
-        described = describe_run(settings, tasks, encoder) | {"kernels": kernels, "check": findings}
-        finished = {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
-        folder.write_manifest(described | outcome | runner.first_score | finished)
+    folder = open_folder(ready)
+    runner = CellRunner(settings, folder, reporter, Scoreboard(tasks), engine)
+    with track(settings.trackers, path / EVENTS / path.name, effective) as trackers:
+        with reporter.display(runner.board):
+            runner.run(list_stages(tasks, encoder, ready.layers, runner))
+        # What this run needed is spared no longer.
+        open_cache(settings).trim()
+        if any(result.scores for result in runner.results):
+            folder.write_tables([*runner.results, CellResult(subtract_controls(runner.results))])
+        send_scores(trackers, (score for result in runner.results for score in result.scores), reporter.warn)
+    failures = [asdict(failure) for failure in runner.failures]
+    outcome = {"machines": describe_machines(runner.results, reporter), "stages": reporter.stages}
+    outcome |= {"warnings": reporter.warnings, "failures": failures}
+    described = describe_run(settings, tasks, encoder) | {"kernels": kernels, "check": ready.findings}
+    finished = {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
+    folder.write_manifest(described | outcome | runner.first_score | finished)
     return Outcome(path, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
+
+
+def run_part(ready: Prepared, reporter: Reporter) -> Outcome:
+    """Do the share of a run that a job of a queue has, beside others; what it leaves is found by those that follow.
+
+    Raises:
+        InputError: the folder cannot be used, or this machine is of another kind than the others.
+    """
+    settings, part = ready.settings, parse_part(ready.settings.part)
+    with hold_folder(ready.folder, shared=part.kind != MERGE):
+        folder = open_folder(ready)
+        with note_part(ready.folder, settings.part, find_job()):
+            if not settings.mixed_hardware:
+                check_kind(ready.folder, ready.encoder.device)
+            if part.kind == MERGE:
+                return complete(ready, reporter, LocalEngine())
+            runner = CellRunner(settings, folder, reporter, Scoreboard(ready.tasks), LocalEngine())
+            stages = list_stages(ready.tasks, ready.encoder, ready.layers, runner)
+            if part.kind == ENCODE:
+                encode_stages(ready.tasks, stages)
+            else:
+                runner.run(limit_stages(stages, part))
+    return Outcome(ready.folder, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
+
+
+def open_folder(ready: Prepared) -> RunFolder:
+    """The run's folder, with what is known before anything is computed; it must be held."""
+    settings, effective = ready.settings, effective_settings(ready.settings)
+    alone = settings.part.partition(":")[0] in ("", MERGE)
+    folder = RunFolder(
+        ready.folder, effective, defaults=asdict(RunSettings()), overwrite=settings.overwrite, alone=alone
+    )
+    folder.write_splits(ready.tasks)
+    folder.write_sentences(ready.tasks)
+    return folder
 
 
 @contextmanager
@@ -134,6 +207,10 @@ def use_engine(settings: RunSettings, engine: Engine | None = None) -> Iterator[
     if engine is not None:
         yield engine
         return
+    if settings.engine in QUEUES.rows:
+        raise InputError(
+            f"engine {settings.engine}: takes one run, or a sweep, as a command (bermo-probing run, sweep)"
+        )
     from probing.encoders.transformer import choose_device  # noqa: PLC0415 - transformers: tasks are read before
 
     options = EngineOptions(
@@ -175,7 +252,8 @@ def list_stages(
 def probe_tasks(tasks: Sequence[Task], sentences: TaskEncoder, runner: CellRunner) -> Iterator[PlannedStage]:
     """Scores first, task by task as they are encoded; then further measures, and the controls of the same encoder."""
     settings, encoder = runner.settings, sentences.encoder
-    runner.preview(tasks[0], sentences)
+    if not settings.part:
+        runner.preview(tasks[0], sentences)
     yield PlannedStage("probing", plan_cells(settings, tasks, encoder), sentences)
     sentences.close()
     for name in settings.measures:
@@ -212,7 +290,10 @@ def plan_encoding(
 ) -> TaskEncoder:
     """The tasks' sentences, to be encoded when they are asked for; a control may have an encoder of its own."""
     settings = runner.settings
-    extractor = Extractor(encoder, Pooling(settings.pooling, settings.special_tokens), open_cache(settings))
+    way = encoder, Pooling(settings.pooling, settings.special_tokens), open_cache(settings)
+    part = parse_part(settings.part) if settings.part else None
+    encodes = part and part.kind == ENCODE
+    extractor = PartExtractor(*way, part.number, part.count) if encodes else Extractor(*way)
     opener = EncoderOpener(CONTROLS[control].encoder if control else settings.model, settings, encoder)
     return TaskEncoder(tasks, extractor, layers, runner.reporter, f"encoding {control}".strip(), opener)
 
@@ -270,7 +351,7 @@ def check_output(settings: RunSettings) -> None:
         InputError: naming it.
     """
     path = settings.output or RESULTS / "any"
-    check_free(path)
+    check_free(path, shared=settings.part.partition(":")[0] not in ("", MERGE))
     check_folder(path, effective_settings(settings), asdict(RunSettings()), overwrite=settings.overwrite)
 
 
@@ -285,8 +366,11 @@ def name_folder(settings: RunSettings, tasks: Sequence[Task]) -> Path:
 
 
 def open_cache(settings: RunSettings) -> StackCache:
-    """The cache of encoded sentences, with its limit."""
-    return StackCache(settings.cache_dir, round(settings.cache_limit * 1e9), settings.scratch)
+    """The cache of encoded sentences, with its limit; a part of a run deletes nothing, for others work beside it."""
+    limit_gb = 0.0 if settings.part else settings.cache_limit
+    return StackCache(
+        settings.cache_dir, round(limit_gb * 1e9), settings.scratch, alone=not settings.part, form=settings.store
+    )
 
 
 def describe_kernels(encoder: Encoder) -> dict[str, str]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # The contracts themselves load torch, which `--help` has no 
     from probing.contracts.probe import Probe
     from probing.contracts.recipe import Recipe
     from probing.contracts.task import LoadTasks
-    from probing.work import OpenEngine
+    from probing.work import OpenEngine, OpenQueue
 
 Part = TypeVar("Part")
 _OURS = "this project"
@@ -211,6 +211,11 @@ ENGINES: "Registry[OpenEngine]" = Registry(
         "ray": "probing.engines.ray:open_engine",
     },
 )
+QUEUES: "Registry[OpenQueue]" = Registry(
+    "queues",  # what takes whole commands for later: further values of --engine
+    "probing.work:OpenQueue",
+    {"slurm": "probing.engines.slurm:open_queue"},
+)
 REGISTRIES: tuple[Registry[Any], ...] = (
-    ENCODERS, CLASSIFIERS, RECIPES, TASKS, PROBES, POOLINGS, METRICS, MEASURES, ENGINES,
+    ENCODERS, CLASSIFIERS, RECIPES, TASKS, PROBES, POOLINGS, METRICS, MEASURES, ENGINES, QUEUES,
 )  # fmt: skip

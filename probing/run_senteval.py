@@ -23,6 +23,7 @@ from pathlib import Path
 from probing.command_line.arguments import read_settings
 from probing.exit_codes import end_in_one_line
 from probing.progress import Reporter
+from probing.registry import QUEUES
 from probing.settings.run import RunSettings
 
 
@@ -33,14 +34,31 @@ def main() -> int:
         0; 2 after a mistake that the user can mend; 1 where some of the numbers could not be computed.
     """
     settings = read_settings(RunSettings, config=True, description=__doc__)
+    if settings.engine in QUEUES.rows:
+        return submit(settings)
     if settings.draws:
         return probe_several(settings)
     from probing.pipeline import run  # noqa: PLC0415 - torch: not for --help
 
     outcome = run(settings, Reporter(quiet=settings.quiet))
-    if outcome.n_scores:
+    if outcome.n_scores and settings.part in ("", "merge:1/1"):
         show_outcome(outcome.folder, report=settings.report)
     return 1 if outcome.failures else 0
+
+
+def submit(settings: RunSettings) -> int:
+    """Have a run computed by jobs of a queue; returns as `main` does, 0 where nobody waits for them."""
+    from probing.submitting import check_finished, submit_run, wait  # noqa: PLC0415 - torch: not for --help
+
+    reporter = Reporter(quiet=settings.quiet)
+    submitted = submit_run(settings, reporter)
+    if settings.detach:
+        print(*submitted.describe(), sep="\n")
+        return 0
+    wait(submitted, reporter)
+    manifest = check_finished(submitted.folder)
+    show_outcome(submitted.folder, report=settings.report)
+    return 1 if manifest["failures"] else 0
 
 
 def probe_several(settings: RunSettings) -> int:

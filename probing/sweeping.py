@@ -44,19 +44,28 @@ def sweep(runs: Sequence[SweptRun], at_once: int, *, retry_failed: bool = False)
     Raises:
         InputError: settings that cannot be, a folder that holds something else, or none of the runs could begin.
     """
-    runs = [replace(run, settings=expand_paths(run.settings)) for run in runs]
-    for run in runs:
-        _check(run)
-    folder = place_of(runs[0]).parent
-    _note(folder, runs, {})
-    todo = [run for run in runs if _is_open(run, retry_failed=retry_failed)]
+    folder, runs, todo = begin(runs, retry_failed=retry_failed)
     refused: dict[str, str] = {}
     if todo:
         with pipeline.use_engine(todo[0].settings) as engine:
             lines = _probe_all(todo, engine, min(at_once, len(todo)) if engine.workers > 1 else 1)
         refused = {run.name: line for run, line in zip(todo, lines, strict=True) if line}
-    _note(folder, runs, refused)
-    return _sum_up(folder, runs, refused)
+    note_runs(folder, runs, refused)
+    return sum_up(folder, runs, refused)
+
+
+def begin(runs: Sequence[SweptRun], *, retry_failed: bool) -> tuple[Path, Sequence[SweptRun], Sequence[SweptRun]]:
+    """Check all runs and list them in the sweep's folder: that folder, the runs, and those that are not finished.
+
+    Raises:
+        InputError: settings that cannot be, or a folder that holds something else.
+    """
+    runs = [replace(run, settings=expand_paths(run.settings)) for run in runs]
+    for run in runs:
+        _check(run)
+    folder = place_of(runs[0]).parent
+    note_runs(folder, runs, {})
+    return folder, runs, [run for run in runs if _is_open(run, retry_failed=retry_failed)]
 
 
 def place_of(run: SweptRun) -> Path:
@@ -108,17 +117,31 @@ def _probe(run: SweptRun, engine: Engine, *, alone: bool) -> str:
     return ""
 
 
-def _note(folder: Path, runs: Sequence[SweptRun], refused: Mapping[str, str]) -> None:
+def note_runs(folder: Path, runs: Sequence[SweptRun], refused: Mapping[str, str]) -> None:
+    """List the runs of a sweep in its folder, and why some could not begin."""
     listed = [{"name": run.name, "varied": dict(run.varied), "refused": refused.get(run.name, "")} for run in runs]
     write_atomically(folder / SWEEP, seal_json({"runs": listed}))
 
 
-def _sum_up(folder: Path, runs: Sequence[SweptRun], refused: Mapping[str, str]) -> Swept:
-    """List what failed, and what is finished."""
+def read_refused(folder: Path) -> Mapping[str, str]:
+    """Why runs of a sweep could not begin, by their names."""
+    with suppress(OSError, ValueError, KeyError):
+        listed = json.loads((folder / SWEEP).read_text(encoding="utf-8"))["runs"]
+        return {run["name"]: run["refused"] for run in listed if run["refused"]}
+    return {}
+
+
+def sum_up(folder: Path, runs: Sequence[SweptRun], refused: Mapping[str, str]) -> Swept:
+    """The outcome of a sweep; what failed is listed on the screen.
+
+    Raises:
+        InputError: none of the runs is finished.
+    """
     reporter, manifests = Reporter(quiet=True), {run.name: read_manifest(place_of(run)) for run in runs}
     finished = [name for name, manifest in manifests.items() if manifest.get("finished") and name not in refused]
     if not finished:
-        raise InputError(f"{folder}: none of {len(runs)} runs could be done; the first: {next(iter(refused.values()))}")
+        first = next(iter(refused.values()), "it was stopped")
+        raise InputError(f"{folder}: none of {len(runs)} runs could be done; the first: {first}")
     failures = {name: manifests[name].get("failures", ()) for name in finished}
     for name, failed in failures.items():
         for cell in failed:

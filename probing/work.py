@@ -1,7 +1,8 @@
-"""Units of work, and what an engine is: something that computes them, here, in other processes or on other machines."""
+"""Units of work, and what computes them: an engine, while one waits, or a queue, which takes commands for later."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 
@@ -91,6 +92,65 @@ class OpenEngine(Protocol):
 
     def __call__(self, options: EngineOptions, /) -> Engine:
         """Start it.
+
+        Raises:
+            InputError: what it needs is not there.
+        """
+        ...
+
+
+Command = Sequence[str]
+"""Program and arguments."""
+
+
+@runtime_checkable
+class Queue(Protocol):
+    """Has commands done some time, in arrays of which one begins when the one before has ended, however it ended.
+
+    Commands find in folders what those before have left there. One that is broken off is given again.
+    """
+
+    def submit(self, arrays: Mapping[str, Sequence[Command]]) -> list[str]:
+        """Queue arrays of commands: the numbers of their jobs.
+
+        Args:
+            arrays: by name, in order.
+
+        Raises:
+            InputError: the queue does not take them.
+        """
+        ...
+
+    def count_open(self, jobs: Sequence[str]) -> int | None:
+        """Number of commands of some jobs that have not ended; none where the queue does not answer."""
+        ...
+
+
+@dataclass(frozen=True)
+class QueueOptions:
+    """Wishes of the user on the jobs of a queue."""
+
+    folder: Path
+    """Place of its notes and of what jobs print."""
+    workers: int
+    """Jobs that work at a time."""
+    threads: int = 1
+    """CPU threads of each."""
+    minutes: int = 240
+    """Time that a job may take."""
+    retries: int = 3
+    """Times that a job which took longer is queued again."""
+    setup: Sequence[str] = ()
+    """Shell lines that each job begins with."""
+    further: Mapping[str, Any] = field(default_factory=dict)
+    """Further options, by the queue's names."""
+
+
+class OpenQueue(Protocol):
+    """Function that opens a queue."""
+
+    def __call__(self, options: QueueOptions, /) -> Queue:
+        """Open it.
 
         Raises:
             InputError: what it needs is not there.

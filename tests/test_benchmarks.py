@@ -9,6 +9,8 @@ import time
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from transformers import ModernBertConfig
 
 from probing.kernels import load_kernels
@@ -16,6 +18,7 @@ from probing.tasks.controlled.corpus import load
 from tests.benchmarks import __main__ as bench
 from tests.benchmarks import architectures
 from tests.benchmarks.budgets import BUDGETS, CLOSING_S, RATE_S, TOTAL_S, choose_sizes, list_omissions, predict_seconds
+from tests.benchmarks.cluster_times import Work, predict, schedule
 from tests.benchmarks.default_job import FULL_SENTENCES, FULL_TRAIN, compute_full, describe_part
 from tests.benchmarks.distillation import compare_distillation
 from tests.benchmarks.guard import OutOfTimeError, run_within
@@ -262,3 +265,22 @@ def test_an_architecture_is_timed_in_every_way_on_sentences_from_all_of_a_treeba
     seconds = architectures.compare(ModernBertConfig(**sizes), texts[:3])
     assert {"fused float32", "torch float32", "usual loop float32"} <= set(seconds)
     assert all(len(taken) == 3 and min(taken) > 0 for taken in seconds.values())
+
+
+def test_a_list_schedule_gives_the_longest_first_to_whoever_is_free():
+    assert schedule([3.0, 3.0, 2.0, 2.0, 2.0], 2) == 7.0  # the best is 6
+    assert schedule([5.0, 1.0, 1.0], 8) == 5.0
+    assert schedule([1.0] * 10, 1) == 10.0
+
+
+@given(costs=st.lists(st.floats(0.01, 10), min_size=1, max_size=40), workers=st.integers(1, 8))
+def test_a_list_schedule_is_within_its_bound_of_what_no_schedule_can_beat(costs, workers):
+    even, longest = sum(costs) / workers, max(costs)
+    assert max(even, longest) - 1e-9 <= schedule(costs, workers) <= even + longest + 1e-9
+
+
+def test_predicted_times_fall_to_the_longest_cell_and_rise_to_the_drivers():
+    work = Work([4.0, 1.0, 1.0], 6.0, 3, 1e9, 1)
+    assert predict(work, 1, start_s=2.0, unit_s=0.0) == pytest.approx(2 + 6 + 6)
+    assert predict(work, 100, start_s=2.0, unit_s=0.0) == pytest.approx(2 + 2 + 4)
+    assert predict(work.times(10), 1000, start_s=2.0, unit_s=1.0) == pytest.approx(2 + 60)

@@ -10,10 +10,12 @@ from analysis.report import answer, charts, facts
 from analysis.report.draws import build_page as build_draws_page
 from analysis.report.erasure import chart_erasure, tell_erasure
 from analysis.report.shell import Chart, render_page
+from analysis.report.sweep import build_page as build_sweep_page
 from analysis.report.training import build_training_report
 from analysis.runs.draws_run import is_draws, load_draws
 from analysis.runs.frames import mean_scores, order_tasks, title_of
 from analysis.runs.probing_run import Run, load_runs, name_runs
+from analysis.runs.sweep import is_sweep, load_sweep
 from analysis.runs.training_run import is_training, load_trainings
 from analysis.stats.alike import KNOCKOUTS, list_knockouts, warn_of_alike
 from analysis.stats.amnesia import warn_of_amnesia
@@ -86,6 +88,11 @@ def _build_page(folders: Sequence[Path], seed: int, beside: Path) -> str:
     several = [folder for folder in folders if is_draws(folder)]
     if several and len(folders) > 1:
         raise InputError(f"{several[0]} holds several encoders, whose page is its own: write one of it alone")
+    swept = [folder for folder in folders if is_sweep(folder)]
+    if swept and len(folders) > 1:
+        raise InputError(f"{swept[0]} holds a sweep, whose page is its own: write one of it alone")
+    if swept:
+        return build_sweep_page(load_sweep(swept[0]))
     if several:
         return build_draws_page(load_draws(several[0]), seed)
     trained = [folder for folder in folders if is_training(folder)]

@@ -37,13 +37,18 @@ class Sweep:
         return list(dict.fromkeys(name for run in self.runs for name in run.varied))
 
 
+def is_sweep(folder: Path) -> bool:
+    """True where a folder is that of a sweep."""
+    return (folder / NAME).is_file()
+
+
 def load_sweep(folder: Path) -> Sweep:
     """Read the runs of a sweep.
 
     Raises:
         InputError: the folder holds no sweep, or none of its runs is finished.
     """
-    if not (folder / NAME).is_file():
+    if not is_sweep(folder):
         raise InputError(f"{folder}: no {NAME}; expected the folder of a sweep")
     listed: Sequence[Mapping[str, Any]] = read_json(folder / NAME)["runs"]
     whole = [one for one in listed if (folder / one["name"] / "manifest.json").is_file()]
@@ -63,4 +68,6 @@ def load_sweep(folder: Path) -> Sweep:
 
 def write_value(value: Any) -> str:
     """A value of a setting in words."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
     return " ".join(map(write_value, value)) if isinstance(value, list) else str(value)

@@ -17,6 +17,14 @@ _FEWEST = 3
 """Pairs of numbers below which a rank correlation says nothing."""
 
 
+CORRELATED: Mapping[str, str] = {
+    "layers": "of their scores by task and layer",
+    "tasks": "of the best layer's score by task",
+    "depths": "of the best layer's relative depth by task",
+}
+"""Kind of table that is correlated between runs -> what it is of, in words."""
+
+
 def list_layers(sweep: Sweep) -> pd.DataFrame:
     """Test scores by run, task and readout, seeds averaged.
 

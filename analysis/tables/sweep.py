@@ -34,6 +34,46 @@ def tabulate_runs(summary: pd.DataFrame, specifications: pd.DataFrame, varied: S
     )
 
 
+def tabulate_layers_of(layers: pd.DataFrame) -> Table:
+    """Every score of every run, by task and layer.
+
+    Args:
+        layers: from `analysis.stats.sweep.list_layers`.
+    """
+    rows = [
+        [
+            str(one["run"]),
+            one["title"],
+            one["layer_name"],
+            _write_depth(one["relative_depth"]),
+            format_percent(one["value"]),
+        ]
+        for one in layers.to_dict("records")
+    ]
+    return Table("Score x 100 on test by run, task and layer.", ["Run", "Task", "Layer", "Depth", "Score"], rows)
+
+
+def tabulate_best(summary: pd.DataFrame) -> Table:
+    """Last layer, best layer with its relative depth, and mix, by run and task.
+
+    Args:
+        summary: from `analysis.stats.sweep.summarise_runs`.
+    """
+    rows = [
+        [
+            *(str(one["run"]), one["title"], *(format_percent(one[name]) for name in ("last", "best", "mix"))),
+            *(str(one["best_name"]), _write_depth(one["best_depth"])),
+        ]
+        for one in summary.to_dict("records")
+    ]
+    heads = ["Run", "Task", "Last", "Best", "Mix", "At", "Depth"]
+    return Table("Score x 100 on test by run and task; the best layer is chosen on dev.", heads, rows)
+
+
+def _write_depth(depth: float) -> str:
+    return "-" if pd.isna(depth) else f"{depth:.2f}"
+
+
 def tabulate_correlations(correlations: pd.DataFrame) -> Table:
     """Rank correlations between runs, a column for each kind.
 

@@ -6,6 +6,7 @@ import pandas as pd
 
 from analysis.figures.files import write_figures
 from analysis.figures.specification import plot_specifications
+from analysis.report.build import save_report
 from analysis.runs.sweep import load_sweep
 from analysis.stats.sweep import conclude, correlate_runs, list_layers, specify, summarise_runs
 from analysis.tables.sweep import tabulate_correlations, tabulate_runs
@@ -14,7 +15,7 @@ from probing.atomic_files import to_csv, write_atomically
 
 
 def show_sweep(folder: Path) -> None:
-    """Save the tables and the figure of a sweep in its folder, then print them.
+    """Save the tables, the figure and the page of a sweep in its folder, then print the tables.
 
     Raises:
         InputError: as `analysis.runs.sweep.load_sweep`.
@@ -27,6 +28,7 @@ def show_sweep(folder: Path) -> None:
         write_atomically(folder / f"{name}.csv", to_csv(frame))
     if len(specifications):
         write_figures({"specifications": plot_specifications(specifications, sweep.varied)}, folder)
+    page = save_report(folder)
     console = open_console()
     for table in (tabulate_runs(summary, specifications, sweep.varied), tabulate_correlations(correlations)):
         if table.rows:
@@ -36,3 +38,4 @@ def show_sweep(folder: Path) -> None:
     if sweep.missing:
         console.print(f"not finished: {', '.join(sweep.missing)}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"tables and specification curve: {folder}", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"report: {page}", markup=False, highlight=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from probing import __version__
 from probing.catalogue.readouts import UNCONVERGED, UNCONVERGED_MEANS
-from probing.cells.encoding import TaskEncoder, list_texts
+from probing.cells.encoding import TaskEncoder
 from probing.cells.plan import estimate_work
 from probing.cells.scoreboard import Scoreboard
 from probing.cells.work import COSTS_A_CELL, CellError, Subject, compute_cell, order_cell
@@ -21,11 +21,8 @@ from probing.registry import MEASURES
 from probing.settings.run import RunSettings, effective_settings
 from probing.store.run_folder import RunFolder
 from probing.tables import CellResult, Failure
-from probing.tasks.subset import limit_task
 from probing.work import Done, Engine, Lost, Unit
 
-_PREVIEW = 400
-"""Sentences of each split behind the first scores: 1,200 take 11 s where 106 are encoded in a second."""
 _PATIENCE_S = 20.0
 """Time to wait for the first task's scores, where the rest of that task is encoded sooner than that."""
 
@@ -100,10 +97,10 @@ class CellRunner:
 
         The part is encoded first in any case: vectors do not depend on who looks on. Its cell is not kept.
         """
-        part = limit_task(task, _PREVIEW)
-        if task.folds or encoder.count_new(task) <= 2 * len(list_texts(part)):
+        ahead = encoder.extend_ahead(task)
+        if ahead is None:
             return
-        extraction = encoder.extend(part)
+        part, extraction = ahead
         wait_s = encoder.count_new(task) * extraction.seconds / max(1, extraction.n_encoded)
         if self.reporter.quiet or wait_s < _PATIENCE_S:
             return

@@ -1,9 +1,13 @@
-"""Docstrings of settings -> help."""
+"""Docstrings of settings -> help, and the settings that have any."""
 
 import ast
 import inspect
 import textwrap
+from dataclasses import fields
 from itertools import pairwise
+from typing import get_args, get_type_hints
+
+from tyro.conf import Suppress
 
 
 def read_docs(kind: type) -> dict[str, str]:
@@ -19,3 +23,9 @@ def read_docs(kind: type) -> dict[str, str]:
             ):
                 docs[ast.unparse(above.target)] = " ".join(str(below.value.value).split())
     return docs
+
+
+def list_shown(kind: type) -> list[str]:
+    """Names of the fields that are flags for users: all but those that programs set."""
+    types, hidden = get_type_hints(kind, include_extras=True), get_args(Suppress[int])[1]
+    return [column.name for column in fields(kind) if hidden not in get_args(types[column.name])[1:]]

@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import tyro
 
-from probing.command_line.docstrings import read_docs
+from probing.command_line.docstrings import list_shown, read_docs
 from probing.command_line.entry_points import PROGRAM
 
 Settings = TypeVar("Settings")
@@ -33,7 +33,8 @@ def read_flags(
     """
     groups: dict[str, tuple[str, ...]] = getattr(kind, "GROUPS", {})
     grouped = {name for names in groups.values() for name in names}
-    flags = _annotate(kind)
+    hidden, arguments = _take_hidden(kind, arguments)
+    flags = {name: flag for name, flag in _annotate(kind).items() if name in list_shown(kind)}
     first = [flag for name, flag in flags.items() if name not in grouped]
     nested = {
         f"group_{n}": _nest(title, [flags[name] for name in names]) for n, (title, names) in enumerate(groups.items())
@@ -52,7 +53,21 @@ def read_flags(
     values = {name: value for name, value in typed.items() if name not in nested}
     for name in nested:
         values |= vars(typed[name])
-    return kind(**values)
+    return kind(**values, **hidden)
+
+
+def _take_hidden(kind: type, arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+    """The values of flags that programs set, which tyro would not know, and the arguments without them."""
+    names = {f"--{column.name}": column.name for column in fields(kind)}
+    names = {flag: name for flag, name in names.items() if name not in list_shown(kind)}
+    values, others, left = dict[str, str](), list[str](), iter(arguments)
+    for argument in left:
+        flag, sign, value = argument.partition("=")
+        if flag in names:
+            values[names[flag]] = value if sign else next(left, "")
+        else:
+            others.append(argument)
+    return values, others
 
 
 def _nest(title: str, flags: Iterable[Any]) -> tuple[Any, Any]:

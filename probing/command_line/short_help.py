@@ -2,11 +2,12 @@
 
 import re
 import shutil
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 from typing import Any, get_args, get_origin, get_type_hints
 
-from probing.command_line.docstrings import read_docs
+from probing.command_line.docstrings import list_shown, read_docs
 from probing.command_line.entry_points import PROGRAM
 
 SHORT, WHOLE = ("-h", "--help"), "--help-all"
@@ -28,7 +29,8 @@ def format_short_help(kind: type, description: str, program: str, others: Mappin
     """The help of a command: what it does, examples, and a line for each flag.
 
     Args:
-        kind: class of its settings; its `GROUPS`, if it has any, maps titles to names of fields.
+        kind: class of its settings; its `GROUPS`, if it has any, maps titles to names of fields, and its `FOLDED` lists
+            titles of groups that are not explained here.
         description: what the command does; its lines that begin with `python` are examples.
         program: what the command is called.
         others: flags that are no field, with their help.
@@ -42,6 +44,10 @@ def format_short_help(kind: type, description: str, program: str, others: Mappin
     width, columns = max(map(len, flags.values())), min(shutil.get_terminal_size().columns, _WIDEST)
     lines = [*_format_description(description, program)]
     for title, names in {"options": tuple(first), **groups}.items():
+        if title in getattr(kind, "FOLDED", ()):
+            text = f"{title}: {' '.join(map(_name_flag, names))}"
+            lines += textwrap.wrap(text, columns - 1, subsequent_indent="  ", break_on_hyphens=False)
+            continue
         lines.append(f"{title}:")
         lines += [_cut(f"  {flags[name]:{width}}  {docs.get(name, '')}", columns - 1) for name in names]
     return "\n".join(lines)
@@ -59,8 +65,8 @@ def _format_description(description: str, program: str) -> Iterator[str]:
 
 def _list_flags(kind: type) -> Iterator[tuple[str, str]]:
     """Each field's name, and its flag beside its default."""
-    types = get_type_hints(kind)
-    for column in fields(kind):
+    types, shown = get_type_hints(kind), list_shown(kind)
+    for column in (column for column in fields(kind) if column.name in shown):
         yield column.name, f"{_name_flag(column.name)} {_format_default(column, types[column.name])}"
 
 

@@ -53,12 +53,14 @@ def describe_sweep(folder: Path, runs: Sequence[Mapping[str, Any]]) -> Iterator[
     manifests = {run["name"]: _read(folder / run["name"] / "manifest.json") for run in runs}
     finished = sum("finished" in manifest for manifest in manifests.values())
     yield f"{folder}: a sweep of {len(runs)} runs, {finished} of them finished"
+    yield from _describe_queue(folder)
     for run in runs:
         own, manifest = folder / run["name"], manifests[run["name"]]
         state = _describe_state(own, manifest) if own.is_dir() else "not begun"
         n_cells = sum(1 for path in (own / "cells").glob("*.safetensors") if not path.name.startswith("."))
         refused = f"; left out: {run['refused']}" if run.get("refused") else ""
-        yield f"{run['name']}: {state}, {n_cells} cells{refused}"
+        parts = "".join(f"; {text}" for text in _count_parts(own))
+        yield f"{run['name']}: {state}, {n_cells} cells{parts}{refused}"
         for failure in manifest.get("failures", ()):
             yield f"{run['name']} failed: " + ", ".join(
                 str(value) for value in failure.values() if value not in ("", None)
@@ -78,6 +80,7 @@ def describe_status(folder: Path) -> Iterator[str]:
     yield f"{folder}: " + ", ".join(str(settings[name]) for name in names if name in settings)
     manifest = _read(folder / "manifest.json")
     yield f"state: {_describe_state(folder, manifest)}"
+    yield from describe_jobs(folder)
     cells = [path for path in (folder / "cells").glob("*") if path.is_file() and not path.name.startswith(".")]
     if cells:
         newest = datetime.fromtimestamp(max(path.stat().st_mtime for path in cells), UTC)
@@ -90,6 +93,42 @@ def describe_status(folder: Path) -> Iterator[str]:
         yield f"warning: {warning}"
 
 
+def describe_jobs(folder: Path) -> Iterator[str]:
+    """Lines on the jobs of a run: what was queued, how many parts of each kind have ended or work, and what stopped."""
+    yield from _describe_queue(folder)
+    counts = list(_count_parts(folder))
+    if counts:
+        yield f"parts: {'; '.join(counts)}"
+    for one in _list_parts(folder):
+        if "error" in one:
+            yield f"part {one['part']} stopped on {one['host']}: {one['error']}"
+
+
+def _describe_queue(folder: Path) -> Iterator[str]:
+    noted = _read(folder / "queue" / "jobs.json")
+    if noted:
+        arrays = (
+            f"{name} {size} ({job})" for (name, size), job in zip(noted["sizes"].items(), noted["jobs"], strict=True)
+        )
+        yield f"queued {noted['submitted']}: {', '.join(arrays)}"
+
+
+def _count_parts(folder: Path) -> Iterator[str]:
+    """Counts of the parts of a run that jobs have begun, by kind: such as `cells 2 of 8 ended, 1 at work on a`."""
+    kinds: dict[str, list[Mapping[str, Any]]] = {}
+    for one in _list_parts(folder):
+        kinds.setdefault(str(one["part"]).partition(":")[0], []).append(one)
+    for kind, parts in ((kind, kinds[kind]) for kind in ("encode", "cells", "merge") if kind in kinds):
+        count = str(parts[0]["part"]).rpartition("/")[2]
+        working = [one["host"] for one in parts if not {"ended", "stopped"} & one.keys()]
+        hosts = f", {len(working)} at work on {' '.join(dict.fromkeys(working))}" if working else ""
+        yield f"{kind} {sum('ended' in one for one in parts)} of {count} ended{hosts}"
+
+
+def _list_parts(folder: Path) -> Sequence[Mapping[str, Any]]:
+    return [one for path in sorted((folder / "parts").glob("*-of-*.json")) if "part" in (one := _read(path))]
+
+
 def _describe_state(folder: Path, manifest: Mapping[str, Any]) -> str:
     try:
         check_free(folder)
@@ -97,6 +136,11 @@ def _describe_state(folder: Path, manifest: Mapping[str, Any]) -> str:
         return str(held).partition(": ")[2].partition(";")[0]
     if manifest.get("finished"):
         return f"finished {manifest['finished']}"
+    merged = [one for one in _list_parts(folder) if str(one["part"]).startswith("merge")]
+    # The jobs of a run in a sweep are noted in the sweep's folder.
+    queued = any((place / "queue" / "jobs.json").is_file() for place in (folder, folder.parent))
+    if queued and not any("stopped" in one for one in merged):
+        return "left to its jobs; those that wait or work are listed by squeue"
     return "stopped before its end; the same command goes on"
 
 

@@ -129,6 +129,51 @@ class Extractor:
         return self._space.stack(keys, self.encoder.layer_names, self.pooling.name)
 
 
+class PartExtractor(Extractor):
+    """Encodes the share of one part: of the files that one process would make, every `count`-th from `number` on.
+
+    Files are cut as for an empty cache: parts that work at the same time must not depend on how far others are.
+
+    Args:
+        encoder: that reads the texts.
+        pooling: how one vector is made of a text.
+        cache: where vectors are looked for and kept.
+        number: of the part, from 1 on.
+        count: of parts.
+    """
+
+    def __init__(self, encoder: Encoder, pooling: Pooling, cache: StackCache, number: int, count: int):
+        super().__init__(encoder, pooling, cache)
+        self._number, self._count, self._n_cut = number, count, 0
+
+    def encode(self, texts: Sequence[Text], progress: Progress = lambda done: None) -> Extraction:
+        """The vectors of this part's texts, in an order of their own.
+
+        Raises:
+            InputError: one of them is not finite.
+        """
+        keys = [text_key(text) for text in texts]
+        known = self._space.find(keys)
+        start = time.perf_counter()
+        tokens = tokenise(self.encoder, texts)
+        cut = cut_shards(self.encoder, tokens)
+        # Counted on from call to call, or small tasks would all go to the first part.
+        own = [rows for place, rows in enumerate(cut, self._n_cut) if place % self._count == self._number - 1]
+        self._n_cut += len(cut)
+        lengths = [np.empty(0, dtype=tokens.lengths.dtype)]
+        for rows in own:
+            missing = np.array([row for row in rows if keys[row] not in known], dtype=rows.dtype)
+            if len(missing):
+                values = encode_shard(self.encoder, tokens, self.pooling, missing, progress)
+                check_finite(values, [texts[row] for row in missing], self.encoder)
+                self._space.add([keys[row] for row in missing], values, tokens.truncated[missing])
+            lengths.append(tokens.lengths[missing])
+        seconds = time.perf_counter() - start
+        stack = self.stack([texts[row] for rows in own for row in rows])
+        faults = self._space.take_faults()
+        return Extraction(stack, np.concatenate(lengths), seconds, int(stack.truncated.sum()), *faults)
+
+
 def extract_stack(
     encoder: Encoder,
     texts: Sequence[Text],
@@ -153,18 +198,29 @@ def encode_in_shards(
     encoder: Encoder, tokens: Tokens, pooling: Pooling, progress: Progress
 ) -> Iterator[tuple[Int[np.ndarray, " rows"], Float[np.ndarray, "layers rows hidden"]]]:
     """Encode tokenised texts from long to short; yield rows and their pooled vectors, a shard at a time."""
+    for rows in cut_shards(encoder, tokens):
+        yield rows, encode_shard(encoder, tokens, pooling, rows, progress)
+
+
+def cut_shards(encoder: Encoder, tokens: Tokens) -> list[Int[np.ndarray, " rows"]]:
+    """The rows of each file that tokenised texts make: from long to short, so that batches need little padding."""
     sentence_bytes = 4 * len(encoder.layer_names) * encoder.hidden_size
     size = max(1, _SHARD_BYTES // sentence_bytes)
     order = np.argsort(-tokens.lengths, kind="stable")
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def encode_shard(
+    encoder: Encoder, tokens: Tokens, pooling: Pooling, rows: Int[np.ndarray, " rows"], progress: Progress
+) -> Float[np.ndarray, "layers rows hidden"]:
+    """The pooled vectors of one file's rows."""
     encode, plan = choose_way(encoder, pooling)
     window = encoder.pads_to if isinstance(encoder, BatchingEncoder) else 1
-    for start in range(0, len(order), size):
-        rows = order[start : start + size]
-        values = np.empty((len(encoder.layer_names), len(rows), encoder.hidden_size), dtype=np.float32)
-        for batch in plan(-(-tokens.lengths[rows] // window) * window):
-            values[:, batch] = encode(tokens, rows[batch])
-            progress(len(batch))
-        yield rows, values
+    values = np.empty((len(encoder.layer_names), len(rows), encoder.hidden_size), dtype=np.float32)
+    for batch in plan(-(-tokens.lengths[rows] // window) * window):
+        values[:, batch] = encode(tokens, rows[batch])
+        progress(len(batch))
+    return values
 
 
 def check_finite(values: Float[np.ndarray, "layers rows hidden"], texts: Sequence[Text], encoder: Encoder) -> None:

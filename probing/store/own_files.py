@@ -13,7 +13,7 @@ TABLES = ("scores", "layer_weights", "predictions", "gradient_norms", "layer_sim
 TABLES += ("test_sentences",)
 TABLES += ("trained_models", "training_log", "baselines")
 """Parquet tables that runs write."""
-FOLDERS = ("cells", "figures", "tables", "models", "stages", "events")
+FOLDERS = ("cells", "figures", "tables", "models", "stages", "events", "parts", "queue")
 """Folders that runs write, and the figures and tables that are made of them, which must not stay beside a later run."""
 _SINGLE = ("manifest.json", "report.html", "scores.csv", "trained_models.csv", "baselines.csv")
 _SINGLE += ("encoders.csv", "encoders.parquet")
@@ -35,6 +35,9 @@ _MODEL += ("merges.txt", "*.model", "chat_template.jinja")
 _PATTERNS = (
     *_SINGLE,
     "cells/*.*.*.[0-9]*.safetensors",
+    *("parts/*-of-*.json", "parts/kind.json"),
+    *(f"queue/{name}" for name in ("jobs.json", "run.yaml", "*_submission.sh", "*_submitted.pkl", "*_log.out")),
+    *("queue/*_result.pkl", "queue/.submission_file_*.sh"),
     *(f"cells/*seed-*.{form}" for form in ("json", "pt")),
     *(f"figures/{stem}.{form}" for stem in _FIGURES for form in ("png", "pdf")),
     *(f"tables/{stem}.{form}" for stem in _TABLES for form in ("tex", "md", "csv")),

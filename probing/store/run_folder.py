@@ -39,6 +39,7 @@ class RunFolder:
         settings: what the run's numbers depend on, as JSON values.
         defaults: what a run is taken to have had where it was begun by a version that did not know a setting yet.
         overwrite: whether to throw away the run that stands there; what is not a run's own stays.
+        alone: whether no other program works there, so that what is half written was left by killed ones.
 
     Raises:
         InputError: the folder holds a run with other settings, or something else.
@@ -52,6 +53,7 @@ class RunFolder:
         *,
         defaults: Mapping[str, Any] | None = None,
         overwrite: bool = False,
+        alone: bool = True,
     ):
         self.path = path
         self.damaged: list[Path] = []
@@ -60,7 +62,8 @@ class RunFolder:
             replace_run(path, seal_json(settings))
         else:
             write_atomically(path / "settings.json", seal_json(settings))
-        clear_leftovers(path)
+        if alone:
+            clear_leftovers(path)
 
     def find_cell(self, name: str, key: str) -> CellResult | None:
         """A finished cell, if it was computed from the same data, model and settings (`key`) and is whole."""
@@ -198,8 +201,11 @@ def _frame_predictions(result: CellResult) -> pd.DataFrame:
     """One row per sentence and readout."""
     tests = {readout_key(score.representation, score.layer): score for score in result.scores if score.split == "test"}
     frames = []
-    for readout, predictions in result.predictions.items():
-        score = tests[readout]
+    # In the order of the scores: a cell that was read from its file has its arrays in another one.
+    for readout, score in tests.items():
+        if readout not in result.predictions:
+            continue
+        predictions = result.predictions[readout]
         names = ("task", "representation", "layer", "layer_name", "control", "seed")
         columns = {name: getattr(score, name) for name in names}
         columns |= {"row": np.arange(len(predictions.labels)), "label": predictions.labels}

@@ -13,10 +13,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from probing.digests import KEY_BYTES
-from probing.records import LayerStack
+from probing.records import InputError, LayerStack
 from probing.store.mapped_arrays import HELD_BYTES, allocate, find_scratch, release
 
 _READ_BYTES = 2**23
+_FORMS = {"F32": "float32", "F16": "float16"}
+"""Number formats of stored vectors, by safetensors' names."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,13 @@ class VectorsOnDisk:
     """Layers, sentences, hidden."""
     offset: int
     """Place in the file where the vectors begin, in bytes."""
+    form: str = "float32"
+    """Number format that they are stored in."""
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes that they take in the file."""
+        return np.dtype(self.form).itemsize * int(np.prod(self.shape))
 
     def map(self) -> Float[np.ndarray, "layers sentences hidden"]:
         """The vectors, read from disk where they are looked at.
@@ -35,7 +44,7 @@ class VectorsOnDisk:
         Raises:
             OSError: the file cannot be opened.
         """
-        return np.memmap(self.path, np.float32, "r", self.offset, self.shape)
+        return np.memmap(self.path, self.form, "r", self.offset, self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +69,7 @@ class Shard:
             OSError: it is there and cannot be read, which does not say that it is damaged.
         """
         total = crc32(self.truncated.data, crc32(self.keys.data))
-        left, buffer = 4 * int(np.prod(self.vectors.shape)), memoryview(bytearray(_READ_BYTES))
+        left, buffer = self.vectors.n_bytes, memoryview(bytearray(_READ_BYTES))
         try:
             with self.path.open("rb", buffering=0) as file:
                 file.seek(self.vectors.offset)
@@ -75,9 +84,21 @@ def pack_shard(
     keys: UInt8[np.ndarray, "sentences 16"],
     truncated: Bool[np.ndarray, " sentences"],
     values: Float[np.ndarray, "layers sentences hidden"],
+    form: str = "float32",
 ) -> bytes:
-    """Pack the content of such a file."""
-    tensors = {"keys": keys, "truncated": truncated.astype(np.uint8), "values": np.ascontiguousarray(values)}
+    """Pack the content of such a file, its vectors in a number format.
+
+    Raises:
+        InputError: they do not fit into it.
+    """
+    with np.errstate(over="ignore"):
+        stored = np.ascontiguousarray(values, dtype=form)
+    if not np.isfinite(stored).all() and np.isfinite(values).all():
+        raise InputError(
+            f"--store {form}: vectors reach {np.abs(values).max():.3g}, beyond its {np.finfo(form).max:.0f}; take "
+            "--store float32"
+        )
+    tensors = {"keys": keys, "truncated": truncated.astype(np.uint8), "values": stored}
     checksum = 0
     for name in sorted(tensors):
         checksum = crc32(tensors[name].data, checksum)
@@ -98,7 +119,8 @@ def open_shard(path: Path) -> Shard | None:
             keys, truncated, values = file.get_tensor("keys"), file.get_tensor("truncated"), file.get_slice("values")
             shape, checksum = tuple(values.get_shape()), (file.metadata() or {}).get("crc32", "")
             fits = keys.shape == (len(truncated), KEY_BYTES) and len(shape) == 3 and shape[1] == len(keys)
-            if not fits or (values.get_dtype(), keys.dtype, truncated.dtype) != ("F32", np.uint8, np.uint8):
+            form = _FORMS.get(values.get_dtype())
+            if not fits or form is None or (keys.dtype, truncated.dtype) != (np.uint8, np.uint8):
                 return None
         # What safetensors has read is sound: 8 bytes for the header's length, the header, the tensors.
         with path.open("rb") as file:
@@ -106,7 +128,7 @@ def open_shard(path: Path) -> Shard | None:
             begin = json.loads(file.read(length))["values"]["data_offsets"][0]
     except (SafetensorError, FileNotFoundError):
         return None
-    return Shard(VectorsOnDisk(path, shape, 8 + length + begin), keys, truncated, checksum)
+    return Shard(VectorsOnDisk(path, shape, 8 + length + begin, form), keys, truncated, checksum)
 
 
 class StoredStack(LayerStack):

@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 
 from probing import pipeline
-from probing.cells import runner
+from probing.cells import encoding, runner
 from probing.cells.encoding import TaskEncoder, list_texts
 from probing.pipeline import build_encoder, choose_layers, run
 from probing.probes.linear import LinearProbe
@@ -489,7 +489,8 @@ def test_a_terminal_sees_a_table_fill_and_the_cell_that_is_worked_at(settings):
 
 
 def test_who_would_wait_long_sees_a_preliminary_score_that_is_kept_nowhere(settings, monkeypatch):
-    lines, manifest = listen(settings, monkeypatch, _PREVIEW=15, _PATIENCE_S=0.0)
+    monkeypatch.setattr(encoding, "_AHEAD", 15)
+    lines, manifest = listen(settings, monkeypatch, _PATIENCE_S=0.0)
     first = next(line for line in lines if "best layer" in line)
     assert "preliminary (from 15 training sentences)" in first
     assert "~" in first

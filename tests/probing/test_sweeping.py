@@ -1,6 +1,8 @@
 """Claims about `bermo-probing sweep`, from its file to its tables, and about what `status` says of it."""
 
+import html
 import json
+import re
 import shutil
 
 import numpy as np
@@ -8,6 +10,8 @@ import pandas as pd
 import pytest
 
 from analysis.figures.specification import plot_specifications
+from analysis.report.build import write_report
+from analysis.report.sweep_charts import chart_correlations, chart_runs
 from analysis.runs.sweep import load_sweep
 from analysis.stats.sweep import conclude, correlate_runs, list_layers, specify, summarise_runs
 from probing import pipeline, run_sweep, sweeping
@@ -205,3 +209,49 @@ def test_the_name_of_the_file_of_runs_is_the_same_everywhere():
     from analysis.runs.sweep import NAME
 
     assert sweeping.SWEEP == NAME
+
+
+@pytest.mark.slow
+def test_the_page_over_a_sweep_holds_its_numbers_and_stands_in_its_folder(swept):
+    page = write_report([swept]).read_text()
+    sweep = load_sweep(swept)
+    layers, specifications = list_layers(sweep), specify(sweep)
+    specs = {
+        name: json.loads(text)
+        for name, text in re.findall(r'data-chart="chart-([\w-]+)">(.*?)</script>', page, re.DOTALL)
+    }
+    assert {"curve-0", "curve-1", "runs", "contenders", "depths", "correlations-layers"} <= specs.keys()
+    rows = {name: [row for part in spec["datasets"].values() for row in part] for name, spec in specs.items()}
+    single = layers[layers["representation"] == "layer"]
+    assert len(rows["runs"]) == len(single)
+    assert [row["value"] for row in rows["runs"]] == pytest.approx((100 * single["value"]).tolist())
+    assert [row["begin"] for row in rows["runs"] if row["layer_name"] == "2"] == [0.75] * 12
+    assert [row["difference"] for row in rows["curve-0"]] == pytest.approx(
+        (100 * specifications["difference"]).tolist()
+    )
+    # Both parts of the curve have the runs in one order.
+    order = {row["place"]: row["run"] for row in rows["curve-0"]}
+    assert all(order[row["place"]] == row["run"] for row in rows["curve-1"])
+    assert len(rows["correlations-layers"]) == 2 * 6
+    assert "gone-mean" in page
+    for sentence in conclude(specifications):
+        assert html.escape(sentence) in page.replace("\u00a0", " ")
+    with pytest.raises(InputError, match="holds a sweep, whose page is its own"):
+        write_report([swept, swept / "one-mean"], swept / "x.html")
+
+
+def test_charts_over_a_sweep_of_encoders_of_other_depth_share_one_axis():
+    layers = pd.DataFrame(
+        {
+            "run": ["a"] * 3 + ["b"] * 2, "task": "t", "title": "T", "representation": "layer",
+            "layer": [0, 1, 2, 0, 1], "layer_name": list("012ab"), "relative_depth": [0, 0.5, 1, 0, 1],
+            "value": 0.5, "ci_low": 0.4, "ci_high": 0.6, "n": 9,
+        }
+    )  # fmt: skip
+    (rows,) = chart_runs(layers)["datasets"].values()
+    assert [(row["begin"], row["end"]) for row in rows] == [
+        *((-0.25, 0.25), (0.25, 0.75), (0.75, 1.25)),
+        *((-0.5, 0.5), (0.5, 1.5)),
+    ]
+    correlations = pd.DataFrame({"first": ["a"], "second": ["b"], "what": ["tasks"], "n": [2], "spearman": [np.nan]})
+    assert chart_correlations(correlations, "tasks") is None

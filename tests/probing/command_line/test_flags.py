@@ -1,13 +1,14 @@
 """`--help` in groups, and settings that come out as they went in."""
 
 import sys
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import pytest
 import tyro
 
+from probing.command_line.docstrings import list_shown
 from probing.command_line.flags import read_flags
 from probing.settings.run import RunSettings
 from probing.settings.training import TrainSettings
@@ -49,7 +50,15 @@ def read(monkeypatch, kind, *arguments):
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_flag_is_in_one_group_and_nothing_else_is(kind):
     grouped = [name for names in kind.GROUPS.values() for name in names]
-    assert sorted(grouped) == sorted(column.name for column in fields(kind))
+    assert sorted(grouped) == sorted(list_shown(kind))
+
+
+def test_a_setting_that_programs_set_is_no_flag_of_the_help_and_can_be_given(monkeypatch, capsys):
+    assert "part" not in list_shown(RunSettings)
+    assert read(monkeypatch, RunSettings, "--part", "cells:1/2").part == "cells:1/2"
+    with pytest.raises(SystemExit):
+        read(monkeypatch, RunSettings, "--help")
+    assert "--part " not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("kind", [*KINDS, Child])
@@ -83,7 +92,7 @@ def test_the_help_names_every_flag_with_its_text(kind, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         read(monkeypatch, kind, "--help")
     shown = capsys.readouterr().out
-    for column in fields(kind):
-        assert f"--{column.name.replace('_', '-')}" in shown
+    for name in list_shown(kind):
+        assert f"--{name.replace('_', '-')}" in shown
     for title in kind.GROUPS:
         assert f" {title} options " in shown

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from probing.command_line.arguments import read_settings
+from probing.command_line.docstrings import list_shown
 from probing.command_line.short_help import MANY
 from probing.settings.run import RunSettings
 from probing.settings.training import TrainSettings
@@ -44,8 +45,10 @@ def shown(monkeypatch, capsys):
 @pytest.mark.parametrize("columns", [80, 200])
 def test_every_flag_has_one_line_that_the_terminal_is_wide_enough_for(kind, columns, shown):
     lines = shown(kind, "--help", columns=columns).splitlines()
-    names = [match[1] for line in lines if (match := re.match(r"  --([a-z-]+) ", line))]
-    assert sorted(names) == sorted(["config", *(column.name.replace("_", "-") for column in fields(kind))])
+    names = [match[1] for line in lines if (match := re.match(r"  --([a-z-]+) (?! *--[a-z])", line))]
+    folded = {name.replace("_", "-") for title in getattr(kind, "FOLDED", ()) for name in kind.GROUPS[title]}
+    assert sorted(names) == sorted({"config", *(name.replace("_", "-") for name in list_shown(kind))} - folded)
+    assert all(f"--{name}" in " ".join(lines).split() for name in folded)
     assert max(map(len, lines)) < columns
     assert len(lines) <= SCREEN
     assert lines.count("  python do.py --one 1") == 1

@@ -13,7 +13,7 @@ import pytest
 
 from probing.atomic_files import write_atomically
 from probing.digests import digest_json, text_key
-from probing.records import LayerStack
+from probing.records import InputError, LayerStack
 from probing.store import mapped_arrays
 from probing.store.cache import StackCache
 
@@ -415,3 +415,33 @@ def test_only_the_files_that_are_asked_for_are_read_through(tmp_path):
     assert space.damaged == []
     assert space.find(KEYS) == set(KEYS[:3])
     assert space.damaged == [path]
+
+
+def test_vectors_in_half_the_room_come_back_rounded_and_are_others_than_whole_ones(tmp_path):
+    values, truncated = draw(len(KEYS)), np.arange(len(KEYS)) % 2 == 0
+    for form in ("float32", "float16"):
+        StackCache(tmp_path / form, form=form).space(**WAY).add(KEYS, values, truncated)
+    (half,), (whole,) = (shards(tmp_path / form) for form in ("float16", "float32"))
+    assert half.parent.name != whole.parent.name
+    assert whole.stat().st_size - half.stat().st_size == 2 * values.size
+    space = StackCache(tmp_path / "float16", form="float16").space(**WAY)
+    assert space.find(KEYS) == set(KEYS)
+    found, cut = load(space, KEYS)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, values.astype(np.float16).astype(np.float32))
+    np.testing.assert_array_equal(cut, truncated)
+    # Half of a unit in the last of eleven bits.
+    np.testing.assert_allclose(found, values, rtol=2.0**-11, atol=2.0**-25)
+    assert not StackCache(tmp_path / "float16").space(**WAY).find(KEYS)
+    content = bytearray(half.read_bytes())
+    content[-1] ^= 1
+    half.write_bytes(content)
+    assert not StackCache(tmp_path / "float16", form="float16").space(**WAY).find(KEYS)
+
+
+def test_vectors_that_half_the_room_does_not_hold_are_refused(tmp_path):
+    values = draw(len(KEYS))
+    values[1, 2, 0] = 7e4
+    with pytest.raises(InputError, match=r"--store float16: vectors reach 7e\+04, beyond its 65504"):
+        StackCache(tmp_path, form="float16").space(**WAY).add(KEYS, values, np.zeros(len(KEYS), dtype=bool))
+    assert not shards(tmp_path)
