@@ -97,6 +97,22 @@ def test_the_augmented_task_is_read_by_every_program_here(finished, own):
     assert not {row.text for row in rows} & set(before.splits["train"].texts)
 
 
+def test_the_answers_on_every_sentence_are_kept_and_their_share_right_is_the_score(models, finished):
+    for model, stage in (("conditional-1-encoder-seed-0", ".classify"), ("none-1-cnn-seed-0", "")):
+        answers = pd.read_parquet(finished / "answers" / f"{model}{stage}.parquet")
+        rows = models[models["folder"] == f"models/{model}"].set_index("split")
+        for split, own in answers.groupby("split"):
+            assert own["row"].tolist() == list(range(32))
+            assert (own["label"] == own["predicted"]).mean() == pytest.approx(rows.loc[split, "value"])
+
+
+def test_sentences_stay_where_models_are_not_kept(own, tmp_path):
+    settings = make(own, tmp_path / "run", arms=("synonyms",), classifiers=("cnn",), max_steps=1, keep_models=False)
+    train(settings, Reporter(quiet=True))
+    assert len(read_table(tmp_path / "run" / STAGE.format("synonyms").replace("encoder", "cnn"))) > 50
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+
+
 def test_the_table_of_a_run_shows_every_model(finished):
     shown = seeds_table(load_training(finished))["Variant"].tolist()
     arms = ("none", "synonyms", "unconditional", "conditional")
