@@ -1,6 +1,7 @@
 """The recipe as a whole: arms, judge, what is left for others, and what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,10 @@ import pandas as pd
 import pytest
 from transformers import AutoModelForMaskedLM
 
+from analysis.report.training import build_training_report
 from analysis.runs.training_run import load_training
-from analysis.tables.training import seeds_table
+from analysis.tables.augmentation import tabulate_augmentation
+from analysis.tables.training import seeds_table, tabulate_training
 from probing.encoders import c_bert
 from probing.progress import Reporter
 from probing.records import InputError, Split, Task, TaskSpec
@@ -117,6 +120,35 @@ def test_the_table_of_a_run_shows_every_model(finished):
     shown = seeds_table(load_training(finished))["Variant"].tolist()
     arms = ("none", "synonyms", "unconditional", "conditional")
     assert set(shown) == {"judge", *(f"{arm} {classifier}" for arm in arms for classifier in ("encoder", "cnn"))}
+
+
+def test_tables_and_page_hold_the_arms_against_each_other_and_show_sentences(finished, models):
+    run = load_training(finished)
+    tables = tabulate_augmentation(run)
+    classified = models[(models["arm"] != "judge") & (models["split"] == "test") & (models["stage"] == "classify")]
+    shown = {(row[2], row[0]): row[4] for row in tables["augmentation"].rows}
+    assert shown == {
+        (row["way"], row["classifier"]): f"{100 * row['value']:.1f}" for row in classified.to_dict("records")
+    }
+    kept = models[models["metric"] == "label_kept/conditional"].iloc[0]
+    row = next(row for row in tables["new_sentences"].rows if row[0] == "conditional")
+    assert row[2].startswith(f"{100 * kept['value']:.1f} [{100 * kept['ci_low']:.1f}, ")
+    pair = models[models["metric"] == "label_kept/conditional minus unconditional"].iloc[0]
+    assert tables["new_sentences"].rows[-1][2].split()[0] == f"{100 * pair['value']:+z.1f}"
+    written = {row.text[0] for row in read_table(finished / STAGE.format("conditional"))}
+    assert {row[1] for row in tables["examples"].rows if row[0] == "conditional"} <= written
+    assert set(tabulate_training(run)) == {"models", *tables}
+    page = build_training_report([run])
+    assert "in 9 ways" in page
+    assert all(f">{row[1]}<" in page for row in tables["examples"].rows)
+    assert "1812.06705" in page
+
+
+def test_answers_that_are_gone_are_named(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "answers" / "none-1-cnn-seed-0.parquet").unlink()
+    with pytest.raises(InputError, match=r"none-1-cnn-seed-0.parquet: is not there; start the run again"):
+        tabulate_augmentation(load_training(tmp_path / "run"))
 
 
 def test_what_was_not_kept_is_counted(finished):

@@ -1,0 +1,121 @@
+"""Tables of a run with augmented sentences: accuracy of each arm, what was written, and some of the sentences."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.runs.augmented_run import AugmentedRun, is_augmented, load_augmented, load_sentences
+from analysis.runs.frames import title_of
+from analysis.runs.training_run import TrainingRun
+from analysis.stats.augmentation import compare_arms, compare_kept, summarise_arms
+from analysis.tables.table import STAR, Table, format_bounds, format_gain, format_percent, format_points
+
+_ARMS = (
+    "x 100 on test; ±: standard deviation over seeds. Differences are paired by sentence and by seed, [ ]: 95 % "
+    f"intervals over both; {STAR}: significant (McNemar with one seed, else the interval's p; Holm over all rows)."
+)
+_WRITTEN = (
+    "x 100 but for perplexity, of all new sentences of train; [ ]: 95 % interval over source sentences, of one seed; "
+    "±: standard deviation over seeds. Label kept: by a classifier trained on all of train. New words: not in train. "
+    "Perplexity: under the masked language model as it was before it saw the task. Last: of the sources that both "
+    "wrote anew, paired."
+)
+_EXAMPLES = "The first new sentences of each way, of the first seed. Kept: whether the judge still gives the label."
+_METRICS = {
+    "label_kept": "Label kept",
+    "changed": "Places changed",
+    "new_words": "New words",
+    "distinct_2": "Distinct pairs",
+    "perplexity": "Perplexity",
+}
+_N_EXAMPLES = 4
+
+
+def tabulate_augmentation(run: TrainingRun) -> dict[str, Table]:
+    """Name -> table: accuracy of each arm, what was written, and examples; empty for a run of another kind."""
+    if not is_augmented(run):
+        return {}
+    found, title = load_augmented(run), title_of(run.task)
+    tables = {
+        "augmentation": tabulate_arms(found, f"{title}: {run.metric} by arm"),
+        "new_sentences": tabulate_written(found, f"{title}: the new sentences"),
+        "examples": tabulate_examples(found, f"{title}: some of the new sentences"),
+    }
+    return {name: table for name, table in tables.items() if table.rows}
+
+
+def tabulate_arms(run: AugmentedRun, title: str = "") -> Table:
+    """A row for each classifier, share of train and arm: its accuracy, and what it has beside other arms."""
+    arms, pairs = summarise_arms(run), compare_arms(run)
+    gains = {(row["classifier"], row["share"], row["way"], row["other"]): row for row in pairs.to_dict("records")}
+    rows = []
+    for arm in arms.to_dict("records"):
+        key = (arm["classifier"], arm["share"], arm["way"])
+        cells = [str(arm["classifier"]), f"{arm['share']:.0%}", str(arm["way"]), str(arm["n_seeds"]), _format_mean(arm)]
+        rows.append([*cells, *(_format_gain(gains.get((*key, other))) for other in ("none", "unconditional"))])
+    heads = ["Classifier", "Of train", "Arm", "Seeds", "Accuracy", "- none", "- unconditional"]
+    return Table(_ARMS, heads, rows, title=title)
+
+
+def tabulate_written(run: AugmentedRun, title: str = "") -> Table:
+    """A row for each way of writing, and one for what labels add to it."""
+    scored = run.training.models[run.training.models["metric"].str.contains("/")]
+    rows = []
+    for way in dict.fromkeys(run.judged["way"]):
+        own = {metric: scored[scored["metric"] == f"{metric}/{way}"] for metric in _METRICS}
+        n = own["label_kept"]["n"].mean()
+        rows.append([str(way), f"{n:,.0f}", *(_format_metric(metric, frame) for metric, frame in own.items())])
+    for row in compare_kept(run).to_dict("records"):
+        share = "" if row["share"] == "1" else f"-{row['share']}"
+        name, n = f"conditional{share} - unconditional{share}", f"{row['n']:,} of both"
+        rows.append([name, n, _format_gain(row), *[""] * (len(_METRICS) - 1)])
+    return Table(_WRITTEN, ["Way", "Sentences", *_METRICS.values()], rows, title=title)
+
+
+def tabulate_examples(run: AugmentedRun, title: str = "") -> Table:
+    """Some new sentences of each way, with what stands there instead of what."""
+    rows = []
+    for way in dict.fromkeys(run.judged["way"]):
+        own = run.judged[run.judged["way"] == way]
+        own = own[own["seed"] == own["seed"].min()]
+        name, _, share = str(way).partition("-")
+        texts = load_sentences(run.training, name, float(share or 1), int(own["seed"].iloc[0]))
+        both = texts.merge(own, on=["row", "copy"]).head(_N_EXAMPLES)
+        rows += [[str(way), str(row["text"]), _list_changes(row), _say_kept(row)] for row in both.to_dict("records")]
+    return Table(_EXAMPLES, ["Way", "Sentence", "In place of", "Kept"], rows, title=title)
+
+
+def _list_changes(row: Mapping[Any, Any]) -> str:
+    pairs: Sequence[tuple[str, str]] = list(zip(row["old"], row["new"], strict=True))
+    return ", ".join(f"{new}: {old}" for old, new in pairs if old != new)
+
+
+def _say_kept(row: Mapping[Any, Any]) -> str:
+    return "yes" if row["label"] == row["predicted"] else "no"
+
+
+def _format_mean(arm: Mapping[Any, Any]) -> str:
+    spread = "" if np.isnan(arm["spread"]) else f" ± {format_percent(arm['spread'])}"
+    return format_percent(arm["value"]) + spread
+
+
+def _format_gain(pair: Mapping[Any, Any] | None) -> str:
+    if pair is None:
+        return ""
+    star = STAR if pair["significant"] else ""
+    return f"{format_points(pair['difference'])}{star} {format_gain(pair['ci_low'], pair['ci_high'])}"
+
+
+def _format_metric(metric: str, rows: pd.DataFrame) -> str:
+    """A score with its interval, where it has one; of several seeds, the mean and the standard deviation."""
+    if rows.empty:
+        return "-"
+    show = (lambda value: f"{value:z.0f}") if metric == "perplexity" else format_percent
+    values = rows["value"]
+    if len(rows) > 1:
+        return f"{show(values.mean())} ± {show(values.std())}"
+    low, high = float(rows["ci_low"].iloc[0]), float(rows["ci_high"].iloc[0])
+    bounds = f" [{low:z.0f}, {high:z.0f}]" if metric == "perplexity" else f" {format_bounds(low, high)}"
+    return show(float(values.iloc[0])) + ("" if np.isnan(low) else bounds)
