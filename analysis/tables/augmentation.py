@@ -31,6 +31,8 @@ _METRICS = {
     "perplexity": "Perplexity",
 }
 _N_EXAMPLES = 4
+_MOST_LETTERS = 160
+"""Of a sentence that is shown."""
 
 
 def tabulate_augmentation(run: TrainingRun) -> dict[str, Table]:
@@ -83,13 +85,20 @@ def tabulate_examples(run: AugmentedRun, title: str = "") -> Table:
         name, _, share = str(way).partition("-")
         texts = load_sentences(run.training, name, float(share or 1), int(own["seed"].iloc[0]))
         both = texts.merge(own, on=["row", "copy"]).head(_N_EXAMPLES)
-        rows += [[str(way), str(row["text"]), _list_changes(row), _say_kept(row)] for row in both.to_dict("records")]
+        rows += [
+            [str(way), _cut(str(row["text"])), _cut(_list_changes(row)), _say_kept(row)]
+            for row in both.to_dict("records")
+        ]
     return Table(_EXAMPLES, ["Way", "Sentence", "In place of", "Kept"], rows, title=title)
 
 
 def _list_changes(row: Mapping[Any, Any]) -> str:
     pairs: Sequence[tuple[str, str]] = list(zip(row["old"], row["new"], strict=True))
     return ", ".join(f"{new}: {old}" for old, new in pairs if old != new)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}..."
 
 
 def _say_kept(row: Mapping[Any, Any]) -> str:
