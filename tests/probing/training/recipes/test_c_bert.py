@@ -109,6 +109,14 @@ def test_the_answers_on_every_sentence_are_kept_and_their_share_right_is_the_sco
             assert (own["label"] == own["predicted"]).mean() == pytest.approx(rows.loc[split, "value"])
 
 
+def test_the_readme_of_each_model_says_how_to_probe_it_if_it_can_be(finished):
+    stage = finished / "stages" / "conditional-1-encoder-seed-0" / "masked_lm"
+    assert "--model c_bert --checkpoint" in (stage / "README.md").read_text()
+    models = finished / "models"
+    assert "--model bert --checkpoint" in (models / "conditional-1-encoder-seed-0" / "README.md").read_text()
+    assert "--checkpoint" not in (models / "conditional-1-cnn-seed-0" / "README.md").read_text()
+
+
 def test_sentences_stay_where_models_are_not_kept(own, tmp_path):
     settings = make(own, tmp_path / "run", arms=("synonyms",), classifiers=("cnn",), max_steps=1, keep_models=False)
     train(settings, Reporter(quiet=True))
