@@ -58,10 +58,11 @@ def load_sentences(run: TrainingRun, way: str, share: float, seed: int) -> pd.Da
     Returns:
         Columns `row copy text old new`, `text` being a string, `old` and `new` sequences of tokens.
     """
-    folders = sorted(run.folder.glob(f"stages/{way}-{share:g}-*-seed-{seed}/augment"))
-    if not folders:
+    first = run.settings["classifiers"][0]  # which the chain that writes ends with
+    path = run.folder / "stages" / f"{way}-{share:g}-{first}-seed-{seed}" / "augment" / "sentences.parquet"
+    if not path.is_file():
         return pd.DataFrame(columns=list(_WRITTEN))
-    frame = read_table(folders[0] / "sentences.parquet", _WRITTEN)[list(_WRITTEN)]
+    frame = read_table(path, _WRITTEN)[list(_WRITTEN)]
     return frame.assign(text=[text[0] for text in frame["text"]])
 
 

@@ -22,7 +22,10 @@ _WRITTEN = (
     "Perplexity: under the masked language model as it was before it saw the task. Last: of the sources that both "
     "wrote anew, paired."
 )
-_EXAMPLES = "The first new sentences of each way, of the first seed. Kept: whether the judge still gives the label."
+_EXAMPLES = (
+    "The first source sentences that every way wrote anew, with the first seed. In place of: new and old tokens. Kept: "
+    "whether the judge still gives the label."
+)
 _METRICS = {
     "label_kept": "Label kept",
     "changed": "Places changed",
@@ -31,7 +34,7 @@ _METRICS = {
     "perplexity": "Perplexity",
 }
 _N_EXAMPLES = 4
-_MOST_LETTERS = 160
+_MOST_LETTERS = 100
 """Of a sentence that is shown."""
 
 
@@ -77,22 +80,30 @@ def tabulate_written(run: AugmentedRun, title: str = "") -> Table:
 
 
 def tabulate_examples(run: AugmentedRun, title: str = "") -> Table:
-    """Some new sentences of each way, with what stands there instead of what."""
+    """Some new sentences of each way, of the same sources, with what stands there instead of what."""
+    first = run.judged[run.judged["seed"] == run.judged["seed"].min()]
     rows = []
-    for way in dict.fromkeys(run.judged["way"]):
-        own = run.judged[run.judged["way"] == way]
-        own = own[own["seed"] == own["seed"].min()]
-        name, _, share = str(way).partition("-")
-        texts = load_sentences(run.training, name, float(share or 1), int(own["seed"].iloc[0]))
-        both = texts.merge(own, on=["row", "copy"]).head(_N_EXAMPLES)
-        rows += [
-            [str(way), _cut(str(row["text"])), _cut(_list_changes(row)), _say_kept(row)]
-            for row in both.to_dict("records")
-        ]
+    for share, own in first.groupby(first["way"].map(_share_of), sort=False):
+        ways = {str(way): _join_sentences(run.training, frame, str(share)) for way, frame in own.groupby("way")}
+        sources = [set(frame["row"]) for frame in ways.values()]
+        for source in sorted(set.intersection(*sources))[:_N_EXAMPLES]:
+            for way in dict.fromkeys(own["way"]):
+                row = ways[way][ways[way]["row"] == source].iloc[0]
+                rows.append([way, _cut(str(row["text"])), _cut(_list_changes(row)), _say_kept(row)])
     return Table(_EXAMPLES, ["Way", "Sentence", "In place of", "Kept"], rows, title=title)
 
 
-def _list_changes(row: Mapping[Any, Any]) -> str:
+def _share_of(way: str) -> str:
+    return way.partition("-")[2] or "1"
+
+
+def _join_sentences(run: TrainingRun, judged: pd.DataFrame, share: str) -> pd.DataFrame:
+    """What the judge says of the sentences of one way, beside these."""
+    name, seed = str(judged["way"].iloc[0]).partition("-")[0], int(judged["seed"].iloc[0])
+    return load_sentences(run, name, float(share), seed).merge(judged, on=["row", "copy"])
+
+
+def _list_changes(row: Mapping[Any, Any] | pd.Series) -> str:
     pairs: Sequence[tuple[str, str]] = list(zip(row["old"], row["new"], strict=True))
     return ", ".join(f"{new}: {old}" for old, new in pairs if old != new)
 
@@ -101,7 +112,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _MOST_LETTERS else f"{text[:_MOST_LETTERS]}..."
 
 
-def _say_kept(row: Mapping[Any, Any]) -> str:
+def _say_kept(row: Mapping[Any, Any] | pd.Series) -> str:
     return "yes" if row["label"] == row["predicted"] else "no"
 
 

@@ -13,9 +13,11 @@ from analysis.report.training import build_training_report
 from analysis.runs.training_run import load_training
 from analysis.tables.augmentation import tabulate_augmentation
 from analysis.tables.training import seeds_table, tabulate_training
+from analysis.tables.writing import write_tables
 from probing.encoders import c_bert
 from probing.progress import Reporter
 from probing.records import InputError, Split, Task, TaskSpec
+from probing.store.own_files import list_own
 from probing.tasks.files.senteval import format_rows
 from probing.tasks.sources import load_tasks
 from probing.train_encoder import main
@@ -115,6 +117,12 @@ def test_the_readme_of_each_model_says_how_to_probe_it_if_it_can_be(finished):
     models = finished / "models"
     assert "--model bert --checkpoint" in (models / "conditional-1-encoder-seed-0" / "README.md").read_text()
     assert "--checkpoint" not in (models / "conditional-1-cnn-seed-0" / "README.md").read_text()
+
+
+def test_all_that_a_run_leaves_goes_when_it_is_overwritten(finished):
+    write_tables(finished, form="csv")
+    left = {path for path in finished.rglob("*") if path.is_file() and not path.name.startswith(".")}
+    assert left - set(list_own(finished)) == {finished / "settings.json"}
 
 
 def test_sentences_stay_where_models_are_not_kept(own, tmp_path):
