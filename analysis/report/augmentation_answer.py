@@ -11,7 +11,7 @@ from analysis.tables.table import format_gain, format_points
 
 
 def answer_augmentation(run: TrainingRun) -> list[str]:
-    """Whether labels are kept more often where they are given, and which arms change accuracy; none of other runs."""
+    """Sentences on how often labels are kept where they are given, and on arms that change accuracy; none of other runs."""
     if not is_augmented(run):
         return []
     found = load_augmented(run)

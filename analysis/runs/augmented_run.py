@@ -67,7 +67,7 @@ def load_sentences(run: TrainingRun, way: str, share: float, seed: int) -> pd.Da
 
 
 def _list_models(run: TrainingRun) -> list[dict[str, Any]]:
-    """What is known of each model: its way of writing (`judge` for the judge), share, classifier and seed."""
+    """Facts of each model: its way of writing (`judge` for the judge), share, classifier and seed."""
     rows = run.models.drop_duplicates(["variant", "seed"])
     found = []
     for variant, seed in zip(rows["variant"], rows["seed"], strict=True):

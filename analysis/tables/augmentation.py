@@ -98,7 +98,7 @@ def _share_of(way: str) -> str:
 
 
 def _join_sentences(run: TrainingRun, judged: pd.DataFrame, share: str) -> pd.DataFrame:
-    """What the judge says of the sentences of one way, beside these."""
+    """The sentences of one way, and the judge's answer on each."""
     name, seed = str(judged["way"].iloc[0]).partition("-")[0], int(judged["seed"].iloc[0])
     return load_sentences(run, name, float(share), seed).merge(judged, on=["row", "copy"])
 
