@@ -4,6 +4,7 @@ VENV ?= .venv
 DATA ?= controlled
 CLASSIFICATION ?= data/corpora/classification
 TEXT ?=
+SPLITS ?= data/corpora/augmentation_splits
 FLAGS ?=
 # Systems of `make forgetting`, one a line: folder, encoder to probe its models as, the model that the line's others are held against
 # (-: there is none), flags of train_encoder.py. Every model that a line leaves is probed and held against the teacher.
@@ -20,6 +21,8 @@ ORDERS := --layer-pattern interleaved convolution_first varied --model lv_bert -
   --evaluate-every 50 --limit-dev 600
 LOSS ?= 6.2
 PROBES := --mix on --tasks SentLen TreeDepth BShift Tense SubjNum --limit 2000 --gradients 0 --measures weight_intervals
+# Arms of C-BERT by the paper's classifiers, on the tables of positions SPLITS; sizes of a machine of two cores are in FLAGS.
+ARMS := --recipe c_bert --classifiers encoder cnn lstm --seeds 0 1 2 --batch-size 64 --evaluate-every 100000
 # An active conda environment is taken as it is, but for base, which is everybody's; else .venv is made.
 CONDA := $(if $(filter base,$(CONDA_DEFAULT_ENV)),,$(CONDA_PREFIX))
 ifeq ($(CONDA),)
@@ -30,7 +33,7 @@ BIN := $(CONDA)/bin
 INSTALLED := $(CONDA)/.bermo-probing-installed
 endif
 
-.PHONY: help setup look probe bermo search orders forgetting test test-slow test-browser check bench notebooks lab results docs clean
+.PHONY: help setup look probe bermo search orders forgetting sentences test test-slow test-browser check bench notebooks lab results docs clean
 
 help:  ## print the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -122,6 +125,24 @@ forgetting: setup  ## what smaller encoders forgot of the embedded one, at which
 	done
 	$(BIN)/python -m analysis.forgetting data/results/forgetting/teacher data/results/forgetting/*-probed/* \
 	  --output data/results/forgetting/against-teacher
+
+sentences: setup  ## C-BERT's new sentences on the corpora of SPLITS, MPQA also without its leak, then arms probed: hours; resumes
+	for table in $(SPLITS)/*.tsv; do \
+	  keep=--no-keep-models; [ $${table##*/} != TREC.tsv ] || keep=--keep-models; \
+	  $(BIN)/python probing/train_encoder.py $(ARMS) --data $(CLASSIFICATION) --splits $$table $$keep $(FLAGS) \
+	    --output data/results/sentences/$$(basename $$table .tsv) || exit; \
+	done
+	$(BIN)/python probing/train_encoder.py $(ARMS) --data $(CLASSIFICATION) --splits $(SPLITS)/MPQA.tsv --drop-known \
+	  --no-keep-models $(FLAGS) --output data/results/sentences/MPQA-without-known
+	for model in data/results/sentences/TREC/models/none-1-encoder-* data/results/sentences/TREC/models/conditional-1-encoder-*; do \
+	  $(BIN)/python probing/run_senteval.py --model bert $(PROBES) --data $(DATA) --checkpoint $$model \
+	    --output data/results/sentences-probed/$${model##*/} || exit; \
+	done
+	for seed in 0 1 2; do \
+	  $(BIN)/python -m analysis.compare data/results/sentences-probed/none-1-encoder-seed-$$seed \
+	    data/results/sentences-probed/conditional-1-encoder-seed-$$seed; code=$$?; \
+	  [ $$code = 0 ] || [ $$code = 3 ] || exit $$code; \
+	done
 
 clean:  ## remove .venv and all caches; a conda environment stays
 	rm -rf $(VENV) site data/cache .pytest_cache .ruff_cache .import_linter_cache

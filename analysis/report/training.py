@@ -8,13 +8,16 @@ import pandas as pd
 
 from analysis.figures.baselines import list_shares
 from analysis.report import facts, training_answer, training_charts
+from analysis.report.augmentation_answer import answer_augmentation
 from analysis.report.baseline_answer import answer_baselines
 from analysis.report.baseline_charts import chart_baselines
 from analysis.report.shell import Chart, render_page
+from analysis.runs.augmented_run import is_augmented
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun, label_runs, stack_logs, stack_models
 from analysis.stats.convergence import compare_convergence
 from analysis.stats.pruning import summarise_pruning
+from analysis.tables.augmentation import tabulate_augmentation
 from analysis.tables.baselines import DIFFERENCES_NOTE, NOTE, baselines_table, differences_table
 from analysis.tables.table import Table, table_of
 from analysis.tables.training import CONVERGENCE_NOTE, convergence_table, pruning_table, seeds_table
@@ -25,6 +28,7 @@ REFERENCES = (
     ("Movement pruning", "https://arxiv.org/abs/2005.07683", "arXiv 2005.07683", "the ways of pruning"),
 )
 """References to cite: name, address, identifier, for what."""
+_C_BERT = ("C-BERT", "https://arxiv.org/abs/1812.06705", "arXiv 1812.06705", "sentences written under their label")
 
 _LIMITS = (
     "The spread is over seeds: the order of the sentences, the head's start and dropout. It leaves out the choice of "
@@ -55,6 +59,8 @@ class Section:
     models: Table
     warnings: Sequence[str]
     command: str
+    augmentation: Sequence[Table] = ()
+    """Arms with new sentences, and these, where some were written."""
     files: Sequence[tuple[str, str]] = ()
     """Name and relative address of what can be downloaded."""
 
@@ -81,6 +87,7 @@ def build_training_report(runs: Sequence[TrainingRun], seed: int = 0, beside: Pa
         answers=[
             *(training_answer.answer_run(run, name) for run, name in zip(runs, names, strict=True)),
             *(sentence for run, name in zip(runs, names, strict=True) for sentence in answer_baselines(run, name)),
+            *(sentence for run in runs for sentence in answer_augmentation(run)),
             *sentences,
         ],
         sections=[
@@ -92,7 +99,7 @@ def build_training_report(runs: Sequence[TrainingRun], seed: int = 0, beside: Pa
         convergence=convergence,
         pruning=_chart_pruning(runs),
         limits=_LIMITS,
-        references=REFERENCES,
+        references=(*REFERENCES, *([_C_BERT] if any(map(is_augmented, runs)) else [])),
     )
 
 
@@ -127,6 +134,7 @@ def _describe_run(run: TrainingRun, name: str) -> Section:
         name=name,
         facts=list_facts(run),
         models=table_of(seeds_table(run), caption),
+        augmentation=[_as_captioned(table) for table in tabulate_augmentation(run).values()],
         warnings=list(_list_warnings(run)),
         command=facts.rebuild_command(run.settings, "train_encoder.py"),
     )
@@ -142,6 +150,11 @@ def _chart_baselines(runs: Sequence[TrainingRun], names: Sequence[str]) -> Itera
                 table_of(differences_table(run), f"{what}: {DIFFERENCES_NOTE}"),
             ]
             yield Chart(f"baselines-{number}", f"{what}, test. {_BESIDE}", chart_baselines(run), tables, wide=True)
+
+
+def _as_captioned(table: Table) -> Table:
+    """A table whose caption says its title too, which a page shows nowhere else."""
+    return replace(table, caption=f"{table.title}. {table.caption}")
 
 
 def _chart_curves(logs: pd.DataFrame, metric: str) -> list[Chart]:

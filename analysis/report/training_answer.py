@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.runs.frames import title_of
-from analysis.runs.training_run import TrainingRun
+from analysis.runs.training_run import TrainingRun, name_variants
 from analysis.stats.pruning import summarise_pruning
 from analysis.stats.trained_scores import compare_scores
 
@@ -18,6 +18,9 @@ def answer_run(run: TrainingRun, label: str) -> str:
     what = f"{label} was trained on {first['n_train']} {run.examples} of {title_of(run.task)}"
     if run.pruned:
         return f"{what} and pruned, {len(rows)} times. {_answer_methods(rows)}"
+    names = name_variants(rows)
+    if names.nunique() > 1:
+        return f"{what}, in {names.nunique()} ways. {_answer_variants(rows, names, run.metric)}"
     values = 100 * rows["value"]
     over = f" ({values.min():z.1f} to {values.max():z.1f} over {len(rows)} seeds)" if len(rows) > 1 else ", one seed"
     return (
@@ -84,6 +87,18 @@ def _answer_methods(rows: pd.DataFrame) -> str:
             f"With {str(method).replace('_', ' ')}, the mean dev {rows['metric'].iloc[0]} is {path}; {lost}."
         )
     return " ".join(sentences)
+
+
+def _answer_variants(rows: pd.DataFrame, names: pd.Series, metric: str) -> str:
+    """From the worst to the best of several ways, means over seeds."""
+    means = rows["value"].groupby(names).mean().sort_values()
+    ends = [f"{100 * means[name]:z.1f} ({str(name).replace('_', ' ')})" for name in means.index[[0, -1]]]
+    seeds = rows["seed"].nunique()
+    over = f", means over {seeds} seeds" if seeds > 1 else ", one seed"
+    return (
+        f"Dev {metric} goes from {ends[0]} to {ends[1]}{over}; that of the majority is "
+        f"{100 * rows['majority'].iloc[0]:z.1f}; {int(rows['diverged'].sum())} of {len(rows)} runs diverged."
+    )
 
 
 def _steps(rows: pd.DataFrame) -> str:

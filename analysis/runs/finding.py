@@ -23,7 +23,7 @@ _PROBING = ("scores.parquet", "layer_weights.parquet", "predictions.parquet", "s
 _TRAINING = (MODELS, "settings.json", "manifest.json")
 
 
-def find_runs(*stored: str, least: int = 1, training: bool = False) -> list[Path]:
+def find_runs(*stored: str, least: int = 1, training: bool = False, recipe: str = "") -> list[Path]:
     """Folders of whole runs, never fewer than `least`.
 
     A relative path is looked for where Jupyter was started, then in the notebook's folder and those above it.
@@ -33,14 +33,15 @@ def find_runs(*stored: str, least: int = 1, training: bool = False) -> list[Path
             project.
         least: runs that the notebook needs.
         training: whether training runs are wanted rather than probing runs; named ones of the other kind do not count.
+        recipe: of the training runs that are wanted; empty: any.
 
     Raises:
         InputError: a named folder, or a stored one that is needed, is nowhere; or both variables are set.
     """
-    named = [folder for folder in _named() if is_training(folder) == training]
+    named = [folder for folder in _named() if is_training(folder) == training and _is_of(folder, recipe)]
     if len(named) >= least:
         return named
-    own = _own(training)
+    own = [folder for folder in _own(training) if _is_of(folder, recipe)]
     return own if len(own) >= least else [_locate(path) for path in stored]
 
 
@@ -76,6 +77,10 @@ def find_pair(bert: str, bermo: str) -> list[Path]:
         if models == ("bert", "bermo") and alike and settings[one].get("recipe") != "prune":
             return [one, other]
     return [_locate(bert), _locate(bermo)]
+
+
+def _is_of(folder: Path, recipe: str) -> bool:
+    return not recipe or read_json(folder / "settings.json").get("recipe") == recipe
 
 
 def _named() -> list[Path]:

@@ -1,7 +1,7 @@
 """Two readouts on the same test sentences: their difference, its interval, its test and its verdicts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -91,11 +91,26 @@ def pair(first: pd.DataFrame, second: pd.DataFrame) -> Paired:
     """
     differences = paired_differences(first, second)
     tables = [_correct_by_seed(frame) for frame in (first, second)]
-    several = [table for table in tables if len(table) > 1]
-    if len(several) == 2 and tables[0].index.equals(tables[1].index):
-        several = [tables[0] - tables[1]]
-    errors = [error_over_seeds(table.mean(axis=1).to_numpy()) for table in several]
-    noise = sum((_measure_noise(table.to_numpy()) for table in several), 0.0)
+    by_seed = tables[0].index.equals(tables[1].index)
+    return replace(pair_tables(*(table.to_numpy() for table in tables), by_seed=by_seed), differences=differences)
+
+
+def pair_tables(
+    first: Float[np.ndarray, "seeds sentences"], second: Float[np.ndarray, "others sentences"], by_seed: bool = True
+) -> Paired:
+    """The first readout against the second, of a number for each seed and sentence.
+
+    Args:
+        first: such as 1 where right, 0 elsewhere.
+        second: likewise, of the same sentences.
+        by_seed: whether row for row they are of the same seed.
+    """
+    several = [table for table in (first, second) if len(table) > 1]
+    if by_seed and len(several) == 2:
+        several = [first - second]
+    errors = [error_over_seeds(table.mean(axis=1)) for table in several]
+    noise = sum((_measure_noise(table) for table in several), 0.0)
+    differences = first.mean(axis=0) - second.mean(axis=0)
     return Paired(differences, [error for error in errors if error is not None], noise)
 
 

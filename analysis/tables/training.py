@@ -6,8 +6,9 @@ import pandas as pd
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import AIM, TrainingRun, name_aims, name_variants
 from analysis.stats.pruning import summarise_pruning
+from analysis.tables.augmentation import tabulate_augmentation
 from analysis.tables.baselines import DIFFERENCES_NOTE, NOTE, baselines_table, differences_table
-from analysis.tables.table import format_percent
+from analysis.tables.table import format_percent, frame_of
 
 CONVERGENCE_NOTE = (
     "Ratio: steps of the first / steps of the second; above 1, the second is faster. Steps: where the mean dev curve "
@@ -28,6 +29,8 @@ def tabulate_training(run: TrainingRun) -> dict[str, tuple[pd.DataFrame, str]]:
     differences = differences_table(run)
     if len(differences):
         tables["differences"] = (differences, f"{title_of(run.task)}: {DIFFERENCES_NOTE}")
+    for name, table in tabulate_augmentation(run).items():
+        tables[name] = (frame_of(table), f"{table.title}. {table.caption}")
     if run.pruned:
         tables["pruning"] = (pruning_table(summarise_pruning(run.scores)), f"{what} on dev, over seeds")
     return tables

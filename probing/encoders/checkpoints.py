@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
 from tokenizers import __version__ as tokenizers_version
 from transformers import (
     CONFIG_MAPPING,
+    MODEL_MAPPING,
     AutoConfig,
     AutoModel,
     AutoModelForSequenceClassification,
@@ -108,6 +109,11 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
     """
     silence_transformers()
     config, name = load_config(checkpoint), checkpoint.name
+    if type(config) not in MODEL_MAPPING:
+        raise InputError(
+            f"checkpoint {name}: a {config.model_type}, which has no bare encoder whose layers could be read; take an "
+            "encoder, such as a BERT"
+        )
     _refuse_changed_weights(checkpoint)
     check_weights(checkpoint.folder, name)
     with explain_failures(name, "its weights", "fetch them anew, or save them again with save_pretrained"):

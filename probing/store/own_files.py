@@ -13,7 +13,7 @@ TABLES = ("scores", "layer_weights", "predictions", "gradient_norms", "layer_sim
 TABLES += ("test_sentences",)
 TABLES += ("trained_models", "training_log", "baselines")
 """Parquet tables that runs write."""
-FOLDERS = ("cells", "figures", "tables", "models", "stages", "events", "parts", "queue")
+FOLDERS = ("cells", "figures", "tables", "models", "stages", "answers", "events", "parts", "queue")
 """Folders that runs write, and the figures and tables that are made of them, which must not stay beside a later run."""
 _SINGLE = ("manifest.json", "report.html", "scores.csv", "trained_models.csv", "baselines.csv")
 _SINGLE += ("encoders.csv", "encoders.parquet")
@@ -25,6 +25,7 @@ _FIGURES += ("erasure", "erasure_by_layer", "amnesia", "amnesia_curves")
 _TABLES = ("main", "claims", "scores", "weights", "gradients_*", "controls", "above_*", "under_*", "cost", "depth")
 _TABLES += ("agreement",)
 _TABLES += ("several_layers", "seeds", "published", "models", "baselines", "pruning")
+_TABLES += ("augmentation", "new_sentences", "examples")
 _TABLES += ("layer_similarity", "layers_alike")
 _TABLES += ("erasure", "erasure_pairs", "erasure_mix", "erasure_mix_pairs", "erasure_layers")
 _TABLES += ("amnesia", "amnesia_recovery", "amnesia_losses", "amnesia_others")
@@ -32,6 +33,8 @@ _TABLES += tuple(name for kind in KINDS if kind != "depth" for name in name_quan
 _MODEL = ("config.json", "generation_config.json", "model*.safetensors", "model.safetensors.index.json", "README.md")
 _MODEL += ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.*")
 _MODEL += ("merges.txt", "*.model", "chat_template.jinja")
+_FOUND = ("sentences.parquet", "task/*_augmented.txt", "architecture.json", "candidates.csv")
+"""Files that stages leave which write or search."""
 _PATTERNS = (
     *_SINGLE,
     "cells/*.*.*.[0-9]*.safetensors",
@@ -42,7 +45,8 @@ _PATTERNS = (
     *(f"figures/{stem}.{form}" for stem in _FIGURES for form in ("png", "pdf")),
     *(f"tables/{stem}.{form}" for stem in _TABLES for form in ("tex", "md", "csv")),
     *(f"models/*seed-*/{name}" for name in _MODEL),
-    *(f"stages/*seed-*/*/{name}" for name in _MODEL),
+    *(f"stages/*seed-*/*/{name}" for name in (*_MODEL, *_FOUND)),
+    "answers/*seed-*.parquet",
     *(f"events/**/{name}" for name in ("events.out.tfevents.*", "hparams.yml")),
 )
 """All but settings.json, which the next run replaces."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import MODEL_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.atomic_files import write_atomically
 from probing.digests import digest_json
@@ -29,12 +29,14 @@ In Python, from this folder's parent:
 tokenizer = AutoTokenizer.from_pretrained("{name}")
 model = {auto}.from_pretrained("{name}")
 ```
-{note}
-`python probing/run_senteval.py --model {model} --checkpoint FOLDER` probes its layers.
-"""
+{note}{use}"""
 _NOTE = """
 The architecture `{kind}` is not part of transformers: importing `probing.encoders.architectures` (package
-`bermo-probing`) makes it known. `AutoModel` in place of `{auto}` gives the encoder without its head.
+`bermo-probing`) makes it known.
+"""
+_USE = """
+`AutoModel` in place of `{auto}` gives the encoder without its head.
+`python probing/run_senteval.py --model {model} --checkpoint FOLDER` probes its layers.
 """
 _HEADS = ("ForSequenceClassification", "ForMaskedLM", "ForPreTraining", "ForTokenClassification")
 """Ends of the names of models, which their automatic classes share."""
@@ -121,12 +123,16 @@ def _describe(name: str, model: PreTrainedModel, origin: Mapping[str, Any]) -> s
     imports = f"from transformers import {auto}, AutoTokenizer"
     if ours:
         imports = f"import probing.encoders.architectures\n{imports}"
+    kind, named = model.config.model_type, ENCODERS.names()
+    found = next((name for name in (kind, origin["model"]) if name in named), "bert")
+    # A network on word vectors is no encoder, and has no layers to probe.
+    use = _USE.format(auto=auto, model=found) if type(model.config) in MODEL_MAPPING else ""
     made = ", ".join(f"{key} {value}" for key, value in origin.items())
     return _README.format(
         name=name,
         origin=f"Made by `probing/train_encoder.py`: {made}.",
         imports=imports,
         auto=auto,
-        note=_NOTE.format(kind=model.config.model_type, auto=auto) if ours else "",
-        model=origin["model"] if origin["model"] in ENCODERS.names() else "bert",
+        note=_NOTE.format(kind=kind) if ours else "",
+        use=use,
     )

@@ -30,7 +30,7 @@ KINDS: Mapping[str, Callable[[Bench, Place], Finished]] = {
 def make_models(bench: Bench, plans: Sequence[ModelPlan]) -> list[Finished]:
     """The rows of all stages of all models.
 
-    Where models are not kept, what the stages leave goes as soon as no later model needs it.
+    Where models are not kept, what the stages leave goes as soon as no later model needs it, but for sentences.
     """
     finished: list[Finished] = []
     for number, plan in enumerate(plans):
@@ -39,7 +39,7 @@ def make_models(bench: Bench, plans: Sequence[ModelPlan]) -> list[Finished]:
         if bench.accelerator.is_main_process and not bench.settings.keep_models:
             for done in plans[: number + 1]:
                 if done.name not in needed:
-                    shutil.rmtree(_stages(bench, done), ignore_errors=True)
+                    _drop_models(bench, done)
     return finished
 
 
@@ -122,6 +122,16 @@ def locate(bench: Bench, plan: ModelPlan, finished: Sequence[Finished]) -> Place
         artifact=bench.folder / "models" / plan.name if is_last else stages / stage.name,
         key=digest_json(key),
     )
+
+
+def _drop_models(bench: Bench, plan: ModelPlan) -> None:
+    """Remove what the stages of a model left, but for what was written: a table is small, and others read it."""
+    folder = _stages(bench, plan)
+    for stage in plan.stages:
+        if stage.kind != "generate":
+            shutil.rmtree(folder / stage.name, ignore_errors=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 def _stages(bench: Bench, plan: ModelPlan) -> Path:

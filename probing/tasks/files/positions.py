@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from probing.records import InputError, Task, TaskSpec
+from probing.records import SPLITS, InputError, Task, TaskSpec
 from probing.tasks.files import tables
 from probing.tasks.files.entries import Contents, Entry, Fault
 from probing.tasks.files.fields import SPLIT_WORDS
@@ -22,10 +22,11 @@ def read_positions(path: Path, root: Path) -> Task:
         root: the folder that its files are named from.
 
     Raises:
-        InputError: no such table, a row that is none or that no file has, or as `make_task`.
+        InputError: no such table, a split without rows, a row that is none, that no file has or that is named twice, or
+            as `make_task`.
     """
     files: dict[str, Mapping[int, Entry]] = {}
-    entries = []
+    entries, seen = [], set[tuple[str, int]]()
     for number, (split, name, row) in _read_rows(path):
         if name not in files:
             files[name] = _read_file(root / name)
@@ -33,7 +34,13 @@ def read_positions(path: Path, root: Path) -> Task:
             raise InputError(
                 f"{path}:{number}: {root / name} has no labelled text in row {row}; take the files it is of"
             )
+        if (name, row) in seen:
+            raise InputError(f"{path}:{number}: row {row} of {name} was named above; expected each row in one split")
+        seen.add((name, row))
         entries.append(files[name][row]._replace(split=split))
+    missing = [split for split in SPLITS if split not in {entry.split for entry in entries}]
+    if missing:
+        raise InputError(f"{path}: no row of {' and '.join(missing)}; expected rows of {', '.join(SPLITS)}")
     like = name_transfer(path.stem)
     spec = TaskSpec(path.stem, path.stem, "own") if like is None else like.spec
     return make_task(spec, Contents(entries, []), str(path))

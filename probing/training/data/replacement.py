@@ -10,7 +10,7 @@ the text is left out and counted.
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -45,6 +45,15 @@ class Blanks:
 
 Fill = Callable[[Blanks], Int[np.ndarray, " blanks"]]
 """Gives a token for each place."""
+
+
+@runtime_checkable
+class ChoosesPlaces(Protocol):
+    """A fill that has nothing to put in at some places, which are then not drawn."""
+
+    def may_fill(self, ids: Int[np.ndarray, " tokens"]) -> Bool[np.ndarray, " tokens"]:
+        """True at the places of a sentence that it can fill."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -138,9 +147,9 @@ class Replacer:
             )
 
     def write(self, rows: Int[np.ndarray, " rows"]) -> list[Written]:
-        """The new sentences of some rows that have a word, as far as they are read as they were meant."""
+        """The new sentences of some rows that have a place, as far as they are read as they were meant."""
         found: list[Written] = []
-        rows = np.array([row for row in rows if len(self._list_ordinary(int(row)))], dtype=np.int64)
+        rows = np.array([row for row in rows if len(self._list_places(int(row)))], dtype=np.int64)
         for copy in range(self._sampling.sample_num):
             lengths = self._sentences.tokens.lengths[rows]
             for batch in batches_by_length(lengths, _TOKENS):
@@ -165,9 +174,16 @@ class Replacer:
     def _draw(self, row: int, copy: int) -> tuple[Int[np.ndarray, " places"], Float[np.ndarray, " places"]]:
         """Places of a sentence, in order, and the noise of each."""
         generator = stream(self._sampling.seed, "places", row, copy)
+        places = self._list_places(row)
+        n = min(max(len(self._list_ordinary(row)) // self._sampling.sample_ratio, 1), len(places))
+        return np.sort(generator.choice(places, n, replace=False)), generator.random(n)
+
+    def _list_places(self, row: int) -> Int[np.ndarray, " places"]:
+        """Places that may be drawn: all ordinary ones, or those of them that can be filled."""
         ordinary = self._list_ordinary(row)
-        n = max(len(ordinary) // self._sampling.sample_ratio, 1)
-        return np.sort(generator.choice(ordinary, n, replace=False)), generator.random(n)
+        if not isinstance(self._fill, ChoosesPlaces):
+            return ordinary
+        return ordinary[self._fill.may_fill(self._sentences.tokens.ids[row])[ordinary]]
 
     def _list_ordinary(self, row: int) -> Int[np.ndarray, " places"]:
         """Places of the tokens of a sentence that are no marks."""

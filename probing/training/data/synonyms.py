@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from probing.training.data.replacement import Blanks
 from probing.training.data.vocabulary import Marks
+from probing.training.data.word_choices import LEFT_ALONE
 
 _NEIGHBOURS = 10
 """Nearest word vectors, one of which is drawn."""
@@ -42,23 +43,42 @@ class CandidateFill:
         return new
 
 
+class SynonymFill(CandidateFill):
+    """Whole words in place of whole words that have a synonym; no other place is drawn.
+
+    Args:
+        candidates: of a token.
+        continues: True at tokens that go on with a word.
+    """
+
+    def __init__(self, candidates: Candidates, continues: Bool[np.ndarray, " vocab"]):
+        super().__init__(candidates)
+        self._continues = continues
+
+    def may_fill(self, ids: Int[np.ndarray, " tokens"]) -> Bool[np.ndarray, " tokens"]:
+        """True at words of one token that have a candidate: `icon` before `##oclastic` is none."""
+        goes_on = np.append(self._continues[ids[1:]], False)
+        return ~goes_on & np.array([len(self._candidates(token)) > 0 for token in ids.tolist()], dtype=bool)
+
+
 def has_wordnet() -> bool:
     """True where nltk's copy of WordNet is on this machine."""
     try:
         return bool(wordnet.synsets("word"))
-    except LookupError:
+    except (LookupError, OSError):  # a part of its files is no WordNet either
         return False
 
 
-def find_synonyms(
-    tokenizer: PreTrainedTokenizerBase, readable: Bool[np.ndarray, " vocab"]
-) -> Candidates:  # pragma: no cover - where nltk has its data
-    """Synonyms of a word by WordNet, all senses, that are a token themselves; tokens inside words have none."""
+def find_synonyms(tokenizer: PreTrainedTokenizerBase, readable: Bool[np.ndarray, " vocab"]) -> Candidates:
+    """Synonyms of a word by WordNet, all senses, that are a token themselves.
+
+    Tokens inside words have none, nor have stop words: of those WordNet knows abbreviations alone (`in`: inch).
+    """
     vocabulary: Mapping[str, int] = tokenizer.get_vocab()
 
     def find(token: int) -> Int[np.ndarray, " candidates"]:
         word: Any = tokenizer.convert_ids_to_tokens(token)
-        senses: Any = wordnet.synsets(word)
+        senses: Any = [] if word.lower() in LEFT_ALONE else wordnet.synsets(word)
         lemmas = {lemma.name().lower() for sense in senses for lemma in sense.lemmas()}
         numbers = {vocabulary[lemma] for lemma in lemmas - {word} if lemma in vocabulary}
         return np.array(sorted(number for number in numbers if readable[number]), dtype=np.int64)

@@ -24,7 +24,7 @@ from probing.training.data.vocabulary import Marks, open_plain
 
 _TOKENS = 4096
 """In a batch of a masked language model."""
-_LEFT_ALONE = ENGLISH_STOP_WORDS | set("dmnst") | {"ll", "ve", "wo", "ca"}
+LEFT_ALONE = ENGLISH_STOP_WORDS | set("dmnst") | {"ll", "ve", "wo", "ca"}
 """Stop words, and what contractions are cut into."""
 
 
@@ -176,7 +176,7 @@ def _read_words(text: Text, encoding: Any) -> Words:
     for place, ((segment, _), own) in enumerate(tokens.items()):
         start, stop = encoding.offsets[own[0]][0], encoding.offsets[own[-1]][1]
         spelling = text[segment][start:stop]
-        if spelling.isalpha() and spelling.lower() not in _LEFT_ALONE:
+        if spelling.isalpha() and spelling.lower() not in LEFT_ALONE:
             found.append(Word(place, segment, start, stop, spelling, tuple(own)))
     ids, types = (np.array(part, dtype=np.int64) for part in (encoding.ids, encoding.type_ids))
     return Words(ids, types, found)

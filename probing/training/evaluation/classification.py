@@ -58,11 +58,14 @@ class Classification(Evaluation):
 
     def score(self, model: PreTrainedModel, accelerator: Accelerator) -> list[SplitScore]:
         """Each metric of the task on dev and on test, with intervals over sentences."""
-        return [one for split in ("dev", "test") for one in self._score_split(model, split, accelerator)]
+        found: list[SplitScore] = []
+        for split in ("dev", "test"):
+            found += self.score_split(predict(model, self.splits[split], self.loss, accelerator), split)
+        return found
 
-    def _score_split(self, model: PreTrainedModel, split: str, accelerator: Accelerator) -> Sequence[SplitScore]:
-        task, answers = self.task, predict(model, self.splits[split], self.loss, accelerator)
-        found = []
+    def score_split(self, answers: Answers, split: str) -> Sequence[SplitScore]:
+        """The scores of one split's answers."""
+        task, found = self.task, []
         for metric in task.spec.metrics:
             generator = stream(self.seed, "interval", task.name, split)
             value, low, high = score_answers(answers, metric, generator).tolist()

@@ -27,11 +27,12 @@ from probing.training.data.labelled import Labelled, LabelledData, TokenisedSpli
 from probing.training.data.masking import Masking
 from probing.training.data.replacement import Fill, MaskedFill, Replacer, Sampling, find_readable
 from probing.training.data.sentences import MaskedSentences, Reading, Sentences, hold_sentences, make_reading
-from probing.training.data.synonyms import CandidateFill, find_neighbours, find_synonyms, has_wordnet
+from probing.training.data.synonyms import CandidateFill, SynonymFill, find_neighbours, find_synonyms, has_wordnet
 from probing.training.evaluation.augmentation import Judge, list_words
 from probing.training.evaluation.classification import Classification
 from probing.training.evaluation.likelihood import compute_losses, perplexity_with_interval
 from probing.training.evaluation.masked import MaskedTokens
+from probing.training.evaluation.paired import PairedClassification
 from probing.training.objectives.masked import Masked
 from probing.training.objectives.supervised import compute_loss
 from probing.training.optimiser import Rates
@@ -149,7 +150,7 @@ class Workshop:
             return LabelledData(own.splits["train"], settings.batch_size, seed)
 
         build = partial(build_classifier, settings, task)
-        evaluation = Classification(task, labelled.splits, compute_loss, seed)
+        evaluation = PairedClassification(task, labelled.splits, compute_loss, seed)
         stage = make_stage(CLASSIFY, settings, build, LabelledData(labelled.splits["train"], 1, seed), evaluation)
         stage = replace(stage, data=gather, pace=self._choose_pace(steps))
         if classifier == "encoder":
@@ -212,7 +213,7 @@ class Workshop:
         marks = self.reading.marks
         if arm == "synonyms":
             if has_wordnet():
-                return CandidateFill(find_synonyms(self.origin.tokenizer, self.readable))
+                return SynonymFill(find_synonyms(self.origin.tokenizer, self.readable), marks.continues)
             vectors: Any = load_model(self.origin.checkpoint).get_input_embeddings()
             return CandidateFill(find_neighbours(vectors.weight, marks, self.readable))
         model: Any = load_masked_lm(self.lm if arm == "pretrained" else start.checkpoint)[0].eval()

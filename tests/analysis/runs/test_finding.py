@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 from pathlib import Path
@@ -51,6 +52,19 @@ def test_several_runs_are_words_of_a_shell(project, monkeypatch):
     (project / "tests/analysis/runs/untrained").rename(project / "a run")
     monkeypatch.setenv("PROBING_RUNS", f"'a run' {STORED}")
     assert find_runs(STORED, least=2) == [project / "a run", project / STORED]
+
+
+def test_runs_of_a_recipe_are_found_among_named_and_own_ones(project, monkeypatch):
+    stored = "tests/analysis/runs/training_bermo"
+    pruned = make_own(project, "training_bert", "pruned", 60)
+    settings = json.loads((pruned / "settings.json").read_text()) | {"recipe": "prune"}
+    (pruned / "settings.json").write_text(json.dumps(settings))
+    assert find_runs(stored, training=True, recipe="c_bert") == [project / stored]
+    make_own(project, "training_bert", "newest", 0)
+    assert find_runs(stored, training=True, recipe="prune") == [pruned]
+    monkeypatch.setenv("PROBING_RUNS", f"{stored} data/results/pruned")
+    assert find_runs(stored, training=True, recipe="prune") == [pruned]
+    assert find_runs(stored, training=True, recipe="finetune") == [project / stored]
 
 
 def test_own_runs_come_before_stored_ones_the_newest_first(project):

@@ -6,7 +6,9 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 import probing.encoders.architectures  # noqa: F401 - so that transformers knows ours
+from probing.encoders.checkpoints import find_checkpoint, load_model
 from probing.encoders.word_networks import build_word_network
+from probing.records import InputError
 
 TEXTS = ([5, 3, 4, 9, 2, 7, 1], [6, 2], [8, 8, 1, 4])
 
@@ -64,3 +66,9 @@ def test_it_loads_by_transformers_own_class(model, tmp_path):
     model.save_pretrained(tmp_path)
     again = AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     torch.testing.assert_close(again(**pad(TEXTS)).logits, model(**pad(TEXTS)).logits)  # an LSTM moves its weights
+
+
+def test_it_is_no_encoder_and_that_is_said(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    with pytest.raises(InputError, match="a word_network, which has no bare encoder whose layers could be read"):
+        load_model(find_checkpoint(str(tmp_path)))

@@ -44,6 +44,9 @@ def test_a_known_name_is_that_of_the_task(root):
         ([*SIX, ("test", 8)], r"RT\.tsv:8: .*MR/all\.tsv has no labelled text in row 8"),
         ([("trian", 1)], "is no position; expected split, file and row"),
         ([("train", "x")], "is no position"),
+        ([*SIX, ("test", 5)], r"RT\.tsv:8: row 5 of MR/all\.tsv was named above; expected each row in one split"),
+        (SIX[:4], r"RT\.tsv: no row of test; expected rows of train, dev, test"),
+        ([], r"RT\.tsv: no row of train and dev and test"),
     ],
 )
 def test_a_wrong_row_is_named(root, rows, message):

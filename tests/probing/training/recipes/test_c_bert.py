@@ -1,6 +1,7 @@
 """The recipe as a whole: arms, judge, what is left for others, and what is refused."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -8,11 +9,15 @@ import pandas as pd
 import pytest
 from transformers import AutoModelForMaskedLM
 
+from analysis.report.training import build_training_report
 from analysis.runs.training_run import load_training
-from analysis.tables.training import seeds_table
+from analysis.tables.augmentation import tabulate_augmentation
+from analysis.tables.training import seeds_table, tabulate_training
+from analysis.tables.writing import write_tables
 from probing.encoders import c_bert
 from probing.progress import Reporter
 from probing.records import InputError, Split, Task, TaskSpec
+from probing.store.own_files import list_own
 from probing.tasks.files.senteval import format_rows
 from probing.tasks.sources import load_tasks
 from probing.train_encoder import main
@@ -97,10 +102,69 @@ def test_the_augmented_task_is_read_by_every_program_here(finished, own):
     assert not {row.text for row in rows} & set(before.splits["train"].texts)
 
 
+def test_the_answers_on_every_sentence_are_kept_and_their_share_right_is_the_score(models, finished):
+    for model, stage in (("conditional-1-encoder-seed-0", ".classify"), ("none-1-cnn-seed-0", "")):
+        answers = pd.read_parquet(finished / "answers" / f"{model}{stage}.parquet")
+        rows = models[models["folder"] == f"models/{model}"].set_index("split")
+        for split, own in answers.groupby("split"):
+            assert own["row"].tolist() == list(range(32))
+            assert (own["label"] == own["predicted"]).mean() == pytest.approx(rows.loc[split, "value"])
+
+
+def test_the_readme_of_each_model_says_how_to_probe_it_if_it_can_be(finished):
+    stage = finished / "stages" / "conditional-1-encoder-seed-0" / "masked_lm"
+    assert "--model c_bert --checkpoint" in (stage / "README.md").read_text()
+    models = finished / "models"
+    assert "--model bert --checkpoint" in (models / "conditional-1-encoder-seed-0" / "README.md").read_text()
+    assert "--checkpoint" not in (models / "conditional-1-cnn-seed-0" / "README.md").read_text()
+
+
+def test_all_that_a_run_leaves_goes_when_it_is_overwritten(finished):
+    write_tables(finished, form="csv")
+    left = {path for path in finished.rglob("*") if path.is_file() and not path.name.startswith(".")}
+    assert left - set(list_own(finished)) == {finished / "settings.json"}
+
+
+def test_sentences_stay_where_models_are_not_kept(own, tmp_path):
+    settings = make(own, tmp_path / "run", arms=("synonyms",), classifiers=("cnn",), max_steps=1, keep_models=False)
+    train(settings, Reporter(quiet=True))
+    assert len(read_table(tmp_path / "run" / STAGE.format("synonyms").replace("encoder", "cnn"))) > 50
+    assert not list((tmp_path / "run").rglob("*.safetensors"))
+
+
 def test_the_table_of_a_run_shows_every_model(finished):
     shown = seeds_table(load_training(finished))["Variant"].tolist()
     arms = ("none", "synonyms", "unconditional", "conditional")
     assert set(shown) == {"judge", *(f"{arm} {classifier}" for arm in arms for classifier in ("encoder", "cnn"))}
+
+
+def test_tables_and_page_hold_the_arms_against_each_other_and_show_sentences(finished, models):
+    run = load_training(finished)
+    tables = tabulate_augmentation(run)
+    classified = models[(models["arm"] != "judge") & (models["split"] == "test") & (models["stage"] == "classify")]
+    shown = {(row[2], row[0]): row[4] for row in tables["augmentation"].rows}
+    assert shown == {
+        (row["way"], row["classifier"]): f"{100 * row['value']:.1f}" for row in classified.to_dict("records")
+    }
+    kept = models[models["metric"] == "label_kept/conditional"].iloc[0]
+    row = next(row for row in tables["new_sentences"].rows if row[0] == "conditional")
+    assert row[2].startswith(f"{100 * kept['value']:.1f} [{100 * kept['ci_low']:.1f}, ")
+    pair = models[models["metric"] == "label_kept/conditional minus unconditional"].iloc[0]
+    assert tables["new_sentences"].rows[-1][2].split()[0] == f"{100 * pair['value']:+z.1f}"
+    written = {row.text[0] for row in read_table(finished / STAGE.format("conditional"))}
+    assert {row[1] for row in tables["examples"].rows if row[0] == "conditional"} <= written
+    assert set(tabulate_training(run)) == {"models", *tables}
+    page = build_training_report([run])
+    assert "in 9 ways" in page
+    assert all(f">{row[1]}<" in page for row in tables["examples"].rows)
+    assert "1812.06705" in page
+
+
+def test_answers_that_are_gone_are_named(finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "answers" / "none-1-cnn-seed-0.parquet").unlink()
+    with pytest.raises(InputError, match=r"none-1-cnn-seed-0.parquet: is not there; start the run again"):
+        tabulate_augmentation(load_training(tmp_path / "run"))
 
 
 def test_what_was_not_kept_is_counted(finished):
