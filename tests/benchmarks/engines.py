@@ -1,9 +1,9 @@
 """Each engine of the kernels beside the usual ways, in processor seconds of one thread, side by side in one process.
 
-`python -m tests.benchmarks.engines FILE.conllu` encodes by each engine that this processor has, against a plain product
-of the same width and number format, the loop over unsorted batches of 32, and the bench's loop; on real sentences and
-on the controlled corpus. Each engine has a process of its own, in which other libraries too know no wider instructions.
-`--fits` times probes of all layers against scikit-learn's fits of one layer instead, for engines of probes.
+`python -m tests.benchmarks.engines --treebank FILE.conllu` encodes by each engine that this processor has, against a
+plain product of the same width and number format, the loop over unsorted batches of 32, and the bench's loop; on real
+sentences and on the controlled corpus. Each engine has a process of its own, where other libraries too know no wider
+instructions. `--fits TASK` times probes of all layers against scikit-learn's fits of one layer instead.
 """
 
 import os
@@ -26,7 +26,7 @@ from probing.encoders.checkpoints import find_checkpoint, load_model, load_token
 from probing.kernels import load_kernels
 from probing.records import Text
 from probing.representations.extraction import tokenise
-from probing.representations.peak_rate import count_operations, measure_peak_rate
+from probing.representations.peak_rate import count_operations
 from probing.settings.run import EMBEDDED
 from tests.benchmarks.architectures import draw_sentences
 from tests.benchmarks.encoding import encode_as_usual, encode_ours
@@ -44,12 +44,13 @@ NARROW = {
 }
 """Environment in which other libraries take no wider instructions than an engine's either."""
 _ROUNDS, _UNSORTED, _BATCH = 3, 32, 128
+_SENTENCES, _ROWS, _PRODUCTS = 200, 4096, 20
 _EVERY_TEST = 5
 """Training sentences for each of dev and of test."""
 
 
 def main(
-    path: tyro.conf.Positional[Path] | None = None,
+    treebank: Path | None = None,
     engines: tuple[str, ...] = (),
     fits: tuple[str, ...] = (),
     sentences: int = 4000,
@@ -58,7 +59,7 @@ def main(
     """Print a line for each comparison of each engine.
 
     Args:
-        path: treebank whose sentences are encoded; none: the controlled corpus alone.
+        treebank: file in CoNLL-U whose sentences are encoded too; none: the controlled corpus alone.
         engines: those to time; none: all that are worth using here.
         fits: tasks that probes are fitted on, in the place of encoding.
         sentences: training sentences of each.
@@ -77,9 +78,9 @@ def main(
         if fits:
             time_fits(chosen[0], fits, sentences)
             return
-        texts = {"controlled sentences": draw_texts(200)}
-        if path:
-            texts["real sentences"] = draw_sentences(path)
+        texts = {"controlled sentences": draw_texts(_SENTENCES)}
+        if treebank:
+            texts["real sentences"] = draw_sentences(treebank)
         for kind, some in texts.items():
             time_encoding(chosen[0], dtypes[chosen[0]], kind, some)
 
@@ -106,11 +107,20 @@ def time_encoding(engine: str, dtype: str, kind: str, texts: Sequence[Text]) -> 
         ],
         "bench's loop, float32": partial(usual, texts),
     }
-    seconds, rates = compare(ways), [measure_peak_rate(encoder.hidden_size, dtype, "cpu") for _ in range(_ROUNDS)]
+    seconds, rates = compare(ways), [measure_product(encoder.hidden_size, dtype) for _ in range(_PRODUCTS)]
     print_ratios(f"{engine}, {dtype}, {len(texts)} {kind}", seconds)
     rate = count_operations(encoder, tokenise(encoder, texts).lengths) / min(seconds["ours"])
     share = f"{rate / 1e9:.0f} of {max(rates) / 1e9:.0f} GFLOP/s"
     print(f"  share of a plain product's rate: {rate / max(rates):.0%} ({share})", flush=True)
+
+
+def measure_product(width: int, dtype: str) -> float:
+    """Operations per processor second of tokens x width times width x 4 width, the largest product of a block."""
+    tokens, weights = (torch.randn(shape).to(getattr(torch, dtype)) for shape in ((_ROWS, width), (width, 4 * width)))
+    product = tokens @ weights
+    begun = time.process_time()
+    torch.mm(tokens, weights, out=product)
+    return 2 * _ROWS * width * 4 * width / (time.process_time() - begun)
 
 
 def time_fits(engine: str, names: Sequence[str], n: int) -> None:
