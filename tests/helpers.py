@@ -22,6 +22,7 @@ from transformers import (
     XLMRobertaConfig,
 )
 
+from probing.encoders.lv_bert_model import LvBertConfig
 from probing.encoders.tiny_checkpoints import build_word_pieces
 from probing.exit_codes import end_in_one_line
 from probing.records import Split, Task, TaskSpec
@@ -112,11 +113,21 @@ ARCHITECTURES = {
     ),
 }  # fmt: skip
 """Configuration class, sizes, tokenizer and inputs of each architecture that must load."""
+OWN = {
+    "lv_bert": (
+        LvBertConfig,
+        {name: size for name, size in SIZES.items() if name != "num_hidden_layers"}
+        | {"embedding_size": HIDDEN, "conv_kernel_size": 3, "layer_pattern": (0, 1, 2, 0)},
+        build_word_tokenizer,
+        TYPED,
+    ),
+}
+"""Architectures of ours, which have tests of their own."""
 
 
 def build_config(architecture, **changes):
     """The configuration of a tiny encoder."""
-    config_class, sizes, make_tokenizer, _ = ARCHITECTURES[architecture]
+    config_class, sizes, make_tokenizer, _ = (ARCHITECTURES | OWN)[architecture]
     return config_class(vocab_size=make_tokenizer()[0].get_vocab_size(), **(sizes | changes))
 
 
@@ -133,7 +144,7 @@ def build_model(architecture="bert", *, seed=0, **changes):
 
 def save_tokenizer(folder: Path, architecture="bert", make_tokenizer=None, limit=LIMIT):
     """Write the tokenizer of an architecture into a folder."""
-    _, _, usual, inputs = ARCHITECTURES[architecture]
+    _, _, usual, inputs = (ARCHITECTURES | OWN)[architecture]
     tokenizer, tokens = (make_tokenizer or usual)()
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, model_max_length=limit, model_input_names=list(inputs), **tokens

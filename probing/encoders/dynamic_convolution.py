@@ -55,11 +55,15 @@ class DynamicConvolution(nn.Module):
     def compute_kernels(self, values: Float[Tensor, "batch tokens hidden"]) -> Float[Tensor, "batch tokens heads taps"]:
         """The kernel of each token and head, which sums to 1."""
         with torch.autocast(values.device.type, enabled=False):
-            maps = self.kernel.weight @ self.pointwise.weight
-            kernel = maps[:, :, None] * self.depthwise.weight[:, 0]
-            bias = self.kernel.weight @ self.pointwise.bias + self.kernel.bias
+            kernel, bias = self.compose()
         logits = F.conv1d(values.transpose(1, 2), kernel, bias, padding=self.n_taps // 2).transpose(1, 2)
         return logits.unflatten(-1, (self.n_heads, self.n_taps)).softmax(-1)
+
+    def compose(self) -> tuple[Float[Tensor, "logits hidden taps"], Float[Tensor, " logits"]]:
+        """The one convolution, kernel and bias, that three maps make of values; a logit for each head and tap."""
+        maps = self.kernel.weight @ self.pointwise.weight
+        bias = self.kernel.weight @ self.pointwise.bias + self.kernel.bias
+        return maps[:, :, None] * self.depthwise.weight[:, 0], bias
 
 
 def convolve(

@@ -15,7 +15,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from probing.contracts.encoder import Tokens
-from probing.encoders.kernel_weights import BLOCK, READERS, LayerWeights, find_modern_obstacle
+from probing.encoders.kernel_weights import BLOCK, OBSTACLES, READERS, LayerWeights
 from probing.encoders.packing import is_packed
 from probing.kernels import load_kernels
 
@@ -69,6 +69,7 @@ class FusedModel:
             tables=[tables[id(layer.rotations)], tables[id(layer.distances)]],
             keeps=layer.keeps,
             window=layer.window,
+            taps=layer.taps,
         )
 
     def pool(
@@ -101,20 +102,21 @@ def find_obstacle(model: PreTrainedModel) -> str:
         return f"{config.model_type} is not one of {', '.join(READERS)}"
     if is_packed(model):
         return "its weights are packed in few bits, and what they are multiplied with is rounded"
-    activation = _find_setting(config, _ACTIVATION)
+    activation = _find_setting(config, _ACTIVATION, "gelu")
     if activation != "gelu":
         return f"its activation is {activation}, not gelu"
     if getattr(config, "is_decoder", False) or getattr(config, "position_embedding_type", "absolute") != "absolute":
         return "it attends in another way than BERT"
     sizes = (config.hidden_size, config.hidden_size // config.num_attention_heads, _find_setting(config, _INNER_SIZE))
-    sizes = (*sizes, *([config.embedding_size] if config.model_type == "electra" else []))
+    sizes = (*sizes, getattr(config, "embedding_size", config.hidden_size))
     if any(size % BLOCK for size in sizes):
         return f"its sizes {sizes} (states, a head's, inner, embeddings) are not all multiples of {BLOCK}"
-    return find_modern_obstacle(model) if config.model_type == "modernbert" else ""
+    find_more = OBSTACLES.get(config.model_type)
+    return find_more(model) if find_more else ""
 
 
-def _find_setting(config: Any, names: tuple[str, ...]) -> Any:
-    return next(getattr(config, name) for name in names if hasattr(config, name))
+def _find_setting(config: Any, names: tuple[str, ...], usual: Any = None) -> Any:
+    return next((getattr(config, name) for name in names if hasattr(config, name)), usual)
 
 
 def pack_pairs(weights: Float[Tensor, "outputs inputs"]) -> UInt16[np.ndarray, " packed"]:

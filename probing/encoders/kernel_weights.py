@@ -1,8 +1,8 @@
 """Weights of each architecture as the kernels read them: tables, matrices and vectors in one order for all.
 
 An architecture that differs from BERT in names alone has a reader of a few lines here. What else the kernels know:
-a map behind the embeddings (ELECTRA), biases of scores by distance (MPNet), and rotations, gated inner layers, norms
-before a product and local attention (ModernBERT).
+a map behind the embeddings (ELECTRA), biases of scores by distance (MPNet), rotations, gated inner layers, norms
+before a product and local attention (ModernBERT), and layers of one part, a dynamic convolution too (LV-BERT).
 """
 
 from collections.abc import Callable
@@ -14,6 +14,9 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional as F
+
+from probing.encoders.layer_patterns import CONV
 
 BLOCK = 32
 """Rows and columns of the products that kernels are made of."""
@@ -32,9 +35,11 @@ class LayerWeights:
 
     matrices: list[Tensor]
     """Queries, keys and values in one, the queries times log2(e) / sqrt(width of a head); attention's map; the inner
-    layer, of a gated one panel by panel of 32 in turns; the map behind it."""
+    layer, of a gated one panel by panel of 32 in turns; the map behind it. Empty where a layer has none of them. A
+    convolution has values and gates in turns in the place of attention's, and last what makes its kernels."""
     vectors: list[Tensor]
-    """Biases of the matrices; scale and shift of the norm behind attention's map, and of that behind the layer."""
+    """Biases of the first four matrices; scale and shift of the norm behind attention's map, and of that behind the
+    layer; the bias of what makes a convolution's kernels."""
     keeps: tuple[bool, bool] = (False, False)
     """True for each norm that leaves the states as they are, and norms only what the next product reads."""
     rotations: Float[Tensor, "positions head"] = _NOTHING
@@ -43,6 +48,8 @@ class LayerWeights:
     """Gain of scores by the distance from query to key, times log2(e), distance 0 in the middle; or nothing."""
     window: int = EVERYWHERE
     """Tokens on either side that a token reads."""
+    taps: int = 0
+    """Tokens that a convolution's kernel reads, or 0."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +142,59 @@ def read_modernbert(model: Any) -> Weights:
     return Weights(embeddings, layers, tables.norm.eps, gated=True)
 
 
+def read_lv_bert(model: Any) -> Weights:
+    """LV-BERT's (arXiv 2106.11740): sub-layers of three kinds, each a layer with the other parts empty."""
+    tables, widening = model.embeddings, getattr(model, "embeddings_project", None)
+    embeddings = [tables.word_embeddings.weight, tables.position_embeddings.weight, tables.token_type_embeddings.weight]
+    return Weights(
+        [*embeddings, *_read_norm(tables.LayerNorm)],
+        [_read_sublayer(model.config, place) for place in model.sublayers],
+        tables.LayerNorm.eps,
+        () if widening is None else _read_map(widening),
+    )
+
+
+def _read_sublayer(config: Any, place: Any) -> LayerWeights:
+    nothing = (_NOTHING, torch.empty(0))
+    if hasattr(place, "inner"):
+        maps, norms = [nothing, nothing, _read_map(place.inner), _read_map(place.output)], (None, place.norm)
+    else:
+        read = _read_values(place.convolution) if hasattr(place, "convolution") else None
+        joined = read or _join_maps(config, place.query, place.key, place.value)
+        maps, norms = [joined, _read_map(place.output), nothing, nothing], (place.norm, None)
+    vectors = [bias for _, bias in maps]
+    vectors += [vector for norm in norms for vector in (_read_norm(norm) if norm else (torch.empty(0),) * 2)]
+    layer = LayerWeights([matrix for matrix, _ in maps], vectors)
+    if not hasattr(place, "convolution"):
+        return layer
+    matrix, bias = _read_kernels(place.convolution)
+    taps = place.convolution.n_taps
+    return replace(layer, matrices=[*layer.matrices, matrix], vectors=[*layer.vectors, bias], taps=taps)
+
+
+def _read_values(convolution: Any) -> Map:
+    """Values and their gates, 32 rows of each in turns."""
+    parts = zip(_read_map(convolution.linear), _read_map(convolution.gate), strict=True)
+    matrix, bias = (torch.cat(pair) for pair in parts)
+    return _take_turns(matrix, bias)
+
+
+def _read_kernels(convolution: Any) -> Map:
+    """The logits of a convolution's kernels, times log2(e), from values tap after tap; rows of zeros fill up blocks."""
+    maps, bias = (_LOG * part.detach().double() for part in convolution.compose())
+    matrix = torch.cat([maps[:, :, tap] for tap in range(convolution.n_taps)], dim=1)
+    behind = -len(bias) % BLOCK
+    return F.pad(matrix, (0, 0, 0, behind)).float(), F.pad(bias, (0, behind)).float()
+
+
+def find_lv_obstacle(model: Any) -> str:
+    """Why the kernels cannot do an LV-BERT; empty where they can."""
+    if model.config.supernet:
+        return "it is a supernet, whose path may change"
+    reads_padding = model.config.convolution_sees_padding and CONV in model.config.layer_pattern
+    return "its convolutions read padding" if reads_padding else ""
+
+
 def find_modern_obstacle(model: Any) -> str:
     """Why the kernels cannot do a ModernBERT; empty where they can."""
     kinds = {part["rope_type"] for part in model.config.rope_parameters.values() if part}
@@ -224,5 +284,8 @@ READERS: dict[str, Callable[[Any], Weights]] = {
     "distilbert": read_distilbert,
     "mpnet": read_mpnet,
     "modernbert": read_modernbert,
+    "lv_bert": read_lv_bert,
 }
 """Model types and how their weights are read."""
+OBSTACLES: dict[str, Callable[[Any], str]] = {"modernbert": find_modern_obstacle, "lv_bert": find_lv_obstacle}
+"""Functions that say what the kernels cannot do of a model, for types with more to be asked than any; empty: nothing."""

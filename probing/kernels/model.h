@@ -1,6 +1,7 @@
 // What a pass reads: weights as they were packed in Python, and a batch of sentences.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -36,6 +37,7 @@ struct Distances {
 
 constexpr int kEverywhere = 1 << 30;
 
+// Without `attention` or without `inner`, where there are no panels of it.
 struct Layer {
   Matrix attention;  // queries, keys and values in one; queries scaled by log2(e) / sqrt(width of a head)
   Matrix projection;
@@ -47,6 +49,11 @@ struct Layer {
   const float* rotations = nullptr;
   Distances distances{};
   int window = kEverywhere;  // tokens on either side that a token reads
+  // Of a convolution: tokens that a kernel reads, an odd number, or 0; and what makes the logits of the kernels of
+  // each token, times log2(e): heads x taps outputs, padded to 32, of taps x width inputs. Panels of `attention` are then
+  // values and gates in turns.
+  int taps = 0;
+  Matrix kernels{nullptr, nullptr, 0, 0};
 };
 
 struct Shape {
@@ -66,6 +73,16 @@ struct Model {
   std::vector<Layer> layers;
 
   int head_width() const { return width / shape.heads; }
+  int most_taps() const {
+    int most = 0;
+    for (const Layer& layer : layers) most = std::max(most, layer.taps);
+    return most;
+  }
+  int most_logits() const {
+    int most = 0;
+    for (const Layer& layer : layers) most = std::max(most, layer.kernels.panels * 32);
+    return most;
+  }
 };
 
 struct Batch {

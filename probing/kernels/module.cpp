@@ -39,14 +39,15 @@ class Encoder {
   using Arrays = std::vector<Array<float>>;
   using Matrices = std::vector<py::array>;
 
-  // Of one layer. `matrices` (packed, in the engine's numbers): attention, projection, inner, output. `vectors`: their
-  // biases, then scale and shift of the norms after attention and output. `tables`: of rotations and of distances,
-  // empty where there are none. `keeps`: which of the two norms leave the states as they are.
+  // Of one layer. `matrices` (packed, in the engine's numbers): attention, projection, inner, output, and the kernels of
+  // a convolution; empty where there are none. `vectors`: biases of the first four, then scale and shift of the norms
+  // after attention and output, then the kernels' bias. `tables`: of rotations and of distances, empty where there are
+  // none. `keeps`: which of the two norms leave the states as they are. `taps`: tokens that a convolution reads, or 0.
   struct Weights {
     Matrices matrices;
     Arrays vectors, tables;
     std::array<bool, 2> keeps;
-    int window;
+    int window, taps;
   };
 
   // `embeddings`: words, positions, types, norm's scale and shift. `widening`: a matrix and its bias, or nothing.
@@ -99,9 +100,12 @@ class Encoder {
     const int width = model_.width, inner = model_.shape.inner, head_width = model_.head_width();
     const auto vector = [&](int which) { return weights.vectors.at(which).data(); };
     const auto matrix = [&](int which, int outputs, int inputs) {
-      return Matrix{check(weights.matrices.at(which), outputs, inputs), vector(which), outputs / 32, inputs / 32};
+      if (!weights.matrices.at(which).size()) return Matrix{nullptr, nullptr, 0, 0};
+      return Matrix{check(weights.matrices.at(which), outputs, inputs), which < 4 ? vector(which) : nullptr,
+                    outputs / 32, inputs / 32};
     };
-    Layer layer{matrix(0, 3 * width, width),
+    const int taps = weights.taps, logits = (model_.shape.heads * taps + 31) / 32 * 32;
+    Layer layer{matrix(0, taps ? 2 * width : 3 * width, width),
                 matrix(1, width, width),
                 {vector(4), vector(5), weights.keeps[0]},
                 matrix(2, model_.shape.gated ? 2 * inner : inner, width),
@@ -121,6 +125,13 @@ class Encoder {
       longest_ = std::min<std::int64_t>(longest_, layer.distances.reach - 32);
     }
     layer.window = weights.window;
+    if (taps) {
+      layer.taps = taps;
+      const Matrix kernels = matrix(4, logits, taps * width);
+      if (taps % 2 == 0 || !kernels.panels || weights.vectors.at(8).size() != logits)
+        throw py::value_error("a convolution of " + std::to_string(taps) + " taps, expected an odd number, and kernels");
+      layer.kernels = Matrix{kernels.packed, vector(8), kernels.panels, kernels.steps};
+    }
     return layer;
   }
 
@@ -225,10 +236,11 @@ PYBIND11_MODULE(compiled, module) {
            py::arg("heads"), py::arg("inner"), py::arg("epsilon"), py::arg("gated"));
   py::class_<Encoder::Weights>(module, "LayerWeights")
       .def(py::init([](Encoder::Matrices matrices, Encoder::Arrays vectors, Encoder::Arrays tables,
-                       std::array<bool, 2> keeps, int window) {
-             return Encoder::Weights{std::move(matrices), std::move(vectors), std::move(tables), keeps, window};
+                       std::array<bool, 2> keeps, int window, int taps) {
+             return Encoder::Weights{std::move(matrices), std::move(vectors), std::move(tables), keeps, window, taps};
            }),
-           py::arg("matrices"), py::arg("vectors"), py::arg("tables"), py::arg("keeps"), py::arg("window"));
+           py::arg("matrices"), py::arg("vectors"), py::arg("tables"), py::arg("keeps"), py::arg("window"),
+           py::arg("taps"));
   module.attr("EVERYWHERE") = kEverywhere;
   py::class_<Encoder>(module, "Encoder")
       .def(py::init<const std::string&, const Shape&, Encoder::Arrays, Encoder::Matrices,

@@ -64,7 +64,7 @@ class WideProblem(LogisticProblem):
     """
 
     def __init__(self, X: Float[np.ndarray, "layers sentences hidden"], y: np.ndarray, probe: LinearProbe):
-        self.labels, self.prepared = torch.tensor(y, device=probe.device), False
+        self.labels, self.turns_weights = torch.tensor(y, device=probe.device), False
         self.n_classes = count_classes(self.labels)
         stack = StackBlocks(X, device=probe.device)
         self.mean = stack.mean.reshape(1, -1)

@@ -20,18 +20,26 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from probing.contracts.probe import Reader
-from probing.probes.fused import Sums, can_fuse, fuse_loss
-from probing.probes.logistic import Labels, block_rows, count_classes, curvature, eigenbasis, softmax_loss
+from probing.probes.fused import MANY_CLASSES, Sums, can_fuse, find_turn, fuse_loss
+from probing.probes.logistic import (
+    Labels,
+    block_rows,
+    count_classes,
+    curvature,
+    eigenbasis,
+    multiply_by_itself,
+    softmax_loss,
+)
 from probing.probes.selection import choose_strength
 from probing.probes.solver import Solution, minimise, minimise_in_turn
 
 STRENGTHS = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003, 0.0001)
 """L2 strengths that dev chooses among, from strong to weak. Ours: on the tasks of 2,000 to 20,000 sentences that they
 were tried on, dev scores fall towards both ends."""
-MANY_CLASSES = 100
-"""From here on the strengths are solved one after the other, from strong to weak, and not all at once."""
 _GROUP_BYTES = 2**30
 """Memory for the vectors that are fitted together: three times theirs, for what is made of them on the way."""
+_FEW_CLASSES = 2
+"""Up to here a fit takes some fifteen evaluations; with more classes up to ten times as many."""
 ENOUGH_ROWS = 8
 """Sentences for each dimension that give its principal directions well enough to solve in."""
 _TOGETHER = 2
@@ -131,11 +139,11 @@ class LogisticProblem:
     directions, each divided by the root of its curvature, and the intercept.
 
     Args:
-        vectors: standardised and turned into principal directions in place; left as they are where `prepared`.
+        vectors: standardised in place, and with more than two classes turned into principal directions; left as they
+            are where `prepared`.
         labels: class indices.
         strengths: L2 strengths.
-        prepared: whether the vectors are standardised already. Then weights are turned in every evaluation in place of
-            vectors once, and some sentences give the principal directions: a fit of few evaluations costs half as much.
+        prepared: whether the vectors are standardised already.
     """
 
     def __init__(
@@ -145,17 +153,18 @@ class LogisticProblem:
         strengths: Sequence[float],
         prepared: bool = False,
     ):
-        self.labels, self.prepared = labels, prepared
-        self.n_classes = count_classes(labels)
+        self.labels, self.n_classes = labels, count_classes(labels)
         self.strengths = torch.tensor(strengths, dtype=vectors.dtype, device=vectors.device)
         if not prepared:
             self.mean, self.scale = standardise(vectors)
         # Features of an encoder are correlated; along their principal directions the loss is nearly round, which spares
-        # the solver many steps. The penalty does not mind a rotation.
-        some = vectors[:, :: max(1, len(labels) // (ENOUGH_ROWS * vectors.shape[2]))] if prepared else vectors
-        gram = torch.einsum("lnh,lng->lhg", some, some) / some.shape[1]
-        eigenvalues, self.basis = eigenbasis(gram, exactly=not prepared)
-        if not prepared:
+        # the solver many steps. The penalty does not mind a rotation, and some of the sentences give it well enough.
+        some = vectors[:, :: max(1, len(labels) // (ENOUGH_ROWS * vectors.shape[2]))]
+        gram = torch.stack([multiply_by_itself(layer) for layer in some]) / some.shape[1]
+        eigenvalues, self.basis = eigenbasis(gram, exactly=False)
+        # A fit of few evaluations costs less where weights are turned in each, in place of all vectors once.
+        self.turns_weights = prepared or self.n_classes <= _FEW_CLASSES
+        if not self.turns_weights:
             for layer, basis in zip(vectors, self.basis, strict=True):
                 layer.copy_(layer @ basis)
         self.vectors = vectors
@@ -178,7 +187,7 @@ class LogisticProblem:
             options = {"tolerance": tolerance, "max_iterations": max_iterations, "reference": reference}
             return minimise(self, self._pack(*begin), **options)
         # With few classes a pass is bound by reading the vectors, which all strengths share.
-        if self.n_classes < MANY_CLASSES:
+        if self.n_classes < (find_turn() if self._fused else MANY_CLASSES):
             return minimise(self, start, tolerance=tolerance, max_iterations=max_iterations)
         turns = list(torch.arange(n_problems, device=start.device).view(-1, len(self.strengths)).unbind(1))
         return minimise_in_turn(self, start, turns, self._carry, tolerance=tolerance, max_iterations=max_iterations)
@@ -231,12 +240,12 @@ class LogisticProblem:
         weights = points[..., :hidden] * root
         flat = weights.reshape(-1, hidden)
         flat, intercepts = (
-            flat @ self.basis[layer].T if self.prepared else flat,
+            flat @ self.basis[layer].T if self.turns_weights else flat,
             (points[..., hidden] * self._intercept_root).reshape(-1),
         )
         add_up = self._fused[layer] if self._fused else partial(self._add_up, layer)
         sums, slopes, intercept_slopes = add_up(flat, intercepts)
-        slopes = slopes @ self.basis[layer] if self.prepared else slopes
+        slopes = slopes @ self.basis[layer] if self.turns_weights else slopes
         losses = sums / n + 0.5 * penalty * weights.square().sum(dim=(1, 2))
         gradients = torch.empty_like(points)
         gradients[..., :hidden] = (slopes.view_as(weights) / n + penalty.view(-1, 1, 1) * weights) * root

@@ -7,6 +7,7 @@ from torch.nn import functional as F
 
 _BLOCK_LOGITS = 2**21
 _BLOCK_ROWS = (256, 4096)
+_GRAM_BLOCK = 96
 
 
 def block_rows(n_logits: int) -> int:
@@ -50,6 +51,16 @@ def softmax_loss(
     if counts is not None:
         losses, residuals = losses * counts.T, residuals.mul_(counts.T.unsqueeze(1))
     return losses.sum(dim=1), residuals.permute(2, 0, 1)
+
+
+def multiply_by_itself(vectors: Float[Tensor, "sentences hidden"]) -> Float[Tensor, "hidden hidden"]:
+    """X'X, of which only blocks on and below the diagonal are multiplied."""
+    hidden = vectors.shape[1]
+    product = vectors.new_zeros(hidden, hidden)
+    for begin in range(0, hidden, _GRAM_BLOCK):
+        end = min(hidden, begin + _GRAM_BLOCK)
+        product[begin:end, :end] = vectors[:, begin:end].T @ vectors[:, :end]
+    return product.tril() + product.tril(-1).T
 
 
 def eigenbasis(

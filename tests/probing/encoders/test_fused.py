@@ -11,6 +11,7 @@ from probing.encoders import fused, transformer
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model
 from probing.encoders.fused import FusedModel, find_obstacle
+from probing.encoders.lv_bert_model import LvBertConfig
 from probing.encoders.transformer import TransformerEncoder
 from probing.kernels import load_kernels
 from probing.records import InputError
@@ -41,11 +42,20 @@ SHAPES = {
     "electra with narrow embeddings": ("electra", SIZES | {"embedding_size": 32, "hidden_size": 128}),
     "electra with wide embeddings": ("electra", SIZES | {"embedding_size": 160}),
     "mpnet": ("mpnet", SIZES | {"max_position_embeddings": LONGEST + 2}),
+    "lv_bert": ("lv_bert", SIZES | {"embedding_size": 32, "conv_kernel_size": 5}),
+    "lv_bert with heads of 64": ("lv_bert", SIZES | {"hidden_size": 128, "embedding_size": 128}),
     "modernbert": ("modernbert", MODERN),
     "modernbert with heads of 64": ("modernbert", MODERN | {"hidden_size": 128, "local_attention": 100}),
     "modernbert with biases": ("modernbert", MODERN | dict.fromkeys(("attention_bias", "mlp_bias", "norm_bias"), True)),
 }
-RARER = ("xlm-roberta", "distilbert with heads of 64", "electra", "electra with wide embeddings", "modernbert")
+RARER = (
+    "xlm-roberta",
+    "distilbert with heads of 64",
+    "lv_bert with heads of 64",
+    "electra",
+    "electra with wide embeddings",
+    "modernbert",
+)
 LENGTHS = (0, 1, 3, 13, 14, 15, 29, 30, 31, 45, 46, 62, 63, 77, 200)
 """Words: with two special tokens, on both sides of the borders of 16, 32, 48, 64 and 80 tokens; the last one is cut."""
 ENGINES = dict(load_kernels().list_engines()) if load_kernels() else {}
@@ -252,6 +262,8 @@ def test_weights_stay_when_the_model_is_changed_afterwards(plain_folder, engine)
         (AlbertConfig(), "albert is not one of bert, "),
         (DistilBertConfig(activation="relu"), "activation is relu"),
         (ElectraConfig(embedding_size=48), "multiples of 32"),
+        (LvBertConfig(supernet=True), "it is a supernet"),
+        (LvBertConfig(convolution_sees_padding=True), "its convolutions read padding"),
         (ModernBertConfig(hidden_activation="silu"), "activation is silu"),
         (ModernBertConfig(rope_parameters=YARN), "rotations of the kinds default, yarn"),
         (BertConfig(**SIZES | {"hidden_act": "relu"}), "activation is relu"),

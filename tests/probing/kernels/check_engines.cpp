@@ -80,8 +80,9 @@ std::vector<bf16> pack_pairs(const std::vector<float>& matrix, int outputs, int 
 }
 
 // What sets an encoder apart from BERT; and BERT.
-enum Kind { kBert, kWidened, kByDistance, kGated };
-const char* const kKinds[] = {"encoding", "encoding after widening", "encoding by distance", "encoding, gated"};
+enum Kind { kBert, kWidened, kByDistance, kGated, kConvolved };
+const char* const kKinds[] = {"encoding", "encoding after widening", "encoding by distance", "encoding, gated",
+                              "encoding, convolved"};
 
 struct Encoder {
   static constexpr int kWidth = 64, kInner = 96, kWords = 20, kLongest = 90, kReach = kLongest + 32;
@@ -107,7 +108,7 @@ struct Encoder {
              zeros.data(),
              {}};
     // Matrices are found by their places afterwards: room for all, so that none moves.
-    packed.reserve(9), pairs.reserve(9);
+    packed.reserve(10), pairs.reserve(10);
     const auto matrix = [&](int outputs, int inputs, unsigned seed) {
       const auto weights = draw(static_cast<std::size_t>(outputs) * inputs, 0.15f, seed);
       packed.push_back(pack(weights, outputs, inputs));
@@ -126,6 +127,13 @@ struct Encoder {
       if (kind == kByDistance) model.layers.back().distances = {distances.data(), kReach};
       if (kind == kGated) model.layers.back().rotations = rotations.data();
       if (kind == kGated && layer == 1) model.layers.back().window = 12;
+      if (kind == kConvolved && layer == 0) {
+        Layer& own = model.layers.back();
+        own.taps = 5;
+        own.attention.panels = 2 * kWidth / 32;
+        own.kernels = matrix(32, own.taps * kWidth, 60);
+        own.inner.panels = 0;
+      }
     }
   }
 };
@@ -184,7 +192,7 @@ int main() {
   for (const Engine* engine : find_engines()) {
     const Engine& scalar = engine->in_bf16 ? kScalarBf16 : kScalar;
     check_functions(*engine, scalar);
-    for (const Kind kind : {kBert, kWidened, kByDistance, kGated})
+    for (const Kind kind : {kBert, kWidened, kByDistance, kGated, kConvolved})
       for (const bool largest : {false, true})
         // One rounding to bfloat16 that falls to the other side moves what follows by 2^-8 of a number.
         compare(*engine, kKinds[kind] + std::string(largest ? ", max" : ", mean"), encode(*engine, largest, kind),

@@ -9,6 +9,7 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from probing.probes.linear import STRENGTHS, LinearProbe, LogisticProblem, score_strengths, standardise
+from probing.probes.logistic import multiply_by_itself
 from probing.probes.selection import choose_strength
 from tests.helpers import draw_stack
 
@@ -82,6 +83,11 @@ def test_strengths_in_turn_as_with_many_classes_end_in_scikit_learns_optimum_too
             assert float(solution.losses.view(2, 2)[layer, number]) == pytest.approx(loss, rel=1e-6)
             # Strong convexity by the penalty: ||dW|| <= sqrt(2 dLoss / lambda), some 0.02 at the weaker.
             np.testing.assert_allclose(found_W, W, atol=5e-3)
+
+
+def test_half_of_a_gram_matrix_is_mirrored_into_the_other():
+    vectors = torch.randn(50, 250, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(multiply_by_itself(vectors), vectors.T @ vectors)
 
 
 def test_gradient_is_that_of_the_loss_by_finite_differences():
