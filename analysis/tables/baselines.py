@@ -14,7 +14,8 @@ NOTE = (
 """Stands below `baselines_table`."""
 DIFFERENCES_NOTE = (
     "Model minus baseline on test, in points, mean_rank in ranks. [ ]: 95 % interval, over seeds too where there are "
-    "several, answers taken to fail independently. p: Holm's over the rows. *: significant."
+    "several, answers taken to fail independently. p: Holm's over the rows, those of one relation by themselves. "
+    "*: significant."
 )
 """Stands below `differences_table`."""
 

@@ -93,6 +93,13 @@ def split_metrics(run):
     ]
 
 
+def test_parts_are_corrected_by_themselves(make_run):
+    whole, parts = {"accuracy": [0.8]}, {f"accuracy[{name}]": [0.8] for name in "abcd"}
+    below = {metric: [value - 0.06 for value in values] for metric, values in (whole | parts).items()}
+    rows = compare_baselines(make_run(whole | parts, transe=below)).set_index("metric")["p"]
+    assert rows["accuracy[a]"] == pytest.approx(4 * rows["accuracy"])
+
+
 def test_scores_without_intervals_and_of_diverged_models_are_left_out(make_run):
     run = make_run({"accuracy": [0.9], "mrr": [np.nan]}, transe={"accuracy": [0.8], "mrr": [0.5]})
     assert compare_baselines(run)["metric"].tolist() == ["accuracy"]
