@@ -47,6 +47,7 @@ NOT_RUN = {
     "make search TEXT=... DATA=...": "takes minutes at any size; what it calls is run",
     "make orders": "takes minutes at any size; what it calls is run",
     MULTIBERTS: "needs the hub, and encoders of full size",
+    "make sentences CLASSIFICATION=FOLDER SPLITS=TABLES": "takes hours; what it calls is run",
     "make forgetting": "takes minutes at any size; what it calls is run",
 }
 """Commands of the documents that cannot be run here, and why."""

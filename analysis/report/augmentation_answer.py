@@ -11,7 +11,10 @@ from analysis.tables.table import format_gain, format_points
 
 
 def answer_augmentation(run: TrainingRun) -> list[str]:
-    """Sentences on labels that are kept where they are given, and on arms that change accuracy; none of other runs."""
+    """Sentences on labels that are kept more often where they are given, and on arms that change accuracy.
+
+    Other runs have none.
+    """
     if not is_augmented(run):
         return []
     found = load_augmented(run)
