@@ -288,4 +288,4 @@ READERS: dict[str, Callable[[Any], Weights]] = {
 }
 """Model types and how their weights are read."""
 OBSTACLES: dict[str, Callable[[Any], str]] = {"modernbert": find_modern_obstacle, "lv_bert": find_lv_obstacle}
-"""Functions that say what kernels cannot do of a model, for types with more to be asked than any; empty: nothing."""
+"""Functions that say what the kernels cannot do of a model, for types with more to be asked than others."""

@@ -235,10 +235,21 @@ def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
 
 
 def choose_device(device: str) -> str:
-    """The device to compute on: the one asked for, or with `auto` the first GPU there is."""
+    """The device to compute on: the one asked for, or with `auto` the accelerator that torch finds.
+
+    Probes sum in float64: an accelerator without it (MPS, some of XPU) computes only where it is asked for by name.
+    """
     if device != "auto":
         return device
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return found.type if found is not None and _sums_in_float64(found) else "cpu"
+
+
+def _sums_in_float64(device: torch.device) -> bool:
+    try:
+        return torch.ones(2, dtype=torch.float64, device=device).sum().item() == 2
+    except (RuntimeError, TypeError):
+        return False
 
 
 def choose_dtype(dtype: str, device: str) -> str:

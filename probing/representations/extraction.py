@@ -23,7 +23,8 @@ from probing.store.shards import StoredStack
 Progress = Callable[[int], None]
 """Called with the number of sentences encoded since the last call."""
 
-_BATCH_TOKENS = {"cpu": 8192, "cuda": 131072}
+_BATCH_TOKENS = {"cpu": 8192}
+_ACCELERATED_TOKENS = 131072
 """Tokens in a batch, padding counted: large enough for the products, small enough for the caches."""
 _FUSED_TOKENS = 16384
 """Tokens for each thread in a batch that is pooled while it is encoded: threads wait for each other once a batch."""
@@ -252,7 +253,7 @@ def choose_way(
         budget = _FUSED_TOKENS * torch.get_num_threads()
         pool = partial(pool_fused, encoder, shares, special_tokens=pooling.special_tokens)
         return pool, partial(plan_batches, budget=budget, pads=False)
-    budget = _BATCH_TOKENS.get(encoder.device.partition(":")[0], _BATCH_TOKENS["cpu"])
+    budget = _BATCH_TOKENS.get(encoder.device.partition(":")[0], _ACCELERATED_TOKENS)
     return partial(pool_batch, encoder, pooling), partial(plan_batches, budget=budget)
 
 

@@ -12,7 +12,7 @@ from torch import nn
 _COUNTED = ("bert", "distilbert", "electra", "roberta", "xlm-roberta")
 """Model types whose every linear map is used once for each token: others share maps or have more than these."""
 _MEASURED_S = 0.2
-_ROWS = {"cpu": 4096, "cuda": 65536}
+_ROWS, _ACCELERATED_ROWS = 4096, 65536
 """Tokens in the measured product: many enough that starting it costs nothing beside it."""
 
 
@@ -38,7 +38,7 @@ def count_operations(encoder: Any, lengths: Int[np.ndarray, " sentences"]) -> fl
 
 def measure_peak_rate(width: int, dtype: str, device: str) -> float:
     """Operations per second of tokens x width times width x 4 width, the largest product of a block, at its best."""
-    rows = _ROWS.get(device.partition(":")[0], _ROWS["cpu"])
+    rows = _ROWS if device.partition(":")[0] == "cpu" else _ACCELERATED_ROWS
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": device}
     # Processors multiply zeros and ones faster than what is to be multiplied.
     draw = partial(torch.randn, generator=torch.Generator(device).manual_seed(0), device=device)
@@ -49,7 +49,7 @@ def measure_peak_rate(width: int, dtype: str, device: str) -> float:
     while best == float("inf") or time.perf_counter() < end:
         start = time.perf_counter()
         torch.mm(tokens, weights, out=product)
-        if product.is_cuda:
-            torch.cuda.synchronize(product.device)
+        if product.device.type != "cpu":
+            torch.accelerator.synchronize(product.device)
         best = min(best, time.perf_counter() - start)
     return 2 * rows * width * 4 * width / best

@@ -148,7 +148,7 @@ def check_device(device: str) -> None:
     try:
         kind = "cpu" if device == "auto" else torch.device(device).type
     except RuntimeError:
-        raise InputError(f"--device {device}: expected auto, cpu, cuda, or cuda:NUMBER") from None
+        raise InputError(f"--device {device}: expected auto, cpu, cuda, cuda:NUMBER, xpu, or mps") from None
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     there["xpu"] = torch.xpu.is_available()
     if not there.get(kind, False):

@@ -4,7 +4,7 @@ import shutil
 import pytest
 import torch
 
-from probing.encoders import checkpoints
+from probing.encoders import checkpoints, transformer
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
 from probing.encoders.transformer import choose_device, choose_dtype
@@ -153,6 +153,20 @@ def test_a_number_format_or_device_that_is_asked_for_is_taken():
     assert choose_dtype("float32", "cpu") == "float32"
     assert choose_dtype("bfloat16", "cpu") == "bfloat16"
     assert choose_device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("found", [None, torch.device("cpu"), torch.device("meta")])
+def test_auto_is_no_accelerator_that_gives_no_sum(found, monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: found is not None)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: found)
+    assert choose_device("auto") == "cpu"
+
+
+def test_auto_is_the_accelerator_where_it_sums_in_float64(monkeypatch):
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
+    monkeypatch.setattr(transformer, "_sums_in_float64", lambda device: device.type == "cuda")
+    assert choose_device("auto") == "cuda"
 
 
 @pytest.mark.parametrize(
