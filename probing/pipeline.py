@@ -3,7 +3,6 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,23 +27,24 @@ from probing.encoders.opening import EncoderOpener, build_encoder
 from probing.probes.fused import explain_engine
 from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
-from probing.registry import ENGINES, MEASURES
+from probing.registry import MEASURES
 from probing.representations.extraction import Extractor, Pooling
+from probing.representations.shard_work import Elsewhere, WorkersExtractor
 from probing.settings.checks import check_settings
+from probing.settings.engine import use_engine
 from probing.settings.reviewer import describe_reviewer, expand_reviewer
 from probing.settings.run import RunSettings, effective_settings
 from probing.store.cache import StackCache
 from probing.store.environment import describe_environment
 from probing.store.folder_lock import check_free, hold_folder
 from probing.store.run_folder import RunFolder, check_folder
+from probing.store.shared_folders import mark_folders
 from probing.tables import CellResult, Failure
 from probing.tasks.metric_choice import choose_metrics
 from probing.tasks.sources import check_tasks, load_tasks
 from probing.trackers import EVENTS, send_scores, track
-from probing.work import Engine, EngineOptions
+from probing.work import Engine
 
-_GPU_SHARE = 0.25
-"""Part of a GPU that a cell takes on it: probes and mixes hold little there."""
 RESULTS = Path("data/results")
 """Folder of run folders by default."""
 
@@ -106,10 +106,12 @@ def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None)
         folder = RunFolder(path, effective, defaults=asdict(RunSettings()), overwrite=settings.overwrite)
         folder.write_splits(tasks)
         folder.write_sentences(tasks)
-        runner = CellRunner(settings, folder, reporter, Scoreboard(tasks), used)
-        with track(settings.trackers, path / EVENTS / path.name, effective) as trackers:
+        # One process sees what it sees.
+        shared = (path, open_cache(settings).folder) if used.workers > 1 else ()
+        with mark_folders(shared) as seen, track(settings.trackers, path / EVENTS / path.name, effective) as trackers:
+            runner = CellRunner(settings, folder, reporter, Scoreboard(tasks), used, seen)
             with reporter.display(runner.board):
-                runner.run(list_stages(tasks, encoder, layers, runner))
+                runner.run(*list_chains(tasks, encoder, layers, runner))
             # What this run needed is spared no longer.
             open_cache(settings).trim()
             if any(result.scores for result in runner.results):
@@ -122,33 +124,6 @@ def run(settings: RunSettings, reporter: Reporter, engine: Engine | None = None)
         finished = {"finished": datetime.now(UTC).isoformat(timespec="seconds")}
         folder.write_manifest(described | outcome | runner.first_score | finished)
     return Outcome(path, tuple(runner.failures), sum(len(result.scores) for result in runner.results))
-
-
-@contextmanager
-def use_engine(settings: RunSettings, engine: Engine | None = None) -> Iterator[Engine]:
-    """The engine that there is or, if there is none, the one that the settings ask for, which ends with its use.
-
-    Raises:
-        InputError: what it needs is not there.
-    """
-    if engine is not None:
-        yield engine
-        return
-    from probing.encoders.transformer import choose_device  # noqa: PLC0415 - transformers: tasks are read before
-
-    options = EngineOptions(
-        settings.engine_address,
-        settings.workers,
-        settings.worker_threads or settings.threads or 1,
-        _GPU_SHARE if choose_device(settings.device).startswith("cuda") else 0.0,
-        settings.retries,
-        settings.mixed_hardware,
-    )
-    started = ENGINES.load(settings.engine)(options)
-    try:
-        yield started
-    finally:
-        started.close()
 
 
 def describe_machines(results: Sequence[CellResult], reporter: Reporter) -> list[dict[str, Any]]:
@@ -164,12 +139,12 @@ def describe_machines(results: Sequence[CellResult], reporter: Reporter) -> list
     return machines
 
 
-def list_stages(
+def list_chains(
     tasks: Sequence[Task], encoder: Encoder, layers: Sequence[int], runner: CellRunner
-) -> Iterator[PlannedStage]:
-    """The stages of a run, each planned when the one before has nothing left to begin."""
-    yield from probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
-    yield from probe_other_encoders(tasks, encoder, layers, runner)
+) -> list[Iterator[PlannedStage]]:
+    """The stages of a run, each planned when the one before has nothing left to begin; chains wait for no other."""
+    own = probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
+    return [own, probe_other_encoders(tasks, encoder, layers, runner)]
 
 
 def probe_tasks(tasks: Sequence[Task], sentences: TaskEncoder, runner: CellRunner) -> Iterator[PlannedStage]:
@@ -212,8 +187,14 @@ def plan_encoding(
 ) -> TaskEncoder:
     """The tasks' sentences, to be encoded when they are asked for; a control may have an encoder of its own."""
     settings = runner.settings
-    extractor = Extractor(encoder, Pooling(settings.pooling, settings.special_tokens), open_cache(settings))
+    pooling, cache = Pooling(settings.pooling, settings.special_tokens), open_cache(settings)
     opener = EncoderOpener(CONTROLS[control].encoder if control else settings.model, settings, encoder)
+    if runner.engine.workers > 1:
+        gpus = settings.worker_gpus if encoder.device.startswith("cuda") else 0.0
+        elsewhere = Elsewhere(runner.engine, opener, gpus, runner.seen)
+        extractor = WorkersExtractor(encoder, pooling, cache, elsewhere)
+    else:
+        extractor = Extractor(encoder, pooling, cache)
     return TaskEncoder(tasks, extractor, layers, runner.reporter, f"encoding {control}".strip(), opener)
 
 

@@ -1,7 +1,7 @@
 """All texts through the encoder once: every layer pooled on the fly, and kept by content."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -85,6 +85,9 @@ class Extractor:
         cache: where vectors are looked for and kept.
     """
 
+    is_here = True
+    """True where this process encodes."""
+
     def __init__(self, encoder: Encoder, pooling: Pooling, cache: StackCache):
         self.encoder, self.pooling, self._cache = encoder, pooling, cache
         self._space = cache.space(
@@ -113,11 +116,10 @@ class Extractor:
             check_finite(values, [texts[missing[row]] for row in rows], self.encoder)
             self._space.add([keys[missing[row]] for row in rows], values, tokens.truncated[rows])
             excess = self._cache.trim(self._space)
-        seconds = time.perf_counter() - start
-        stack = self._space.stack(keys, self.encoder.layer_names, self.pooling.name)
-        return Extraction(
-            stack, tokens.lengths, seconds, int(stack.truncated.sum()), *self._space.take_faults(), excess
-        )
+        return self._describe(texts, tokens.lengths, time.perf_counter() - start, excess)
+
+    def foresee(self, groups: Iterable[Sequence[Text]]) -> None:
+        """Hear which texts will be asked for, group by group; this process encodes them when they are."""
 
     def stack(self, texts: Sequence[Text]) -> StoredStack:
         """The vectors of texts that have been encoded, in their order.
@@ -127,6 +129,12 @@ class Extractor:
         """
         keys = [text_key(text) for text in texts]
         return self._space.stack(keys, self.encoder.layer_names, self.pooling.name)
+
+    def _describe(
+        self, texts: Sequence[Text], lengths: Int[np.ndarray, " encoded"], seconds: float, excess: int
+    ) -> Extraction:
+        stack = self.stack(texts)
+        return Extraction(stack, lengths, seconds, int(stack.truncated.sum()), *self._space.take_faults(), excess)
 
 
 def extract_stack(
@@ -153,18 +161,33 @@ def encode_in_shards(
     encoder: Encoder, tokens: Tokens, pooling: Pooling, progress: Progress
 ) -> Iterator[tuple[Int[np.ndarray, " rows"], Float[np.ndarray, "layers rows hidden"]]]:
     """Encode tokenised texts from long to short; yield rows and their pooled vectors, a shard at a time."""
+    for rows in plan_shards(encoder, tokens):
+        yield rows, encode_shard(encoder, tokens, rows, pooling, progress)
+
+
+def plan_shards(encoder: Encoder, tokens: Tokens) -> list[Int[np.ndarray, " rows"]]:
+    """The rows of each shard: tokenised texts from long to short, cut where a file is large enough."""
     sentence_bytes = 4 * len(encoder.layer_names) * encoder.hidden_size
     size = max(1, _SHARD_BYTES // sentence_bytes)
     order = np.argsort(-tokens.lengths, kind="stable")
+    return [order[start : start + size] for start in range(0, len(order), size)]
+
+
+def encode_shard(
+    encoder: Encoder,
+    tokens: Tokens,
+    rows: Int[np.ndarray, " rows"],
+    pooling: Pooling,
+    progress: Progress = lambda done: None,
+) -> Float[np.ndarray, "layers rows hidden"]:
+    """The pooled vectors of some tokenised texts that are sorted from long to short, batch by batch."""
     encode, plan = choose_way(encoder, pooling)
     window = encoder.pads_to if isinstance(encoder, BatchingEncoder) else 1
-    for start in range(0, len(order), size):
-        rows = order[start : start + size]
-        values = np.empty((len(encoder.layer_names), len(rows), encoder.hidden_size), dtype=np.float32)
-        for batch in plan(-(-tokens.lengths[rows] // window) * window):
-            values[:, batch] = encode(tokens, rows[batch])
-            progress(len(batch))
-        yield rows, values
+    values = np.empty((len(encoder.layer_names), len(rows), encoder.hidden_size), dtype=np.float32)
+    for batch in plan(-(-tokens.lengths[rows] // window) * window):
+        values[:, batch] = encode(tokens, rows[batch])
+        progress(len(batch))
+    return values
 
 
 def check_finite(values: Float[np.ndarray, "layers rows hidden"], texts: Sequence[Text], encoder: Encoder) -> None:

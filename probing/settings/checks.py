@@ -51,6 +51,8 @@ _RANGES: dict[str, Range] = dict.fromkeys(
 _RANGES |= {"threads": THREADS, "cache_limit": Range("0 or more, and below a million (GB)", 0, 1e6)}
 _RANGES |= {"worker_threads": THREADS, "workers": Range("0 or more, and at most 10000", 0, 10_001)}
 _RANGES |= {"retries": Range("0 or more, and at most 100", 0, 101)}
+_RANGES |= {"unit_timeout": Range("0 or more (seconds)", 0, 1e9)}
+_RANGES |= {"worker_gpus": Range("more than 0, and at most 64", 0, 64.001, above_low=True)}
 _RANGES |= {"mix_dropout": Range("a probability, 0 or more and below 1", 0, 1)}
 
 

@@ -13,7 +13,8 @@ from probing.settings.named import check_name, list_choices, make_settings, take
 from probing.settings.run import RunSettings
 
 ONE_FOR_ALL = (
-    *("engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
+    *("engine", "engine_address", "workers", "worker_threads", "worker_gpus", "retries"),
+    *("unit_timeout", "mixed_hardware"),
     *("output", "cache_dir", "cache_limit", "scratch", "threads", "quiet", "overwrite", "report", "trackers"),
 )
 """Settings that all runs of a sweep have in common."""

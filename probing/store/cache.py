@@ -5,7 +5,6 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from weakref import finalize
@@ -14,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from probing.atomic_files import remove_leftovers, write_atomically
-from probing.digests import KEY_BYTES, digest_json
-from probing.store.shards import Shard, StoredStack, open_shard, pack_shard
+from probing.digests import digest_json
+from probing.store.shards import Shard, StoredStack, open_shard, write_shard
 
 
 class StackCache:
@@ -138,11 +137,14 @@ class StackSpace:
         truncated: Bool[np.ndarray, " sentences"],
     ) -> None:
         """File the vectors of some sentences."""
-        listed = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
-        path = self.folder / f"{sha256(listed.data).hexdigest()[:16]}.safetensors"
-        write_atomically(path, pack_shard(listed, truncated, values))
+        path = write_shard(self.folder, keys, values, truncated)
         self._index(path)
         self.used.add(path)
+
+    def adopt(self, shard: Shard) -> None:
+        """Take in a file that another process has just written to this space, on its word: it is not read."""
+        self._note(shard)
+        self.used.add(shard.path)
 
     def stack(self, keys: Sequence[bytes], layer_names: tuple[str, ...], pooling: str) -> StoredStack:
         """The vectors of some sentences, in their order, left where they are.
@@ -181,6 +183,9 @@ class StackSpace:
         if shard is None:
             self._drop(path)
             return
+        self._note(shard)
+
+    def _note(self, shard: Shard) -> None:
         for place, key in enumerate(shard.keys):
             self._places[key.tobytes()] = (shard, place)
 
