@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -159,7 +160,7 @@ class RayEngine:
     def _begin(self, function: Function, unit: Unit, number: int, idle: list[Any]) -> tuple[Any, _Attempt]:
         name, blob = unit.shared
         kind = {} if self._options.mixed_hardware else describe_kind(gpu=unit.gpus > 0)
-        setup = Setup(self._options.threads, tuple(kind.items()))
+        setup = Setup(self._options.threads, tuple(kind.items()), str(Path.cwd()))
         parcel = Parcel(setup, pickle.dumps((function, unit.payload)), name)
         if not unit.gpus:
             return self._task.options(name=unit.name).remote(parcel, blob), _Attempt(unit, number)

@@ -25,6 +25,8 @@ class Setup(NamedTuple):
     threads: int
     kind: tuple[tuple[str, str], ...]
     """Facts of the machine that last digits depend on; none where they may differ."""
+    folder: str
+    """Working folder: paths may be relative to it."""
     version: str = __version__
 
 
@@ -78,6 +80,10 @@ def prepare_worker(setup: Setup) -> None:
     """
     if setup.version != __version__:
         raise InputError(f"has bermo-probing {__version__}, and the run {setup.version}; install the same")
+    try:
+        os.chdir(setup.folder)
+    except OSError:
+        raise InputError(f"{setup.folder}: not seen here; expected a folder that all hosts share") from None
     found = describe_kind(gpu="gpu" in dict(setup.kind))
     for name, value in setup.kind:
         if found[name] != value:
