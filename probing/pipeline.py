@@ -3,9 +3,9 @@
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -30,9 +30,11 @@ from probing.engines.local import LocalEngine
 from probing.probes.fused import explain_engine
 from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
-from probing.registry import ENGINES, MEASURES, QUEUES
+from probing.registry import MEASURES, QUEUES
 from probing.representations.extraction import Extractor, PartExtractor, Pooling
+from probing.representations.shard_work import Elsewhere, WorkersExtractor
 from probing.settings.checks import check_settings
+from probing.settings.engine import use_engine
 from probing.settings.parts import ENCODE, MERGE, parse_part
 from probing.settings.reviewer import describe_reviewer, expand_reviewer
 from probing.settings.run import RunSettings, effective_settings
@@ -41,14 +43,13 @@ from probing.store.environment import describe_environment
 from probing.store.folder_lock import check_free, hold_folder
 from probing.store.part_records import check_kind, find_job, note_part
 from probing.store.run_folder import RunFolder, check_folder
+from probing.store.shared_folders import NOWHERE, mark_folders
 from probing.tables import CellResult, Failure
 from probing.tasks.metric_choice import choose_metrics
 from probing.tasks.sources import check_tasks, load_tasks
 from probing.trackers import EVENTS, send_scores, track
-from probing.work import Engine, EngineOptions
+from probing.work import Engine
 
-_GPU_SHARE = 0.25
-"""Part of a GPU that a cell takes on it: probes and mixes hold little there."""
 RESULTS = Path("data/results")
 """Folder of run folders by default."""
 
@@ -144,10 +145,12 @@ def complete(ready: Prepared, reporter: Reporter, engine: Engine) -> Outcome:
     reporter.say("kernels: " + "; ".join(f"{what} by {how}" for what, how in kernels.items()))
     effective = effective_settings(settings)
     folder = open_folder(ready)
-    runner = CellRunner(settings, folder, reporter, Scoreboard(tasks), engine)
-    with track(settings.trackers, path / EVENTS / path.name, effective) as trackers:
+    # One process sees what it sees.
+    shared = (path, open_cache(settings).folder) if engine.workers > 1 else ()
+    with mark_folders(shared) as seen, track(settings.trackers, path / EVENTS / path.name, effective) as trackers:
+        runner = CellRunner(settings, folder, reporter, Scoreboard(tasks), engine, seen)
         with reporter.display(runner.board):
-            runner.run(list_stages(tasks, encoder, ready.layers, runner))
+            runner.run(*list_chains(tasks, encoder, ready.layers, runner))
         # What this run needed is spared no longer.
         open_cache(settings).trim()
         if any(result.scores for result in runner.results):
@@ -176,8 +179,8 @@ def run_part(ready: Prepared, reporter: Reporter) -> Outcome:
                 check_kind(ready.folder, ready.encoder.device)
             if part.kind == MERGE:
                 return complete(ready, reporter, LocalEngine())
-            runner = CellRunner(settings, folder, reporter, Scoreboard(ready.tasks), LocalEngine())
-            stages = list_stages(ready.tasks, ready.encoder, ready.layers, runner)
+            runner = CellRunner(settings, folder, reporter, Scoreboard(ready.tasks), LocalEngine(), NOWHERE)
+            stages = chain.from_iterable(list_chains(ready.tasks, ready.encoder, ready.layers, runner))
             if part.kind == ENCODE:
                 encode_stages(ready.tasks, stages)
             else:
@@ -197,37 +200,6 @@ def open_folder(ready: Prepared) -> RunFolder:
     return folder
 
 
-@contextmanager
-def use_engine(settings: RunSettings, engine: Engine | None = None) -> Iterator[Engine]:
-    """The engine that there is or, if there is none, the one that the settings ask for, which ends with its use.
-
-    Raises:
-        InputError: what it needs is not there.
-    """
-    if engine is not None:
-        yield engine
-        return
-    if settings.engine in QUEUES.rows:
-        raise InputError(
-            f"engine {settings.engine}: takes one run, or a sweep, as a command (bermo-probing run, sweep)"
-        )
-    from probing.encoders.transformer import choose_device  # noqa: PLC0415 - transformers: tasks are read before
-
-    options = EngineOptions(
-        settings.engine_address,
-        settings.workers,
-        settings.worker_threads or settings.threads or 1,
-        _GPU_SHARE if choose_device(settings.device).startswith("cuda") else 0.0,
-        settings.retries,
-        settings.mixed_hardware,
-    )
-    started = ENGINES.load(settings.engine)(options)
-    try:
-        yield started
-    finally:
-        started.close()
-
-
 def describe_machines(results: Sequence[CellResult], reporter: Reporter) -> list[dict[str, Any]]:
     """The machines that computed the cells of a run, and how many each; a warning where they are of several kinds."""
     counts = Counter(tuple(sorted(result.machine.items())) for result in results if result.machine)
@@ -241,12 +213,12 @@ def describe_machines(results: Sequence[CellResult], reporter: Reporter) -> list
     return machines
 
 
-def list_stages(
+def list_chains(
     tasks: Sequence[Task], encoder: Encoder, layers: Sequence[int], runner: CellRunner
-) -> Iterator[PlannedStage]:
-    """The stages of a run, each planned when the one before has nothing left to begin."""
-    yield from probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
-    yield from probe_other_encoders(tasks, encoder, layers, runner)
+) -> list[Iterator[PlannedStage]]:
+    """The stages of a run, each planned when the one before has nothing left to begin; chains wait for no other."""
+    own = probe_tasks(tasks, plan_encoding(tasks, encoder, layers, runner), runner)
+    return [own, probe_other_encoders(tasks, encoder, layers, runner)]
 
 
 def probe_tasks(tasks: Sequence[Task], sentences: TaskEncoder, runner: CellRunner) -> Iterator[PlannedStage]:
@@ -290,11 +262,17 @@ def plan_encoding(
 ) -> TaskEncoder:
     """The tasks' sentences, to be encoded when they are asked for; a control may have an encoder of its own."""
     settings = runner.settings
-    way = encoder, Pooling(settings.pooling, settings.special_tokens), open_cache(settings)
+    pooling, cache = Pooling(settings.pooling, settings.special_tokens), open_cache(settings)
     part = parse_part(settings.part) if settings.part else None
-    encodes = part and part.kind == ENCODE
-    extractor = PartExtractor(*way, part.number, part.count) if encodes else Extractor(*way)
     opener = EncoderOpener(CONTROLS[control].encoder if control else settings.model, settings, encoder)
+    if part and part.kind == ENCODE:
+        extractor = PartExtractor(encoder, pooling, cache, part.number, part.count)
+    elif runner.engine.workers > 1:
+        gpus = settings.worker_gpus if encoder.device.startswith("cuda") else 0.0
+        elsewhere = Elsewhere(runner.engine, opener, gpus, runner.seen)
+        extractor = WorkersExtractor(encoder, pooling, cache, elsewhere)
+    else:
+        extractor = Extractor(encoder, pooling, cache)
     return TaskEncoder(tasks, extractor, layers, runner.reporter, f"encoding {control}".strip(), opener)
 
 

@@ -15,6 +15,7 @@ from probing.progress import Reporter
 from probing.records import InputError
 from probing.sealed_json import seal_json
 from probing.settings.checks import check_settings
+from probing.settings.engine import use_engine
 from probing.settings.sweep import SweptRun
 from probing.work import Engine
 
@@ -47,7 +48,7 @@ def sweep(runs: Sequence[SweptRun], at_once: int, *, retry_failed: bool = False)
     folder, runs, todo = begin(runs, retry_failed=retry_failed)
     refused: dict[str, str] = {}
     if todo:
-        with pipeline.use_engine(todo[0].settings) as engine:
+        with use_engine(todo[0].settings) as engine:
             lines = _probe_all(todo, engine, min(at_once, len(todo)) if engine.workers > 1 else 1)
         refused = {run.name: line for run, line in zip(todo, lines, strict=True) if line}
     note_runs(folder, runs, refused)

@@ -18,6 +18,8 @@ class Unit:
     """Small and its own; it can be pickled."""
     shared: Any
     """Handle of what several units need, from `Engine.share`."""
+    gpus: float = 0.0
+    """Part of a GPU that it takes; units of one `Engine.run` take as much as each other."""
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,10 @@ class EngineOptions:
     """Units that are computed at a time; 0: as many as there is room for."""
     threads: int = 1
     """CPU threads of each worker."""
-    gpu_share: float = 0.0
-    """Part of a GPU that each worker takes."""
     retries: int = 3
     """Times that a unit is tried again after its worker was lost."""
+    unit_timeout_s: float = 0.0
+    """Longest time that a unit may take before its worker counts as lost; 0 for any."""
     mixed_hardware: bool = False
     """True where workers may have another kind of processor or GPU than this process."""
 

@@ -1,6 +1,6 @@
 """The sentences of the tasks through an encoder, task by task, each sentence once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 from jaxtyping import Int
@@ -60,6 +60,14 @@ class TaskEncoder:
             self._encoded[task.name] = self.take(task)
         return self._encoded[task.name]
 
+    def foresee(self, tasks: Iterable[Task]) -> None:
+        """Hear which tasks will be asked for, in this order: workers encode the next while the last is probed."""
+        seen, groups = set(self._seen), []
+        for task in {task.name: task for task in tasks if task.name not in self._encoded}.values():
+            groups.append([text for text in list_texts(task) if text not in seen])
+            seen.update(groups[-1])
+        self.extractor.foresee(groups)
+
     def extend(self, task: Task) -> Extraction:
         """Encode those sentences of a task that are new."""
         texts = [text for text in list_texts(task) if text not in self._seen]
@@ -97,7 +105,7 @@ class TaskEncoder:
         encoder, lengths = self.encoder, np.concatenate([part.lengths for part in self.parts])
         seconds, n_truncated = (sum(getattr(part, name) for part in self.parts) for name in ("seconds", "n_truncated"))
         facts: dict[str, float] = {"sentences": len(self._seen), "encoded": len(lengths), "tokens": int(lengths.sum())}
-        rates = rate_encoding(lengths, seconds, encoder)
+        rates = rate_encoding(lengths, seconds, encoder, weighed=self.extractor.is_here)
         self.reporter.note(self.name, **facts, truncated=n_truncated, **rates)
         if n_truncated:
             self.reporter.warn(f"{n_truncated} sentences were longer than {encoder.max_length} tokens and were cut")
@@ -119,13 +127,15 @@ def locate_sentences(task: Task, index: dict[Text, int]) -> dict[str, Int[np.nda
     return {split: np.array([index[text] for text in task.splits[split].texts]) for split in SPLITS}
 
 
-def rate_encoding(lengths: Int[np.ndarray, " encoded"], seconds: float, encoder: Encoder) -> dict[str, float]:
+def rate_encoding(
+    lengths: Int[np.ndarray, " encoded"], seconds: float, encoder: Encoder, *, weighed: bool = True
+) -> dict[str, float]:
     """Compute how fast sentences went through the encoder, and how near that is to what the machine can do."""
     if not len(lengths):
         return {}
     rates = {"sentences_per_s": len(lengths) / seconds, "tokens_per_s": int(lengths.sum()) / seconds}
     operations = count_operations(encoder, lengths)
-    if operations and seconds > _WORTH_MEASURING_S:
+    if weighed and operations and seconds > _WORTH_MEASURING_S:
         peak_rate = measure_peak_rate(encoder.hidden_size, encoder.dtype, encoder.device)
         rates |= {"gflop_per_s": operations / seconds / 1e9, "share_of_matrix_rate": operations / seconds / peak_rate}
     return rates

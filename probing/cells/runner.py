@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import chain, groupby
 from threading import RLock
 from typing import Any
 
@@ -15,14 +15,18 @@ from probing.cells.scoreboard import Scoreboard
 from probing.cells.work import COSTS_A_CELL, CellError, Subject, compute_cell, order_cell
 from probing.contracts.measure import Cell, Encoded
 from probing.digests import digest_json
+from probing.engines.feed import interleave
 from probing.progress import Reporter, Stage
 from probing.records import Task
 from probing.registry import MEASURES
 from probing.settings.run import RunSettings, effective_settings
 from probing.store.run_folder import RunFolder
+from probing.store.shared_folders import SharedFolders
 from probing.tables import CellResult, Failure
 from probing.work import Done, Engine, Lost, Unit
 
+_GPUS = 0.25
+"""Part of a GPU that a cell takes on it: probes and mixes hold little there."""
 _PATIENCE_S = 20.0
 """Time to wait for the first task's scores, where the rest of that task is encoded sooner than that."""
 
@@ -44,6 +48,8 @@ class _OpenStage:
     stage: Stage
     left: Counter[str]
     """Number of its cells that are not there yet, by task."""
+    cells: dict[str, CellResult | Failure | None]
+    """Those of its chain, by name."""
     n_resumed: int = 0
     n_sentences: int = 0
     """Sentences of the cells that were computed."""
@@ -58,14 +64,24 @@ class CellRunner:
         reporter: who tells of them.
         board: where their scores are shown.
         engine: that computes them.
+        seen: what all who compute them must see.
     """
 
-    def __init__(self, settings: RunSettings, folder: RunFolder, reporter: Reporter, board: Scoreboard, engine: Engine):
-        self.settings, self.folder, self.reporter, self.board, self.engine = settings, folder, reporter, board, engine
+    def __init__(
+        self,
+        settings: RunSettings,
+        folder: RunFolder,
+        reporter: Reporter,
+        board: Scoreboard,
+        engine: Engine,
+        seen: SharedFolders,
+    ):
+        self.settings, self.folder, self.reporter, self.board = settings, folder, reporter, board
+        self.engine, self.seen = engine, seen
         self.first_score: dict[str, float | bool] = {}
         """Seconds from the command to the first score of a probe, and whether that was a preliminary one."""
-        self._cells: dict[str, CellResult | Failure | None] = {}
-        """By name, in the order of the plan, whatever order they come in; none where a cell is not there yet."""
+        self._chains: list[dict[str, CellResult | Failure | None]] = []
+        """Cells by name, in the order of the plan, whatever order they come in; none where one is not there yet."""
         self._awaited: dict[str, tuple[Cell, _OpenStage]] = {}
         # An engine may ask for units in a thread of its own.
         self._lock = RLock()
@@ -73,16 +89,25 @@ class CellRunner:
     @property
     def results(self) -> list[CellResult]:
         """The finished cells, in the order of the plan."""
-        return [cell for cell in self._cells.values() if isinstance(cell, CellResult)]
+        return [cell for chain in self._chains for cell in chain.values() if isinstance(cell, CellResult)]
 
     @property
     def failures(self) -> list[Failure]:
         """The cells that could not be computed, likewise."""
-        return [cell for cell in self._cells.values() if isinstance(cell, Failure)]
+        return [cell for chain in self._chains for cell in chain.values() if isinstance(cell, Failure)]
 
-    def run(self, stages: Iterable[PlannedStage]) -> None:
-        """Have the cells of all stages computed, task by task: its new sentences are encoded, then its cells follow."""
-        for outcome in self.engine.run(compute_cell, self._list_units(stages)):
+    def run(self, *chains: Iterable[PlannedStage]) -> None:
+        """Have the cells of all stages computed, task by task: its new sentences are encoded, then its cells follow.
+
+        Args:
+            chains: stages, one after the other; where several workers compute, chains go on side by side.
+        """
+        units: list[Iterator[Unit]] = []
+        for stages in chains:
+            self._chains.append({})
+            units.append(self._list_units(stages, self._chains[-1]))
+        together = interleave(units) if self.engine.workers > 1 else chain.from_iterable(units)
+        for outcome in self.engine.run(compute_cell, together):
             if outcome.unit.name not in self._awaited:
                 continue  # computed twice: the first one counts
             cell, opened = self._awaited[outcome.unit.name]
@@ -112,22 +137,25 @@ class CellRunner:
         self._note_first(preliminary=True)
         self._announce(task)
 
-    def _list_units(self, stages: Iterable[PlannedStage]) -> Iterator[Unit]:
+    def _list_units(
+        self, stages: Iterable[PlannedStage], cells_of_chain: dict[str, CellResult | Failure | None]
+    ) -> Iterator[Unit]:
         """The cells that are not there yet, as units."""
         for plan in stages:
-            opened = self._open(plan)
+            opened = self._open(plan, cells_of_chain)
+            plan.sentences.foresee(cell.task for cell in plan.cells)
             for _, group in groupby(plan.cells, key=lambda cell: cell.task.name):
                 own = list(group)
                 encoded = plan.sentences.encode(own[0].task)
                 for _, cells in groupby(own, key=lambda cell: id(cell.task)):
                     yield from self._list_of_task(opened, list(cells), encoded)
 
-    def _open(self, plan: PlannedStage) -> _OpenStage:
+    def _open(self, plan: PlannedStage, cells: dict[str, CellResult | Failure | None]) -> _OpenStage:
         work = sum(estimate_work(cell, len(plan.sentences.layers)) for cell in plan.cells)
         stage = self.reporter.plan_stage(plan.name, len(plan.cells), "cells", work, self.engine.workers)
-        opened = _OpenStage(plan, stage, Counter(cell.task.name for cell in plan.cells))
+        opened = _OpenStage(plan, stage, Counter(cell.task.name for cell in plan.cells), cells)
         with self._lock:
-            self._cells |= {cell.name: None for cell in plan.cells}
+            cells |= {cell.name: None for cell in plan.cells}
             if not plan.cells:
                 self._end(opened)
         return opened
@@ -147,10 +175,11 @@ class CellRunner:
                 if reads not in handles:
                     others = encoded.others and replace(encoded.others, travels=reads)
                     handles[reads] = self.engine.share(Subject(cell.task, replace(encoded, others=others)))
-                order = order_cell(cell, key, self.folder.cell_file(cell.name), self.settings)
+                order = order_cell(cell, key, self.folder.cell_file(cell.name), self.settings, self.seen)
                 with self._lock:
                     self._awaited[cell.name] = cell, opened
-                yield Unit(cell.name, estimate_work(cell, len(encoded.layers)), order, handles[reads])
+                gpus = _GPUS if encoded.encoder.device.startswith("cuda") else 0.0
+                yield Unit(cell.name, estimate_work(cell, len(encoded.layers)), order, handles[reads], gpus)
 
     def _find(self, cell: Cell, key: str) -> CellResult | None:
         """A cell that is there already."""
@@ -162,7 +191,7 @@ class CellRunner:
     def _settle(self, cell: Cell, opened: _OpenStage, found: CellResult | Failure, *, resumed: bool = False) -> None:
         """Take in a cell: its stage moves on, and ends with its last one."""
         with self._lock:
-            self._cells[cell.name] = found
+            opened.cells[cell.name] = found
             self._awaited.pop(cell.name, None)
             opened.stage.advance(1, estimate_work(cell, len(opened.plan.sentences.layers)), found=resumed)
             opened.n_resumed += resumed
@@ -183,7 +212,7 @@ class CellRunner:
         self.reporter.take_stock(opened.stage)
         rate = self.reporter.rate(name, opened.n_sentences)
         self.reporter.note(name, cells=len(plan.cells), resumed=opened.n_resumed, **rate)
-        results = [self._cells[cell.name] for cell in plan.cells]
+        results = [opened.cells[cell.name] for cell in plan.cells]
         titles = {cell.task.name: cell.task.spec.title for cell in plan.cells}
         warn_unconverged([one for one in results if isinstance(one, CellResult)], titles, self.reporter)
 

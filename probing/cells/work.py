@@ -1,15 +1,15 @@
 """A cell as a unit of work: what travels to whoever computes it, and the function that does."""
 
-import platform
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from probing.contracts.measure import Cell, Encoded
-from probing.records import InputError, Task
+from probing.records import Task
 from probing.registry import MEASURES
 from probing.settings.run import RunSettings
 from probing.store.cell_files import write_cell
 from probing.store.environment import describe_machine
+from probing.store.shared_folders import SharedFolders
 from probing.tables import CellResult
 
 COSTS_A_CELL = (RuntimeError, ValueError, ArithmeticError, MemoryError)
@@ -29,6 +29,8 @@ class CellOrder:
     file: Path
     """Place where the finished cell is kept."""
     settings: RunSettings
+    seen: SharedFolders
+    """Folders that all who compute must see."""
 
 
 @dataclass(frozen=True)
@@ -46,21 +48,19 @@ class CellError:
     text: str
 
 
-def order_cell(cell: Cell, key: str, file: Path, settings: RunSettings) -> CellOrder:
+def order_cell(cell: Cell, key: str, file: Path, settings: RunSettings, seen: SharedFolders) -> CellOrder:
     """The order of a cell."""
-    return CellOrder(cell.representation, cell.control, cell.seed, cell.measure, key, file, settings)
+    return CellOrder(cell.representation, cell.control, cell.seed, cell.measure, key, file, settings, seen)
 
 
 def compute_cell(order: CellOrder, subject: Subject) -> CellResult | CellError:
     """Compute a cell and keep it.
 
     Raises:
-        InputError: the run's folder is not seen here: writing a cell would make another of that name.
+        InputError: the run's folder, or its cache, is not seen here.
         OSError: vectors cannot be read, or the cell cannot be written.
     """
-    folder = order.file.parents[1]
-    if not (folder / "settings.json").is_file():
-        raise InputError(f"{folder}: not seen by host {platform.node()}; expected a folder that all hosts share")
+    order.seen.check()
     cell = Cell(subject.task, order.representation, order.control, order.seed, order.measure)
     try:
         result = MEASURES.load(cell.measure)(cell, subject.encoded, order.settings)

@@ -54,9 +54,9 @@ class EncoderOpener:
         return self._encoder or _build_again(*self._order)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _build_again(name: str, settings: RunSettings, digest: str) -> Encoder:
-    """An encoder that was built elsewhere; the last one is kept, for the next cell is likely of it too."""
+    """An encoder that was built elsewhere; the last ones are kept, the run's and a control's, for what follows."""
     encoder = build_encoder(name, settings)
     if encoder.digest != digest:
         raise InputError(f"checkpoint {settings.checkpoint}: holds other weights here than where the run was begun")

@@ -1,7 +1,7 @@
 """The engine over Ray (docs.ray.io): units as tasks, in processes of this machine or of a cluster that works already.
 
-Ray places tasks and finds out that a process or a machine has died. Order and retries are ours: what is lost is
-computed again, what ends in an error is not, and the costliest unit that waits goes first.
+Ray places tasks and finds out that a process or a machine has died. Order, retries and time limits are ours: what is
+lost is computed again, what ends in an error is not, and the costliest unit that waits goes first.
 """
 
 # Where the package is not installed, pyright takes this file for it.
@@ -13,10 +13,8 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from functools import lru_cache
-from heapq import heappop, heappush
-from itertools import count
-from threading import Lock, Thread
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -30,12 +28,11 @@ for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)  # Ray reads them when it is imported, and not again
 
 import ray
-import torch
-from ray.exceptions import RayError, RayTaskError
+from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
 
-from probing import __version__
+from probing.engines.feed import Feed
+from probing.engines.worker import Parcel, Setup, compute_announced, compute_parcel, describe_kind
 from probing.records import InputError
-from probing.store.environment import describe_machine
 from probing.work import Done, EngineOptions, Function, Lost, Unit
 
 _OBJECTS_BYTES = 512 * 2**20
@@ -44,12 +41,25 @@ _STARTS = 4
 """Attempts to start: Ray gives a node half a minute, which a busy machine may exceed."""
 _LOOK_S = 0.1
 """Longest time until a new unit is noticed."""
-_SHARED: dict[str, Any] = {}
-"""In a worker: the last thing that its units shared, by name."""
+
+
+@dataclass
+class _Attempt:
+    """A unit that a worker has, or that Ray has no room for yet."""
+
+    unit: Unit
+    number: int
+    actor: Any = None
+    """Worker that computes units of its kind only; none where any process does."""
+    begun: float | None = None
+    """Moment at which the worker said that it begins; kept where units have a time limit."""
 
 
 class RayEngine:
     """Computes units in worker processes, which keep what they have loaded.
+
+    Units on a processor are tasks: Ray gives one process after the other to them. Those on a GPU have actors, one for
+    each share of a GPU, for Ray ends the process of a GPU's task with the task, and its encoder with it.
 
     Args:
         options: wishes of the user.
@@ -59,31 +69,36 @@ class RayEngine:
     """
 
     def __init__(self, options: EngineOptions):
-        self._retries, self._temporary, self._joined = options.retries, "", ray.is_initialized()
+        self._options, self._temporary, self._joined = options, "", ray.is_initialized()
         if not self._joined:
-            self._start(options)
+            self._start()
+        self._gpus = float(ray.cluster_resources().get("GPU", 0))
         cpus = int(ray.cluster_resources().get("CPU", 0))
         if cpus < options.threads:
             self.close()
             raise InputError(f"--worker-threads {options.threads}: more than the {cpus} CPUs that Ray has; take fewer")
         self.workers = options.workers or max(1, cpus // options.threads)
-        expected = {} if options.mixed_hardware else describe_kind()
-        self._setup = options.threads, tuple(expected.items()), __version__
-        self._task: Any = ray.remote(num_cpus=options.threads, num_gpus=options.gpu_share, max_retries=0)(compute_unit)
+        timed: dict[str, Any] = {"num_returns": "streaming"} if options.unit_timeout_s else {}
+        compute: Any = compute_announced if timed else compute_parcel
+        self._task: Any = ray.remote(num_cpus=options.threads, max_retries=0, **timed)(compute)
+        actor = type("UnitWorker", (), {"compute": ray.method(**timed)(staticmethod(compute))})
+        self._actor: Any = ray.remote(num_cpus=options.threads, max_restarts=0)(actor)
 
     def share(self, value: Any) -> tuple[str, Any]:
-        """A name, and the value in Ray's store of objects: as bytes, for arrays would come out of it read-only."""
+        """A name, and the value in Ray's store of objects."""
         return uuid4().hex, ray.put(pickle.dumps(value))
 
     def run(self, function: Function, units: Iterable[Unit]) -> Iterator[Done | Lost]:
         """Compute units, as many at a time as there are workers; a lost one is begun again, on whatever worker."""
-        feed, running = _Feed(units), {}
+        feed, running, idle, room = Feed(units), dict[Any, _Attempt](), list[Any](), self.workers
         feed.start()
         try:
             while True:
                 ended = feed.ended
-                while len(running) < self.workers and (item := feed.take()):
-                    running[self._begin(function, item[0])] = item
+                while len(running) < room and (item := feed.take()):
+                    room = self._count_room(item[0])
+                    ref, attempt = self._begin(function, *item, idle)
+                    running[ref] = attempt
                 if feed.error:
                     raise feed.error
                 if not running:
@@ -91,17 +106,19 @@ class RayEngine:
                         return
                     time.sleep(_LOOK_S)
                     continue
-                ready, _ = ray.wait(list(running), timeout=_LOOK_S)
-                for unit, attempt, ref in [(*running.pop(ref), ref) for ref in ready]:
-                    outcome = self._receive(unit, attempt, ref)
-                    if isinstance(outcome, Lost) and attempt <= self._retries:
-                        feed.put(unit, attempt + 1)
+                for attempt, outcome in self._look(running):
+                    if attempt.actor:
+                        self._dismiss(attempt.actor, idle, keep=isinstance(outcome, Done) and not feed.is_empty)
+                    if isinstance(outcome, Lost) and attempt.number <= self._options.retries:
+                        feed.put(attempt.unit, attempt.number + 1)
                     else:
                         yield outcome
         finally:
             feed.stopped = True
-            for ref in running:
-                ray.cancel(ref, force=True)
+            for ref, attempt in running.items():
+                _stop(ref, attempt)
+            for actor in idle:
+                ray.kill(actor)
 
     def close(self) -> None:
         """End the cluster, if it was begun here."""
@@ -109,7 +126,8 @@ class RayEngine:
             ray.shutdown()
         shutil.rmtree(self._temporary, ignore_errors=True)
 
-    def _start(self, options: EngineOptions) -> None:
+    def _start(self) -> None:
+        options = self._options
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if options.address:
             where: dict[str, Any] = {"address": options.address}
@@ -129,27 +147,85 @@ class RayEngine:
                     self.close()
                     raise InputError(_explain(options.address, error)) from None
 
-    def _begin(self, function: Function, unit: Unit) -> Any:
-        name, blob = unit.shared
-        return self._task.options(name=unit.name).remote(
-            self._setup, pickle.dumps((function, unit.payload)), name, blob
-        )
+    def _count_room(self, unit: Unit) -> int:
+        """Units like this one that there is room for at a time.
 
-    def _receive(self, unit: Unit, attempt: int, ref: Any) -> Done | Lost:
-        """The outcome of a unit.
+        Raises:
+            InputError: there is none for any.
+        """
+        if unit.gpus > self._gpus:
+            raise InputError(f"a unit takes {unit.gpus:g} of a GPU, and Ray has {self._gpus:g}; take --device cpu")
+        return min(self.workers, int(self._gpus / unit.gpus)) if unit.gpus else self.workers
+
+    def _begin(self, function: Function, unit: Unit, number: int, idle: list[Any]) -> tuple[Any, _Attempt]:
+        name, blob = unit.shared
+        kind = {} if self._options.mixed_hardware else describe_kind(gpu=unit.gpus > 0)
+        setup = Setup(self._options.threads, tuple(kind.items()), str(Path.cwd()))
+        parcel = Parcel(setup, pickle.dumps((function, unit.payload)), name)
+        if not unit.gpus:
+            return self._task.options(name=unit.name).remote(parcel, blob), _Attempt(unit, number)
+        actor = idle.pop() if idle else self._actor.options(num_gpus=unit.gpus).remote()
+        return actor.compute.options(name=unit.name).remote(parcel, blob), _Attempt(unit, number, actor)
+
+    def _look(self, running: dict[Any, _Attempt]) -> Iterator[tuple[_Attempt, Done | Lost]]:
+        """The attempts that have ended, which run no more; waits a little if there is none."""
+        limit_s = self._options.unit_timeout_s
+        ready, _ = ray.wait(list(running), timeout=_LOOK_S)
+        for ref in ready:
+            attempt = running[ref]
+            outcome = self._receive(attempt, next(ref) if limit_s else ref)
+            if outcome:
+                del running[ref]
+                yield attempt, outcome
+        overdue = [ref for ref, one in running.items() if one.begun and time.monotonic() - one.begun > limit_s > 0]
+        for ref in overdue:
+            attempt = running.pop(ref)
+            _stop(ref, attempt)
+            yield attempt, Lost(attempt.unit, f"took longer than --unit-timeout {limit_s:g}", attempt.number)
+
+    def _receive(self, attempt: _Attempt, ref: Any) -> Done | Lost | None:
+        """The outcome of a unit; none where its worker has said that it begins.
 
         Raises:
             Exception: that its function has raised, unless the system had refused something.
         """
+        unit, number = attempt.unit, attempt.number
         try:
-            result, seconds = ray.get(ref)
+            answer = ray.get(ref)
         except RayTaskError as error:
             if not isinstance(error.cause, OSError):
                 raise error.cause from error
-            return Lost(unit, f"{type(error.cause).__name__}: {error.cause}", attempt)
+            return Lost(unit, f"{type(error.cause).__name__}: {error.cause}", number)
         except RayError as error:
-            return Lost(unit, f"lost its worker: {str(error).splitlines()[0]}", attempt)
+            return Lost(unit, f"lost its worker: {_name_loss(error)}", number)
+        if answer is None:
+            attempt.begun = time.monotonic()
+            return None
+        result, seconds = answer
         return Done(unit, pickle.loads(result), seconds)
+
+    def _dismiss(self, actor: Any, idle: list[Any], *, keep: bool) -> None:
+        """Keep a worker for the next unit, or give back what it has taken."""
+        if keep:
+            idle.append(actor)
+        else:
+            ray.kill(actor)
+
+
+def _stop(ref: Any, attempt: _Attempt) -> None:
+    """End the process that computes a unit: nothing less ends one that hangs."""
+    if attempt.actor:
+        ray.kill(attempt.actor)
+    else:
+        ray.cancel(ref, force=True)
+
+
+def _name_loss(error: RayError) -> str:
+    if isinstance(error, OutOfMemoryError):
+        return "its machine had no memory left"
+    if isinstance(error, WorkerCrashedError | RayActorError):
+        return "killed, perhaps for memory"
+    return str(error).splitlines()[0]
 
 
 def _explain(address: str, error: Exception) -> str:
@@ -157,78 +233,6 @@ def _explain(address: str, error: Exception) -> str:
     if address:
         return f"--engine-address {address}: no cluster answers ({reason}); start one by `ray start --head`"
     return f"--engine ray: cannot be started here ({reason}); take --engine local, or a cluster by --engine-address"
-
-
-class _Feed(Thread):
-    """Asks for units in a thread of its own, for making one may take long, and has the costliest ready first."""
-
-    def __init__(self, units: Iterable[Unit]):
-        super().__init__(daemon=True)
-        self._units, self._waiting, self._lock, self._count = units, [], Lock(), count()
-        self.ended = self.stopped = False
-        self.error: BaseException | None = None
-
-    def run(self) -> None:
-        try:
-            for unit in self._units:
-                self.put(unit, 1)
-                if self.stopped:
-                    break
-        except BaseException as error:  # noqa: BLE001 - raised where the outcomes are asked for
-            self.error = error
-        self.ended = True
-
-    def put(self, unit: Unit, attempt: int) -> None:
-        """Have a unit wait."""
-        with self._lock:
-            heappush(self._waiting, (-unit.cost, next(self._count), unit, attempt))
-
-    def take(self) -> tuple[Unit, int] | None:
-        """The costliest unit that waits, and the number of the attempt; none where none waits."""
-        with self._lock:
-            return heappop(self._waiting)[2:] if self._waiting else None
-
-
-def compute_unit(setup: tuple[Any, ...], work: bytes, name: str, blob: bytes) -> tuple[bytes, float]:
-    """Compute a unit in a worker: its result, and the seconds that it took."""
-    prepare_worker(*setup)
-    start = time.perf_counter()
-    function, payload = pickle.loads(work)
-    if name not in _SHARED:
-        # The last one stays: the next unit is likely of the same task, whose digest is kept with it.
-        _SHARED.clear()
-        _SHARED[name] = pickle.loads(blob)
-    result = function(payload, _SHARED[name])
-    return pickle.dumps(result), time.perf_counter() - start
-
-
-@lru_cache(maxsize=1)
-def prepare_worker(threads: int, kind: tuple[tuple[str, str], ...], version: str) -> None:
-    """Make a worker like the process that sends it units.
-
-    Raises:
-        InputError: it cannot be made so.
-    """
-    host = describe_machine()["host"]
-    if version != __version__:
-        raise InputError(f"host {host}: has bermo-probing {__version__}, and the run {version}; install the same")
-    found = describe_kind()
-    for name, value in kind:
-        if found[name] != value:
-            raise InputError(
-                f"host {host}: {name.replace('_', ' ')} {found[name]}, where the run has {value}: last digits would "
-                "depend on who computes what; leave that host out, or take --mixed-hardware"
-            )
-    torch.set_num_threads(threads)
-    # A hundred workers would ask the hub at once; the run has fetched what they need.
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
-
-def describe_kind() -> dict[str, str]:
-    """The facts of a machine that last digits depend on."""
-    machine = describe_machine()
-    return {name: machine[name] for name in ("processor", "instruction_set")}
 
 
 def open_engine(options: EngineOptions) -> RayEngine:

@@ -1,7 +1,7 @@
 """All texts through the encoder once: every layer pooled on the fly, and kept by content."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain
@@ -86,6 +86,9 @@ class Extractor:
         cache: where vectors are looked for and kept.
     """
 
+    is_here = True
+    """True where this process encodes."""
+
     def __init__(self, encoder: Encoder, pooling: Pooling, cache: StackCache):
         self.encoder, self.pooling, self._cache = encoder, pooling, cache
         self._space = cache.space(
@@ -114,11 +117,10 @@ class Extractor:
             check_finite(values, [texts[missing[row]] for row in rows], self.encoder)
             self._space.add([keys[missing[row]] for row in rows], values, tokens.truncated[rows])
             excess = self._cache.trim(self._space)
-        seconds = time.perf_counter() - start
-        stack = self._space.stack(keys, self.encoder.layer_names, self.pooling.name)
-        return Extraction(
-            stack, tokens.lengths, seconds, int(stack.truncated.sum()), *self._space.take_faults(), excess
-        )
+        return self._describe(texts, tokens.lengths, time.perf_counter() - start, excess)
+
+    def foresee(self, groups: Iterable[Sequence[Text]]) -> None:
+        """Hear which texts will be asked for, group by group; this process encodes them when they are."""
 
     def stack(self, texts: Sequence[Text]) -> StoredStack:
         """The vectors of texts that have been encoded, in their order.
@@ -128,6 +130,12 @@ class Extractor:
         """
         keys = [text_key(text) for text in texts]
         return self._space.stack(keys, self.encoder.layer_names, self.pooling.name)
+
+    def _describe(
+        self, texts: Sequence[Text], lengths: Int[np.ndarray, " encoded"], seconds: float, excess: int
+    ) -> Extraction:
+        stack = self.stack(texts)
+        return Extraction(stack, lengths, seconds, int(stack.truncated.sum()), *self._space.take_faults(), excess)
 
 
 class PartExtractor(Extractor):
@@ -157,7 +165,7 @@ class PartExtractor(Extractor):
         known = self._space.find(keys)
         start = time.perf_counter()
         tokens = tokenise(self.encoder, texts)
-        cut = cut_shards(self.encoder, tokens)
+        cut = plan_shards(self.encoder, tokens)
         # Counted on from call to call, or small tasks would all go to the first part.
         own = [rows for place, rows in enumerate(cut, self._n_cut) if place % self._count == self._number - 1]
         self._n_cut += len(cut)
@@ -165,7 +173,7 @@ class PartExtractor(Extractor):
         for rows in own:
             missing = np.array([row for row in rows if keys[row] not in known], dtype=rows.dtype)
             if len(missing):
-                values = encode_shard(self.encoder, tokens, self.pooling, missing, progress)
+                values = encode_shard(self.encoder, tokens, missing, self.pooling, progress)
                 check_finite(values, [texts[row] for row in missing], self.encoder)
                 self._space.add([keys[row] for row in missing], values, tokens.truncated[missing])
             lengths.append(tokens.lengths[missing])
@@ -199,12 +207,12 @@ def encode_in_shards(
     encoder: Encoder, tokens: Tokens, pooling: Pooling, progress: Progress
 ) -> Iterator[tuple[Int[np.ndarray, " rows"], Float[np.ndarray, "layers rows hidden"]]]:
     """Encode tokenised texts from long to short; yield rows and their pooled vectors, a shard at a time."""
-    for rows in cut_shards(encoder, tokens):
-        yield rows, encode_shard(encoder, tokens, pooling, rows, progress)
+    for rows in plan_shards(encoder, tokens):
+        yield rows, encode_shard(encoder, tokens, rows, pooling, progress)
 
 
-def cut_shards(encoder: Encoder, tokens: Tokens) -> list[Int[np.ndarray, " rows"]]:
-    """The rows of each file that tokenised texts make: from long to short, so that batches need little padding."""
+def plan_shards(encoder: Encoder, tokens: Tokens) -> list[Int[np.ndarray, " rows"]]:
+    """The rows of each shard: tokenised texts from long to short, cut where a file is large enough."""
     sentence_bytes = 4 * len(encoder.layer_names) * encoder.hidden_size
     size = max(1, _SHARD_BYTES // sentence_bytes)
     order = np.argsort(-tokens.lengths, kind="stable")
@@ -212,9 +220,13 @@ def cut_shards(encoder: Encoder, tokens: Tokens) -> list[Int[np.ndarray, " rows"
 
 
 def encode_shard(
-    encoder: Encoder, tokens: Tokens, pooling: Pooling, rows: Int[np.ndarray, " rows"], progress: Progress
+    encoder: Encoder,
+    tokens: Tokens,
+    rows: Int[np.ndarray, " rows"],
+    pooling: Pooling,
+    progress: Progress = lambda done: None,
 ) -> Float[np.ndarray, "layers rows hidden"]:
-    """The pooled vectors of one file's rows."""
+    """The pooled vectors of some tokenised texts that are sorted from long to short, batch by batch."""
     encode, plan = choose_way(encoder, pooling)
     window = encoder.pads_to if isinstance(encoder, BatchingEncoder) else 1
     values = np.empty((len(encoder.layer_names), len(rows), encoder.hidden_size), dtype=np.float32)

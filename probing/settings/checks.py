@@ -51,8 +51,11 @@ _RANGES: dict[str, Range] = dict.fromkeys(
     ("limit", "max_length", "gradients", "gradient_steps", "amnesia_limit"), _COUNT
 )
 _RANGES |= {"threads": THREADS, "cache_limit": Range("0 or more, and below a million (GB)", 0, 1e6)}
-_RANGES |= {"worker_threads": THREADS, "workers": Range("0 or more, and at most 10000", 0, 10_001)}
-_RANGES |= {"retries": Range("0 or more, and at most 100", 0, 101)}
+ENGINE_RANGES = {"worker_threads": THREADS, "workers": Range("0 or more, and at most 10000", 0, 10_001)}
+ENGINE_RANGES |= {"retries": Range("0 or more, and at most 100", 0, 101)}
+ENGINE_RANGES |= {"unit_timeout": Range("0 or more (seconds)", 0, 1e9)}
+_RANGES |= ENGINE_RANGES
+_RANGES |= {"worker_gpus": Range("more than 0, and at most 64", 0, 64.001, above_low=True)}
 _RANGES |= {"slurm_time": Range("minutes, 1 or more and below 2^20", 1, 2**20)}
 _RANGES |= {"mix_dropout": Range("a probability, 0 or more and below 1", 0, 1)}
 
@@ -158,7 +161,7 @@ def check_device(device: str) -> None:
         raise InputError(f"--device {device}: torch finds {torch.cuda.device_count()} such devices, from 0 on")
 
 
-def check_engine(settings: RunSettings) -> None:
+def check_engine(settings: Any) -> None:
     """Refuse an engine that does not exist or is not installed, or a device that its workers would not find.
 
     Raises:

@@ -34,7 +34,8 @@ class RunSettings(QueueSettings):
         ),
         "machine": ("dtype", "backend", "device", "threads", "engine"),
         "engine": (
-            *("engine_address", "workers", "worker_threads", "retries", "mixed_hardware", "scratch"),
+            *("engine_address", "workers", "worker_threads", "worker_gpus", "retries", "unit_timeout"),
+            *("mixed_hardware", "scratch"),
             *QueueSettings.OF_QUEUE,
         ),
         "output": ("output", "overwrite", "report", "trackers", "quiet", "cache_dir", "cache_limit", "store"),
@@ -133,8 +134,13 @@ class RunSettings(QueueSettings):
     """Cells that an engine computes at a time, or jobs that work at a time; 0: as many as there are processors."""
     worker_threads: int = 0
     """CPU threads of each worker; 0: as many as --threads says, else one."""
+    worker_gpus: float = 1.0
+    """Part of a GPU that each worker's encoder takes, where --device is cuda; cells take a quarter of one."""
     retries: int = 3
     """Times that a cell is computed again after its worker was lost. What fails by an error is not tried again."""
+    unit_timeout: float = 0.0
+    """Seconds that a worker may take over a cell, or over some shards of sentences, before it counts as lost; 0 for
+    any."""
     mixed_hardware: bool = False
     """True where workers may have other processors or GPUs than this machine, on which last digits depend."""
     output: Path | None = None
@@ -167,7 +173,8 @@ class RunSettings(QueueSettings):
 WITHOUT_EFFECT = (
     *("draws", "reviewer", "output", "senteval_url", "cache_dir", "cache_limit", "scratch"),
     *("overwrite", "report", "trackers", "quiet"),
-    *("threads", "engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
+    *("threads", "engine", "engine_address", "workers", "worker_threads"),
+    *("worker_gpus", "retries", "unit_timeout", "mixed_hardware"),
     *(*QueueSettings.OF_QUEUE, "part"),
 )
 """Settings that move no number of one encoder, or are written out as others: a run may be resumed with others."""

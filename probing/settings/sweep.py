@@ -14,7 +14,8 @@ from probing.settings.queue import QueueSettings
 from probing.settings.run import RunSettings
 
 ONE_FOR_ALL = (
-    *("engine", "engine_address", "workers", "worker_threads", "retries", "mixed_hardware"),
+    *("engine", "engine_address", "workers", "worker_threads", "worker_gpus", "retries"),
+    *("unit_timeout", "mixed_hardware"),
     *("output", "cache_dir", "cache_limit", "scratch", "threads", "quiet", "overwrite", "report", "trackers"),
     *(*QueueSettings.OF_QUEUE, "part"),
 )

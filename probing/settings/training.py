@@ -18,12 +18,16 @@ class RecipeSettings:
 
     GROUPS: ClassVar[Mapping[str, tuple[str, ...]]] = {
         "evaluation": ("evaluate_every", "log_every", "early_stopping", "checkpoint_every", "keep_models"),
-        "machine": ("dtype", "device", "threads"),
+        "machine": (
+            *("dtype", "device", "threads", "engine", "engine_address", "workers", "worker_threads", "retries"),
+            *("unit_timeout", "mixed_hardware"),
+        ),
         "output": ("output", "overwrite", "trackers", "quiet"),
     }
     """Flags that `--help` shows together; those of a recipe of one's own stand in front, or in groups that it adds."""
     WITHOUT_EFFECT: ClassVar[tuple[str, ...]] = (
         *("output", "overwrite", "quiet", "threads", "trackers", "checkpoint_every"),
+        *("engine", "engine_address", "workers", "worker_threads", "retries", "unit_timeout", "mixed_hardware"),
     )
     """Settings that move no number: a run may be resumed with others. A recipe adds its own."""
 
@@ -80,6 +84,21 @@ class RecipeSettings:
     """cpu, cuda, ...; auto takes a GPU where there is one."""
     threads: int = 0
     """CPU threads; 0 leaves the choice to torch."""
+    engine: str = "local"
+    """Place where models are trained: local (in this process, one after the other), or ray (by workers here or on a
+    cluster, a model each; needs bermo-probing[cluster])."""
+    engine_address: str = ""
+    """HOST:PORT of a cluster that works already; empty: the engine starts one here, and ends it."""
+    workers: int = 0
+    """Models that an engine trains at a time; 0: as many as there are processors. On GPUs, each takes one."""
+    worker_threads: int = 0
+    """CPU threads of each worker; 0: as many as --threads says, else one."""
+    retries: int = 3
+    """Times that a model is gone on with after its worker was lost. What fails by an error is not tried again."""
+    unit_timeout: float = 0.0
+    """Seconds that a worker may take over a model before it counts as lost; 0 for any."""
+    mixed_hardware: bool = False
+    """True where workers may have other processors or GPUs than this machine, on which last digits depend."""
     output: Path | None = None
     """Run folder; by default data/results/ and a name made of the settings. An unfinished run there is resumed."""
     overwrite: bool = False

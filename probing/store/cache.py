@@ -5,7 +5,6 @@ import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, flock
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from weakref import finalize
@@ -14,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from probing.atomic_files import remove_leftovers, write_atomically
-from probing.digests import KEY_BYTES, digest_json
-from probing.store.shards import Shard, StoredStack, open_shard, pack_shard
+from probing.digests import digest_json
+from probing.store.shards import Shard, StoredStack, open_shard, write_shard
 
 
 class StackCache:
@@ -120,7 +119,9 @@ class StackSpace:
     """
 
     def __init__(self, folder: Path, scratch: Path | None = None, form: str = "float32"):
-        self.folder, self._scratch, self._form = folder, scratch, form
+        self.folder, self._scratch = folder, scratch
+        self.form = form
+        """Number format of the files that are written."""
         self.lock = _Lock(folder)
         self.lock.share()
         self.damaged: list[Path] = []
@@ -156,11 +157,14 @@ class StackSpace:
         Raises:
             InputError: they do not fit into the number format.
         """
-        listed = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
-        path = self.folder / f"{sha256(listed.data).hexdigest()[:16]}.safetensors"
-        write_atomically(path, pack_shard(listed, truncated, values, self._form))
+        path = write_shard(self.folder, keys, values, truncated, self.form)
         self._index(path)
         self.used.add(path)
+
+    def adopt(self, shard: Shard) -> None:
+        """Take in a file that another process has just written to this space, on its word: it is not read."""
+        self._note(shard)
+        self.used.add(shard.path)
 
     def stack(self, keys: Sequence[bytes], layer_names: tuple[str, ...], pooling: str) -> StoredStack:
         """The vectors of some sentences, in their order, left where they are.
@@ -199,6 +203,9 @@ class StackSpace:
         if shard is None:
             self._drop(path)
             return
+        self._note(shard)
+
+    def _note(self, shard: Shard) -> None:
         for place, key in enumerate(shard.keys):
             self._places[key.tobytes()] = (shard, place)
 

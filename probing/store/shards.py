@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -12,6 +13,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from probing.atomic_files import write_atomically
 from probing.digests import KEY_BYTES
 from probing.records import InputError, LayerStack
 from probing.store.mapped_arrays import HELD_BYTES, allocate, find_scratch, release
@@ -103,6 +105,25 @@ def pack_shard(
     for name in sorted(tensors):
         checksum = crc32(tensors[name].data, checksum)
     return save(tensors, metadata={"crc32": str(checksum)})
+
+
+def write_shard(
+    folder: Path,
+    keys: Sequence[bytes],
+    values: Float[np.ndarray, "layers sentences hidden"],
+    truncated: Bool[np.ndarray, " sentences"],
+    form: str = "float32",
+) -> Path:
+    """Write such a file, under a name that its sentences give; the file.
+
+    Raises:
+        InputError: vectors do not fit into the number format.
+        OSError: it cannot be written.
+    """
+    listed = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
+    path = folder / f"{sha256(listed.data).hexdigest()[:16]}.safetensors"
+    write_atomically(path, pack_shard(listed, truncated, values, form))
+    return path
 
 
 def open_shard(path: Path) -> Shard | None:

@@ -5,7 +5,7 @@ settings, and if the folder that it left is still what it was.
 """
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from probing import __version__
@@ -35,12 +35,17 @@ def make_models(bench: Bench, plans: Sequence[ModelPlan]) -> list[Finished]:
     finished: list[Finished] = []
     for number, plan in enumerate(plans):
         finished += make_model(bench, plan)
-        needed = {name for later in plans[number + 1 :] for name, _ in later.needs}
-        if bench.accelerator.is_main_process and not bench.settings.keep_models:
-            for done in plans[: number + 1]:
-                if done.name not in needed:
-                    _drop_models(bench, done)
+        clear_stages(bench, plans, {done.name for done in plans[: number + 1]})
     return finished
+
+
+def clear_stages(bench: Bench, plans: Sequence[ModelPlan], done: Collection[str]) -> None:
+    """Remove what the stages of models that are done have left, where models are not kept and no other needs it."""
+    needed = {name for plan in plans if plan.name not in done for name, _ in plan.needs}
+    if bench.accelerator.is_main_process and not bench.settings.keep_models:
+        for plan in plans:
+            if plan.name in done and plan.name not in needed:
+                _drop_models(bench, plan)
 
 
 def make_model(bench: Bench, plan: ModelPlan) -> list[Finished]:
@@ -54,9 +59,14 @@ def make_model(bench: Bench, plan: ModelPlan) -> list[Finished]:
             place.state.unlink(missing_ok=True)
         bench.accelerator.wait_for_everyone()
         finished.append(done)
+    note_left(bench, plan, finished)
+    return finished
+
+
+def note_left(bench: Bench, plan: ModelPlan, finished: Sequence[Finished]) -> None:
+    """Note what a model's stages have left, for models that need it."""
     for stage, one in zip(plan.stages, finished, strict=True):
         bench.left[plan.name, stage.name] = one.artifact
-    return finished
 
 
 def make_baseline(bench: Bench, baseline: Baseline) -> Finished:

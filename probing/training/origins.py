@@ -1,20 +1,70 @@
-"""Origins of trainings without a classifier: an encoder to go on from, or the outline of a new one."""
+"""Origins of trainings: an encoder that a classifier is put on, one to go on from, or the outline of a new one."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.digests import digest_json
 from probing.encoders.blocks import find_backbone, find_blocks
+from probing.encoders.checkpoint_check import check_encoder
 from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_config, load_model, load_tokenizer
+from probing.encoders.classifiers import check_trainable
 from probing.encoders.new_encoders import Sizes, make_config, outline
 from probing.encoders.slow_tokenizers import open_backend
-from probing.encoders.transformer import choose_limit, compute_digest, name_layers
+from probing.encoders.transformer import TransformerEncoder, choose_limit, compute_digest, name_layers
 from probing.records import InputError
+from probing.settings.training import RecipeSettings
 from probing.training.plan import Origin
 
 SCRATCH = "none"
 """`--checkpoint` for an encoder that is drawn at random."""
+
+
+def find_origin(settings: RecipeSettings, warn: Callable[[str], None] = lambda line: None) -> Origin:
+    """The encoder that the settings name.
+
+    Args:
+        settings: of the run.
+        warn: called with each warning about it.
+
+    Raises:
+        InputError: a checkpoint that cannot be used, or layers that it does not have.
+    """
+    checkpoint = find_checkpoint(settings.checkpoint)
+    tokenizer, model = load_tokenizer(checkpoint), load_model(checkpoint)
+    encoder = find_backbone(model)
+    _check_blocks(encoder, settings.freeze_up_to)
+    origin = Origin(
+        checkpoint,
+        compute_digest(model, tokenizer),
+        tokenizer,
+        encoder.config,
+        choose_limit(settings.max_length, encoder, tokenizer),
+        name_layers(encoder),
+    )
+    check_reader_of_first_token(encoder, checkpoint, warn)
+    return origin
+
+
+def check_reader_of_first_token(model: PreTrainedModel, checkpoint: Checkpoint, warn: Callable[[str], None]) -> None:
+    """Refuse an encoder that no head on its first token can be trained on; `model` is used up by it.
+
+    Raises:
+        InputError: it cannot be believed, is a part of another model, or reads from left to right.
+    """
+    check_trainable(model, checkpoint)
+    found = check_encoder(TransformerEncoder(model, checkpoint, dtype="float32", device="cpu", backend="torch"))
+    if found.facts["reads"] == "left to right":
+        raise InputError(
+            f"checkpoint {checkpoint.name}: {type(model).__name__} reads from left to right, so that its first token, "
+            "which classifiers read here, knows nothing of the sentence; use an encoder"
+        )
+    if found.facts["batching"] != "padded":
+        warn(
+            f"states of {type(model).__name__} depend on the other sentences of a batch, in training too: by "
+            f"{found.facts['padded_difference']:.2g} of their length on the sentences of the check"
+        )
 
 
 def find_trained(name: str, kind: str, max_length: int, freeze_up_to: int = -1) -> Origin:

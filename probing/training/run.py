@@ -1,7 +1,7 @@
 """The story of a training run: what a recipe plans is made, one model after the other, and written into tables."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -10,21 +10,16 @@ from typing import Any
 
 import pandas as pd
 import torch
-from transformers import PreTrainedModel
 
 from probing.atomic_files import to_csv, write_atomically
 from probing.command_line.arguments import expand_paths
 from probing.contracts.recipe import Recipe
 from probing.digests import digest_json
-from probing.encoders.blocks import find_backbone, find_blocks
-from probing.encoders.checkpoint_check import check_encoder
-from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_model, load_tokenizer
-from probing.encoders.classifiers import check_trainable
-from probing.encoders.transformer import TransformerEncoder, choose_limit, compute_digest, name_layers
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.registry import CLASSIFIERS, RECIPES
-from probing.settings.checks import check_ranges, check_seeds
+from probing.settings.checks import ENGINE_RANGES, check_engine, check_ranges, check_seeds
+from probing.settings.engine import use_engine
 from probing.settings.training import RecipeSettings, effective_settings
 from probing.store.environment import describe_environment
 from probing.store.folder_lock import check_free, hold_folder
@@ -35,7 +30,10 @@ from probing.training.accelerator import check_training_device, make_accelerator
 from probing.training.artifacts import Finished
 from probing.training.bench import Bench
 from probing.training.chain import make_baseline, make_models
-from probing.training.plan import Origin, Source
+from probing.training.origins import find_origin
+from probing.training.plan import Source
+from probing.training.units import make_models_by
+from probing.work import Engine
 
 RESULTS = Path("data/results")
 """Folder of run folders by default."""
@@ -49,8 +47,13 @@ class Outcome:
     n_models: int
 
 
-def train(settings: RecipeSettings, reporter: Reporter) -> Outcome:
+def train(settings: RecipeSettings, reporter: Reporter, engine: Engine | None = None) -> Outcome:
     """Train the models that a recipe plans, and leave a run folder.
+
+    Args:
+        settings: of the run.
+        reporter: who tells how far it is.
+        engine: that makes the models, and works on; none given: one is started by the settings, and ended.
 
     Raises:
         InputError: settings or data that cannot be used, before anything is written; or a run folder in use.
@@ -65,6 +68,8 @@ def train(settings: RecipeSettings, reporter: Reporter) -> Outcome:
     origin = (recipe.origin or find_origin)(settings, reporter.warn)
     planned = recipe.plan(settings, origin, reporter)
     accelerator = make_accelerator(settings)
+    if settings.engine != "local" and accelerator.num_processes > 1:
+        raise InputError(f"--engine {settings.engine}: each model has a worker; start it without `accelerate launch`")
     path = name_folder(settings, planned.source)
     # One of several processes holds the folder for all of them.
     main = accelerator.is_main_process
@@ -76,7 +81,9 @@ def train(settings: RecipeSettings, reporter: Reporter) -> Outcome:
             accelerator.wait_for_everyone()
         folder.write_splits(planned.source.tasks)
         bench = Bench(settings, origin, planned.source, accelerator, path, reporter)
-        finished = make_models(bench, planned.models)
+        with use_engine(settings, engine) as used:
+            alone = used.workers == 1
+            finished = make_models(bench, planned.models) if alone else make_models_by(used, bench, planned.models)
         write_tables(path, finished)
         if planned.baselines:
             write_baselines(path, [make_baseline(bench, baseline) for baseline in planned.baselines])
@@ -96,59 +103,13 @@ def check_training(settings: RecipeSettings) -> Recipe:
     if recipe.origin is None:
         CLASSIFIERS.check(settings.model)
     check_ranges(settings, recipe.ranges)
+    check_ranges(settings, ENGINE_RANGES)
+    check_engine(settings)
     recipe.check(settings)
     check_seeds(settings.seeds)
     check_training_device(settings.device)
     check_trackers(settings.trackers)
     return recipe
-
-
-def find_origin(settings: RecipeSettings, warn: Callable[[str], None] = lambda line: None) -> Origin:
-    """The encoder that the settings name.
-
-    Args:
-        settings: of the run.
-        warn: called with each warning about it.
-
-    Raises:
-        InputError: a checkpoint that cannot be used, or layers that it does not have.
-    """
-    checkpoint = find_checkpoint(settings.checkpoint)
-    tokenizer, model = load_tokenizer(checkpoint), load_model(checkpoint)
-    encoder = find_backbone(model)
-    n_blocks = len(find_blocks(encoder)) - 1
-    if settings.freeze_up_to > n_blocks:
-        raise InputError(f"--freeze-up-to {settings.freeze_up_to}: the encoder has blocks 1 to {n_blocks}")
-    origin = Origin(
-        checkpoint,
-        compute_digest(model, tokenizer),
-        tokenizer,
-        encoder.config,
-        choose_limit(settings.max_length, encoder, tokenizer),
-        name_layers(encoder),
-    )
-    check_reader_of_first_token(encoder, checkpoint, warn)
-    return origin
-
-
-def check_reader_of_first_token(model: PreTrainedModel, checkpoint: Checkpoint, warn: Callable[[str], None]) -> None:
-    """Refuse an encoder that no head on its first token can be trained on; `model` is used up by it.
-
-    Raises:
-        InputError: it cannot be believed, is a part of another model, or reads from left to right.
-    """
-    check_trainable(model, checkpoint)
-    found = check_encoder(TransformerEncoder(model, checkpoint, dtype="float32", device="cpu", backend="torch"))
-    if found.facts["reads"] == "left to right":
-        raise InputError(
-            f"checkpoint {checkpoint.name}: {type(model).__name__} reads from left to right, so that its first token, "
-            "which classifiers read here, knows nothing of the sentence; use an encoder"
-        )
-    if found.facts["batching"] != "padded":
-        warn(
-            f"states of {type(model).__name__} depend on the other sentences of a batch, in training too: by "
-            f"{found.facts['padded_difference']:.2g} of their length on the sentences of the check"
-        )
 
 
 def name_folder(settings: RecipeSettings, source: Source) -> Path:

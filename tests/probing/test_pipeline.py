@@ -359,7 +359,7 @@ def test_the_manifest_says_what_the_numbers_depend_on(settings):
     assert len(manifest["encoder"]["digest"]) == 64
     assert manifest["dtype"] == "float32"
     assert manifest["kernels"].keys() == {"encoding", "probes"}
-    assert manifest["kernels"]["encoding"].startswith("torch: its sizes (8, 4, 16)")
+    assert manifest["kernels"]["encoding"].startswith("torch: its sizes (8, 4, 16, 8)")
     assert manifest["tasks"]["past_present"]["train"] == 60
     assert {"torch", "transformers", "python"} <= manifest["versions"].keys()
     for stage in ("encoding", "probing"):

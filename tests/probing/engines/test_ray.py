@@ -61,7 +61,17 @@ def begin(place, output, *flags):
     command = [
         *(sys.executable, ROOT / "probing" / "run_senteval.py", "--model", "bermo", "--probe", "waiting"),
         *("--checkpoint", place / "encoder", "--data", place / "corpus", "--tasks", *TASKS, "--threads", "1"),
-        *("--cache-dir", place / "cache", "--output", place / output, "--controls", "control_task", "--gradients", "2"),
+        *(
+            "--cache-dir",
+            place / f"cache_{output}",
+            "--output",
+            place / output,
+            "--controls",
+            "control_task",
+            "untrained",
+            "--gradients",
+            "2",
+        ),
         *("--gradient-steps", "2", "--device", "cpu", "--no-report", *flags),
     ]
     path = os.pathsep.join([str(ROOT), str(place / "installed"), *filter(None, sys.path)])
@@ -78,6 +88,13 @@ def count_fits(place):
     for pid, _, unit in lines:
         units.setdefault(unit, []).append(int(pid))
     return units
+
+
+def read_shards(cache):
+    """The files of a cache, by their place in it."""
+    shards = {path.relative_to(cache): path.read_bytes() for path in cache.rglob("*.safetensors")}
+    assert shards
+    return shards
 
 
 @pytest.mark.slow
@@ -106,6 +123,7 @@ def test_cells_by_workers_of_whom_one_was_killed_are_equal_in_bytes_to_those_of_
     expected, found = read_cells(place / "local"), read_cells(place / "by_ray")
     assert found.keys() == expected.keys()
     assert [name for name in expected if found[name] != expected[name]] == []
+    assert read_shards(place / "cache_by_ray") == read_shards(place / "cache_local")
     for table in ("scores", "layer_weights", "gradient_norms", "predictions"):
         one, other = (pd.read_parquet(place / run / f"{table}.parquet") for run in ("local", "by_ray"))
         pd.testing.assert_frame_equal(

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from probing.store.folder_lock import hold_folder
 from probing.training import loop
 from probing.training.run import train
 from tests.helpers import build_task, save_encoder, write_task
+from tests.unsteady_engine import UnsteadyEngine
 
 ROOT = Path(__file__).parents[3]
 
@@ -236,3 +238,37 @@ def test_a_users_file_in_a_models_folder_stays_when_the_model_is_made_again(sett
     mine.write_text("more")  # the folder is not as it was left: its model is made again
     make(settings, learning_rate=1e-3)
     assert mine.read_text() == "more"
+
+
+def test_models_that_workers_make_are_those_of_one_process(settings, tmp_path):
+    several = replace(settings, seeds=(0, 1, 2))
+    make(several)
+    folder, engine = tmp_path / "by_workers", UnsteadyEngine(Random(0))
+    train(replace(several, output=folder), Reporter(quiet=True), engine)
+    assert_same_tables(settings.output, folder)
+    assert set(engine.n_computed) == {"seed-0", "seed-1", "seed-2"}
+    assert not list(folder.glob(".seen*"))
+    again = UnsteadyEngine(Random(0))
+    train(replace(several, output=folder), Reporter(quiet=True), again)
+    assert again.n_computed == {}
+
+
+def test_a_model_whose_worker_is_lost_ends_the_run_in_one_line_and_keeps_the_others(settings):
+    several = replace(settings, seeds=(0, 1))
+    with pytest.raises(InputError, match=r"^seed-1 could not be trained: lost its worker.* \(4 attempts\);"):
+        train(several, Reporter(quiet=True), UnsteadyEngine(Random(1), loses=lambda unit: unit.name == "seed-1"))
+    again = UnsteadyEngine(Random(1))
+    train(several, Reporter(quiet=True), again)
+    assert "seed-1" in again.n_computed
+
+
+def test_an_engine_and_several_processes_of_one_model_do_not_go_together(settings, monkeypatch):
+    from probing.training import run as module
+
+    class Several:
+        num_processes = 2
+
+    monkeypatch.setattr(module, "make_accelerator", lambda settings: Several())
+    monkeypatch.setattr(module, "check_engine", lambda settings: None)
+    with pytest.raises(InputError, match="--engine ray: each model has a worker"):
+        make(settings, engine="ray")
