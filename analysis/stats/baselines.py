@@ -32,7 +32,9 @@ def summarise_answers(run: TrainingRun, split: str = "test") -> pd.DataFrame:
     rows = []
     for metric, answer, own in _list_scores(run, split):
         value, half, _ = add_errors(float(own["value"].mean()), _list_errors(own["value"], own))
-        bounds = {"ci_low": value - half, "ci_high": value + half}
+        # Of few seeds an interval may end beyond what a share or a rank can be.
+        least, most = (1.0, np.inf) if metric.startswith(RANK) else (0.0, 1.0)
+        bounds = {"ci_low": max(least, value - half), "ci_high": min(most, value + half)}
         if len(own) == 1:
             bounds = {name: float(own[name].iloc[0]) for name in bounds}  # its own: Wilson's, or of a bootstrap
         rows.append({"metric": metric, "answer": answer, "value": value, **bounds})

@@ -106,6 +106,15 @@ def test_scores_without_intervals_and_of_diverged_models_are_left_out(make_run):
     assert set(summarise_answers(run)["metric"]) == {"accuracy", "mrr"}
 
 
+def test_the_interval_of_a_share_or_a_rank_ends_where_it_can(make_run):
+    scores = {"accuracy": [0.99, 0.91], "mean_rank": [1.1, 1.4]}
+    rows = summarise_answers(make_run(scores, transe=scores)).set_index(["metric", "answer"])
+    assert rows.loc[("accuracy", "bert"), "ci_high"] == 1.0
+    assert rows.loc[("accuracy", "bert"), "ci_low"] < 0.9
+    assert rows.loc[("mean_rank", "bert"), "ci_low"] == 1.0
+    assert rows.loc[("mean_rank", "bert"), "ci_high"] > 1.4
+
+
 def test_without_baselines_there_is_nothing_to_compare_or_draw(make_run):
     run = make_run({"accuracy": [0.9]})
     assert compare_baselines(run).empty
