@@ -16,6 +16,7 @@ import torch
 from transformers import AutoModel, DistilBertConfig, ElectraConfig, ModernBertConfig, MPNetConfig, PreTrainedConfig
 
 from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
+from probing.encoders.lv_bert_model import LvBertConfig
 from probing.encoders.transformer import TransformerEncoder
 from probing.kernels import why_not
 from probing.records import Text
@@ -28,6 +29,7 @@ CONFIGS: dict[str, PreTrainedConfig] = {
     "ELECTRA-small": ElectraConfig(),
     "MPNet-base": MPNetConfig(),
     "ModernBERT-base": ModernBertConfig(),
+    "LV-BERT-small": LvBertConfig(),
 }
 _SENTENCES, _ROUNDS = 200, 3
 

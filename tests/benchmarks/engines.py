@@ -74,10 +74,10 @@ def main(
             subprocess.run(command, check=True, env=os.environ | {"OMP_NUM_THREADS": "1"} | NARROW.get(engine, {}))
         return
     torch.set_num_threads(1)
+    if fits:
+        time_fits(chosen[0], fits, sentences)
+        return
     with force(chosen[0]):
-        if fits:
-            time_fits(chosen[0], fits, sentences)
-            return
         texts = {"controlled sentences": draw_texts(_SENTENCES)}
         if treebank:
             texts["real sentences"] = draw_sentences(treebank)
@@ -98,7 +98,7 @@ def time_encoding(engine: str, dtype: str, kind: str, texts: Sequence[Text]) -> 
     encoder, found = build(EMBEDDED, device="cpu", dtype=dtype, backend="fused"), find_checkpoint(EMBEDDED)
     model, tokenizer = load_model(found).eval(), load_tokenizer(found)
     plain = build(EMBEDDED, device="cpu", dtype=dtype, backend="torch")
-    usual = partial(encode_as_usual, model, tokenizer)
+    usual = partial(encode_as_usual, model, tokenizer)  # pyright: ignore
     ways = {
         "ours": partial(encode_ours, encoder, texts),
         "ours by way of torch": partial(encode_ours, plain, texts),
@@ -125,14 +125,14 @@ def measure_product(width: int, dtype: str) -> float:
 
 def time_fits(engine: str, names: Sequence[str], n: int) -> None:
     """One line for each task: scikit-learn's seconds of a layer over ours."""
-    encoder = build(
-        EMBEDDED, device="cpu", backend="fused" if engine in dict(load_kernels().list_engines()) else "auto"
-    )
+    encoder = build(EMBEDDED, device="cpu")
     few = max(1, n // _EVERY_TEST)
     for task in draw_tasks(names, {"train": n, "dev": few, "test": few}):
         data, n_layers = encode_task(task, encoder), len(encoder.layer_names)
         one = data.select_layers([n_layers // 2])
-        seconds = compare({"ours": partial(fit_ours, data), "scikit-learn": partial(fit_sklearn, one)}, warms_up=False)
+        with force(engine):
+            ways = {"ours": partial(fit_ours, data), "scikit-learn": partial(fit_sklearn, one)}
+            seconds = compare(ways, warms_up=False)
         per_layer = {"ours": seconds["ours"] / n_layers, "scikit-learn": seconds["scikit-learn"]}
         print_ratios(f"{engine}, probes of {task.spec.title}, {n:,} sentences, {len(task.classes)} classes", per_layer)
 

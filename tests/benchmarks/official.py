@@ -107,11 +107,9 @@ def print_stage(name: str, weighed: Weighed) -> None:
 def list_cells(scores: pd.DataFrame) -> list[dict[str, Any]]:
     """Seconds of each cell that fits: a task's layers together, and its mix."""
     fitted = scores[(scores["representation"] != "none") & (scores["split"] == "test")]
-    cells = fitted.groupby(["task", "representation"], sort=False)[["n_classes", "seconds"]].first()
-    return [
-        {"task": task, "representation": representation, "classes": int(row["n_classes"]), "seconds": row["seconds"]}
-        for (task, representation), row in cells.iterrows()
-    ]
+    cells = fitted.drop_duplicates(["task", "representation"])
+    named = cells.rename(columns={"n_classes": "classes"})[["task", "representation", "classes", "seconds"]]
+    return named.to_dict("records")  # pyright: ignore
 
 
 def count_sentences(corpus: Path) -> dict[str, tuple[int, int]]:
