@@ -88,9 +88,7 @@ results: setup  ## the README's picture and docs/results' table and figure, on D
 	cp data/results/readme/figures/scores_by_layer.png data/figures/
 
 bermo: setup  ## BERMo's claims about training, tried on the tasks of CLASSIFICATION: about two hours on two cores
-	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION) --models bert --threads 1 --no-show & \
-	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION) --models bermo --threads 1 --no-show && wait
-	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION)
+	$(BIN)/python probing/replicate_bermo.py --data $(CLASSIFICATION) --workers 2 --threads 1
 
 search: setup  ## LV-BERT's search on TEXT (default: the controlled corpus), then each order's layers probed on DATA
 	$(BIN)/python probing/train_encoder.py --recipe lv_bert $(TEXT:%=--text %) --output data/results/search $(FLAGS)

@@ -18,17 +18,23 @@ if __name__ == "__main__":
 
     start(HEAVY)
 
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from probing.command_line.arguments import read_settings
 from probing.exit_codes import end_in_one_line
 from probing.progress import Reporter
+from probing.records import InputError
 from probing.registry import RECIPES
 from probing.settings.run import EMBEDDED
 from probing.settings.training import TrainSettings
 
+MODELS = ("bert", "bermo")
 SMALL, LARGE = tuple(range(5)), tuple(range(3))
 """Seeds on the small task and on the large ones."""
 _ALL: dict[str, Any] = {"learning_rate": 1e-4, "dropout": 0.0, "limit_dev": 400, "evaluate_every": 20}
@@ -49,17 +55,14 @@ class ReplicationSettings:
     """The encoder that both models start from."""
     output: Path = Path("data/results/bermo")
     """Folder of the run folders: one per task, recipe and model."""
-    models: tuple[str, ...] = ("bert", "bermo")
-    """Models that are trained by this command: a second one, at the same time, may train the other with threads of its
-    own."""
     max_steps: int = 200
     """Optimiser steps of fine-tuning."""
     prune_steps: int = 120
     """Optimiser steps of pruning."""
     threads: int = 0
-    """CPU threads; 0 leaves the choice to torch."""
-    show: bool = True
-    """Print the verdicts at the end, which need both models."""
+    """CPU threads of each run; 0 leaves the choice to torch."""
+    workers: int = 1
+    """Runs that are trained at a time, each by a process of its own."""
     quiet: bool = False
     """No progress on the screen."""
 
@@ -80,7 +83,7 @@ def list_runs(settings: ReplicationSettings) -> dict[str, TrainSettings]:
     return {
         f"{name}-{model}": replace(pair, model=model, output=settings.output / f"{name}-{model}", **common)
         for name, pair in pairs.items()
-        for model in settings.models
+        for model in MODELS
     }
 
 
@@ -92,13 +95,48 @@ def main() -> int:
     """
     settings = read_settings(ReplicationSettings, config=True, description=__doc__)
     from analysis.replication import show_replication  # noqa: PLC0415 - pandas: not for --help
+
+    if settings.workers < 1:
+        raise InputError(f"--workers {settings.workers}: expected 1 or more")
+    train_all(list_runs(settings), settings.workers, Reporter(quiet=settings.quiet))
+    show_replication(settings.output)
+    return 0
+
+
+def train_all(runs: Mapping[str, TrainSettings], workers: int, reporter: Reporter) -> None:
+    """Train the models of all runs, some runs at a time; those that are finished are found again.
+
+    Raises:
+        InputError: settings or data that cannot be used, or a process of its own was killed.
+    """
+    if workers == 1:
+        for run in runs.values():
+            train_one(run)
+        return
+    # A forked process would share torch's threads.
+    with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        begun = {pool.submit(train_one, replace(run, quiet=True)): name for name, run in runs.items()}
+        try:
+            for done in as_completed(begun):
+                done.result()
+                reporter.say(f"{begun[done]}: trained")
+        except BrokenProcessPool:
+            raise InputError(
+                "a process that trains was killed, perhaps for want of memory; the same command goes on"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def train_one(run: TrainSettings) -> None:
+    """Train the models of one run.
+
+    Raises:
+        InputError: settings or data that cannot be used.
+    """
     from probing.training.run import train  # noqa: PLC0415 - torch: not for --help
 
-    for run in list_runs(settings).values():
-        train(run, Reporter(quiet=settings.quiet))
-    if settings.show:
-        show_replication(settings.output)
-    return 0
+    train(run, Reporter(quiet=run.quiet))
 
 
 if __name__ == "__main__":

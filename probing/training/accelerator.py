@@ -3,6 +3,7 @@
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from accelerate.utils import DistributedDataParallelKwargs
 
 from probing.encoders.transformer import choose_dtype
 from probing.records import InputError
@@ -20,6 +21,8 @@ def make_accelerator(settings: RecipeSettings) -> Accelerator:
     return Accelerator(
         cpu=not device.startswith("cuda"),
         mixed_precision="bf16" if dtype == "bfloat16" else "no",
+        # Several processes add up the gradients of parameters that a loss may not reach, such as a pooler's.
+        kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
     )
 
 
