@@ -102,7 +102,7 @@ class _Part:
     """Texts that are asked for together: their shards hold no others."""
 
     texts: Sequence[Text]
-    """Those that were not in the cache."""
+    """Texts that were not in the cache."""
     tokens: Tokens | None = None
     """None until they are tokenised, by then with all units that they make."""
     left: dict[str, int] = field(default_factory=dict)
