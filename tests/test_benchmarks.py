@@ -211,6 +211,7 @@ def test_what_a_slow_machine_leaves_out_is_told_and_a_fast_one_leaves_out_nothin
     assert list_omissions(choose_sizes(Rate(1500, 0.02))) == []
 
 
+@pytest.mark.slow
 def test_work_that_takes_too_long_is_ended_with_what_it_started(tmp_path):
     start = time.perf_counter()
     with pytest.raises(OutOfTimeError, match="ended after 5 s"):

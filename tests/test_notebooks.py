@@ -139,6 +139,7 @@ def test_nothing_is_asserted_where_an_explanation_should_stand(path):
     assert not [cell["source"] for cell in cells(path, "code") if re.search(r"^\s*assert ", cell["source"], re.M)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "path", [path for path in OF_RUNS if path.stem[:2] in ("01", "02", "06", "07")], ids=lambda p: p.stem
 )
@@ -164,6 +165,7 @@ def test_figures_are_shown(path):
     assert cells(path, "code")[0]["source"].startswith("%matplotlib inline")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", OF_RUNS, ids=lambda path: path.stem)
 def test_every_choice_of_every_dropdown_shows_something(path, shown, open_runs):
     open_runs(RUNS.get(path.stem[:2], STORED))
@@ -176,6 +178,7 @@ def test_every_choice_of_every_dropdown_shows_something(path, shown, open_runs):
             assert all(thing is not None for thing in shown[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", OF_RUNS, ids=lambda path: path.stem)
 @pytest.mark.parametrize("layers", [range(7), [6]], ids=["no_mix_no_gradients", "one_layer"])
 def test_a_run_without_mix_gradients_or_depth_is_no_trouble(path, layers, shown, open_runs, write_odd_run):

@@ -84,6 +84,7 @@ def test_its_rows_say_what_they_are_of_and_hold_numbers(measure, encoded):
                     assert layer in (-1, *encoded.layers) or "quantity" in frame
 
 
+@pytest.mark.slow
 def test_it_gives_the_same_again(measure, encoded):
     for cell in cells_of(measure, build_task()):
         one, other = (tables_of(measure(cell, encoded, SETTINGS)) for _ in range(2))

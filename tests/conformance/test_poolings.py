@@ -85,6 +85,7 @@ def test_a_position_that_is_not_to_be_read_does_not_matter(pool):
     assert alike != first
 
 
+@pytest.mark.slow
 @given(seed=st.integers(0, 2**31), length=st.integers(1, TOKENS), scale=st.floats(0.25, 100))
 def test_scales_with_the_states(seed, length, scale):
     """Pooling of c * states is c * pooling, c > 0: no pooling brings in a scale of its own."""

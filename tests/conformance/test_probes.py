@@ -51,6 +51,7 @@ def test_it_keeps_the_contract_as_a_class_and_when_it_is_fitted(kind):
     assert find_breach(probe, Probe) == ""
 
 
+@pytest.mark.slow
 def test_it_has_as_many_readouts_as_it_declares(kind):
     parts = split_stack(signal=1.0)
     probe = fit(make(kind), parts)
@@ -67,6 +68,7 @@ def test_separable_data_are_told_apart(kind):
     assert (predict(fit(make(kind), parts), X).argmax(axis=2) == y).all()
 
 
+@pytest.mark.slow
 def test_random_labels_are_at_chance(kind):
     parts = split_stack(signal=0.0, seed=5)
     X, y = parts[2]
@@ -94,6 +96,7 @@ def test_predictions_follow_from_what_it_reads(kind):
     assert (probabilities.argmax(axis=2) == probe.predict(X)).all()
 
 
+@pytest.mark.slow
 def test_a_refit_is_identical(kind):
     parts = split_stack(signal=1.0)
     one, other = (predict(fit(make(kind), parts), parts[2][0]) for _ in range(2))
@@ -109,6 +112,7 @@ def test_nothing_given_is_changed(kind):
         assert (y_before == y).all()
 
 
+@pytest.mark.slow
 def test_the_order_of_the_sentences_is_irrelevant(kind):
     if not kind.order_free:
         pytest.skip("says that it depends on it")
@@ -121,6 +125,7 @@ def test_the_order_of_the_sentences_is_irrelevant(kind):
     assert np.abs(one - other).max() < 0.02
 
 
+@pytest.mark.slow
 def test_renamed_classes_are_renamed_predictions(kind):
     if not kind.order_free:
         pytest.skip("says that it depends on them")
@@ -152,6 +157,7 @@ def test_each_readout_says_what_dev_chose(kind):
     assert not kind.choices or any(hasattr(probe, choice) for choice in kind.choices)
 
 
+@pytest.mark.slow
 def test_a_layer_is_read_alike_whatever_the_other_layers_are(kind):
     if kind.reads != "each layer":
         pytest.skip("reads several layers at once, or none")
@@ -164,6 +170,7 @@ def test_a_layer_is_read_alike_whatever_the_other_layers_are(kind):
         assert np.abs(single[0] - together[layer]).max() < 0.01
 
 
+@pytest.mark.slow
 def test_no_layer_beyond_the_readouts_own_moves_it(kind):
     """Layers up to l are read, and none after; a probe that reads each layer, or none, is tested above."""
     if kind.reads != "layers up to":

@@ -21,6 +21,8 @@ from probing.training.recipes.pretrain import SCRATCH
 from probing.training.run import train
 from tests.helpers import build_task, write_task
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

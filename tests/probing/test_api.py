@@ -21,6 +21,7 @@ def run(tiny_folders, tmp_path_factory):
     return probing.run(checkpoint=str(tiny_folders("bert")), output=folder / "run", cache_dir=folder / "cache", **SMALL)
 
 
+@pytest.mark.slow
 def test_examples_of_docstrings_give_what_they_say(tiny_folders, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     found = doctest.testmod(api, extraglobs={"tiny": str(tiny_folders("bert")), "folder": tmp_path / "run"})
@@ -28,6 +29,7 @@ def test_examples_of_docstrings_give_what_they_say(tiny_folders, tmp_path, monke
     assert found.failed == 0
 
 
+@pytest.mark.slow
 def test_a_run_gives_frames_and_figures(run):
     assert set(run.scores["task"]) == {"past_present", "subj_number"}
     assert run.scores["value"].between(0, 1).all() or (run.scores["metric"] != "accuracy").any()

@@ -69,6 +69,7 @@ def test_the_controlled_corpus_is_written_with_what_is_switched_on(tmp_path: Pat
         assert len(read_task(path, spec).splits["train"]) == 600
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
@@ -135,6 +136,7 @@ def test_nothing_made_is_no_success_and_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_report_or_folder_that_has_no_name_to_be_written_under_is_one_line(built: Path, tmp_path: Path) -> None:
     for flags in (("--check", built, "--report", ""), ("--check", built, "--report", tmp_path / ("x" * 300))):
         result = run(*flags, cwd=tmp_path)

@@ -54,6 +54,7 @@ def test_each_command_shows_its_own_help_under_its_own_name(name, call):
     assert "python -m" not in out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_help_loads_nothing_that_is_slow(name):
     slow = "{'torch', 'pandas', 'transformers', 'sklearn', 'matplotlib', 'altair', 'scipy'}"

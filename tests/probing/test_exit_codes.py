@@ -159,6 +159,7 @@ def test_a_python_without_the_packages_is_told_what_to_switch_on(command):
     assert "conda activate" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_working_directory_that_is_gone_is_told_in_a_line(tmp_path):
     command = f"mkdir here && cd here && rmdir ../here && exec {sys.executable} {ROOT}/probing/run_senteval.py --help"
     done = subprocess.run(["/bin/sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, check=False)

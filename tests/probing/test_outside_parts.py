@@ -29,6 +29,7 @@ def start(outside_path, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_made_of_the_parts_of_others_alone(start, tmp_path):
     checkpoint = letters.tiny(tmp_path)
     done = start(
@@ -54,6 +55,7 @@ def test_a_run_made_of_the_parts_of_others_alone(start, tmp_path):
     assert "gradient norms are left out: LetterEncoder" in done.stderr
 
 
+@pytest.mark.slow
 def test_without_the_package_its_names_are_unknown_and_the_nearest_is_offered(start):
     done = start("--model", "letters", installed=False)
     assert done.returncode == 2

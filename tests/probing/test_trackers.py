@@ -46,6 +46,7 @@ def make_score(**changes):
     return Score(**values | changes)
 
 
+@pytest.mark.slow
 def test_every_test_score_of_a_run_reaches_tensorboard_at_its_layer(settings):
     folder = probe(settings)
     scores = pd.read_parquet(folder / "scores.parquet").query("split == 'test' and control == 'none'")
@@ -63,6 +64,7 @@ def test_every_test_score_of_a_run_reaches_tensorboard_at_its_layer(settings):
     assert not list(folder.glob("events/**/.*"))
 
 
+@pytest.mark.slow
 def test_numbers_and_settings_are_those_of_a_run_without_trackers(settings):
     one = probe(settings)
     two = probe(replace(settings, trackers=(), output=settings.output.with_name("other")))
@@ -71,6 +73,7 @@ def test_numbers_and_settings_are_those_of_a_run_without_trackers(settings):
     assert "trackers" not in json.loads((one / "settings.json").read_text())
 
 
+@pytest.mark.slow
 def test_what_trackers_left_is_the_runs_own_and_goes_with_it(settings):
     folder = probe(settings)
     left = {path for path in (folder / "events").rglob("*") if path.is_file()}
@@ -160,6 +163,7 @@ def test_one_that_cannot_be_opened_stops_the_run_in_a_line_before_anything_is_co
     assert not (settings.output / "cells").exists()
 
 
+@pytest.mark.slow
 def test_one_that_does_not_take_the_scores_costs_no_run(recorded, settings, monkeypatch):
     def refuse(self, values, step=None, **options):
         raise ConnectionError("gone")

@@ -29,6 +29,7 @@ def test_a_text_is_named_where_matplotlib_draws_a_box(text):
     assert (text in warn_of_letters(["SentLen", text, "Tense"])) == is_drawn_as_a_box(text)
 
 
+@pytest.mark.slow
 def test_a_run_with_such_a_task_ends_in_one_warning(plain_run, write_run, tmp_path, capsys, monkeypatch):
     known = style._find_letters() - {ord("ж")}
     monkeypatch.setattr(style, "_find_letters", lambda: known)

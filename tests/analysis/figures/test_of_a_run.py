@@ -125,6 +125,7 @@ def test_the_centre_of_gravity_is_marked_at_its_depth(two_task_run):
     assert marks[0, 1] == pytest.approx(6 - depth + 0.5)  # row 0 is layer 6, and the middle of a row is at a half
 
 
+@pytest.mark.slow
 def test_a_mix_that_stopped_early_is_starred_and_no_other(two_task_run):
     def draw(run):
         figure = draw_figures(run)["mix_weights"]
@@ -233,6 +234,7 @@ def test_curves_of_all_tasks_have_one_scale(two_task_run):
     assert len({axes.get_ylim() for axes in panels}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["US$_to_A$", "a$^$b", "task[final]", "情感分类", "a_{b}", "x & <y>"])
 def test_any_file_name_is_drawn_as_it_stands_without_a_warning(build_run, name):
     run = build_run(tasks=["tree_depth"])

@@ -23,6 +23,9 @@ from probing.records import InputError
 from probing.sealed_json import seal_json
 from probing.tables import PREDICTION_NOTES, PREDICTION_TYPES
 
+pytestmark = pytest.mark.slow
+
+
 RUNS = Path(__file__).parents[1] / "runs"
 PROBED, SMALL, TRAINED = RUNS / "bermo", RUNS / "bermo_cls", RUNS / "training_bermo"
 

@@ -32,6 +32,9 @@ from analysis.stats.within_run import compare_all
 from probing.catalogue.tasks import explain_tasks
 from probing.records import InputError
 
+pytestmark = pytest.mark.slow
+
+
 RUNS = Path(__file__).parents[1] / "runs"
 EVIL = '</script><img src=x onerror="alert(1)">'
 

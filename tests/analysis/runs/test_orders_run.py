@@ -53,6 +53,7 @@ def test_a_loss_that_was_not_reached_is_loud_in_the_table(folders):
     assert [row[4] for row in rows] == ["4.900 of 5", "5.150 of 5, NOT REACHED"]
 
 
+@pytest.mark.slow
 def test_the_table_holds_the_best_layers_and_their_paired_difference(folders):
     one, other = load_orders(*folders)
     table = tabulate_probed([one, other])
@@ -80,6 +81,7 @@ def test_the_figure_has_a_panel_for_each_order_with_its_sublayers_on_the_axis_an
     assert colours[0] < 1  # the best of all orders is the other's
 
 
+@pytest.mark.slow
 def test_the_command_leaves_tables_and_figure_and_prints_both_orders(folders, monkeypatch, capsys, tmp_path):
     training, probed = folders
     arguments = [training, *probed, "--output", tmp_path / "set"]

@@ -218,6 +218,7 @@ def test_each_task_is_headed_by_the_metric_of_its_first_row(run):
     assert (unit_of(headed), unit_of(mean_scores(run.scores))) == ("score", "accuracy")
 
 
+@pytest.mark.slow
 def test_a_task_without_right_and_wrong_is_compared_without_an_interval(run):
     depth = run.scores["task"] == "tree_depth"
     graded = replace(run, scores=run.scores.assign(metric=run.scores["metric"].mask(depth, "pearson")))

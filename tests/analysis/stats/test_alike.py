@@ -103,6 +103,7 @@ def test_the_views_name_the_layer_that_counts_most_by_each(measured):
         assert (row["neighbours_low"], row["neighbours_high"]) == (pytest.approx(0.85), pytest.approx(0.97))
 
 
+@pytest.mark.slow
 def test_tables_show_them_and_the_narrow_one_fits_80_columns(measured):
     tables = tabulate_run(RunNumbers(measured)).alike
     names = ["knockout_accuracy", "knockout_bits", "effective_rank", "anisotropy"]
@@ -116,6 +117,7 @@ def test_tables_show_them_and_the_narrow_one_fits_80_columns(measured):
     assert len(narrow_views(views, narrow=True).heads) < len(narrow_views(views).heads)
 
 
+@pytest.mark.slow
 def test_the_page_has_them_with_the_warning_and_charts_of_the_chosen_task(measured):
     page = build_report([measured])
     part = page.split('<section id="alike">')[1].split("</section>")[0]
@@ -128,6 +130,7 @@ def test_the_page_has_them_with_the_warning_and_charts_of_the_chosen_task(measur
     assert {row["value"] for row in next(iter(specs["knockouts"]["datasets"].values()))} == {0, 20}
 
 
+@pytest.mark.slow
 def test_a_run_that_measured_none_of_it_has_no_rows_and_no_figure(build_run):
     run = build_run(tasks=["past_present"])
     numbers = RunNumbers(run)

@@ -183,6 +183,7 @@ def test_a_figure_without_such_rows_is_refused():
         plot_recovery(pd.DataFrame())
 
 
+@pytest.mark.slow
 def test_the_report_and_the_tables_of_a_run_have_it_where_it_was_measured(build_run):
     run = build_run(n_layers=4, tasks=["past_present"], mix=False)
     assert not tabulate_run(RunNumbers(run)).amnesia

@@ -112,6 +112,7 @@ def test_it_is_printed_drawn_and_saved(training, tmp_path, capsys):
     assert len(tabulate_change(frame).rows) == 7
 
 
+@pytest.mark.slow
 def test_two_encoders_have_the_nearest_layer_of_each_named(tmp_path, capsys):
     rows = measure(GROWING, [1, 0.9, 0.05, 0.7, 0.6, 0.5, 0.4])[0]["models/seed-0"]
     show_similarity(rows, tmp_path)

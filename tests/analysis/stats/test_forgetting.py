@@ -103,6 +103,7 @@ def test_a_loss_planted_at_one_layer_of_one_task_is_significant_there_and_nowher
     assert set(losses.loc[~losses["significant"], "verdict"]) <= {"inconclusive", "equivalent"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("disturb", "verdict"),
     [(lambda run: run, "equivalent within a point"), (shuffle, "inconclusive")],
@@ -131,6 +132,7 @@ def test_difference_interval_and_p_are_those_of_the_sentences(teacher):
     assert [row["ci_low"], row["ci_high"]] == pytest.approx([padded.mean() - half, padded.mean() + half])
 
 
+@pytest.mark.slow
 def test_p_is_corrected_over_the_main_table_and_over_the_table_by_depth(teacher):
     student = name(worsen(worsen(teacher, "past_present", -1, 0.1, "scalar_mix"), "tree_depth", 3, 0.2), "student")
     losses = measure_losses(teacher, {"one": student, "two": student})
@@ -197,6 +199,7 @@ def worsen_tasks(run, shares):
     return name(run, "student")
 
 
+@pytest.mark.slow
 def test_the_group_that_lost_most_goes_first_and_the_order_holds(fair):
     student = worsen_tasks(fair, {"tree_depth": 0.5, "bigram_shift": 0.25, "subj_number": 0.08})
     losses = measure_losses(fair, {"s": student})
@@ -215,6 +218,7 @@ def test_the_group_that_lost_most_goes_first_and_the_order_holds(fair):
     assert (order["loss"] <= order["high"]).all()
 
 
+@pytest.mark.slow
 def test_share_and_interval_are_those_of_drawing_sentences_one_by_one(fair):
     student = worsen_tasks(fair, {"bigram_shift": 0.06, "subj_number": 0.05})
     losses = measure_losses(fair, {"s": student}, ["BShift", "SubjNum"])
@@ -237,6 +241,7 @@ def test_share_and_interval_are_those_of_drawing_sentences_one_by_one(fair):
     assert set(order["verdict"]) == {"inconclusive"}
 
 
+@pytest.mark.slow
 def test_a_task_without_room_and_one_that_was_taught_are_left_out_of_the_order(fair):
     low = fair.scores["majority"].where(fair.scores["task"] != "past_present", 0.99)
     labels = fair.predictions["label"].where(fair.predictions["task"] != "past_present", 0)
@@ -253,6 +258,7 @@ def test_one_group_has_no_order(fair):
     assert "no order" in answer_order("student", "best", found.order[found.order["place"] == "best"])
 
 
+@pytest.mark.slow
 def test_centres_of_gravity_move_in_relative_depth_with_an_interval_where_both_have_one(teacher):
     shifted = teacher.weights.copy()
     shifted["contribution"] = shifted.groupby("task")["contribution"].shift(1, fill_value=0.0)
@@ -321,6 +327,7 @@ def test_of_an_encoder_from_elsewhere_nothing_is_known(teacher):
     assert [row[3:] for row in tabulate_encoders(found.encoders).rows] == [["-"] * 5] * 2
 
 
+@pytest.mark.slow
 def test_the_page_says_whether_the_teacher_is_the_twin_that_was_not_pruned(teacher, pruned):
     twin, student = (name(teacher, folder.name, checkpoint=str(folder)) for folder in pruned)
     against_twin = explain_teacher(hold_against(twin, [student], ["Tense"]).lineages)
@@ -424,6 +431,7 @@ def test_a_page_escapes_names(teacher):
     assert "&lt;img src=x" in page
 
 
+@pytest.mark.slow
 def test_a_figure_has_a_panel_for_each_student_and_hatches_what_holds_0(teacher):
     student = name(worsen(teacher, "tree_depth", 3, 0.6), "student")
     losses = measure_losses(teacher, {"one": student, "two": name(teacher, "two")})

@@ -41,6 +41,7 @@ def test_a_difference_is_that_of_the_shares_of_right_answers():
     assert back["difference"] == pytest.approx(-found["difference"])
 
 
+@pytest.mark.slow
 def test_equal_orders_are_told_apart_as_rarely_as_the_interval_says():
     """Of 100 pairs that differ in nothing some 5 have an interval without 0; above 14 has a chance below 1 in 5000."""
     missed = 0

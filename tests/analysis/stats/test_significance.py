@@ -229,6 +229,7 @@ def find_equivalent(difference, n=4000, trials=4000, disagreement=0.04, seed=0):
     return found / trials
 
 
+@pytest.mark.slow
 def test_models_a_margin_apart_are_called_equivalent_in_one_test_set_of_twenty_at_most():
     # Four standard errors of a share of 4,000 trials above .05: .064.
     assert find_equivalent(MARGIN) < 0.064

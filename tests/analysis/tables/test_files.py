@@ -33,6 +33,7 @@ def write(monkeypatch, *arguments):
     return command.main()
 
 
+@pytest.mark.slow
 def test_the_command_writes_every_table_of_a_run_as_latex(tables, tmp_path, monkeypatch, capsys):
     assert write(monkeypatch, RUNS / "bermo", "--output", tmp_path / "paper") == 0
     files = sorted(path.name for path in (tmp_path / "paper").iterdir())
@@ -47,6 +48,7 @@ def test_the_command_writes_every_table_of_a_run_as_latex(tables, tmp_path, monk
         assert lines[-1] == r"\end{tabular}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["latex", "markdown", "csv"])
 @pytest.mark.parametrize("name", ["bermo", "training_bert"])
 def test_every_table_in_the_folder_of_a_run_is_known_as_its_own(name, form, tmp_path, monkeypatch):
@@ -79,6 +81,7 @@ def test_names_of_tables_that_no_stored_run_has_are_known_too(run, tmp_path):
     assert {path.stem for path in list_own(tmp_path)} == set(named)
 
 
+@pytest.mark.slow
 def test_the_same_cells_stand_in_latex_and_in_csv(tables, tmp_path, monkeypatch):
     for form in ("latex", "csv"):
         assert write(monkeypatch, RUNS / "bermo", "--output", tmp_path, "--form", form) == 0

@@ -112,6 +112,7 @@ def test_a_pipe_in_a_name_does_not_break_markdown(table):
     assert r"a\|b" in to_markdown(table.iloc[:1].assign(Task="a|b"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n_layers", [7, 25])
 def test_the_screen_table_fits_in_100_columns_uncut(build_run, n_layers):
     run = build_run(n_layers=n_layers)
@@ -135,6 +136,7 @@ def test_markup_in_names_comes_out_as_text(run, parts):
     assert "[bold]/a" in console.file.getvalue()
 
 
+@pytest.mark.slow
 def test_on_80_columns_no_number_is_cut(run, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     compared = compare_all(run)
@@ -192,6 +194,7 @@ def test_captions_explain_the_columns_that_are_shown_and_no_other(run):
     assert "95 % intervals over training" in narrow_depth(measured).caption
 
 
+@pytest.mark.slow
 def test_the_main_table_of_the_page_opens_on_tasks_and_scores_and_names_its_means():
     numbers = RunNumbers(load_run(Path(__file__).parents[1] / "runs" / "bermo"), 0)
     main = tabulate_run(numbers).main

@@ -121,6 +121,7 @@ def test_hidden_norms_are_those_of_finite_differences(encoder, settings):
         np.testing.assert_allclose(found[:, layer], expected, rtol=1e-4 if modern else 1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [0, 1])
 def test_parameter_norms_are_those_of_finite_differences(layer, tmp_path, settings):
     folder = save_encoder(tmp_path, hidden_size=4, num_attention_heads=1, intermediate_size=3)
@@ -291,6 +292,7 @@ def test_without_steps_there_is_the_start_alone(small_run):
     assert set(pd.read_parquet(small_run.output / "gradient_norms.parquet")["step"]) == {0}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_measures_what_is_missing_alone_and_gives_the_same_numbers(small_run):
     tell(small_run)
     whole = pd.read_parquet(small_run.output / "gradient_norms.parquet")

@@ -66,6 +66,7 @@ def test_weights_with_intervals_are_those_of_the_mix_of_the_run(norm):
         assert found["resample_minima"] >= 1
 
 
+@pytest.mark.slow
 def test_code_length_of_a_mix_with_a_norm_is_that_of_normalised_vectors():
     metric = "code_length_bits"
     with_norm = compute(measure_code_length, RunSettings(mix_norm=True))

@@ -119,6 +119,7 @@ def test_tables_are_those_of_one_process_in_whatever_order_units_come_and_though
         pd.testing.assert_frame_equal(found[name], frame)
 
 
+@pytest.mark.slow
 def test_a_unit_that_is_lost_or_never_answered_costs_its_cell_alone(base, whole, engine):
     away = base.output.with_name("lost")
     engine.order, engine.lost, engine.silent, engine.asked = 3, (1,), (2,), []
@@ -170,6 +171,7 @@ def test_every_cell_and_the_manifest_note_the_machine(whole):
     assert machine["cells"] == 12
 
 
+@pytest.mark.slow
 def test_sentences_of_a_task_are_digested_once_for_all_its_cells(base, monkeypatch):
     counted = []
     usual = pipeline.Task.digest.func

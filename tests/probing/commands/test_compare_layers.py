@@ -37,6 +37,7 @@ def compare(folder, other, monkeypatch, capsys, *more):
     return run_script(main, "layers", arguments, monkeypatch, capsys)
 
 
+@pytest.mark.slow
 def test_layers_below_a_change_are_the_same_and_those_above_it_are_not(folder, monkeypatch, capsys):
     code, out, _ = compare(folder, "changed", monkeypatch, capsys)
     assert code == 0
@@ -49,6 +50,7 @@ def test_layers_below_a_change_are_the_same_and_those_above_it_are_not(folder, m
     assert (folder / "out-changed" / "layers_alike.pdf").is_file()
 
 
+@pytest.mark.slow
 def test_encoders_of_unlike_depth_and_width_have_all_pairs(folder, monkeypatch, capsys):
     assert compare(folder, "wider", monkeypatch, capsys)[0] == 0
     table = pd.read_parquet(folder / "out-wider" / "layer_similarity.parquet")

@@ -44,6 +44,7 @@ def test_a_bermo_loads_in_a_program_that_imported_nothing_of_it(load, folder):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_transformers_alone_does_not_know_it(folder):
     code = f"from transformers import AutoModel\nAutoModel.from_pretrained({str(folder)!r})"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -47,6 +47,7 @@ def compute_by_hand(folder, text):
     return [layer[0, :length] if layer.shape[1] == BUFFER else layer[0, molecules] for layer in states]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", range(len(TEXTS)))
 def test_states_are_those_of_the_model_in_its_buffer(row, encoder, folder):
     tokens = encoder.tokenize(TEXTS)

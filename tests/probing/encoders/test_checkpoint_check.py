@@ -284,6 +284,7 @@ def test_a_short_limit_leaves_something_to_check(limit, folder_of):
     check_encoder(build(folder_of("mobilebert"), max_length=limit, **OPTIONS))
 
 
+@pytest.mark.slow
 def test_the_embedded_encoder_passes_without_a_warning():
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -97,6 +97,7 @@ def test_maps_are_left_out_where_a_width_is_the_teachers():
     assert {name: type(part) for name, part in block.leave.items()} == {"4": nn.Linear, "8": nn.Identity}
 
 
+@pytest.mark.slow
 def test_what_is_saved_has_the_path_that_is_taken(tmp_path):
     supernet, [states, _] = make(), draw_states()
     supernet.take_path(PATHS[2])

@@ -83,6 +83,7 @@ def test_weights_spread_as_those_of_mixes_fitted_to_copied_sentences():
     assert gravities[0].std() == pytest.approx(gravities[1].std(), rel=0.15)
 
 
+@pytest.mark.slow
 def test_more_sentences_are_surer_and_labels_without_a_rule_are_not():
     def spread(n, strength):
         stack, labels = plant(n=n, strength=strength)

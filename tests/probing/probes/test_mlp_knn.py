@@ -77,6 +77,7 @@ def test_the_nearer_of_two_voters_wins():
     assert probe.predict(np.array([[[0.9, 0.6], [0.6, 0.9]]], dtype=np.float32)).tolist() == [[0, 1]]
 
 
+@pytest.mark.slow
 def test_reading_l_of_the_cumulative_mix_is_the_mix_of_layers_0_to_l():
     X, y = draw(n_layers=3)
     found = CumulativeMixProbe().fit(X[0], y[0], X[1], y[1]).predict_proba(X[2])

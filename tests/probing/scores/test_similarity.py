@@ -86,6 +86,7 @@ def test_the_interval_is_the_jackknifes_of_stacks_without_each_group(n):
     assert found[..., 2] == pytest.approx(np.minimum(found[..., 0] + half, 1))
 
 
+@pytest.mark.slow
 def test_the_interval_holds_the_similarity_of_very_many_sentences():
     """Nominally 95 %; of 300 the share is within .025 of that 19 times in 20."""
     rng = np.random.default_rng(0)

@@ -126,6 +126,7 @@ def test_drawn_in_parts_the_intervals_are_the_same(metric, counts, monkeypatch):
     assert score_with_interval(metric, labels, predicted, np.random.default_rng(2)) == pytest.approx(whole, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_memory_is_bounded_for_many_sentences():
     """1,000 counts of each of 200,000 sentences would take 1.6 GB."""
     rng = np.random.default_rng(0)

@@ -118,6 +118,7 @@ def kill_at(monkeypatch, deaths):
     monkeypatch.setattr(loop, "save_state", save_and_die)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [True, False])
 @pytest.mark.parametrize("deaths", [{1}, {2}, {3}, {4}, {1, 3, 4}])
 def test_a_chain_killed_in_any_stage_gives_what_one_never_stopped_gives(deaths, keep, settings, monkeypatch):
@@ -151,6 +152,7 @@ def _count(jobs, module):
     return make_job
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["stages/two-0/first", "models/two-0", "models/two-0/model.safetensors"])
 def test_what_is_gone_or_changed_is_made_again_and_told(lost, settings, monkeypatch):
     make(settings)

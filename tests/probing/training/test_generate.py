@@ -109,6 +109,7 @@ def test_a_later_stage_learns_from_the_table_and_the_log_counts_what_was_dropped
     assert counted["duplicates"] >= N_PARTS
 
 
+@pytest.mark.slow
 def test_killed_in_any_part_it_goes_on_to_the_same_table_and_repeats_no_part(settings):
     make(settings)
     killed = replace(settings, output=settings.output.with_name("killed"))
@@ -125,6 +126,7 @@ def test_killed_in_any_part_it_goes_on_to_the_same_table_and_repeats_no_part(set
     assert not list(killed.output.rglob("*.parts"))
 
 
+@pytest.mark.slow
 def test_a_table_that_is_no_longer_as_it_was_left_is_written_again(settings):
     make(settings)
     table = settings.output / "stages" / "one" / "write" / TABLE

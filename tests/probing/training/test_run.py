@@ -78,6 +78,7 @@ def change_weights(settings):
     save_encoder(Path(settings.checkpoint), seed=9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", [swap_labels, change_weights])
 def test_a_killed_run_whose_data_or_encoder_has_changed_begins_anew_and_says_so(change, settings, monkeypatch):
     kill(settings, monkeypatch)
@@ -89,6 +90,7 @@ def test_a_killed_run_whose_data_or_encoder_has_changed_begins_anew_and_says_so(
     assert_same_tables(settings.output, fresh)
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_without_a_word_where_nothing_has_changed(settings, monkeypatch):
     kill(settings, monkeypatch)
     assert make(settings) == []
@@ -114,6 +116,7 @@ DAMAGES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_damaged_rows_of_a_finished_model_are_named_and_not_believed(damage, settings, capsys):
     make(settings)
@@ -136,6 +139,7 @@ def notice(settings):
         return [str(error)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     ["settings.json", "manifest.json", "trained_models.parquet", "training_log.parquet", "cells/seed-0.json"]
@@ -212,6 +216,7 @@ def test_a_device_that_training_does_not_run_on_is_refused_and_not_replaced(devi
     assert not settings.output.exists()
 
 
+@pytest.mark.slow
 def test_each_model_has_a_readme_whose_code_loads_it_in_a_fresh_program(settings):
     make(settings)
     folder = settings.output / "models" / "seed-0"
@@ -227,6 +232,7 @@ def test_each_model_has_a_readme_whose_code_loads_it_in_a_fresh_program(settings
     assert done.stdout.startswith("BermoForSequenceClassification ")
 
 
+@pytest.mark.slow
 def test_a_users_file_in_a_models_folder_stays_when_the_model_is_made_again(settings):
     make(settings)
     mine = settings.output / "models" / "seed-0" / "notes" / "mine.txt"

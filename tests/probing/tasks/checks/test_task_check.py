@@ -117,6 +117,7 @@ def test_telling_words_are_frequent_enough_and_of_a_rare_enough_class() -> None:
     assert 1 not in find_telling_words(mostly).values()
 
 
+@pytest.mark.slow
 def test_the_controlled_corpus_is_sound_and_hides_what_it_should() -> None:
     sizes = {"train": 600, "dev": 100, "test": 400}
     made = make_rows(["bigram_shift", "past_present", "coordination_inversion"], 0, sizes)

@@ -33,6 +33,7 @@ def bag_accuracy(name, n_grams=(1, 1)):
     return probe.score(counter.transform(test), y_test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["bigram_shift", "odd_man_out", "coordination_inversion"])
 def test_a_bag_of_words_is_at_chance(name):
     assert abs(bag_accuracy(name) - 0.5) < MARGIN

@@ -84,6 +84,7 @@ def words_told(name, *confounds):
     return {word.split(" ")[0] for word in shortcuts_of(name, *confounds).telling_words}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "cues"),
     [
@@ -110,12 +111,14 @@ def measure_depth(bracketed):
     return max(np.cumsum(steps))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFOUNDS["length_depth"])
 def test_length_and_depth_go_together_while_they_may(name):
     assert abs(correlate(name)) < 4 / sum(SIZES.values()) ** 0.5  # four standard errors of no correlation
     assert correlate(name, "length_depth") > 0.85
 
 
+@pytest.mark.slow
 def test_the_number_of_words_tells_the_depth_while_it_may():
     chance = 1 / 8
     assert abs(shortcuts_of("tree_depth").length - chance) < 5 * (chance * (1 - chance) / SIZES["test"]) ** 0.5
@@ -144,6 +147,7 @@ def target_lemmas(name, *confounds):
     return found.values()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CONFOUNDS["shared_words"])
 def test_target_words_stand_in_all_splits_only_while_they_may(name):
     assert not any(one & other for one, other in combinations(target_lemmas(name), 2))

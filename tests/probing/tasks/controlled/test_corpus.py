@@ -147,6 +147,7 @@ RECOMPUTED = {
 }
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=4)
 @given(seed=st.integers(0, 2**32))
 def test_an_independent_walk_of_the_tree_finds_every_label(seed):
@@ -155,6 +156,7 @@ def test_an_independent_walk_of_the_tree_finds_every_label(seed):
         assert [RECOMPUTED[name](example) for example in examples] == [example.label for example in examples]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_all_sentences_differ_and_splits_have_their_sizes(name):
     examples = examples_of(name)

@@ -107,6 +107,7 @@ def test_sentevals_form(rows: Sequence[tuple[str, str, str]]) -> None:
     read("mine.txt", "".join("\t".join(row) + "\n" for row in rows).encode("utf-8", "surrogatepass") or b"a\tb\tc")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".csv", ".tsv"])
 @given(
     rows=st.lists(st.tuples(TEXTS, LABELS), min_size=10, max_size=40), header=st.sampled_from(["text,label", "label"])
@@ -118,6 +119,7 @@ def test_tables_with_a_header(suffix: str, rows: Sequence[tuple[str, str]], head
     read(f"mine{suffix}", "\n".join(lines).encode("utf-8", "surrogatepass"))
 
 
+@pytest.mark.slow
 @given(rows=st.lists(st.dictionaries(KEYS, VALUES, min_size=2), max_size=30))
 @quick
 def test_json_lines_of_any_values(rows: Sequence[dict]) -> None:

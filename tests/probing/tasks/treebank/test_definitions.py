@@ -226,6 +226,7 @@ def test_length_bins_are_sentevals() -> None:
     assert {len(text.split()): int(label) for _, label, text in rows} == bins
 
 
+@pytest.mark.slow
 def test_a_sentence_holds_its_target_once_and_no_other() -> None:
     generator = np.random.default_rng(0)
     corpus = []
@@ -249,6 +250,7 @@ def chain(length: int, depth: int, split: str, number: int) -> Sentence:
     return sentence(*rows, split=split)
 
 
+@pytest.mark.slow
 def test_depth_is_not_told_by_length() -> None:
     generator = np.random.default_rng(0)
     corpus = []

@@ -260,6 +260,7 @@ LINE = st.one_of(
 )
 
 
+@pytest.mark.slow
 @given(lines=st.lists(LINE, max_size=12), raw=st.binary(max_size=30))
 @settings(max_examples=150, deadline=None)
 def test_any_lines_are_sentences_or_faults_or_one_line(lines: list[str], raw: bytes) -> None:

@@ -103,6 +103,7 @@ def test_a_head_turned_onto_its_tail_has_a_gradient_that_is_a_number():
     assert torch.equal(heads.grad, torch.zeros(2, 6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_was_learned_stands_first_and_what_was_not_does_not(kind):
     graph = load_graph("made").limit(0, 60)

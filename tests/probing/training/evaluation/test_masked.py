@@ -75,6 +75,7 @@ def test_a_model_that_knows_no_more_than_frequencies_has_failed():
     assert bits.value == pytest.approx(bits.majority)
 
 
+@pytest.mark.slow
 def test_the_interval_over_blocks_covers_where_one_over_tokens_does_not():
     rng = np.random.default_rng(0)
     n_blocks, per_block, covered = 60, 20, {"blocks": 0, "tokens": 0}

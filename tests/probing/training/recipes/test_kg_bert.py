@@ -124,6 +124,7 @@ def test_the_trained_encoder_is_probed_by_the_main_job(make, tmp_path, monkeypat
     assert len(scores[scores["representation"] == "layer"]) > 0
 
 
+@pytest.mark.slow
 def test_links_of_a_model_are_ranked_by_its_own_logits(make):
     """The table's MRR from the kept model, triple by triple, without batches, queries or kernels."""
     folder, models, _ = run(make(task="links", limit_dev=3, baselines=(), dtype="float32", max_length=64))

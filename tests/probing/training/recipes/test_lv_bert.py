@@ -44,6 +44,7 @@ class KilledError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_killed_in_its_second_generation_the_search_goes_on_to_the_same_end(make, monkeypatch):
     orders = {"orders": ("searched", "best_random"), "generations": 3}
     whole, table = read_search(run(make("whole", **orders)))
@@ -72,6 +73,7 @@ def test_killed_in_its_second_generation_the_search_goes_on_to_the_same_end(make
     assert not early & set(scored)
 
 
+@pytest.mark.slow
 def test_every_order_has_the_interleaved_orders_weights_and_answers_the_same_tokens(make):
     orders = ("searched", "best_random", "interleaved", "sandwich", "convolution_first", "varied")
     sizes = {"layers": 8, "hidden_size": 64, "heads": 2}
@@ -95,6 +97,7 @@ def test_every_order_has_the_interleaved_orders_weights_and_answers_the_same_tok
         assert frame["right"].sum() / frame["n"].sum() == pytest.approx(value)
 
 
+@pytest.mark.slow
 def test_what_was_searched_is_the_best_path_and_is_what_is_trained(make):
     folder = run(make(random_orders=2))
     best, table = read_search(folder)
@@ -109,6 +112,7 @@ def test_what_was_searched_is_the_best_path_and_is_what_is_trained(make):
     assert model.config.layer_pattern == best["searched"]["pattern"]
 
 
+@pytest.mark.slow
 def test_without_kept_models_nothing_is_left_of_the_stages_and_nothing_is_made_again(make, monkeypatch):
     settings = make(orders=("searched", "best_random"), keep_models=False)
     folder = run(settings)
@@ -142,6 +146,7 @@ def test_what_cannot_be_is_refused_in_one_line_before_anything_is_written(make, 
     assert not settings.output.exists()
 
 
+@pytest.mark.slow
 def test_a_search_is_not_resumed_with_other_settings(make):
     run(make(random_orders=0))
     with pytest.raises(InputError, match="other settings"):

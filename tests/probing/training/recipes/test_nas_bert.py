@@ -129,6 +129,7 @@ class KilledError(Exception):
     pass
 
 
+@pytest.mark.slow
 def test_killed_between_two_blocks_the_search_goes_on_to_the_same_end(make, monkeypatch):
     whole, table = read_search(run(make("whole", rounds=1)))
     usual, scored = search.write_state, []

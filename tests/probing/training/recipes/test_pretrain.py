@@ -107,6 +107,7 @@ def test_its_layers_can_be_probed(make, objective, monkeypatch, capsys, tmp_path
     assert {0, 1, 2} <= set(scores["layer"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "auto"),
     [
@@ -142,6 +143,7 @@ def kill(settings, monkeypatch):
             run(settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("new", [False, True])
 def test_replaced_tokens_killed_go_on_to_the_same_numbers(make, make_new, new, monkeypatch):
     settings = (make_new if new else make)("killed", objective="replaced", max_steps=6, checkpoint_every=3)
@@ -152,6 +154,7 @@ def test_replaced_tokens_killed_go_on_to_the_same_numbers(make, make_new, new, m
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
+@pytest.mark.slow
 def test_a_vocabulary_of_ones_own_is_the_same_when_a_killed_run_goes_on(make, monkeypatch):
     settings = make("killed", checkpoint="none", vocabulary=12, max_steps=6, checkpoint_every=3)
     kill(settings, monkeypatch)
@@ -162,6 +165,7 @@ def test_a_vocabulary_of_ones_own_is_the_same_when_a_killed_run_goes_on(make, mo
     assert len(load_tokenizer(find_checkpoint(str(settings.output)))) == 11  # five marks, six letters
 
 
+@pytest.mark.slow
 def test_parts_of_a_batch_of_replaced_tokens_add_up_to_the_batch(make):
     steps = {"objective": "replaced", "max_steps": 3, "dropout": 0.0, "learning_rate": 1e-3}
     whole, _ = read_tables(run(make("whole", **steps)))

@@ -49,6 +49,7 @@ def run(settings):
     return folder, pd.read_parquet(folder / "training_log.parquet"), reporter.warnings
 
 
+@pytest.mark.slow
 def test_every_order_is_a_model_of_its_own_with_the_firsts_number_of_weights(make):
     orders = ("12121212", "00012122", "varied")
     folder, _, _ = run(make(layer_pattern=orders, hidden_size=64, layers=8, max_steps=1))
@@ -101,6 +102,7 @@ def test_a_loss_that_is_never_reached_is_said_aloud(make, curve):
     assert warnings[0].startswith("0122-seed-0: dev_loss 0.01 was NOT reached in 12 steps")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("every", [3, 4])  # a state before the end, and one at it
 def test_killed_on_the_way_to_a_loss_it_goes_on_to_the_same_numbers(make, curve, every, monkeypatch):
     aim = float(curve[4])

@@ -78,6 +78,7 @@ def settings(tiny_folder, tmp_path_factory):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_run_leaves_pruned_models_that_load_and_says_how_sparse_they_are(settings):
     train(settings, Reporter(quiet=True))
     models = pd.read_parquet(settings.output / "trained_models.parquet").query("split == 'dev'")

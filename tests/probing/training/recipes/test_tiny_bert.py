@@ -144,6 +144,7 @@ class KilledError(Exception):
     pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["text-seed-0", "both-seed-0.intermediate"])
 def test_killed_while_layers_are_learned_a_run_goes_on_to_the_same_numbers(stage, finished, make, monkeypatch):
     usual = loop.save_state
@@ -167,6 +168,7 @@ def test_killed_while_layers_are_learned_a_run_goes_on_to_the_same_numbers(stage
         pd.testing.assert_frame_equal(expected.reset_index(drop=True), found, check_exact=True)
 
 
+@pytest.mark.slow
 def test_without_models_kept_nothing_stays_of_teacher_and_stages(finished, make):
     settings = make(arms=("labels", "both"), keep_models=False)
     train(settings, Reporter(quiet=True))
@@ -179,6 +181,7 @@ def test_without_models_kept_nothing_stays_of_teacher_and_stages(finished, make)
     pd.testing.assert_frame_equal(*(table[names].reset_index(drop=True) for table in of))
 
 
+@pytest.mark.slow
 def test_sentences_written_anew_are_learned_in_as_many_steps(make, tmp_path, usual):
     encoder = tmp_path / "masked"
     tokenizer = load_tokenizer(find_checkpoint(usual["teacher"]))
