@@ -292,8 +292,8 @@ def plan_encoding(
     settings = runner.settings
     way = encoder, Pooling(settings.pooling, settings.special_tokens), open_cache(settings)
     part = parse_part(settings.part) if settings.part else None
-    encodes = part and part.kind == ENCODE
-    extractor = PartExtractor(*way, part.number, part.count) if encodes else Extractor(*way)
+    shares = part is not None and part.kind == ENCODE
+    extractor = PartExtractor(*way, part.number, part.count) if part and shares else Extractor(*way)
     opener = EncoderOpener(CONTROLS[control].encoder if control else settings.model, settings, encoder)
     return TaskEncoder(tasks, extractor, layers, runner.reporter, f"encoding {control}".strip(), opener)
 
