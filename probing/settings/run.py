@@ -150,7 +150,7 @@ class RunSettings(QueueSettings):
     cache_dir: Path = Path("data/cache")
     """Folder of encoded sentences, for this run and all others."""
     store: Literal["float32", "float16"] = "float32"
-    """Number format of encoded sentences on disk; float16 halves them, and moves scores (docs/performance.md)."""
+    """Number format of encoded sentences on disk; float16 halves them, and rounds them to 11 bits."""
     cache_limit: float = 0.0
     """Most that encoded sentences may take on disk, in GB; those used longest ago go first, and none that a run is
     using. 0 sets no limit."""
