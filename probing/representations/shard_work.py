@@ -100,7 +100,7 @@ class _Part:
     """Texts that are asked for together: their shards hold no others."""
 
     texts: Sequence[Text]
-    """Those that were not in the cache."""
+    """Texts that were not in the cache."""
     tokens: Tokens | None = None
     """None until they are tokenised, by then with all units that they make."""
     left: dict[str, int] = field(default_factory=dict)
@@ -220,7 +220,9 @@ def _order(part: _Part, shards: Sequence[Int[np.ndarray, " rows"]]) -> list[Shar
         ShardOrder(
             [part.texts[row] for row in rows],
             Tokens(
-                *(tuple(column[row] for row in rows) for column in (tokens.ids, tokens.types, tokens.special)),
+                tuple(tokens.ids[row] for row in rows),
+                tuple(tokens.types[row] for row in rows),
+                tuple(tokens.special[row] for row in rows),
                 tokens.truncated[rows],
             ),
         )
