@@ -102,7 +102,7 @@ def submit_sweep(
     if not files:
         return None
     named = {str(name).replace("-", "_"): value for name, value in load_mapping(file, "").items()} | dict(given)
-    named |= {"output": str(folder), **_describe_job(todo[0].settings), "part": "merge:1/1"}
+    named.update({"output": str(folder), **_describe_job(todo[0].settings), "part": "merge:1/1"})
     whole = folder / QUEUE / f"{file.stem}.sweep.yaml"
     write_atomically(whole, yaml.safe_dump(_as_plain(named)).encode())
     flags = ["--retry-failed"] if retry_failed else []

@@ -49,7 +49,7 @@ class _OpenStage:
     left: Counter[str]
     """Number of its cells that are not there yet, by task."""
     cells: dict[str, CellResult | Failure | None]
-    """Results of its chain, by name."""
+    """Cells of its chain, by name."""
     n_resumed: int = 0
     n_sentences: int = 0
     """Sentences of the cells that were computed."""

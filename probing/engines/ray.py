@@ -55,6 +55,17 @@ class _Attempt:
     """Moment at which the worker said that it begins; kept where units have a time limit."""
 
 
+class _Worker:
+    """A process that computes unit after unit."""
+
+    def compute(self, parcel: Parcel, shared: bytes) -> tuple[bytes, float]:
+        return compute_parcel(parcel, shared)
+
+    @ray.method(num_returns="streaming")
+    def announce(self, parcel: Parcel, shared: bytes) -> Iterator[Any]:
+        yield from compute_announced(parcel, shared)
+
+
 class RayEngine:
     """Computes units in worker processes, which keep what they have loaded.
 
@@ -81,8 +92,7 @@ class RayEngine:
         timed: dict[str, Any] = {"num_returns": "streaming"} if options.unit_timeout_s else {}
         compute: Any = compute_announced if timed else compute_parcel
         self._task: Any = ray.remote(num_cpus=options.threads, max_retries=0, **timed)(compute)
-        actor = type("UnitWorker", (), {"compute": ray.method(**timed)(staticmethod(compute))})
-        self._actor: Any = ray.remote(num_cpus=options.threads, max_restarts=0)(actor)
+        self._actor: Any = ray.remote(num_cpus=options.threads, max_restarts=0)(_Worker)
 
     def share(self, value: Any) -> tuple[str, Any]:
         """A name, and the value in Ray's store of objects."""
@@ -165,7 +175,8 @@ class RayEngine:
         if not unit.gpus:
             return self._task.options(name=unit.name).remote(parcel, blob), _Attempt(unit, number)
         actor = idle.pop() if idle else self._actor.options(num_gpus=unit.gpus).remote()
-        return actor.compute.options(name=unit.name).remote(parcel, blob), _Attempt(unit, number, actor)
+        method = actor.announce if self._options.unit_timeout_s else actor.compute
+        return method.options(name=unit.name).remote(parcel, blob), _Attempt(unit, number, actor)
 
     def _look(self, running: dict[Any, _Attempt]) -> Iterator[tuple[_Attempt, Done | Lost]]:
         """The attempts that have ended, which run no more; waits a little if there is none."""
@@ -193,6 +204,9 @@ class RayEngine:
         try:
             answer = ray.get(ref)
         except RayTaskError as error:
+            # A worker on a machine that is about to be lost cannot fetch what its unit shares.
+            if isinstance(error.cause, RayError):
+                return Lost(unit, f"lost its worker: {_name_loss(error.cause)}", number)
             if not isinstance(error.cause, OSError):
                 raise error.cause from error
             return Lost(unit, f"{type(error.cause).__name__}: {error.cause}", number)

@@ -40,7 +40,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Workshop:
-    """Parts that all models of a run share."""
+    """Settings and places that all models of a run share."""
 
     settings: RecipeSettings
     folder: Path

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -111,6 +112,7 @@ def test_cells_by_workers_of_whom_one_was_killed_are_equal_in_bytes_to_those_of_
         assert run.poll() is None, (place / "by_ray.log").read_text()
         time.sleep(0.1)
     victim = int(waiting[0].suffix[1:])
+    waiting[0].unlink()
     os.kill(victim, signal.SIGKILL)
     assert run.wait(300) == 0, (place / "by_ray.log").read_text()
     fits = count_fits(place)
@@ -129,6 +131,80 @@ def test_cells_by_workers_of_whom_one_was_killed_are_equal_in_bytes_to_those_of_
         pd.testing.assert_frame_equal(
             other.drop(columns="seconds", errors="ignore"), one[other.columns].drop(columns="seconds", errors="ignore")
         )
+
+
+def list_workers(run, title):
+    """Processes below a command whose title says that they work at such a unit."""
+    found, below = {}, {run.pid}
+    stats = [(int(path.parent.name), path.read_text()) for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
+    parents = {pid: int(line.rpartition(")")[2].split()[1]) for pid, line in stats}
+    for pid in sorted(parents):
+        chain = [pid]
+        while (parent := parents.get(chain[-1], 0)) > 1:
+            chain.append(parent)
+        if below & set(chain[1:]):
+            with suppress(OSError):
+                found[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
+    return [pid for pid, words in found.items() if words.startswith(f"ray::{title}")]
+
+
+def start_training(place, output, *flags):
+    command = [
+        *(sys.executable, ROOT / "probing" / "train_encoder.py", "--checkpoint", place / "encoder", "--threads", "1"),
+        *("--data", place / "corpus", "--task", "past_present", "--seeds", "0", "1", "--max-steps", "1500"),
+        *("--checkpoint-every", "20", "--evaluate-every", "500", "--batch-size", "8", "--device", "cpu"),
+        *("--learning-rate", "1e-3", "--dtype", "float32", "--output", place / output, *flags),
+    ]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
+    with (place / f"{output}.log").open("w") as log:
+        return subprocess.Popen(list(map(str, command)), env=environment, stdout=log, stderr=log)
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_model_whose_worker_is_killed_in_mid_training_is_gone_on_with_and_tables_are_equal(place):
+    alone = start_training(place, "train_local")
+    assert alone.wait(300) == 0, (place / "train_local.log").read_text()
+    run = start_training(place, "train_ray", "--engine", "ray", "--workers", "2")
+    state = place / "train_ray" / "cells" / "seed-0.pt"
+    while not (state.exists() and (victims := list_workers(run, "seed-0"))):
+        assert run.poll() is None, (place / "train_ray.log").read_text()
+        time.sleep(0.02)
+    os.kill(victims[0], signal.SIGKILL)
+    assert not state.with_suffix(".json").exists()
+    assert run.wait(300) == 0, (place / "train_ray.log").read_text()
+    for table in ("trained_models", "training_log"):
+        one, other = (pd.read_parquet(place / run / f"{table}.parquet") for run in ("train_local", "train_ray"))
+        spent = ["seconds", "tokens_per_s", "peak_rss_bytes"]
+        pd.testing.assert_frame_equal(
+            one.drop(columns=spent, errors="ignore"), other.drop(columns=spent, errors="ignore"), check_exact=True
+        )
+
+
+@pytest.mark.slow
+@needs_ray
+def test_a_killed_command_takes_its_workers_along_and_the_same_command_goes_on(place):
+    flags = ("--engine", "ray", "--workers", "2")
+    (place / "installed" / "armed").touch()
+    run = begin(place, "killed", *flags)
+    while not (waiting := list((place / "installed").glob("waits.*"))):
+        assert run.poll() is None, (place / "killed.log").read_text()
+        time.sleep(0.1)
+    waiting[0].unlink()
+    os.kill(run.pid, signal.SIGKILL)
+    run.wait()
+    worker, deadline = int(waiting[0].suffix[1:]), time.monotonic() + 60
+    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not Path(f"/proc/{worker}").exists()
+    before = set((place / "killed" / "cells").glob("*.safetensors"))
+    stamps = {path: path.stat().st_mtime_ns for path in before}
+    again = begin(place, "killed", *flags)
+    assert again.wait(300) == 0, (place / "killed.log").read_text()
+    assert {path: path.stat().st_mtime_ns for path in before} == stamps
+    local = begin(place, "unkilled")
+    assert local.wait(300) == 0, (place / "unkilled.log").read_text()
+    assert read_cells(place / "killed") == read_cells(place / "unkilled")
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch, capsys, tmp_path):

@@ -1,0 +1,85 @@
+"""Claims about the engine over Ray by itself: time limits, lost workers and machines, clusters that work already."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SQUARES = [[number, number * number] for number in range(6)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(find_spec("ray") is None, reason="--engine ray: needs bermo-probing[cluster]"),
+]
+
+
+def start_trial(name, folder, **variables):
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.ray_trials", name, str(folder)],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": path, **variables}, capture_output=True, text=True, timeout=300,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_a_unit_that_hangs_is_ended_and_computed_again_by_another_process(tmp_path):
+    trial = start_trial("timeout", tmp_path)
+    assert trial["found"] == SQUARES
+    assert trial["gone"]
+    assert len(set(trial["attempts"]["0"])) == 2
+    assert all(len(attempts) == 1 for number, attempts in trial["attempts"].items() if number != "0")
+
+
+def test_a_unit_that_always_hangs_is_lost_and_one_that_ends_in_an_error_is_tried_once(tmp_path):
+    trial = start_trial("hopeless", tmp_path)
+    assert trial["reason"] == "took longer than --unit-timeout 2"
+    assert trial["attempts"] == 2
+    spoilt, refused = trial["errors"]
+    assert spoilt == "ValueError: spoilt 0"
+    assert refused.startswith("InputError: host ")
+    assert refused.endswith(": no such thing here")
+    assert len(trial["tries"]["0"]) == 2  # one of either function
+
+
+def test_units_of_a_gpu_share_a_process_and_a_killed_one_costs_one_unit(tmp_path):
+    trial = start_trial("actor", tmp_path)
+    assert trial["found"] == SQUARES
+    attempts = trial["attempts"]
+    assert len(attempts["0"]) == 2
+    killed, other = attempts.pop("0")
+    assert {pid for pids in attempts.values() for pid in pids} == {other}
+    assert killed != other
+    assert trial["refused"] == "a unit takes 2 of a GPU, and Ray has 1; take --device cpu"
+
+
+def test_units_of_a_lost_machine_are_computed_by_another(tmp_path):
+    trial = start_trial("node", tmp_path, RAY_AUTH_MODE="disabled")
+    assert trial["found"] == SQUARES
+    assert sorted(map(len, trial["attempts"].values())) == [1, 1, 1, 2, 2, 2]
+
+
+def test_a_cluster_on_loopback_is_joined_by_its_address_and_left_as_it_was(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    ray = [sys.executable, "-m", "ray.scripts.scripts"]
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    environment = os.environ | {"PYTHONPATH": path, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    head = subprocess.Popen(
+        [*ray, "start", "--head", "--block", f"--port={address.partition(':')[2]}", "--node-ip-address=127.0.0.1",
+         "--num-cpus=2", "--include-dashboard=false", "--object-store-memory=200000000", "--disable-usage-stats"],
+        env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        trial = start_trial("address", tmp_path, TRIAL_ADDRESS=address, RAY_AUTH_MODE="disabled")
+    finally:
+        head.terminate()
+        head.wait(60)
+    assert trial == {"found": SQUARES, "workers": 2}
