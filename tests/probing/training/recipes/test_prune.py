@@ -69,18 +69,19 @@ def test_settings_that_cannot_be_are_refused(changes, message):
 
 @pytest.fixture(scope="module")
 def settings(tiny_folder, tmp_path_factory):
+    """Settings of a run that has ended."""
     folder = tmp_path_factory.mktemp("prune")
     write_task(folder / "data", build_task())
-    return PruneSettings(
+    chosen = PruneSettings(
         method=("movement", "soft_movement"), sparsity=(0.75,), penalty=(400.0,), score_learning_rate=0.5, max_steps=12,
         checkpoint=str(tiny_folder), task="past_present", data=str(folder / "data"), output=folder / "run",
         batch_size=8, evaluate_every=4, dtype="float32", device="cpu", quiet=True,
     )  # fmt: skip
+    train(chosen, Reporter(quiet=True))
+    return chosen
 
 
-@pytest.mark.slow
 def test_a_run_leaves_pruned_models_that_load_and_says_how_sparse_they_are(settings):
-    train(settings, Reporter(quiet=True))
     models = pd.read_parquet(settings.output / "trained_models.parquet").query("split == 'dev'")
     assert models["method"].tolist() == ["movement", "soft_movement"]
     for row in models.to_dict("records"):
@@ -94,6 +95,7 @@ def test_a_run_leaves_pruned_models_that_load_and_says_how_sparse_they_are(setti
         assert own["value"].is_monotonic_increasing
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_the_model_that_a_run_left(settings):
     teacher = settings.output / "models" / "movement-0.75-seed-0"
     distilled = replace(
