@@ -46,6 +46,7 @@ NOT_RUN = {
     "python -m tests.benchmarks.architectures FILE.conllu": "takes minutes; test_benchmarks.py runs its parts",
     "python -m tests.benchmarks.engines --treebank FILE.conllu": "takes minutes; its parts are run",
     "python -m tests.benchmarks.engines --fits TASK": "takes minutes; its parts are run",
+    "python -m tests.benchmarks.cluster RUN": "takes minutes, of a run with times; its parts are run",
     "python -m tests.benchmarks.gpu": "takes ten minutes; it is run on few sentences",
     "python -m tests.benchmarks.official FOLDER": "takes half an hour; it is run on few sentences",
     "make search TEXT=... DATA=...": "takes minutes at any size; what it calls is run",

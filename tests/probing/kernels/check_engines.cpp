@@ -163,10 +163,23 @@ std::vector<float> encode(const Engine& engine, bool largest, Kind kind) {
   return pooled;
 }
 
+// Numbers of columns that are not read, in rows of some width, become 0.
+void clear_unread(std::vector<float>& rows, int width, const std::vector<Columns>& read) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const int column = static_cast<int>(i % width);
+    const auto holds = [&](const Columns& one) { return one.first <= column && column < one.last; };
+    if (std::none_of(read.begin(), read.end(), holds)) rows[i] = 0;
+  }
+}
+
 std::vector<float> evaluate(const Engine& engine, int sentences, int width, int classes, int problems, bool counted,
                             int threads) {
+  // The middle is left out where counts are given.
+  const std::vector<Columns> read =
+      counted ? std::vector<Columns>{{0, width / 3}, {width / 2, width}} : std::vector<Columns>{{0, width}};
   const auto vectors = draw(static_cast<std::size_t>(sentences) * width, 1, 50);
-  const auto weights = draw(static_cast<std::size_t>(problems) * classes * width, 0.3f, 51);
+  auto weights = draw(static_cast<std::size_t>(problems) * classes * width, 0.3f, 51);
+  clear_unread(weights, width, read);
   const auto intercepts = draw(static_cast<std::size_t>(problems) * classes, 1, 52);
   std::vector<float> counts(static_cast<std::size_t>(problems) * sentences);
   for (std::size_t i = 0; i < counts.size(); ++i) counts[i] = static_cast<float>(i % 4);
@@ -178,8 +191,9 @@ std::vector<float> evaluate(const Engine& engine, int sentences, int width, int 
   logistic->fill(half, vectors.data() + static_cast<std::ptrdiff_t>(half) * width, sentences - half);
   std::vector<double> losses(problems);
   std::vector<float> slopes(weights.size()), of_intercepts(intercepts.size());
-  logistic->evaluate(weights.data(), intercepts.data(), counted ? counts.data() : nullptr, problems, threads,
-                     losses.data(), slopes.data(), of_intercepts.data());
+  logistic->evaluate(weights.data(), intercepts.data(), counted ? counts.data() : nullptr, read, problems,
+                     threads, losses.data(), slopes.data(), of_intercepts.data());
+  clear_unread(slopes, width, read);
   std::vector<float> all(losses.begin(), losses.end());
   all.insert(all.end(), slopes.begin(), slopes.end());
   all.insert(all.end(), of_intercepts.begin(), of_intercepts.end());
