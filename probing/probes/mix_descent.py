@@ -162,11 +162,13 @@ def _wake(problem: MixProblem, starts: Fits) -> Float[Tensor, "fits layers"]:
 
 
 def find_waking(problem: MixProblem, fits: Fits, tolerances: Float[Tensor, " fits"]) -> Bool[Tensor, " fits"]:
-    """True for fits that are no minimum yet: a layer that was left out would lower the loss, beyond the tolerance."""
+    """True for fits that are no minimum yet: a layer that has hardly any weight, or none, would lower the loss."""
     slopes = problem.pull(fits.numbers, fits.mixes, fits.weights, fits.intercepts)
     # By the root of the share that it would get: d s / d c = 2 c / |c|^2.
     by_roots = 2 * _NEAR * _WOKEN**0.5 * slopes
-    return ((fits.mixes == 0) & (by_roots < -(tolerances * problem.steepness[fits.numbers]).unsqueeze(1))).any(dim=1)
+    return ((fits.mixes < _SMALL) & (by_roots < -(tolerances * problem.steepness[fits.numbers]).unsqueeze(1))).any(
+        dim=1
+    )
 
 
 def fix_mix(problem: MixProblem, mix: Float[Tensor, " layers"], strengths: Sequence[float]) -> LogisticProblem:

@@ -5,6 +5,8 @@ starts, so that ten cost little more than two. Two starts have met where no ridg
 between them, of weights and classifiers, lies below the mean of theirs.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -57,12 +59,15 @@ def find_minima(problem: MixProblem, starts: Fits, tolerance: float, max_iterati
         max_iterations: of the solver.
     """
     found, most, left = starts, _FIRST, max_iterations
-    while left > 0:
+    while True:
         tolerances = torch.full_like(found.slopes, max(tolerance, _TELLING))
         tolerances[found.losses.argmin()] = tolerance
         busy = found.slopes > tolerances
-        # Layers that were left out on the way may be wanted at its end.
-        if not bool(busy.any()) and not bool((busy := find_waking(problem, found, tolerances)).any()):
+        if not bool(busy.any()):
+            # Layers that were left out on the way may be wanted at its end: then it is none, whatever its slopes say.
+            busy = find_waking(problem, found, tolerances)
+            found = replace(found, slopes=found.slopes.masked_fill(busy, torch.inf))
+        if left <= 0 or not bool(busy.any()):
             break
         # One alone has nobody to meet.
         most = min(most if len(found) > 1 else max(most, _ALONE), left)

@@ -121,6 +121,9 @@ def test_a_layer_that_was_left_out_is_woken_where_the_loss_would_fall():
     # Nothing moves a weight of 0 within a descent, be the others ever so bad.
     assert ends.mixes.tolist() == [[1, 0, 0]]
     assert bool(find_waking(problem, ends, tolerances))
+    # Its slopes are small all the same: with no step left, it must not pass for a minimum.
+    assert float(ends.slopes[0]) <= 1e-4
+    assert find_minima(problem, ends, 1e-4, 0).slopes.tolist() == [float("inf")]
     found = find_minima(problem, ends, 1e-4, 300)
     assert not bool(find_waking(problem, found, tolerances))
     loss, weights = fit_by_scipy(stack, labels, 0.01)
