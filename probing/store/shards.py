@@ -93,18 +93,29 @@ def pack_shard(
     Raises:
         InputError: they do not fit into it.
     """
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", under="ignore"):
         stored = np.ascontiguousarray(values, dtype=form)
-    if not np.isfinite(stored).all() and np.isfinite(values).all():
-        raise InputError(
-            f"--store {form}: vectors reach {np.abs(values).max():.3g}, beyond its {np.finfo(form).max:.0f}; take "
-            "--store float32"
-        )
+    if form != "float32":
+        _check_range(values, stored)
     tensors = {"keys": keys, "truncated": truncated.astype(np.uint8), "values": stored}
     checksum = 0
     for name in sorted(tensors):
         checksum = crc32(tensors[name].data, checksum)
     return save(tensors, metadata={"crc32": str(checksum)})
+
+
+def _check_range(values: Float[np.ndarray, "layers rows hidden"], stored: np.ndarray) -> None:
+    """Refuse a number format that some layer's vectors are too large or too small for."""
+    info = np.finfo(stored.dtype)
+    for number, (layer, kept) in enumerate(zip(values, stored, strict=True)):
+        with np.errstate(invalid="ignore", over="ignore"):
+            lost = np.linalg.norm(kept.astype(np.float32) - layer)
+        # Numbers within the range are rounded by half a last digit at most; NaN, of an infinite one, is refused too.
+        if not lost <= info.eps * np.linalg.norm(layer):
+            raise InputError(
+                f"--store {info.dtype}: vectors of layer {number} of those stored reach {np.abs(layer).max():.3g}; its "
+                f"range is {info.tiny:.2g} to {info.max:.0f}; take --store float32"
+            )
 
 
 def write_shard(

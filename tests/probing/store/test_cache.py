@@ -439,9 +439,11 @@ def test_vectors_in_half_the_room_come_back_rounded_and_are_others_than_whole_on
     assert not StackCache(tmp_path / "float16", form="float16").space(**WAY).find(KEYS)
 
 
-def test_vectors_that_half_the_room_does_not_hold_are_refused(tmp_path):
+@pytest.mark.parametrize("largest", [7e4, 1e-6])
+def test_vectors_that_half_the_room_does_not_hold_are_refused(tmp_path, largest):
     values = draw(len(KEYS))
-    values[1, 2, 0] = 7e4
-    with pytest.raises(InputError, match=r"--store float16: vectors reach 7e\+04, beyond its 65504"):
+    values[1] *= largest / np.abs(values[1]).max()
+    said = rf"--store float16: vectors of layer 1 of those stored reach {largest:.3g}; ".replace("+", r"\+")
+    with pytest.raises(InputError, match=said + r"its range is 6\.1e-05 to 65504"):
         StackCache(tmp_path, form="float16").space(**WAY).add(KEYS, values, np.zeros(len(KEYS), dtype=bool))
     assert not shards(tmp_path)
