@@ -224,6 +224,16 @@ def draw_stack(n_layers=3, n=60, hidden=5, n_classes=3, seed=0, signal=1.0, dtyp
     return stack.astype(dtype), labels
 
 
+def install_probe(folder, point, source):
+    """Put a package with one probe into a folder as pip would: `point` is module:class, the module also its name."""
+    name = point.partition(":")[0]
+    described = folder / f"{name}-1.dist-info"
+    described.mkdir(parents=True)
+    (folder / f"{name}.py").write_text(source)
+    (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (described / "entry_points.txt").write_text(f"[probing.probes]\n{name} = {point}\n")
+
+
 def run_script(main, name, arguments, monkeypatch, capsys):
     """What a script does with some arguments: its exit code, and what it printed and complained of."""
     monkeypatch.setattr(sys, "argv", [name, *arguments])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.helpers import build_task, read_cells, run_script, save_encoder, write_task
+from tests.helpers import build_task, install_probe, read_cells, run_script, save_encoder, write_task
 
 ROOT = Path(__file__).parents[3]
 TASKS = ("past_present", "obj_number")
@@ -48,13 +48,8 @@ def place(tmp_path_factory):
     for seed, name in enumerate(TASKS):
         write_task(folder / "corpus", build_task(name, seed=seed))
     save_encoder(folder / "encoder")
-    installed = folder / "installed"
-    (installed / "waiting-1.dist-info").mkdir(parents=True)
-    (installed / "waiting.py").write_text(PROBE)
-    (installed / "waiting-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: waiting\nVersion: 1\n")
-    points = "[probing.probes]\nwaiting = waiting:WaitingProbe\n"
-    (installed / "waiting-1.dist-info" / "entry_points.txt").write_text(points)
-    os.mkfifo(installed / "pipe")
+    install_probe(folder / "installed", "waiting:WaitingProbe", PROBE)
+    os.mkfifo(folder / "installed" / "pipe")
     return folder
 
 

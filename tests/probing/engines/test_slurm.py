@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.helpers import build_task, read_cells, run_script, save_encoder, write_task
+from tests.helpers import build_task, install_probe, read_cells, run_script, save_encoder, write_task
 from tests.probing.engines.test_ray import PROBE, TASKS
 
 ROOT = Path(__file__).parents[3]
@@ -108,13 +108,8 @@ def place(tmp_path):
     for seed, name in enumerate(TASKS):
         write_task(tmp_path / "corpus", build_task(name, seed=seed))
     save_encoder(tmp_path / "encoder")
-    installed = tmp_path / "installed"
-    (installed / "waiting-1.dist-info").mkdir(parents=True)
-    (installed / "waiting.py").write_text(PROBE)
-    (installed / "waiting-1.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: waiting\nVersion: 1\n")
-    points = "[probing.probes]\nwaiting = waiting:WaitingProbe\n"
-    (installed / "waiting-1.dist-info" / "entry_points.txt").write_text(points)
-    os.mkfifo(installed / "pipe")
+    install_probe(tmp_path / "installed", "waiting:WaitingProbe", PROBE)
+    os.mkfifo(tmp_path / "installed" / "pipe")
     return tmp_path
 
 
