@@ -31,7 +31,8 @@ from probing.probes.fused import explain_engine
 from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
 from probing.registry import MEASURES, QUEUES
-from probing.representations.extraction import Extractor, PartExtractor, Pooling
+from probing.representations.extraction import Extractor, Pooling
+from probing.representations.part_work import PartExtractor
 from probing.representations.shard_work import Elsewhere, WorkersExtractor
 from probing.settings.checks import check_settings
 from probing.settings.engine import use_engine
