@@ -10,10 +10,15 @@ from probing.memory import LIGHT, Need, find_shortage
 _NEEDED = ("numpy", "rich", "tyro")
 """Packages that every installation has, and another Python lacks."""
 _OLDEST = (3, 11)
+_SPINS = 10_000
+"""Turns (some tenths of a millisecond) that a thread of OpenMP waits awake for the next product before it sleeps. By
+default it is 300,000, and beside another busy program most of the time goes there."""
 
 
 def start(need: Need = LIGHT) -> None:
     """See that this Python and this machine can run the program, and answer Ctrl-C while the imports are read.
+
+    Threads are told to wait for each other asleep, where the user has not told them otherwise.
 
     Args:
         need: memory that the command takes on small data; `--help` takes next to none.
@@ -32,6 +37,9 @@ def start(need: Need = LIGHT) -> None:
     if shortage:
         sys.stderr.write(f"{shortage}\n")
         sys.exit(2)
+    # GNU's OpenMP reads it when torch is imported.
+    if "OMP_WAIT_POLICY" not in os.environ:
+        os.environ.setdefault("GOMP_SPINCOUNT", str(_SPINS))
     # Later `end_in_one_line` answers it.
     if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
         signal.signal(signal.SIGINT, lambda *_: os._exit(os.write(2, b"interrupted; nothing was begun\n") and 130))

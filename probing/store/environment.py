@@ -73,13 +73,18 @@ def describe_code(folder: Path) -> dict[str, Any]:
     return {"commit": commit, "changed": bool(changes)}
 
 
+@cache
 def describe_packages() -> dict[str, Any]:
-    """Number of installed packages, and a hash of their names and versions: equal where all of them are."""
+    """Number of installed packages, and a hash of their names and versions: equal where all of them are.
+
+    They are read once, at the first run of a program: what is installed later, it has not loaded.
+    """
     found = set[str]()
     for package in distributions():
         # Damaged ones have no name.
         with suppress(KeyError, TypeError, AttributeError, OSError):
-            found.add(f"{package.name.lower()}=={package.version}")
+            facts = package.metadata
+            found.add(f"{facts['Name'].lower()}=={facts['Version']}")
     return {"count": len(found), "sha256": hash_packages(found)}
 
 
