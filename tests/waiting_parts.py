@@ -6,6 +6,7 @@ stand beside it. Where `armed.KIND` stands there, the next part of that kind tur
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from zlib import crc32
@@ -37,12 +38,20 @@ def wait_if_armed(kind):
         pipe.read()
 
 
+def fail_if_told():
+    """Fail once, where a file `fails` stands."""
+    with suppress(FileNotFoundError):
+        (HERE / "fails").unlink()
+        raise RuntimeError("told to fail")
+
+
 class WaitingProbe(LinearProbe):
     """The linear probe."""
 
     def fit(self, X, y, X_dev, y_dev):
         note("fit", f"{X.sum()}/{crc32(y.tobytes())}")
         wait_if_armed("fit")
+        fail_if_told()
         return super().fit(X, y, X_dev, y_dev)
 
 

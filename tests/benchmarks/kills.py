@@ -143,7 +143,7 @@ def train(folder: str, name: str, address: str = "") -> None:
 
 @contextmanager
 def open_engine(address: str) -> Iterator[Any]:
-    """Two workers of a cluster, which goes on; no address: this process."""
+    """Two workers of a cluster, which goes on (local: the one that this process has); no address: this process."""
     from probing.registry import ENGINES
     from probing.work import EngineOptions
 
