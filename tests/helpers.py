@@ -1,6 +1,7 @@
 """Tiny encoders and tasks, built here and not downloaded."""
 
 import json
+import os
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -224,14 +225,17 @@ def draw_stack(n_layers=3, n=60, hidden=5, n_classes=3, seed=0, signal=1.0, dtyp
     return stack.astype(dtype), labels
 
 
-def install_probe(folder, point, source):
-    """Put a package with one probe into a folder as pip would: `point` is module:class, the module also its name."""
-    name = point.partition(":")[0]
-    described = folder / f"{name}-1.dist-info"
+def install_parts(folder):
+    """Install `tests/waiting_parts.py` as pip would a package of someone else, `waiting`, and its pipe beside it."""
+    described = folder / "waiting-1.dist-info"
     described.mkdir(parents=True)
-    (folder / f"{name}.py").write_text(source)
-    (described / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-    (described / "entry_points.txt").write_text(f"[probing.probes]\n{name} = {point}\n")
+    (folder / "waiting.py").write_text((Path(__file__).parent / "waiting_parts.py").read_text())
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: waiting\nVersion: 1\n")
+    (described / "entry_points.txt").write_text(
+        "[probing.probes]\nwaiting = waiting:WaitingProbe\n[probing.poolings]\nwaiting = waiting:pool_waiting\n"
+        "[probing.recipes]\ncounted = waiting:RECIPE\n"
+    )
+    os.mkfifo(folder / "pipe")
 
 
 def run_script(main, name, arguments, monkeypatch, capsys):

@@ -11,9 +11,11 @@ import time
 from importlib import import_module
 from pathlib import Path
 from threading import Thread
+from unittest.mock import patch
 
 from probing.engines.ray import RayEngine
 from probing.records import InputError
+from probing.store.environment import describe_machine
 from probing.work import EngineOptions, Unit
 
 
@@ -92,16 +94,6 @@ def hang(number, folder):
     time.sleep(600)
 
 
-def open_cluster(**nodes):
-    """A cluster on this machine that nodes can be added to and taken from."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, **nodes})
-    ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-    return cluster
-
-
 def try_actor(folder):
     """Units on a GPU have a process that lives on from unit to unit; when it is killed, another takes its unit."""
     import ray
@@ -121,27 +113,27 @@ def try_actor(folder):
     return {"found": found, "attempts": list_attempts(folder), "refused": refused}
 
 
-def try_node(folder):
-    """A machine is lost with the unit that it computes: the other one computes it again."""
-    cluster = open_cluster(object_store_memory=200 * 2**20)
-    node = cluster.add_node(num_cpus=2, object_store_memory=200 * 2**20)
-    (folder / "armed.0").touch()
-    (folder / "armed.1").touch()
-    (folder / "armed.2").touch()
-    engine = RayEngine(EngineOptions(workers=3))
+def hold_card(number, folder):
+    """Say which cards this process was given, and between which moments; and what a cell would note of them."""
+    begun, cards = time.time(), os.environ["CUDA_VISIBLE_DEVICES"]
+    time.sleep(0.2)
+    # There is no card here: torch answers by what it would see.
+    with patch("torch.cuda.get_device_name", lambda device: f"card {cards} as {device}"):
+        noted = describe_machine("cuda")["gpu"]
+    return cards, begun, time.time(), noted
 
-    def look():
-        while len(list(folder.glob("waits.*"))) < 3:
-            time.sleep(0.05)
-        cluster.remove_node(node, allow_graceful=False)
-        # Units that wait on the head are let go.
-        for name in ("0", "1", "2"):
-            pid = int((folder / f"unit.{name}").read_text().split()[0])
-            if Path(f"/proc/{pid}").exists():
-                os.kill(pid, signal.SIGKILL)
 
-    Thread(target=look, daemon=True).start()
-    return {"found": run(engine, list_units(engine, folder)), "attempts": list_attempts(folder)}
+def try_shares(folder):
+    """Units that take a card each, then half of one: two cards, and more workers than that."""
+    import ray
+
+    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
+    ray.init(address="local", num_cpus=6, num_gpus=2, object_store_memory=200 * 2**20, **quiet)
+    engine = RayEngine(EngineOptions(workers=6, mixed_hardware=True))
+    return {
+        str(share): [outcome.result for outcome in engine.run(hold_card, list_units(engine, folder, 10, gpus=share))]
+        for share in (1.0, 0.5)
+    }
 
 
 def try_address(folder):

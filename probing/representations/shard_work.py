@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from pathlib import Path
+from threading import Event, current_thread
 
 import numpy as np
 from jaxtyping import Int
@@ -31,6 +32,8 @@ _UNIT_S = 20.0
 """Time that a unit should take: long against what an engine spends on one, short against what a lost worker costs."""
 _UNITS_EACH = 2
 """Units that each worker gets at least, if there are shards enough: at the end they wait for each other."""
+_MEASURED_WITHIN_S = 3 * _UNIT_S
+"""Longest wait for the first unit, which says how many shards others take; one that takes longer takes one."""
 
 
 @dataclass(frozen=True)
@@ -139,10 +142,12 @@ class WorkersExtractor(Extractor):
         self._n_units = 0
         self._token_s = 0.0
         """Seconds that a token takes a worker, as last measured; 0 as long as none was encoded."""
+        self._measured, self._asked_by = Event(), current_thread()
 
     def foresee(self, groups: Iterable[Sequence[Text]]) -> None:
         """Have texts encoded that will be asked for, group by group: the next while the last is waited for."""
         parts: list[_Part] = []
+        self._asked_by = current_thread()
         for texts in groups:
             known = self._space.find([text_key(text) for text in texts])
             part = _Part([text for text in texts if text_key(text) not in known])
@@ -186,6 +191,7 @@ class WorkersExtractor(Extractor):
         for shard in outcome.result.shards:
             self._space.adopt(shard)
         self._token_s = outcome.result.token_s
+        self._measured.set()
         del part.left[outcome.unit.name]
         progress(count)
 
@@ -194,30 +200,42 @@ class WorkersExtractor(Extractor):
         for part in (part for part in parts if part.texts):
             tokens = tokenise(self.encoder, part.texts)
             shards = plan_shards(self.encoder, tokens)
-            size = self._count_together(tokens, len(shards))
-            groups = [shards[start : start + size] for start in range(0, len(shards), size)]
-            first, self._n_units = self._n_units, self._n_units + len(groups)
-            names = [f"encode {self._space.folder.name} {first + number}" for number in range(len(groups))]
-            self._parts |= dict.fromkeys(names, part)
-            part.left = {name: sum(map(len, rows)) for name, rows in zip(names, groups, strict=True)}
-            part.tokens = tokens
-            for number, (name, rows) in enumerate(zip(names, groups, strict=True)):
-                # The costliest goes first, and here that is what others wait for.
-                yield Unit(name, -float(first + number), _order(part, rows), self._handle, self._gpus)
+            # The first ones, a shard for each worker, say how long it takes.
+            n_first = 0 if self._token_s else min(self._engine.workers, len(shards) - 1)
+            yield from self._announce(part, tokens, [[shard] for shard in shards[:n_first]])
+            rest = shards[n_first:]
+            if n_first and current_thread() is not self._asked_by:
+                self._measured.wait(_MEASURED_WITHIN_S)  # outcomes are taken in there meanwhile
+            size = self._count_together(tokens, len(shards), len(rest))
+            groups = [rest[start : start + size] for start in range(0, len(rest), size)]
+            yield from self._announce(part, tokens, groups, whole=True)
 
-    def _count_together(self, tokens: Tokens, n_shards: int) -> int:
+    def _announce(
+        self, part: _Part, tokens: Tokens, groups: Sequence[Sequence[Int[np.ndarray, " _"]]], *, whole: bool = False
+    ) -> Iterator[Unit]:
+        """Units of a part, all of which are noted before the first is given away; the last ones make it whole."""
+        first, self._n_units = self._n_units, self._n_units + len(groups)
+        names = [f"encode {self._space.folder.name} {first + number}" for number in range(len(groups))]
+        self._parts |= dict.fromkeys(names, part)
+        part.left |= {name: sum(map(len, rows)) for name, rows in zip(names, groups, strict=True)}
+        if whole:
+            part.tokens = tokens
+        for number, (name, rows) in enumerate(zip(names, groups, strict=True)):
+            # The costliest goes first, and here that is what others wait for.
+            orders = _order(part.texts, tokens, rows)
+            yield Unit(name, -float(first + number), orders, self._handle, self._gpus)
+
+    def _count_together(self, tokens: Tokens, n_shards: int, n_left: int) -> int:
         """Shards of a unit, by how long the last unit took: as many as fill its time, if all workers have work."""
-        if not self._token_s or not n_shards:
+        if not self._token_s:
             return 1
         shard_s = self._token_s * int(tokens.lengths.sum()) / n_shards
-        return max(1, min(round(_UNIT_S / shard_s), ceil(n_shards / (_UNITS_EACH * self._engine.workers))))
+        return max(1, min(round(_UNIT_S / shard_s), ceil(n_left / (_UNITS_EACH * self._engine.workers))))
 
 
-def _order(part: _Part, shards: Sequence[Int[np.ndarray, " rows"]]) -> list[ShardOrder]:
+def _order(texts: Sequence[Text], tokens: Tokens, shards: Sequence[Int[np.ndarray, " _"]]) -> list[ShardOrder]:
     """The sentences of some files, with their tokens."""
-    if part.tokens is None:
-        raise ValueError("texts are ordered before they are tokenised")
-    return [ShardOrder([part.texts[row] for row in rows], _pick(part.tokens, rows)) for rows in shards]
+    return [ShardOrder([texts[row] for row in rows], _pick(tokens, rows)) for rows in shards]
 
 
 def _pick(tokens: Tokens, rows: Int[np.ndarray, " rows"]) -> Tokens:

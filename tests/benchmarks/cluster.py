@@ -25,9 +25,13 @@ from probing.progress import Reporter
 from probing.registry import ENGINES
 from probing.settings.named import make_settings
 from probing.work import Done, Engine, EngineOptions, Unit
-from tests.benchmarks.cluster_times import Work, predict, read_work, schedule
+from tests.benchmarks.cluster_times import Work, predict, read_work, schedule, sleep
 
 MEASURED, SIMULATED = (2, 4, 8), (8, 16, 32, 64)
+_SWEPT_S = 30.0
+"""Longest time that each worker sleeps for a sweep."""
+_EMPTY = 400
+"""Units that do nothing."""
 PREDICTED = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
@@ -92,12 +96,6 @@ class Answering(LocalEngine):
             yield Done(unit, self._results[unit.name])
 
 
-def sleep(seconds: float, shared: Any) -> float:
-    """Take as long as a unit did."""
-    time.sleep(seconds)
-    return seconds
-
-
 def open_engine(name: str, workers: int) -> Engine:
     if name == "processes":
         return Pool(ProcessPoolExecutor(workers), workers)
@@ -115,24 +113,44 @@ def measure_sleep(engine: Engine, seconds: Sequence[float]) -> float:
 
 
 def measure_efficiency(settings: ClusterSettings, work: Work) -> None:
-    """Start, and efficiency on few workers, against the list schedule."""
-    scale = min(1.0, settings.slept_s / sum(work.cells_s))
-    seconds = [cost * scale for cost in work.cells_s]
-    print(f"{len(seconds)} units that sleep {sum(seconds):.1f} s together, {max(seconds):.2f} s the longest")
-    print("workers  start s  efficiency [least, most]  of the list schedule's")
+    """Start, what units cost the driver, and efficiency on few workers against the list schedule: a run and a sweep."""
+    one = scale_to(work.cells_s, settings.slept_s)
+    print(f"a run: {len(one)} units that sleep {sum(one):.0f} s together, {max(one):.2f} s the longest")
+    print(f"a sweep: {settings.runs} of them; efficiency [least, most], then as a share of the list schedule's")
+    print("workers  start s  driver's ms a unit (processor)  one run  sweep")
     for workers in MEASURED:
         begun = time.perf_counter()
         engine = open_engine(settings.engine, workers)
         try:
             measure_sleep(engine, [0.01] * workers)
             start_s = time.perf_counter() - begun
-            measure_sleep(engine, [0.5] * workers)  # every worker has begun by then
-            found = [sum(seconds) / workers / measure_sleep(engine, seconds) for _ in range(settings.rounds)]
+            measure_sleep(engine, [0.5] * 2 * workers)  # every worker has begun by then
+            unit_ms = measure_empty(engine)
+            many = scale_to(list(work.cells_s) * settings.runs, _SWEPT_S * workers)
+            parts = [measure_against_schedule(engine, workers, seconds, settings.rounds) for seconds in (one, many)]
         finally:
             engine.close()
-        best = sum(seconds) / workers / schedule(seconds, workers)
-        median = float(np.median(found))
-        print(f"{workers:7}  {start_s:7.1f}  {median:.3f} [{min(found):.3f}, {max(found):.3f}]  {median / best:.3f}")
+        print(f"{workers:7}  {start_s:7.1f}  {unit_ms[0]:6.2f} ({unit_ms[1]:.2f})  {'  '.join(parts)}", flush=True)
+
+
+def scale_to(seconds: Sequence[float], total: float) -> list[float]:
+    """Times that take some seconds together, or as long as they took if that is less."""
+    scale = min(1.0, total / sum(seconds))
+    return [cost * scale for cost in seconds]
+
+
+def measure_against_schedule(engine: Engine, workers: int, seconds: Sequence[float], rounds: int) -> str:
+    """Efficiency of workers that sleep, and as a share of the list schedule's."""
+    found = [sum(seconds) / workers / measure_sleep(engine, seconds) for _ in range(rounds)]
+    best, median = sum(seconds) / workers / schedule(seconds, workers), float(np.median(found))
+    return f"{median:.3f} [{min(found):.3f}, {max(found):.3f}] {median / best:.3f}"
+
+
+def measure_empty(engine: Engine) -> tuple[float, float]:
+    """Milliseconds of a unit that does nothing: until the next one, and of this process's processors."""
+    begun, used = time.perf_counter(), time.process_time()
+    measure_sleep(engine, [0.0] * _EMPTY)
+    return 1000 * (time.perf_counter() - begun) / _EMPTY, 1000 * (time.process_time() - used) / _EMPTY
 
 
 def simulate(settings: ClusterSettings, work: Work) -> None:

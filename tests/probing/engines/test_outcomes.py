@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import time
 from pathlib import Path
 from random import Random
 from uuid import uuid4
@@ -13,14 +14,14 @@ from hypothesis import strategies as st
 
 from probing import pipeline
 from probing.engines import worker
-from probing.engines.feed import interleave
+from probing.engines.feed import Feed, interleave
 from probing.engines.worker import Parcel, Setup, compute_parcel, describe_kind
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.representations import extraction
 from probing.settings.run import RunSettings
 from probing.store.shared_folders import SharedFolders, mark_folders
-from probing.work import Unit
+from probing.work import Done, Unit
 from tests.helpers import build_task, read_cells, save_encoder, write_task
 from tests.unsteady_engine import UnsteadyEngine
 
@@ -80,6 +81,43 @@ def test_order_and_repetition_of_outcomes_move_no_cell_and_no_shard(start, tmp_p
         pd.testing.assert_frame_equal(one, other)
 
     check()
+
+
+class FedEngine(UnsteadyEngine):
+    """Has units ready as the engine over Ray has, asked for in a thread of their own, and computes one at a time."""
+
+    def __init__(self):
+        super().__init__(Random(0))
+        self.sizes = []
+
+    def run(self, function, units):
+        feed = Feed(units)
+        feed.start()
+        while True:
+            ended = feed.ended
+            if item := feed.take():
+                if item[0].name.startswith("encode"):
+                    self.sizes.append(len(item[0].payload))
+                yield Done(item[0], function(item[0].payload, pickle.loads(item[0].shared)))
+            elif feed.error:
+                raise feed.error
+            elif ended:
+                return
+            else:
+                time.sleep(0.001)
+
+
+def test_units_of_several_shards_follow_those_that_say_how_long_a_shard_takes(start):
+    _, cells, shards = start("local")
+    engine = FedEngine()
+    _, found, files = start("fed", engine)
+    assert files == shards
+    assert found == cells
+    assert sum(engine.sizes) == len(shards)
+    # One shard for each of two workers, by either encoder; then half of a worker's share.
+    assert engine.sizes.count(1) < len(engine.sizes)
+    assert max(engine.sizes) > 1
+    assert sorted(engine.sizes[:2]) == [1, 1]
 
 
 def test_a_lost_cell_is_a_failure_that_says_how_often_it_was_tried_and_costs_no_other(start, tmp_path):

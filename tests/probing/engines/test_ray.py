@@ -5,40 +5,17 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.helpers import build_task, install_probe, read_cells, run_script, save_encoder, write_task
+from tests.helpers import build_task, install_parts, read_cells, run_script, save_encoder, write_task
 
 ROOT = Path(__file__).parents[3]
 TASKS = ("past_present", "obj_number")
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="--engine ray: needs bermo-probing[cluster]")
-PROBE = '''"""A probe that says when it is fitted, and by whom; in one of the fits it waits until it is killed."""
-
-import os
-from pathlib import Path
-from zlib import crc32
-
-from probing.probes.linear import LinearProbe
-
-HERE = Path(__file__).parent
-
-
-class WaitingProbe(LinearProbe):
-    def fit(self, X, y, X_dev, y_dev):
-        with (HERE / "fits").open("a") as file:
-            file.write(f"{os.getpid()} {X.sum()} {crc32(y.tobytes())}\\n")
-        try:
-            (HERE / "armed").rename(HERE / f"waits.{os.getpid()}")
-        except FileNotFoundError:
-            return super().fit(X, y, X_dev, y_dev)
-        with (HERE / "pipe").open() as pipe:  # nobody writes there
-            return pipe.read()
-'''
 
 
 @pytest.fixture(scope="module")
@@ -48,8 +25,7 @@ def place(tmp_path_factory):
     for seed, name in enumerate(TASKS):
         write_task(folder / "corpus", build_task(name, seed=seed))
     save_encoder(folder / "encoder")
-    install_probe(folder / "installed", "waiting:WaitingProbe", PROBE)
-    os.mkfifo(folder / "installed" / "pipe")
+    install_parts(folder / "installed")
     return folder
 
 
@@ -78,10 +54,10 @@ def begin(place, output, *flags):
 
 def count_fits(place):
     """How often each unit was fitted, and by which processes; then they are forgotten."""
-    lines = [line.partition(" ") for line in (place / "installed" / "fits").read_text().splitlines()]
+    lines = [line.split(" ", 2) for line in (place / "installed" / "fits").read_text().splitlines()]
     (place / "installed" / "fits").unlink()
     units = {}
-    for pid, _, unit in lines:
+    for pid, _moment, unit in lines:
         units.setdefault(unit, []).append(int(pid))
     return units
 
@@ -99,11 +75,11 @@ def test_cells_by_workers_of_whom_one_was_killed_are_equal_in_bytes_to_those_of_
     alone = begin(place, "local")
     assert alone.wait(300) == 0, (place / "local.log").read_text()
     once = count_fits(place)
-    armed = place / "installed" / "armed"
+    armed = place / "installed" / "armed.fit"
     armed.touch()
     run = begin(place, "by_ray", "--engine", "ray", "--workers", "2")
     # Ray takes five seconds to start on an idle machine, and minutes on a busy one.
-    while not (waiting := list(armed.parent.glob("waits.*"))):
+    while not (waiting := list(armed.parent.glob("waits.fit.*"))):
         assert run.poll() is None, (place / "by_ray.log").read_text()
         time.sleep(0.1)
     victim = int(waiting[0].suffix[1:])
@@ -128,78 +104,18 @@ def test_cells_by_workers_of_whom_one_was_killed_are_equal_in_bytes_to_those_of_
         )
 
 
-def list_workers(run, title):
-    """Processes below a command whose title says that they work at such a unit."""
-    found, below = {}, {run.pid}
-    stats = [(int(path.parent.name), path.read_text()) for path in Path("/proc").glob("[0-9]*/stat") if path.exists()]
-    parents = {pid: int(line.rpartition(")")[2].split()[1]) for pid, line in stats}
-    for pid in sorted(parents):
-        chain = [pid]
-        while (parent := parents.get(chain[-1], 0)) > 1:
-            chain.append(parent)
-        if below & set(chain[1:]):
-            with suppress(OSError):
-                found[pid] = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
-    return [pid for pid, words in found.items() if words.startswith(f"ray::{title}")]
-
-
-def start_training(place, output, *flags):
-    command = [
-        *(sys.executable, ROOT / "probing" / "train_encoder.py", "--checkpoint", place / "encoder", "--threads", "1"),
-        *("--data", place / "corpus", "--task", "past_present", "--seeds", "0", "1", "--max-steps", "1500"),
-        *("--checkpoint-every", "20", "--evaluate-every", "500", "--batch-size", "8", "--device", "cpu"),
-        *("--learning-rate", "1e-3", "--dtype", "float32", "--output", place / output, *flags),
-    ]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])}
-    with (place / f"{output}.log").open("w") as log:
-        return subprocess.Popen(list(map(str, command)), env=environment, stdout=log, stderr=log)
-
-
 @pytest.mark.slow
 @needs_ray
-def test_a_model_whose_worker_is_killed_in_mid_training_is_gone_on_with_and_tables_are_equal(place):
-    alone = start_training(place, "train_local")
-    assert alone.wait(300) == 0, (place / "train_local.log").read_text()
-    run = start_training(place, "train_ray", "--engine", "ray", "--workers", "2")
-    state = place / "train_ray" / "cells" / "seed-0.pt"
-    while not (state.exists() and (victims := list_workers(run, "seed-0"))):
-        assert run.poll() is None, (place / "train_ray.log").read_text()
-        time.sleep(0.02)
-    os.kill(victims[0], signal.SIGKILL)
-    assert not state.with_suffix(".json").exists()
-    assert run.wait(300) == 0, (place / "train_ray.log").read_text()
-    for table in ("trained_models", "training_log"):
-        one, other = (pd.read_parquet(place / run / f"{table}.parquet") for run in ("train_local", "train_ray"))
-        spent = ["seconds", "tokens_per_s", "peak_rss_bytes"]
-        pd.testing.assert_frame_equal(
-            one.drop(columns=spent, errors="ignore"), other.drop(columns=spent, errors="ignore"), check_exact=True
-        )
-
-
-@pytest.mark.slow
-@needs_ray
-def test_a_killed_command_takes_its_workers_along_and_the_same_command_goes_on(place):
-    flags = ("--engine", "ray", "--workers", "2")
-    (place / "installed" / "armed").touch()
-    run = begin(place, "killed", *flags)
-    while not (waiting := list((place / "installed").glob("waits.*"))):
-        assert run.poll() is None, (place / "killed.log").read_text()
-        time.sleep(0.1)
-    waiting[0].unlink()
-    os.kill(run.pid, signal.SIGKILL)
-    run.wait()
-    worker, deadline = int(waiting[0].suffix[1:]), time.monotonic() + 60
-    while Path(f"/proc/{worker}").exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not Path(f"/proc/{worker}").exists()
-    before = set((place / "killed" / "cells").glob("*.safetensors"))
-    stamps = {path: path.stat().st_mtime_ns for path in before}
-    again = begin(place, "killed", *flags)
-    assert again.wait(300) == 0, (place / "killed.log").read_text()
-    assert {path: path.stat().st_mtime_ns for path in before} == stamps
-    local = begin(place, "unkilled")
-    assert local.wait(300) == 0, (place / "unkilled.log").read_text()
-    assert read_cells(place / "killed") == read_cells(place / "unkilled")
+def test_whoever_is_killed_its_work_alone_is_done_again_and_nothing_else_changes():
+    """A worker that fits, encodes or trains, the command, and a node: KILL_ROUNDS times each."""
+    rounds = os.environ.get("KILL_ROUNDS", "1")
+    path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.kills", "--rounds", rounds],
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr[-3000:]
+    assert f"{5 * int(rounds)} rounds, 0 of them not as they should be" in done.stdout
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch, capsys, tmp_path):

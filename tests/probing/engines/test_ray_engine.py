@@ -59,10 +59,28 @@ def test_units_of_a_gpu_share_a_process_and_a_killed_one_costs_one_unit(tmp_path
     assert trial["refused"] == "a unit takes 2 of a GPU, and Ray has 1; take --device cpu"
 
 
-def test_units_of_a_lost_machine_are_computed_by_another(tmp_path):
-    trial = start_trial("node", tmp_path, RAY_AUTH_MODE="disabled")
-    assert trial["found"] == SQUARES
-    assert sorted(map(len, trial["attempts"].values())) == [1, 1, 1, 2, 2, 2]
+@pytest.fixture(scope="module")
+def shares(tmp_path_factory):
+    """By the share of a card that a unit takes: card, begin and end of each unit, and what a cell notes of it."""
+    return start_trial("shares", tmp_path_factory.mktemp("shares"))
+
+
+def count_most(spans):
+    """Most units that had one card at the same time."""
+    return max(sum(begun <= moment < end for begun, end in spans) for moment, _ in spans)
+
+
+@pytest.mark.parametrize(("share", "most"), [("1.0", 1), ("0.5", 2)])
+def test_no_more_units_have_a_card_than_it_has_shares_and_both_cards_are_used(shares, share, most):
+    units = shares[share]
+    assert len(units) == 10
+    assert {card for card, *_ in units} == {"0", "1"}
+    for number in "01":
+        assert count_most([(begun, end) for card, begun, end, _ in units if card == number]) <= most
+
+
+def test_a_cell_notes_the_card_that_its_worker_was_given(shares):
+    assert all(noted == f"card {card} as cuda" for units in shares.values() for card, *_, noted in units)
 
 
 def test_a_cluster_on_loopback_is_joined_by_its_address_and_left_as_it_was(tmp_path):

@@ -15,8 +15,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.helpers import build_task, install_probe, read_cells, run_script, save_encoder, write_task
-from tests.probing.engines.test_ray import PROBE, TASKS
+from tests.helpers import build_task, install_parts, read_cells, run_script, save_encoder, write_task
+from tests.probing.engines.test_ray import TASKS
 
 ROOT = Path(__file__).parents[3]
 DAEMONS = ("munged", "slurmctld", "slurmd", "sbatch")
@@ -108,8 +108,7 @@ def place(tmp_path):
     for seed, name in enumerate(TASKS):
         write_task(tmp_path / "corpus", build_task(name, seed=seed))
     save_encoder(tmp_path / "encoder")
-    install_probe(tmp_path / "installed", "waiting:WaitingProbe", PROBE)
-    os.mkfifo(tmp_path / "installed" / "pipe")
+    install_parts(tmp_path / "installed")
     return tmp_path
 
 
@@ -136,13 +135,13 @@ def read_log(place):
 @needs_slurm
 def test_a_part_that_is_queued_again_and_one_that_is_killed_end_in_the_cells_of_one_process(place, cluster):
     run(place, cluster, "alone")
-    armed, fits = place / "installed" / "armed", place / "installed" / "fits"
+    armed, fits = place / "installed" / "armed.fit", place / "installed" / "fits"
     once = fits.read_text().splitlines()
     fits.unlink()
     armed.touch()
     printed = run(place, cluster, "by_slurm", "--engine", "slurm", "--workers", "2", "--slurm-time", "30", "--detach")
     assert "scancel" in printed
-    waiting = wait_for(lambda: list(armed.parent.glob("waits.*")), 120, lambda: read_log(place))[0]
+    waiting = wait_for(lambda: list(armed.parent.glob("waits.fit.*")), 120, lambda: read_log(place))[0]
     pid = int(waiting.suffix[1:])
     # What Slurm sends before a job's time is up, and when it is preempted.
     facts = dict(
@@ -156,7 +155,7 @@ def test_a_part_that_is_queued_again_and_one_that_is_killed_end_in_the_cells_of_
     # Slurm would begin a job that was queued again after two minutes.
     wait_for(lambda: "PENDING" in ask(cluster, "squeue", "--noheader", "--format=%T", f"--jobs={job}"), 60)
     ask(cluster, "scontrol", "update", f"JobId={job}", "StartTime=now")
-    waiting = wait_for(lambda: list(armed.parent.glob("waits.*")), 120, lambda: read_log(place))[0]
+    waiting = wait_for(lambda: list(armed.parent.glob("waits.fit.*")), 120, lambda: read_log(place))[0]
     assert int(waiting.suffix[1:]) != pid
     os.kill(int(waiting.suffix[1:]), signal.SIGKILL)
     state = place / "by_slurm" / "manifest.json"
@@ -166,8 +165,8 @@ def test_a_part_that_is_queued_again_and_one_that_is_killed_end_in_the_cells_of_
     assert len(parts) == 5
     assert sum("ended" not in part for name, part in parts.items() if name.startswith("cells")) == 1
     # What was broken off was begun again, and nothing else.
-    begun = [line.partition(" ")[2] for line in fits.read_text().splitlines()]
-    assert sorted(set(begun)) == sorted({line.partition(" ")[2] for line in once})
+    begun = [line.split(" ", 2)[2] for line in fits.read_text().splitlines()]
+    assert sorted(set(begun)) == sorted({line.split(" ", 2)[2] for line in once})
     assert len(begun) == len(once) + 2
     expected, found = read_cells(place / "alone"), read_cells(place / "by_slurm")
     assert found == expected
