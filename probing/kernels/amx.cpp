@@ -66,8 +66,8 @@ struct AmxProducts : Bf16Sides {
   }
 };
 
-std::unique_ptr<Logistic> make_logistic(const std::int32_t* labels, int sentences, int width, int classes) {
-  return std::make_unique<SplitLogistic<AmxProducts>>(labels, sentences, width, classes);
+std::unique_ptr<Logistic> make_logistic(const std::int32_t* labels, int sentences, int width, int classes, Room room) {
+  return std::make_unique<SplitLogistic<AmxProducts>>(labels, sentences, width, classes, room);
 }
 
 }  // namespace

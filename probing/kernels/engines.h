@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "buffers.h"
 #include "logistic.h"
 #include "model.h"
 
@@ -15,7 +16,9 @@ struct Engine {
   bool in_bf16;  // whether the weights of an encoder are packed in bfloat16, or in float32
   // What one thread does: one block after the other, each taken by adding to `next`.
   void (*encode)(const Model&, const Batch&, const Blocks&, std::atomic<std::size_t>& next);
-  std::unique_ptr<Logistic> (*make_logistic)(const std::int32_t* labels, int sentences, int width, int classes);
+  // The sentences' vectors are in the room, where one is given, which outlasts it.
+  std::unique_ptr<Logistic> (*make_logistic)(const std::int32_t* labels, int sentences, int width, int classes,
+                                             Room room);
   // Of each of `count` numbers, a multiple of 16: `gelu`, `power_of_two` or `log_of_two`; for the tests.
   void (*apply)(const char* function, const float* from, float* to, std::size_t count);
 };

@@ -34,7 +34,7 @@ struct FloatSums {
 template <int kTall, int kWide>
 class FloatLogistic : public Logistic {
  public:
-  FloatLogistic(const std::int32_t* labels, int sentences, int width, int classes)
+  FloatLogistic(const std::int32_t* labels, int sentences, int width, int classes, Room room)
       : sentences_(sentences),
         width_(width),
         classes_(classes),
@@ -42,7 +42,7 @@ class FloatLogistic : public Logistic {
         stride_(((width + kUnit - 1) / kUnit | 1) * kUnit),
         group_(std::clamp(kGroupBytes / (4 * stride_) / kUnit * kUnit, kLeastGroup, kMostGroup)),
         labels_(labels, labels + sentences),
-        vectors_((static_cast<std::size_t>(sentences) + kMostGroup) * stride_) {
+        vectors_((static_cast<std::size_t>(sentences) + kMostGroup) * stride_, room) {
     labels_.resize(sentences + kMostGroup, -1);
   }
 
@@ -65,8 +65,11 @@ class FloatLogistic : public Logistic {
       for (int part; (part = next++) < parts;) {
         sums[part] = std::make_unique<FloatSums>(problems, rows, stride_);
         const int end = std::min(sentences_, (part + 1) * share);
-        for (int first = part * share; first < end; first += group_)
+        std::ptrdiff_t held = at(part * share);
+        for (int first = part * share; first < end; first += group_) {
           add_group(job, first, std::min(group_, end - first), logits.data(), *sums[part]);
+          held = vectors_.give_back(held, at(std::min(first + group_, end)), first + group_ >= end);
+        }
       }
     });
     std::fill_n(losses, problems, 0.0);

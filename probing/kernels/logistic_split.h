@@ -21,6 +21,7 @@ namespace {
 // x w = x' w' + x' w" + x" w', and x" w" is as small as what the sum leaves out.
 struct Split {
   explicit Split(std::size_t count) : high(count), low(count) {}
+  Split(std::size_t count, Room& room) : high(count, room), low(count, room) {}
   Buffer<bf16> high, low;
 };
 
@@ -90,14 +91,14 @@ struct SplitSums {
 
 // What is known of the sentences.
 struct SplitData {
-  SplitData(const std::int32_t* labels, int sentences, int width, int classes)
+  SplitData(const std::int32_t* labels, int sentences, int width, int classes, Room room)
       : sentences(sentences),
         width(width),
         classes(classes),
         blocks((sentences + kBlock - 1) / kBlock),
         steps((width + kBlock - 1) / kBlock),
         labels(labels, labels + sentences),
-        vectors(static_cast<std::size_t>(blocks) * steps * kBlockSize) {
+        vectors(static_cast<std::size_t>(blocks) * steps * kBlockSize, room) {
     this->labels.resize(static_cast<std::size_t>(blocks) * kBlock, -1);
   }
   int sentences, width, classes, blocks, steps;
@@ -134,7 +135,13 @@ struct SplitWorker {
   ~SplitWorker() { Products::end(); }
 
   void run(int first, int last, SplitSums& sums) {
-    for (int block = first; block < last; block += kGroup) add_group(block, std::min(kGroup, last - block), sums);
+    std::ptrdiff_t held[] = {first * area(), first * area()};
+    for (int block = first; block < last; block += kGroup) {
+      const int end = std::min(block + kGroup, last);
+      add_group(block, end - block, sums);
+      held[0] = data.vectors.high.give_back(held[0], end * area(), end == last);
+      held[1] = data.vectors.low.give_back(held[1], end * area(), end == last);
+    }
   }
 
   // Calls with some steps at a time of those that are read: the first one's number, and how many.
@@ -241,8 +248,8 @@ struct SplitWorker {
 template <class Products>
 class SplitLogistic : public Logistic {
  public:
-  SplitLogistic(const std::int32_t* labels, int sentences, int width, int classes)
-      : data_(labels, sentences, width, classes) {}
+  SplitLogistic(const std::int32_t* labels, int sentences, int width, int classes, Room room)
+      : data_(labels, sentences, width, classes, room) {}
 
   void fill(int first, const float* vectors, int count) override {
     split_rows<Products>(vectors, first, count, data_.width, 1.0f, data_.vectors);

@@ -169,12 +169,14 @@ class Encoder {
 
 class LogisticLoss {
  public:
-  LogisticLoss(const std::string& engine, const Array<std::int32_t>& labels, int width, int classes)
-      : sentences_(labels.size()), width_(width), classes_(classes) {
+  // `room` is empty where the vectors are to be in memory; else mapped zeros, which are kept, not copied.
+  LogisticLoss(const std::string& engine, const Array<std::int32_t>& labels, int width, int classes, py::array room)
+      : sentences_(labels.size()), width_(width), classes_(classes), room_(std::move(room)) {
     for (py::ssize_t i = 0; i < sentences_; ++i)
       if (labels.data()[i] < 0 || labels.data()[i] >= classes)
         throw py::value_error("label " + std::to_string(labels.data()[i]) + " of " + std::to_string(classes));
-    logistic_ = find_engine(engine).make_logistic(labels.data(), static_cast<int>(sentences_), width, classes);
+    const Room place = room_.size() ? Room(room_.mutable_data(), room_.nbytes()) : Room();
+    logistic_ = find_engine(engine).make_logistic(labels.data(), static_cast<int>(sentences_), width, classes, place);
   }
 
   void fill(py::ssize_t first, const Array<float>& vectors) {
@@ -215,6 +217,7 @@ class LogisticLoss {
  private:
   py::ssize_t sentences_;
   int width_, classes_;
+  py::array room_;
   std::unique_ptr<Logistic> logistic_;
 };
 
@@ -248,7 +251,8 @@ PYBIND11_MODULE(compiled, module) {
            py::arg("engine"), py::arg("shape"), py::arg("embeddings"), py::arg("widening"), py::arg("layers"))
       .def("encode", &Encoder::encode);
   py::class_<LogisticLoss>(module, "LogisticLoss")
-      .def(py::init<const std::string&, const Array<std::int32_t>&, int, int>())
+      .def(py::init<const std::string&, const Array<std::int32_t>&, int, int, py::array>(), py::arg("engine"),
+           py::arg("labels"), py::arg("width"), py::arg("classes"), py::arg("room"))
       .def("fill", &LogisticLoss::fill)
       .def("evaluate", &LogisticLoss::evaluate);
 }

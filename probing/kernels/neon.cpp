@@ -18,8 +18,8 @@ namespace {
 using Products = FloatProducts<4, 4>;
 using Loss = FloatLogistic<6, 4>;
 
-std::unique_ptr<Logistic> make_logistic(const std::int32_t* labels, int sentences, int width, int classes) {
-  return std::make_unique<Loss>(labels, sentences, width, classes);
+std::unique_ptr<Logistic> make_logistic(const std::int32_t* labels, int sentences, int width, int classes, Room room) {
+  return std::make_unique<Loss>(labels, sentences, width, classes, room);
 }
 
 }  // namespace

@@ -74,8 +74,8 @@ struct Bf16Engine {
   }
 };
 
-std::unique_ptr<Logistic> make_logistic(const std::int32_t* labels, int sentences, int width, int classes) {
-  return std::make_unique<FloatLogistic<2, 2>>(labels, sentences, width, classes);
+std::unique_ptr<Logistic> make_logistic(const std::int32_t* labels, int sentences, int width, int classes, Room room) {
+  return std::make_unique<FloatLogistic<2, 2>>(labels, sentences, width, classes, room);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ from jaxtyping import Float, Float64, Int
 from scipy import linalg
 from torch import Tensor
 
-from probing.probes.fused import can_fuse, fuse_loss
+from probing.probes.fused import can_fuse, find_room, fuse_loss
 from probing.probes.linear import LinearProbe, LogisticProblem, replace_dead
 from probing.probes.logistic import count_classes, curvature
 from probing.probes.stack_blocks import SUMMED_ROWS, StackBlocks
@@ -97,8 +97,10 @@ class WideProblem(LogisticProblem):
         """Give the vectors in principal directions to the kernels, or keep them where torch computes the loss."""
         turned = ((rows, block @ self.basis[0]) for rows, block in self._read(stack))
         width, self._fused = self.mean.shape[1], []
-        if can_fuse(self.mean, self.labels, tolerance):
-            self._fused, self.vectors = [fuse_loss(turned, width, self.labels)], self.mean.new_empty(1, 0, width)
+        room = find_room(stack.source, len(self.labels), width)
+        if room is not None and can_fuse(self.mean, self.labels, tolerance):
+            self._fused = [fuse_loss(turned, width, self.labels, room=room)]
+            self.vectors = self.mean.new_empty(1, 0, width)
             return
         self.vectors = self.mean.new_empty(1, len(self.labels), width)
         for rows, block in turned:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from probing.kernels import find_engine, load_kernels, why_not
 from probing.probes.logistic import Labels, count_classes
+from probing.store.mapped_arrays import HELD_BYTES, allocate_beside, is_mapped, release
 
 _EXACT_BELOW = 1e-4
 """A tighter tolerance is for products in float32: gradients that are right to some 5e-6 would not do."""
@@ -26,6 +27,10 @@ _TURN = 6
 sentences of width 384 in turn takes .6 of the time with 20 classes, .7 to 1.1 with six to eight, 1.4 with two."""
 _WORTH_THREADS = 2**26
 """Products of numbers in one evaluation from which on more than one thread is worth waking."""
+_MORE = (128, 32)
+"""Sentences, and numbers of a vector, that the kernels may add to fill up their blocks."""
+_IN_MEMORY = np.empty(0, dtype=np.float32)
+"""In place of room on disk."""
 _ONCE = torch.empty(0)
 """In place of counts: every sentence counts once."""
 Sums = Callable[..., tuple[Tensor, Tensor, Tensor]]
@@ -69,8 +74,28 @@ def explain_engine() -> str:
     return f"{engine}, the fastest engine on this processor" if engine else f"torch: {why_not('float32')}"
 
 
+def find_room(
+    X: Float[np.ndarray, "layers sentences hidden"], n_sentences: int, width: int
+) -> Float[np.ndarray, "..."] | None:
+    """The place of the kernels' copy of a stack, wherever it stands: in memory, or beside it on disk.
+
+    Args:
+        X: the stack.
+        n_sentences: that are copied.
+        width: of a vector of the copy.
+
+    Returns:
+        room for `fuse_loss`; none where the disk has no place.
+    """
+    return allocate_beside(X, (n_sentences + _MORE[0], width + _MORE[1])) if is_mapped(X) else _IN_MEMORY
+
+
 def fuse_loss(
-    blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]], hidden: int, labels: Labels, threads: int = 0
+    blocks: Iterable[tuple[slice, Float[Tensor, "block hidden"]]],
+    hidden: int,
+    labels: Labels,
+    threads: int = 0,
+    room: Float[np.ndarray, "..."] = _IN_MEMORY,
 ) -> Sums:
     """The loss of all sentences, as a function of weights and intercepts; by option also of how often each counts.
 
@@ -79,13 +104,18 @@ def fuse_loss(
         hidden: width of a vector.
         labels: of all sentences.
         threads: most that are taken; 0: as many as torch takes where the sums are asked for.
+        room: where the copy is kept.
     """
-    kernel = load_kernels().LogisticLoss(
-        choose_engine(), labels.numpy().astype(np.int32), hidden, count_classes(labels)
-    )
+    engine, own = choose_engine(), labels.numpy().astype(np.int32)
+    kernel, held = load_kernels().LogisticLoss(engine, own, hidden, count_classes(labels), room), 0
     # Filled block by block: the side-by-side copy of a whole stack never stands beside the kernel's own.
     for rows, block in blocks:
         kernel.fill(rows.start, block.contiguous().numpy())
+        held += block.nbytes
+        if held > HELD_BYTES:
+            release(room)
+            held = 0
+    release(room)
 
     def add_up(
         weights: Tensor,

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probing.probes.fused import Sums, can_fuse, fuse_loss, suits_mix
+from probing.probes.fused import Sums, can_fuse, find_room, fuse_loss, suits_mix
 from probing.probes.linear import MANY_CLASSES
 from probing.probes.logistic import Labels, block_rows, count_classes, softmax_loss
 from probing.probes.stack_blocks import SUMMED_ROWS, StackBlocks
@@ -56,17 +56,24 @@ class MixLoss:
 
     def prepare(self, tolerance: float) -> None:
         """Give the vectors to the kernels, where those do what is wanted, and do it sooner; else hold them centred."""
-        # The kernels hold a copy in blocks of their own: a stack that is larger than memory cannot have one.
         few = self.n_classes < MANY_CLASSES and suits_mix(self.n_classes)
-        if not (few and self.vectors.in_memory and can_fuse(self.vectors.mean, self.labels, tolerance)):
+        if not (few and can_fuse(self.vectors.mean, self.labels, tolerance)):
             self._kernel = None
-            self.vectors.hold()
         elif self._kernel is None:
-            # A mix of linear layers is linear: side by side, the linear probe's kernel serves without a line of its
-            # own.
-            blocks = self.vectors.read(SUMMED_ROWS)
-            side_by_side = ((rows, block.transpose(0, 1).flatten(1)) for rows, block in blocks)
-            self._kernel = fuse_loss(side_by_side, self.vectors.mean.numel(), self.labels, self._threads)
+            self._kernel = self._fill_kernel()
+        if self._kernel is None:
+            self.vectors.hold()
+
+    def _fill_kernel(self) -> Sums | None:
+        # The kernels hold a copy in blocks of their own: of a stack that is larger than memory, on its disk.
+        width = self.vectors.mean.numel()
+        room = find_room(self.vectors.source, len(self.labels), width)
+        if room is None:
+            return None
+        # A mix of linear layers is linear: side by side, the linear probe's kernel serves without a line of its own.
+        blocks = self.vectors.read(SUMMED_ROWS)
+        side_by_side = ((rows, block.transpose(0, 1).flatten(1)) for rows, block in blocks)
+        return fuse_loss(side_by_side, width, self.labels, self._threads, room)
 
     def __call__(
         self,

@@ -45,6 +45,11 @@ class StackBlocks:
         """The mean length of each layer's vectors about their mean m_l, mean_i ||h_li - m_l||."""
 
     @property
+    def source(self) -> Float[np.ndarray, "layers sentences hidden"]:
+        """The stack as it was given."""
+        return self._X
+
+    @property
     def in_memory(self) -> bool:
         """True where the stack is small enough to stand in memory, and so for a copy of it."""
         return not is_mapped(self._X)

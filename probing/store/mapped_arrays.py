@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +15,8 @@ IN_MEMORY_BYTES = 2**30
 HELD_BYTES = 2**29
 """Length of a mapped array that is read or written before its pages are given back."""
 _NAMED_BY = ("SLURM_TMPDIR", "TMPDIR")
+_FOLDERS = WeakKeyDictionary[mmap.mmap, Path]()
+"""Where the file of each array was made."""
 
 
 def find_scratch(wanted: Path | None, cache: Path) -> Path:
@@ -43,7 +46,18 @@ def allocate(shape: tuple[int, ...], folder: Path) -> Float[np.ndarray, "..."]:
             raise MemoryError(
                 f"{folder}: no room for {size / 1e9:.1f} GB ({error.strerror}); name another place by --scratch"
             ) from None
-        return np.asarray(np.memmap(file, np.float32, "r+", shape=shape))
+        array = np.asarray(np.memmap(file, np.float32, "r+", shape=shape))
+    _FOLDERS[_find_base(array)[0]] = folder
+    return array
+
+
+def allocate_beside(array: Any, shape: tuple[int, ...]) -> Float[np.ndarray, "..."] | None:
+    """Room for more numbers in the folder of a mapped array's file; none where that is unknown, or its disk is full."""
+    folder = _FOLDERS.get(_find_base(array)[0]) if is_mapped(array) else None
+    try:
+        return folder and allocate(shape, folder)
+    except MemoryError:
+        return None
 
 
 def is_mapped(array: Any) -> bool:

@@ -185,7 +185,7 @@ std::vector<float> evaluate(const Engine& engine, int sentences, int width, int 
   for (std::size_t i = 0; i < counts.size(); ++i) counts[i] = static_cast<float>(i % 4);
   std::vector<std::int32_t> labels(sentences);
   for (int i = 0; i < sentences; ++i) labels[i] = (i * 7) % classes;
-  const auto logistic = engine.make_logistic(labels.data(), sentences, width, classes);
+  const auto logistic = engine.make_logistic(labels.data(), sentences, width, classes, Room());
   const int half = sentences / 2;
   logistic->fill(0, vectors.data(), half);
   logistic->fill(half, vectors.data() + static_cast<std::ptrdiff_t>(half) * width, sentences - half);

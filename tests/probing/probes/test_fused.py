@@ -1,14 +1,22 @@
+import threading
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from probing.kernels import load_kernels
 from probing.probes import fused, linear, mix_loss
-from probing.probes.fused import can_fuse, choose_engine, explain_engine, fuse_loss
+from probing.probes.concat import ConcatProbe
+from probing.probes.fused import can_fuse, choose_engine, explain_engine, find_room, fuse_loss
 from probing.probes.linear import LinearProbe
 from probing.probes.mix_problem import MixProblem
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.probes.stack_blocks import StackBlocks
+from probing.store import mapped_arrays
+from probing.store.mapped_arrays import is_mapped
 from tests.benchmarks.threads import run_limited
 from tests.helpers import draw_stack
 
@@ -155,17 +163,103 @@ def test_the_mix_ends_where_it_ends_without_kernels(monkeypatch):
     np.testing.assert_allclose(fused.weights_, exact.weights_, atol=0.02)
 
 
+@pytest.fixture
+def mapped(tmp_path, monkeypatch):
+    """A function that puts a stack on disk; all that is as large stays there from then on."""
+
+    def put(stack):
+        monkeypatch.setattr(mapped_arrays, "IN_MEMORY_BYTES", 0)
+        array = mapped_arrays.allocate(stack.shape, tmp_path)
+        array[:] = stack
+        return array
+
+    return put
+
+
+@needs_kernels
+@pytest.mark.parametrize("probe", [partial(ScalarMixProbe, [0.01]), ConcatProbe])
+def test_probes_of_a_stack_on_disk_are_those_of_one_in_memory_to_the_bit(probe, mapped):
+    stack, labels = draw_stack(n_layers=3, n=150, hidden=16, n_classes=3)
+    dev = stack[:, :100].copy(), labels[:100]
+    one, other = (probe().fit(X, labels, *dev) for X in (stack, mapped(stack)))
+    np.testing.assert_array_equal(one.coef_, other.coef_)
+    np.testing.assert_array_equal(one.dev_scores_, other.dev_scores_)
+
+
 @needs_kernels
 @pytest.mark.usefixtures("engine")
-def test_a_stack_on_disk_is_not_copied_for_the_kernels(tmp_path, monkeypatch):
-    stack, labels = draw_stack(n_layers=3, n=600, hidden=40, n_classes=3)
-    mapped = np.memmap(tmp_path / "stack", np.float32, "w+", shape=stack.shape)
-    mapped[:] = stack
-    calls = []
-    monkeypatch.setattr(mix_loss, "fuse_loss", lambda *arguments: calls.append(arguments))
-    for one in (mapped, stack):
-        MixProblem(StackBlocks(one), torch.from_numpy(labels), (0.1,)).loss.prepare(1e-3)
-    assert len(calls) == 1
+def test_sums_over_vectors_on_disk_are_those_of_vectors_in_memory_to_the_bit(mapped):
+    stack, labels = draw_stack(n_layers=1, n=500, hidden=40, n_classes=3)
+    blocks = [(slice(at, at + 250), torch.from_numpy(stack[0, at : at + 250])) for at in (0, 250)]
+    room = find_room(mapped(stack), 500, 40)
+    weights = torch.randn(6, 40, generator=torch.Generator().manual_seed(0))
+    both = [fuse_loss(blocks, 40, torch.from_numpy(labels), **one) for one in ({}, {"room": room})]
+    for one, other in zip(*(add_up(weights, torch.zeros(6)) for add_up in both), strict=True):
+        assert torch.equal(one, other)
+
+
+@needs_kernels
+def test_a_stack_on_disk_is_copied_beside_it_and_where_there_is_no_room_torch_reads_it(mapped, monkeypatch):
+    stack, labels = draw_stack(n_layers=3, n=60, hidden=40, n_classes=3)
+    losses = [MixProblem(StackBlocks(X), torch.from_numpy(labels), (0.1,)).loss for X in (stack, mapped(stack))]
+    rooms = []
+    monkeypatch.setattr(mix_loss, "fuse_loss", lambda *arguments: rooms.append(is_mapped(arguments[-1])))
+    for loss in losses:
+        loss.prepare(1e-3)
+    monkeypatch.setattr(fused, "allocate_beside", lambda array, shape: None)
+    losses[1].prepare(1e-3)
+    assert rooms == [False, True]
+
+
+@needs_kernels
+@pytest.mark.usefixtures("engine")
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs /proc")
+def test_pages_of_vectors_on_disk_are_given_back_on_the_way(mapped, monkeypatch):
+    n, width = 2**15, 512  # 64 MiB, of which the kernels keep 16, and the rest of one part
+    labels, room = torch.arange(n) % 2, find_room(mapped(np.zeros((1, 8, width), np.float32)), n, width)
+    blocks = ((slice(start, start + 1024), torch.full((1024, width), 0.5)) for start in range(0, n, 1024))
+    monkeypatch.setattr(fused, "HELD_BYTES", 2**24)
+    with watch_mapped() as on_the_way:
+        add_up = fuse_loss(blocks, width, labels, room=room)
+        losses, _, _ = add_up(torch.zeros(2, width), torch.zeros(2))
+        losses, _, _ = add_up(torch.zeros(2, width), torch.zeros(2))
+    assert losses.item() == pytest.approx(n * np.log(2), rel=1e-5)
+    with watch_mapped() as altogether:
+        room.sum()
+    assert max(on_the_way) - min(on_the_way) < 40 * 2**20
+    assert max(altogether) - min(altogether) > 60 * 2**20
+
+
+@needs_kernels
+@pytest.mark.usefixtures("engine")
+def test_a_room_that_is_too_small_is_refused():
+    room = np.zeros(100, np.float32)
+    with pytest.raises(ValueError, match=r"a room with \d+ bytes left, expected \d+"):
+        fuse_loss([(slice(0, 600), torch.zeros(600, 40))], 40, torch.arange(600) % 2, room=room)
+
+
+@contextmanager
+def watch_mapped():
+    """Bytes of mapped files in memory: at the beginning, all the while as another thread sees it, at the end."""
+    found, ended = [count_mapped()], threading.Event()
+
+    def look():
+        while not ended.is_set():
+            found.append(count_mapped())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield found
+    finally:
+        ended.set()
+        thread.join()
+        found.append(count_mapped())
+
+
+def count_mapped():
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("RssFile:"))
 
 
 @needs_kernels
