@@ -130,7 +130,10 @@ def test_a_fixed_step_keeps_its_levels_in_the_state():
 @pytest.mark.parametrize("per_row", [False, True])
 @pytest.mark.parametrize("bits", [2, 4, 8])
 def test_values_and_gradients_are_those_of_torchaos_learned_steps(bits, per_row):
-    """Theirs lets values pass that round to the last level, up to half a step beyond it: none of ours lie there."""
+    """Theirs lets values pass that round to the last level, up to half a step beyond it: none of ours lie there.
+
+    torchao is no development package: transformers imports it wherever it is, and its source warns (`-W ignore`).
+    """
     learnable = pytest.importorskip("torchao.quantization.pt2e.learnable_fake_quantize")
     observers = pytest.importorskip("torchao.quantization.pt2e.observer")
     levels = count_levels(bits)
