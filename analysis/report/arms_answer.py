@@ -13,12 +13,13 @@ def answer_arms(run: TrainingRun) -> list[str]:
     rows = pairs.to_dict("records")
     shown = [row for row in rows if row["significant"]]
     small = [row for row in rows if row["equivalent"] and not row["significant"]]
-    left = len(rows) - len(shown) - len(small)
-    parts = [f"significant: {'; '.join(map(_describe, shown)) or 'none'}"]
-    if small:
-        parts.append(f"less than a point apart: {'; '.join(map(_describe, small))}")
     what = f"{len(rows)} differences of test {run.metric.replace('_', ' ')} between arms (x 100, 95 % intervals)"
-    return [f"Of {what}, {'. '.join(parts)}. {f'{left} inconclusive.' if left else ''}".strip()]
+    parts = [f"Of {what}, significant: {'; '.join(map(_describe, shown)) or 'none'}."]
+    if small:
+        parts.append(f"Less than a point apart: {'; '.join(map(_describe, small))}.")
+    if left := len(rows) - len(shown) - len(small):
+        parts.append(f"{left} inconclusive.")
+    return [" ".join(parts)]
 
 
 def _describe(row: dict) -> str:
