@@ -26,7 +26,8 @@ def tabulate_arms(run: TrainingRun) -> dict[str, Table]:
     rows = [_format(row) for row in pairs.to_dict("records")]
     if not any(row[0] for row in rows):
         heads, rows = heads[1:], [row[1:] for row in rows]
-    return {"arms": Table(note, heads, rows, title=f"{run.metric.replace('_', ' ').capitalize()} of one arm minus that of another")}
+    metric = run.metric.replace("_", " ").capitalize()
+    return {"arms": Table(note, heads, rows, title=f"{metric} of one arm minus that of another")}
 
 
 def describe_pair(row: dict) -> str:
