@@ -1,4 +1,4 @@
-"""What the models of a training run answered, example by example, where the recipe keeps that."""
+"""Answers of the models of a training run, example by example, where the recipe keeps them."""
 
 import json
 from collections.abc import Mapping
