@@ -8,6 +8,7 @@ import pandas as pd
 
 from analysis.figures.baselines import list_shares
 from analysis.report import facts, training_answer, training_charts
+from analysis.report.arms_answer import answer_arms
 from analysis.report.augmentation_answer import answer_augmentation
 from analysis.report.baseline_answer import answer_baselines
 from analysis.report.baseline_charts import chart_baselines
@@ -17,6 +18,7 @@ from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun, label_runs, stack_logs, stack_models
 from analysis.stats.convergence import compare_convergence
 from analysis.stats.pruning import summarise_pruning
+from analysis.tables.arms import tabulate_arms
 from analysis.tables.augmentation import tabulate_augmentation
 from analysis.tables.baselines import DIFFERENCES_NOTE, NOTE, baselines_table, differences_table
 from analysis.tables.table import Table, table_of
@@ -59,8 +61,8 @@ class Section:
     models: Table
     warnings: Sequence[str]
     command: str
-    augmentation: Sequence[Table] = ()
-    """Arms with new sentences, and these, where some were written."""
+    arms: Sequence[Table] = ()
+    """Differences of arms, and new sentences, where some were written."""
     files: Sequence[tuple[str, str]] = ()
     """Name and relative address of what can be downloaded."""
 
@@ -87,7 +89,7 @@ def build_training_report(runs: Sequence[TrainingRun], seed: int = 0, beside: Pa
         answers=[
             *(training_answer.answer_run(run, name) for run, name in zip(runs, names, strict=True)),
             *(sentence for run, name in zip(runs, names, strict=True) for sentence in answer_baselines(run, name)),
-            *(sentence for run in runs for sentence in answer_augmentation(run)),
+            *(sentence for run in runs for sentence in [*answer_augmentation(run), *answer_arms(run)]),
             *sentences,
         ],
         sections=[
@@ -134,7 +136,7 @@ def _describe_run(run: TrainingRun, name: str) -> Section:
         name=name,
         facts=list_facts(run),
         models=table_of(seeds_table(run), caption),
-        augmentation=[_as_captioned(table) for table in tabulate_augmentation(run).values()],
+        arms=[_as_captioned(table) for table in (tabulate_augmentation(run) | tabulate_arms(run)).values()],
         warnings=list(_list_warnings(run)),
         command=facts.rebuild_command(run.settings, "train_encoder.py"),
     )

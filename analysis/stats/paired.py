@@ -109,7 +109,7 @@ def pair_tables(
     if by_seed and len(several) == 2:
         several = [first - second]
     errors = [error_over_seeds(table.mean(axis=1)) for table in several]
-    noise = sum((_measure_noise(table) for table in several), 0.0)
+    noise = sum((measure_noise(table) for table in several), 0.0)
     differences = first.mean(axis=0) - second.mean(axis=0)
     return Paired(differences, [error for error in errors if error is not None], noise)
 
@@ -143,7 +143,7 @@ def _correct_by_seed(frame: pd.DataFrame) -> pd.DataFrame:
     return correct.groupby([frame["seed"], frame["row"]]).mean().unstack()
 
 
-def _measure_noise(table: Float[np.ndarray, "seeds sentences"]) -> float:
+def measure_noise(table: Float[np.ndarray, "seeds sentences"]) -> float:
     """The mean square of what neither seed nor sentence explains, over the number of cells."""
     left = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
     seeds, sentences = table.shape

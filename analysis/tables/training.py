@@ -6,6 +6,7 @@ import pandas as pd
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import AIM, TrainingRun, name_aims, name_variants
 from analysis.stats.pruning import summarise_pruning
+from analysis.tables.arms import tabulate_arms
 from analysis.tables.augmentation import tabulate_augmentation
 from analysis.tables.baselines import DIFFERENCES_NOTE, NOTE, baselines_table, differences_table
 from analysis.tables.table import format_percent, frame_of
@@ -29,7 +30,7 @@ def tabulate_training(run: TrainingRun) -> dict[str, tuple[pd.DataFrame, str]]:
     differences = differences_table(run)
     if len(differences):
         tables["differences"] = (differences, f"{title_of(run.task)}: {DIFFERENCES_NOTE}")
-    for name, table in tabulate_augmentation(run).items():
+    for name, table in (tabulate_augmentation(run) | tabulate_arms(run)).items():
         tables[name] = (frame_of(table), f"{table.title}. {table.caption}")
     if run.pruned:
         tables["pruning"] = (pruning_table(summarise_pruning(run.scores)), f"{what} on dev, over seeds")

@@ -21,6 +21,7 @@ from analysis.runs.frames import title_of
 from analysis.runs.search_run import has_search
 from analysis.runs.training_run import TrainingRun, load_training, stack_logs, stack_models
 from analysis.stats.pruning import summarise_pruning
+from analysis.tables.arms import tabulate_arms
 from analysis.tables.augmentation import tabulate_augmentation
 from analysis.tables.baselines import NOTE, baselines_table
 from analysis.tables.table import table_of
@@ -29,7 +30,7 @@ from analysis.terminal.search import show_search
 from analysis.terminal.tables import draw, open_console, print_table
 
 _LEFT = ("Method", "Aim", "Seed", "Split", "Metric")
-_LEFT_OF_ARMS = ("Classifier", "Arm", "Way", "Sentence", "In place of")
+_LEFT_OF_ARMS = ("Of", "Difference", "Classifier", "Arm", "Way", "Sentence", "In place of")
 _SHOWN = ["Method", "Aim", "Zeros", "Score", "Lowest", "Diverged", "Others"]
 """Columns of the table of pruning that fit a narrow screen."""
 
@@ -56,7 +57,7 @@ def show_training(folder: Path) -> None:
     compared = baselines_table(run)
     if len(compared):
         print_table(console, draw_rows(compared, f"{describe(run)}, beside baselines", NOTE))
-    for table in tabulate_augmentation(run).values():
+    for table in (tabulate_augmentation(run) | tabulate_arms(run)).values():
         print_table(console, draw(table, _LEFT_OF_ARMS))
     console.print(f"log, models and figures: {folder}", markup=False, highlight=False, soft_wrap=True)
 

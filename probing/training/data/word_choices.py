@@ -2,7 +2,7 @@
 
 A word of one piece: the likeliest words of a masked language model, to which the sentence is shown without it. (The
 authors' model is shown the whole sentence behind the masked one, and can copy.) A word of several pieces: its nearest
-words by cosine in the encoder's own input embeddings, its own vector being the mean of its pieces'.
+words (`near_words.py`).
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -20,6 +20,7 @@ from probing.encoders.inputs import pad_rows
 from probing.encoders.masked_lm import predict_at
 from probing.records import InputError, Text
 from probing.training.data.labelled import batches_by_length
+from probing.training.data.near_words import Neighbours, find_whole_words, list_spellings
 from probing.training.data.vocabulary import Marks, open_plain
 
 _TOKENS = 4096
@@ -82,27 +83,16 @@ class Choices:
 
     Args:
         model: a masked language model, on its device, in eval mode.
-        embeddings: the encoder's table of input embeddings.
-        tokenizer: of both.
+        tokenizer: of its vocabulary.
         marks: of its tokens.
+        near: neighbours of words of several pieces.
         n: words to choose among.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        embeddings: Float[Tensor, "vocab hidden"],
-        tokenizer: PreTrainedTokenizerBase,
-        marks: Marks,
-        n: int,
-    ):
-        self._model, self._marks = model, marks
-        self._spellings = tokenizer.convert_ids_to_tokens(list(range(len(marks.special))))
-        whole = find_whole_words(self._spellings, marks)
-        self._n = n
-        self._whole = torch.from_numpy(whole).to(model.device)
-        self._units = torch.nn.functional.normalize(embeddings.detach().float().to(model.device), dim=1)
-        self._embeddings = embeddings.detach().float().to(model.device)
+    def __init__(self, model: Any, tokenizer: PreTrainedTokenizerBase, marks: Marks, near: Neighbours, n: int):
+        self._model, self._marks, self._near, self._n = model, marks, near, n
+        self._spellings = list_spellings(tokenizer, marks)
+        self._whole = torch.from_numpy(find_whole_words(self._spellings, marks)).to(model.device)
 
     @torch.inference_mode()
     def list_for(self, texts: Sequence[Words]) -> list[list[list[str]]]:
@@ -114,7 +104,7 @@ class Choices:
                 if len(word.tokens) == 1:
                     single.append((row, number))
                 else:
-                    found[row][number] = self._find_near(text.ids[list(word.tokens)])
+                    found[row][number] = self._near.find(word.spelling, text.ids[list(word.tokens)])
         lengths = np.array([len(texts[row].ids) for row, _ in single])
         for batch in batches_by_length(lengths, _TOKENS) if single else ():
             chosen = [single[number] for number in batch]
@@ -129,7 +119,7 @@ class Choices:
             text = texts[row]
             at = text.words[number].tokens[0]
             masked = text.ids.copy()
-            own.append([int(masked[at])])
+            own.append(int(masked[at]))
             masked[at] = self._marks.mask
             ids.append(masked)
             places.append(at)
@@ -139,15 +129,10 @@ class Choices:
         logits = predict_at(self._model, inputs, flat)[:, : len(self._whole)].float()
         return self._take_best(logits, own)
 
-    def _find_near(self, ids: Int[np.ndarray, " pieces"]) -> list[str]:
-        mean = self._embeddings[torch.from_numpy(ids).to(self._embeddings.device)].mean(dim=0)
-        return self._take_best((self._units @ (mean / mean.norm()))[None], [ids.tolist()])[0]
-
-    def _take_best(self, scores: Float[Tensor, "places vocab"], own: Sequence[Sequence[int]]) -> list[list[str]]:
-        """The whole words of the highest scores, the word itself and its pieces left out."""
+    def _take_best(self, scores: Float[Tensor, "places vocab"], own: Sequence[int]) -> list[list[str]]:
+        """The whole words of the highest scores, the word itself left out."""
         scores = scores.masked_fill(~self._whole, float("-inf"))
-        for row, numbers in enumerate(own):
-            scores[row, list(numbers)] = float("-inf")
+        scores[range(len(own)), own] = float("-inf")
         best = scores.topk(min(self._n, scores.shape[1]), dim=1)
         pairs = zip(best.values.isfinite().tolist(), best.indices.tolist(), strict=True)
         return [[self._spellings[at] for there, at in zip(*row, strict=True) if there] for row in pairs]
@@ -159,12 +144,6 @@ class Choices:
         if getattr(config, "type_vocab_size", 0) > 1:
             padded["token_type_ids"] = pad_rows(types, 0)
         return {name: tensor.to(device) for name, tensor in padded.items()}
-
-
-def find_whole_words(spellings: Sequence[str | None], marks: Marks) -> Bool[np.ndarray, " vocab"]:
-    """True at tokens that are a word of letters by themselves."""
-    plain = np.array([spelling is not None and spelling.isalpha() for spelling in spellings])
-    return plain & ~marks.special & ~marks.continues
 
 
 def _read_words(text: Text, encoding: Any) -> Words:

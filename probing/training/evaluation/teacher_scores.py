@@ -1,14 +1,16 @@
 """Scores of a teacher, said aloud before anything is learned from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.training.contracts import Evaluation, SplitScore
-from probing.training.evaluation.classification import Classification
+from probing.training.evaluation.paired import PairedClassification
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class TeacherScores(Evaluation):
         given: the teacher's name, where it was not fine-tuned here.
     """
 
-    own: Classification
+    own: PairedClassification
     reporter: Reporter
     given: str
     headline = "dev_score"
@@ -48,3 +50,7 @@ class TeacherScores(Evaluation):
         else:
             self.reporter.warn(f"teacher: {line}; it has nothing to teach: give it more --teacher-epochs")
         return found
+
+    def list_answers(self) -> Mapping[str, np.ndarray]:
+        """One row per sentence, as the task's scores keep them."""
+        return self.own.list_answers()

@@ -1,7 +1,7 @@
 """Losses of a student on held-out text beside its teacher: how near it has come to its states."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,8 @@ class TeacherStates(Evaluation):
     splits: Mapping[str, HeldOut]
     compare: Compare
     seed: int
+    kept: dict[str, Float[np.ndarray, " sentences"]] = field(default_factory=dict, compare=False)
+    """Losses of each split's sentences or blocks when `score` was last called, so that models can be paired by them."""
     headline = "dev_score"
 
     def measure(self, model: PreTrainedModel, accelerator: Accelerator) -> dict[str, float]:
@@ -57,12 +59,18 @@ class TeacherStates(Evaluation):
         scores = []
         for name, split in self.splits.items():
             found = compute_losses(model, split, self.compare, accelerator)
-            values = np.sum(list(found.values()), axis=0)
+            self.kept[name] = values = np.sum(list(found.values()), axis=0)
             rng = stream(self.seed, "interval", "teacher", name)
             scored = mean_with_interval(values, np.arange(len(values)), rng)
             failed = not np.isfinite(scored[0])
             scores.append(write_score(name, "distillation_loss", scored, len(values), np.nan, bool(failed)))
         return scores
+
+    def list_answers(self) -> Mapping[str, np.ndarray]:
+        """One row per sentence or block: its split, its row there, and the sum of its losses."""
+        parts = [(np.full(len(own), split, dtype=object), np.arange(len(own)), own) for split, own in self.kept.items()]
+        columns = zip(*parts, strict=True)
+        return {name: np.concatenate(column) for name, column in zip(("split", "row", "loss"), columns, strict=True)}
 
 
 def compute_losses(

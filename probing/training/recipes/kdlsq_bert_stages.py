@@ -20,8 +20,8 @@ from probing.progress import Reporter
 from probing.records import InputError
 from probing.training.contracts import Objective, Transform
 from probing.training.data.labelled import Labelled, LabelledData
-from probing.training.evaluation.classification import Classification
 from probing.training.evaluation.costs import measure_costs
+from probing.training.evaluation.paired import PairedClassification
 from probing.training.objectives.distillation import load_teacher
 from probing.training.objectives.layer_distillation import LayerDistillation
 from probing.training.objectives.supervised import compute_loss
@@ -81,8 +81,7 @@ class Workshop:
         pace = replace(stage.pace, epochs=settings.teacher_epochs, max_steps=settings.teacher_steps)
         if self.given is not None:
             pace = replace(pace, epochs=0.0, max_steps=0)
-        own = Classification(labelled.task, labelled.splits, compute_loss, 0)
-        scores = TeacherScores(own, self.reporter, settings.distill_from)
+        scores = TeacherScores(self._evaluate(0), self.reporter, settings.distill_from)
         rates = replace(stage.rates, learning_rate=settings.teacher_learning_rate)
         return replace(
             stage, build=self._build_teacher, evaluation=lambda start: scores, pace=pace, rates=rates, costs=self._cost
@@ -104,6 +103,7 @@ class Workshop:
             build=self._build_student,
             objective=self._learn_teacher if arm == "kdlsq" else stage.objective,
             transforms=partial(self._quantise, grid, seed),
+            evaluation=lambda start: self._evaluate(seed),
             pace=pace,
             costs=self._cost,
             start=TEACHER,
@@ -127,6 +127,10 @@ class Workshop:
         data = LabelledData(self.labelled.splits["train"], settings.batch_size, seed)
         batches = [data.batch(step) for step in range(settings.calibration_batches)]
         return (*freeze(settings, start), Quantisation(grid, batches))
+
+    def _evaluate(self, seed: int) -> PairedClassification:
+        """Scores whose answers are kept, so that arms are compared sentence by sentence."""
+        return PairedClassification(self.labelled.task, self.labelled.splits, compute_loss, seed)
 
     def _build_teacher(self, start: Start, generator: torch.Generator) -> PreTrainedModel:
         if self.given is not None:

@@ -23,6 +23,7 @@ from probing.settings.checks import ABOVE_0, FROM_0, Range, check_repeats
 from probing.settings.run import EMBEDDED
 from probing.settings.training import RecipeSettings, TrainSettings
 from probing.training.data.labelled import load_task, make_labelled
+from probing.training.data.near_words import NearWords
 from probing.training.origins import SCRATCH, outline_new
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
 from probing.training.recipes import finetune
@@ -61,7 +62,7 @@ class TinyBertSettings(TrainSettings):
             *("layer_map", *_WEIGHTS, "temperature"),
         ),
         "running text": _GENERAL,
-        "augmentation": ("copies", "replace_share", "candidates"),
+        "augmentation": ("copies", "replace_share", "candidates", "near_words"),
         "optimiser": _STEPS,
         **RecipeSettings.GROUPS,
     }
@@ -134,8 +135,11 @@ class TinyBertSettings(TrainSettings):
     replace_share: float = 0.4
     """Probability of each word's being replaced, stop words left alone. The paper's."""
     candidates: int = 15
-    """Words that one is replaced by: the likeliest by a masked language model, or the nearest in the teacher's input
-    embeddings for a word of several pieces (the paper has GloVe for these). The paper's."""
+    """Words that one is replaced by: the likeliest by a masked language model, or the nearest for a word of several
+    pieces. The paper's."""
+    near_words: NearWords = "auto"
+    """Vectors by which words are the nearest to one of several pieces: glove (the paper's; of 50 dimensions, by the
+    extra augment), embeddings (the teacher's own input embeddings), auto (glove where it is installed)."""
     intermediate_epochs: float = 10.0
     """Passes over the task's sentences while the teacher's layers are learned. The paper's: 5 to 50 by task."""
     intermediate_steps: int = 0

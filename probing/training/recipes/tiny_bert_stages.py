@@ -22,10 +22,11 @@ from probing.training.contracts import Data, Objective, Pace
 from probing.training.data.generated import add_to_train, read_table
 from probing.training.data.labelled import Labelled, LabelledData, TokenisedSplit
 from probing.training.data.masking import Masking
+from probing.training.data.near_words import choose_near_words
 from probing.training.data.running_text import HiddenTokens, Text
 from probing.training.evaluation.by_block import split_rows
-from probing.training.evaluation.classification import Classification
 from probing.training.evaluation.costs import measure_costs
+from probing.training.evaluation.paired import PairedClassification
 from probing.training.evaluation.teacher_scores import TeacherScores
 from probing.training.evaluation.teacher_states import HeldOut, TeacherStates
 from probing.training.objectives.distillation import load_teacher
@@ -36,7 +37,7 @@ from probing.training.plan import Origin, Source, Stage, Start
 from probing.training.recipes.pretrain import PretrainSettings, prepare_text
 from probing.training.recipes.pretrain_stages import choose_pace, choose_rates
 from probing.training.recipes.tiny_bert_students import Students
-from probing.training.recipes.tiny_bert_words import AUGMENT, Amount, plan_augmentation
+from probing.training.recipes.tiny_bert_words import AUGMENT, Rewriting, plan_augmentation
 
 if TYPE_CHECKING:  # which plans with what stands here
     from probing.training.recipes.tiny_bert import TinyBertSettings
@@ -79,6 +80,7 @@ class School:
         self.students = Students(origin.config, labelled.task.classes, settings.dropout)
         self.text: Any = prepare_text(self.general, origin, reporter) if {*OF_TEXT} & {*settings.arms} else None
         self.masked = find_masked_lm(settings.teacher) if AUGMENTED in settings.arms else None
+        self.near = choose_near_words(settings.near_words, reporter) if AUGMENTED in settings.arms else ""
         self.source = self._describe()
 
     @property
@@ -92,7 +94,7 @@ class School:
         pace = replace(self._pace(), epochs=settings.teacher_epochs, max_steps=settings.teacher_steps)
         if self.given is not None:
             pace = replace(pace, epochs=0.0, max_steps=0)
-        own = Classification(self.labelled.task, self.labelled.splits, compute_loss, 0)
+        own = PairedClassification(self.labelled.task, self.labelled.splits, compute_loss, 0)
         evaluation = TeacherScores(own, self.reporter, settings.distill_from)
         stage = self._plan_labels(TEACHER, 0, settings.teacher_learning_rate, pace)
         return replace(stage, build=self._build_teacher, evaluation=lambda start: evaluation)
@@ -151,8 +153,8 @@ class School:
     def _plan_augmentation(self, seed: int) -> Stage:
         settings = self.settings
         masked: Any = self.masked
-        amount = Amount(settings.copies, settings.replace_share, settings.candidates)
-        return plan_augmentation(self.labelled.task, amount, seed, self.encoder, masked, self.origin.tokenizer)
+        how = Rewriting(settings.copies, settings.replace_share, settings.candidates, self.near)
+        return plan_augmentation(self.labelled.task, how, seed, self.encoder, masked, self.origin.tokenizer)
 
     def _read_sentences(self, seed: int, start: Start) -> LabelledData:
         del start
@@ -171,7 +173,7 @@ class School:
             build=self.students.build_classifier,
             data=lambda start: LabelledData(splits["train"], self.settings.batch_size, seed),
             objective=lambda start, model: Supervised(),
-            evaluation=lambda start: Classification(task, splits, compute_loss, seed),
+            evaluation=lambda start: PairedClassification(task, splits, compute_loss, seed),
             rates=self._rates(rate),
             pace=pace,
             costs=lambda model, accelerator: measure_costs(model, splits["dev"], accelerator),
@@ -250,7 +252,8 @@ class School:
         known += [compute_digest(one, self.origin.tokenizer) for one in teachers]
         if self.masked is not None:
             known.append(compute_digest(load_masked_lm(self.masked)[0], self.origin.tokenizer))
-            facts["masked_lm"] = self.masked.name
+            facts |= {"masked_lm": self.masked.name, "near_words": self.near}
+            known.append(self.near)
         if self.text is not None:
             known.append(self.text.source.digest)
             facts["text"] = dict(self.text.source.facts)

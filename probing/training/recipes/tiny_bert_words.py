@@ -14,8 +14,17 @@ from probing.randomness import stream
 from probing.records import InputError, Split, Task, Text
 from probing.training.contracts import Written
 from probing.training.data.generated import list_known
+from probing.training.data.near_words import (
+    EMBEDDINGS,
+    GLOVE,
+    EmbeddingNeighbours,
+    Neighbours,
+    find_whole_words,
+    list_spellings,
+    load_glove,
+)
 from probing.training.data.replacement import replace_spans
-from probing.training.data.vocabulary import read_marks
+from probing.training.data.vocabulary import Marks, read_marks
 from probing.training.data.word_choices import Choices, Word, WordFinder
 from probing.training.plan import Stage, Start, Writing, plan_writing
 
@@ -25,8 +34,8 @@ _PART = 256
 
 
 @dataclass(frozen=True)
-class Amount:
-    """The amount that is written."""
+class Rewriting:
+    """The way in which sentences are written anew."""
 
     copies: int
     """New sentences of each old one."""
@@ -34,17 +43,19 @@ class Amount:
     """Probability of each word's being replaced."""
     candidates: int
     """Words that one is drawn from."""
+    near: str = EMBEDDINGS
+    """Vectors by which words of several pieces have neighbours: GLOVE or EMBEDDINGS."""
 
 
 def plan_augmentation(
-    task: Task, amount: Amount, seed: int, reader: PreTrainedModel, masked: Checkpoint,
+    task: Task, how: Rewriting, seed: int, reader: PreTrainedModel, masked: Checkpoint,
     tokenizer: PreTrainedTokenizerBase,
 ) -> Stage:  # fmt: skip
     """A stage that writes the sentences of a split anew.
 
     Args:
         task: with classes; its train is written anew.
-        amount: how much is written.
+        how: it is done.
         seed: of what is replaced by what.
         reader: the encoder whose input embeddings say which words are near.
         masked: a masked language model of its vocabulary.
@@ -62,16 +73,26 @@ def plan_augmentation(
     def write(start: Start, accelerator: Accelerator) -> Callable[[int], Sequence[Written]]:
         del start
         model: Any = load_masked_lm(masked)[0].eval().to(accelerator.device)  # pyright: ignore
-        table: Any = reader.get_input_embeddings()
-        choices = Choices(model, table.weight, tokenizer, marks, amount.candidates)
-        return lambda number: write_part(split, number, amount, seed, (finder, choices))
+        near = _find_neighbours(how, reader, tokenizer, marks)
+        choices = Choices(model, tokenizer, marks, near, how.candidates)
+        return lambda number: write_part(split, number, how, seed, (finder, choices))
 
     n_parts = -(-len(split) // _PART)
     return plan_writing(AUGMENT, Writing(n_parts, write, known=list_known(task)))
 
 
+def _find_neighbours(
+    how: Rewriting, reader: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, marks: Marks
+) -> Neighbours:
+    if how.near == GLOVE:
+        return load_glove(how.candidates)
+    table: Any = reader.get_input_embeddings()
+    spellings = list_spellings(tokenizer, marks)
+    return EmbeddingNeighbours(table.weight, spellings, find_whole_words(spellings, marks), how.candidates)
+
+
 def write_part(
-    split: Split, number: int, amount: Amount, seed: int, tools: tuple[WordFinder, Choices]
+    split: Split, number: int, how: Rewriting, seed: int, tools: tuple[WordFinder, Choices]
 ) -> list[Written]:
     """The new sentences of a part; a copy in which nothing was replaced is none."""
     rows = range(number * _PART, min((number + 1) * _PART, len(split)))
@@ -80,8 +101,8 @@ def write_part(
     written = []
     for row, text, chosen in zip(rows, words, choices.list_for(words), strict=True):
         generator = stream(seed, AUGMENT, row)
-        for copy in range(amount.copies):
-            picked = draw_words(chosen, amount.share, generator)
+        for copy in range(how.copies):
+            picked = draw_words(chosen, how.share, generator)
             if picked:
                 replaced = [(text.words[place], word) for place, word in picked]
                 written.append(_spell(split, row, copy, replaced))

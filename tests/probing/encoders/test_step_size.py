@@ -125,3 +125,38 @@ def test_a_fixed_step_keeps_its_levels_in_the_state():
     assert one.state_dict()["levels"].item() == 7
     assert other.state_dict()["levels"].item() == 127
     np.testing.assert_array_equal(one(torch.tensor([9.0, -0.6])), [3.5, -0.5])
+
+
+@pytest.mark.parametrize("per_row", [False, True])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_values_and_gradients_are_those_of_torchaos_learned_steps(bits, per_row):
+    """Theirs lets values pass that round to the last level, up to half a step beyond it: none of ours lie there.
+
+    torchao is no development package: transformers imports it wherever it is, and its source warns (`-W ignore`).
+    """
+    learnable = pytest.importorskip("torchao.quantization.pt2e.learnable_fake_quantize")
+    observers = pytest.importorskip("torchao.quantization.pt2e.observer")
+    levels = count_levels(bits)
+    step = np.geomspace(0.5, 1.5, 6)[:, None] / levels if per_row else np.array(0.9 / levels)
+    ratio = VALUES / step
+    values = np.where((np.abs(ratio) > levels) & (np.abs(ratio) <= levels + 0.5), 0.0, VALUES).astype(np.float32)
+    kind = observers.PerChannelMinMaxObserver if per_row else observers.MinMaxObserver
+    options = (
+        {"ch_axis": 0, "qscheme": torch.per_channel_symmetric} if per_row else {"qscheme": torch.per_tensor_symmetric}
+    )
+    theirs = learnable.LearnableFakeQuantize(kind, -levels, levels, use_grad_scaling=True, dtype=torch.qint8, **options)
+    weights, x = torch.tensor(RNG.normal(size=VALUES.shape)).float(), torch.tensor(values, requires_grad=True)
+    theirs(x.detach())
+    theirs.enable_range_learning()
+    theirs.scale.data.copy_(torch.tensor(step).float().reshape(theirs.scale.shape))
+    wanted = theirs(x)
+    (wanted * weights).sum().backward()
+
+    mine, own = torch.tensor(values, requires_grad=True), torch.tensor(step).float().requires_grad_()
+    found = quantise(mine, own, levels, scale=(values.size * levels) ** -0.5)
+    (found * weights).sum().backward()
+    # Both are float32; theirs multiplies by 1 / s where ours divides, and sums in another order.
+    torch.testing.assert_close(found, wanted, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(mine.grad, x.grad)
+    torch.testing.assert_close(own.grad.flatten(), theirs.scale.grad.flatten(), rtol=1e-4, atol=1e-5)
+    assert (own.grad.abs() > 1e-3).all()

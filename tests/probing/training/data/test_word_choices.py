@@ -9,9 +9,10 @@ from transformers import AutoModelForMaskedLM, BertConfig, PreTrainedTokenizerFa
 
 from probing.encoders.tiny_checkpoints import build_word_pieces
 from probing.records import Split
+from probing.training.data.near_words import EmbeddingNeighbours, find_whole_words, list_spellings
 from probing.training.data.vocabulary import read_marks
-from probing.training.data.word_choices import Choices, WordFinder, find_whole_words
-from probing.training.recipes.tiny_bert_words import Amount, draw_words, replace_words, write_part
+from probing.training.data.word_choices import Choices, WordFinder
+from probing.training.recipes.tiny_bert_words import Rewriting, draw_words, replace_words, write_part
 from tests.helpers import NAMES, SIZES, THINGS, VERBS
 
 WORDS = (*NAMES, *VERBS, *THINGS, "the", "and", "7", ".")
@@ -38,7 +39,9 @@ def model(tokenizer):
 @pytest.fixture(scope="module")
 def tools(tokenizer, model):
     marks, table = read_marks(tokenizer, "it"), model.get_input_embeddings().weight
-    return WordFinder(tokenizer, 16), Choices(model, table, tokenizer, marks, 5)
+    spellings = list_spellings(tokenizer, marks)
+    near = EmbeddingNeighbours(table, spellings, find_whole_words(spellings, marks), 5)
+    return WordFinder(tokenizer, 16), Choices(model, tokenizer, marks, near, 5)
 
 
 def test_words_of_letters_are_found_with_their_places_and_stop_words_are_not(tools):
@@ -99,8 +102,8 @@ def test_each_word_is_replaced_with_the_probability_asked_for():
 
 
 def test_what_is_written_says_where_it_is_from_and_depends_on_its_row_alone(tools, monkeypatch):
-    split, amount = Split(TEXTS, np.array([1, 0, 1])), Amount(3, 0.5, 5)
-    rows = write_part(split, 0, amount, 0, tools)
+    split, how = Split(TEXTS, np.array([1, 0, 1])), Rewriting(3, 0.5, 5)
+    rows = write_part(split, 0, how, 0, tools)
     assert {row.row for row in rows} == {0, 1}
     finder = tools[0]
     for row in rows:
@@ -109,6 +112,6 @@ def test_what_is_written_says_where_it_is_from_and_depends_on_its_row_alone(tool
         assert tuple(words[place].spelling for place in row.places) == row.old
         assert row.text == replace_words(split.texts[row.row], [(words[p], new) for p, new in zip(row.places, row.new)])  # noqa: B905
     monkeypatch.setattr("probing.training.recipes.tiny_bert_words._PART", 1)
-    apart = [row for part in range(3) for row in write_part(split, part, amount, 0, tools)]
+    apart = [row for part in range(3) for row in write_part(split, part, how, 0, tools)]
     assert apart == rows
-    assert write_part(split, 0, replace(amount, copies=1), 1, tools) != rows[:1]
+    assert write_part(split, 0, replace(how, copies=1), 1, tools) != rows[:1]

@@ -10,6 +10,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from analysis.runs.training_run import load_training
+from analysis.stats.arms import compare_arms
 from probing.encoders.checkpoints import find_checkpoint, load_classifier, load_tokenizer
 from probing.encoders.kdlsq_bert_model import KdlsqBertForSequenceClassification
 from probing.progress import Reporter
@@ -65,6 +66,19 @@ def test_every_arm_stands_in_the_tables_that_are_shown(whole):
     assert {(arm["arm"], arm["bits"]) for arm in map(json.loads, shown["variant"]) if "in_few_bits" not in arm} == {
         (arm, bits) for arm in ("minmax", "initial", "lsq", "kdlsq") for bits in (8, 2)
     }
+
+
+@pytest.mark.slow
+def test_what_every_model_answered_is_kept_so_that_arms_are_paired_by_sentence(whole):
+    folder, table = whole
+    run = load_training(folder)
+    pairs = compare_arms(run).set_index(["group", "arm", "other"])
+    values = table[table["split"] == "test"].set_index("arm")
+    eight = values[(values["bits"] == 8) & values["in_few_bits"].isna()]["value"]
+    assert pairs.loc[("8 bits", "kdlsq", "lsq"), "difference"] == pytest.approx(eight["kdlsq"] - eight["lsq"])
+    teacher = values.loc["teacher", "value"]
+    assert pairs.loc[("8 bits", "minmax", "teacher"), "difference"] == pytest.approx(eight["minmax"] - teacher)
+    assert {group for group, *_ in pairs.index} >= {"8 bits", "2 bits", "embeddings in 3 bits"}
 
 
 @pytest.mark.slow

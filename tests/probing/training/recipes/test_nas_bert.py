@@ -9,6 +9,8 @@ import pytest
 import torch
 from transformers import AutoModel
 
+from analysis.runs.training_run import load_training
+from analysis.stats.arms import compare_arms
 from probing.encoders.nas_bert_supernet import NasBertSupernet
 from probing.encoders.operations import count_body, read_blocks
 from probing.progress import Reporter
@@ -93,6 +95,18 @@ def test_what_is_trained_is_what_was_selected_and_its_costs_are_its_own(whole, u
             assert config["blocks"] == found["blocks"]
             assert found["parameters"] == count_body(read_blocks(found["blocks"]))
             assert found["latency_ms"] == pytest.approx(add_up(found["blocks"], table))
+
+
+def test_losses_of_every_block_of_text_are_kept_so_that_arms_are_paired_by_it(whole):
+    run = load_training(whole)
+    pairs = compare_arms(run).set_index(["group", "arm", "other"])
+    assert {(group, other) for group, _, other in pairs.index} == {
+        (budget, other) for budget in BUDGETS for other in ("random", "unshrunk")
+    }
+    test = run.scores[run.scores["split"] == "test"].set_index("variant")["value"]
+    for group, one, other in pairs.index:
+        values = [test[json.dumps({"arm": arm, "budget": group}, sort_keys=True)] for arm in (one, other)]
+        assert pairs.loc[(group, one, other), "difference"] == pytest.approx(values[0] - values[1])
 
 
 def test_the_random_search_costs_what_the_other_does_and_its_best_is_taken(whole):

@@ -8,6 +8,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoModelForSequenceClassification
 
+from analysis.runs.training_run import load_training
+from analysis.stats.arms import compare_arms
 from probing.encoders.checkpoints import find_checkpoint, load_classifier, load_tokenizer
 from probing.progress import Reporter
 from probing.records import InputError
@@ -64,6 +66,18 @@ def test_the_teacher_and_the_student_of_running_text_are_made_once_and_before_th
     ]  # fmt: skip
     assert dev["value"].iloc[0] > dev["majority"].iloc[0] + 0.2
     assert {path.name for path in (finished.output / "models").iterdir()} == {f"{arm}-seed-0" for arm in ARMS}
+
+
+def test_what_every_student_answered_is_kept_so_that_arms_are_paired_by_sentence(finished):
+    pairs = compare_arms(load_training(finished.output)).set_index(["arm", "other"])
+    assert list(pairs.index) == [
+        ("both", "labels"), ("task", "labels"), ("general", "labels"), ("both", "task"), ("both", "teacher"),
+    ]  # fmt: skip
+    _, models = read(finished)
+    test = models[(models["split"] == "test") & (models["metric"] == "accuracy")]
+    scores = dict(zip(test["variant"].str.extract(r'"arm": "(\w+)"')[0], test["value"], strict=True))
+    for one, other in pairs.index:
+        assert pairs.loc[(one, other), "difference"] == pytest.approx(scores[one] - scores[other])
 
 
 def test_arms_on_labels_have_as_many_steps_on_the_task_as_both_stages_of_the_others(finished):
