@@ -6,8 +6,9 @@ the states of one text in several surroundings. What cannot be computed together
 believed at all is refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -221,19 +222,13 @@ def _compare_fused(encoder: Encoder, samples: Samples, tensors: Mapping[str, Ten
     Raises:
         _RefusedError: farther than its number format allows.
     """
-    if encoder.backend == "fused" and isinstance(encoder, PoolingEncoder):
-        pool = encoder.pool
-    elif encoder.backend == "unpadded" and isinstance(encoder, OverlappingEncoder):
-        start = encoder.start_pool
-
-        def pool(*batch: Any) -> np.ndarray:
-            return start(*batch)()
-    else:
+    begin = _find_pooling(encoder)
+    if begin is None:
         return 0.0
     rows = np.array([Samples.TEXT, Samples.LONGER, Samples.PAIR, Samples.WORD])
     lengths = samples.tokens.lengths[rows]
     shares = np.repeat(1 / lengths, lengths).astype(np.float32)
-    found = torch.from_numpy(pool(samples.tokens, rows, shares, False))
+    found = torch.from_numpy(begin(samples.tokens, rows, shares, False)())
     means = [_encode(encoder, samples, [row], tensors)[0].mean(dim=1) for row in rows.tolist()]
     difference = max(_compare(mean, found[:, number]) for number, mean in enumerate(means))
     if difference > _TOLERANCES[encoder.dtype]:
@@ -241,6 +236,15 @@ def _compare_fused(encoder: Encoder, samples: Samples, tensors: Mapping[str, Ten
             f"vectors of --backend {encoder.backend} lie {difference:.2g} from those of torch; use --backend torch"
         )
     return difference
+
+
+def _find_pooling(encoder: Encoder) -> Callable[..., Callable[[], np.ndarray]] | None:
+    """The function that begins an encoder's own pooling; none where its states are pooled."""
+    if encoder.backend == "fused" and isinstance(encoder, PoolingEncoder):
+        return partial(partial, encoder.pool)
+    if encoder.backend == "unpadded" and isinstance(encoder, OverlappingEncoder):
+        return encoder.start_pool
+    return None
 
 
 def _compare(one: Float[Tensor, "*states hidden"], other: Float[Tensor, "*states hidden"]) -> float:

@@ -80,11 +80,10 @@ def attend(
         raise NotImplementedError("attention of a row knows no mask, no shift by position and no direction")
     row, reach = _ROW.get(), -1 if sliding_window is None else sliding_window - 1
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
-        sides = (part[0].transpose(0, 1) for part in (query, key, value))
+        asked, keys, values = (part[0].transpose(0, 1) for part in (query, key, value))
         longest = int(row.lengths.max())
-        attended = varlen_attn(
-            *sides, row.starts, row.starts, longest, longest, scale=scaling, window_size=(reach, reach)
-        )  # fmt: skip
+        how: Any = {"scale": scaling, "window_size": (reach, reach)}
+        attended: Any = varlen_attn(asked, keys, values, row.starts, row.starts, longest, longest, **how)
         return attended[None], None
     parts = [_attend_run(run, query, key, value, scaling, reach) for run in row.runs]
     return torch.cat(parts).unsqueeze(0), None
