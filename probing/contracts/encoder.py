@@ -74,7 +74,8 @@ class EncoderFacts(Protocol):
     """`cpu`, `cuda`, `cuda:1`, ..."""
     backend: str
     """Engine that computes the pooled vectors: `torch` by way of hidden states; `fused` pools in kernels of its own,
-    and then there is a method `pool`, as in `PoolingEncoder`."""
+    and then there is a method `pool`, as in `PoolingEncoder`; `unpadded` pools sentences in a row, with a method
+    `start_pool`, as in `OverlappingEncoder`."""
     mixes_layers: bool
     """True where the model itself reads the mix of its layers: `--mix auto` probes the mix then."""
 
@@ -140,6 +141,21 @@ class PoolingEncoder(Encoder, Protocol):
             shares: how much each of their tokens counts, one text after the other.
             largest: whether to take each dimension's largest value over the tokens with a share, in place of their sum.
         """
+        ...
+
+
+@runtime_checkable
+class OverlappingEncoder(Encoder, Protocol):
+    """An encoder that computes the next batch while the pooled vectors of the last one are on their way."""
+
+    def start_pool(
+        self,
+        tokens: Tokens,
+        rows: Int[np.ndarray, " batch"],
+        shares: Float[np.ndarray, " tokens"],
+        largest: bool,
+    ) -> Callable[[], Float[np.ndarray, "layers batch hidden"]]:
+        """Begin what `PoolingEncoder.pool` does; what is given waits for its end, and gives the vectors."""
         ...
 
 
@@ -219,7 +235,7 @@ class EncoderModule(Protocol):
             max_length: limit in tokens; 0 takes the encoder's own.
             dtype: `float32`, `bfloat16`, or `auto`.
             device: `cpu`, `cuda`, `cuda:1`, ..., or `auto`.
-            backend: `torch`, `fused`, or `auto`.
+            backend: `torch`, `fused`, `unpadded`, or `auto`.
 
         Raises:
             InputError: there is no such checkpoint, or it cannot be had with such an option.

@@ -6,8 +6,9 @@ the states of one text in several surroundings. What cannot be computed together
 believed at all is refused.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,14 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from probing.contracts.encoder import Batching, BatchingEncoder, DifferentiableEncoder, Encoder, PoolingEncoder
+from probing.contracts.encoder import (
+    Batching,
+    BatchingEncoder,
+    DifferentiableEncoder,
+    Encoder,
+    OverlappingEncoder,
+    PoolingEncoder,
+)
 from probing.encoders.checkpoint_files import MODEL_ERRORS
 from probing.encoders.checkpoint_samples import Samples, draw_samples
 from probing.memory import lacks_memory
@@ -214,17 +222,29 @@ def _compare_fused(encoder: Encoder, samples: Samples, tensors: Mapping[str, Ten
     Raises:
         _RefusedError: farther than its number format allows.
     """
-    if encoder.backend != "fused" or not isinstance(encoder, PoolingEncoder):
+    begin = _find_pooling(encoder)
+    if begin is None:
         return 0.0
     rows = np.array([Samples.TEXT, Samples.LONGER, Samples.PAIR, Samples.WORD])
     lengths = samples.tokens.lengths[rows]
     shares = np.repeat(1 / lengths, lengths).astype(np.float32)
-    found = torch.from_numpy(encoder.pool(samples.tokens, rows, shares, False))
+    found = torch.from_numpy(begin(samples.tokens, rows, shares, False)())
     means = [_encode(encoder, samples, [row], tensors)[0].mean(dim=1) for row in rows.tolist()]
     difference = max(_compare(mean, found[:, number]) for number, mean in enumerate(means))
     if difference > _TOLERANCES[encoder.dtype]:
-        raise _RefusedError(f"the kernels' vectors lie {difference:.2g} from those of torch; use --backend torch")
+        raise _RefusedError(
+            f"vectors of --backend {encoder.backend} lie {difference:.2g} from those of torch; use --backend torch"
+        )
     return difference
+
+
+def _find_pooling(encoder: Encoder) -> Callable[..., Callable[[], np.ndarray]] | None:
+    """The function that begins an encoder's own pooling; none where its states are pooled."""
+    if encoder.backend == "fused" and isinstance(encoder, PoolingEncoder):
+        return partial(partial, encoder.pool)
+    if encoder.backend == "unpadded" and isinstance(encoder, OverlappingEncoder):
+        return encoder.start_pool
+    return None
 
 
 def _compare(one: Float[Tensor, "*states hidden"], other: Float[Tensor, "*states hidden"]) -> float:

@@ -24,6 +24,8 @@ from probing.encoders.first_state import find_first_state
 from probing.encoders.fused import FusedModel, find_obstacle
 from probing.encoders.inputs import ModelInputs, group_rows, pad_rows
 from probing.encoders.slow_tokenizers import open_backend
+from probing.encoders.unpadded import UnpaddedModel, Wait
+from probing.encoders.unpadded import find_obstacle as find_row_obstacle
 from probing.kernels import find_engine, why_not
 from probing.records import InputError, Text
 
@@ -46,8 +48,9 @@ class TransformerEncoder:
         dtype: `float32`, `bfloat16`, or `auto` for bfloat16 where the device computes it natively.
         device: `cpu`, `cuda`, `cuda:1`, ..., or `auto` for the first GPU there is.
         max_length: limit in tokens; 0 takes the encoder's own.
-        backend: `torch`, `fused` for compiled kernels that pool while they encode (on a CPU), or `auto` for those where
-            they can be had. `backend_reason` says which of them it is and why, or why it is none.
+        backend: `torch`; `fused` for compiled kernels that pool while they encode (on a CPU); `unpadded` for texts in a
+            row, without padding; or `auto` for `fused` on a CPU and `unpadded` on an accelerator, where they can be
+            had. `backend_reason` says which of them it is and why, or why it is none.
         mixes_layers: whether the model reads the mix of its layers (BERMo) or its last layer alone.
     """
 
@@ -93,7 +96,12 @@ class TransformerEncoder:
         engine, self.backend_reason = choose_engine(backend, model, self.dtype, self.device)
         self.backend = "fused" if engine else "torch"
         self._fused = FusedModel(self.model, engine, takes_types=self._inputs.takes_types) if engine else None
+        in_a_row = backend == "unpadded" or (backend == "auto" and self.device != "cpu")
+        obstacle = self._find_row_obstacle("float32") if in_a_row else ""
         self.model.to(torch.device(self.device), getattr(torch, self.dtype))  # pyright: ignore
+        self._unpadded = (
+            self._open_unpadded(backend, obstacle or self._find_row_obstacle(self.dtype)) if in_a_row else None
+        )
         self.batching: Batching = "padded"
         self.pads_to = find_window(model)
 
@@ -120,6 +128,38 @@ class TransformerEncoder:
         if self._fused is None:
             raise TypeError("pool: only with the fused backend; `encode` gives hidden states with any")
         return self._fused.pool(tokens, rows, shares, largest, torch.get_num_threads())
+
+    def start_pool(
+        self,
+        tokens: Tokens,
+        rows: Int[np.ndarray, " batch"],
+        shares: Float[np.ndarray, " tokens"],
+        largest: bool,
+    ) -> Wait:
+        """Begin to pool as `OverlappingEncoder.start_pool` does; with the unpadded backend only."""
+        if self._unpadded is None:
+            raise TypeError("start_pool: only with the unpadded backend; `encode` gives hidden states with any")
+        return self._unpadded.start_pool(tokens, rows, shares, largest)
+
+    def _find_row_obstacle(self, dtype: str) -> str:
+        if self._characters or self._first_state:
+            return f"states of {type(self.model).__name__} are not read as it gives them"
+        return find_row_obstacle(self.model, self._inputs, dtype)
+
+    def _open_unpadded(self, backend: str, obstacle: str) -> UnpaddedModel | None:
+        """The model with sentences in a row, or none where there is an obstacle, which is kept as the reason.
+
+        Raises:
+            InputError: `unpadded` was asked for, and cannot be.
+        """
+        if obstacle and backend == "unpadded":
+            raise InputError(f"--backend unpadded: {obstacle}; use --backend auto")
+        if obstacle:
+            self.backend_reason += f"; not without padding: {obstacle}"
+            return None
+        self.backend = "unpadded"
+        self.backend_reason = f"torch, sentences in a row without padding, on {self.device}"
+        return UnpaddedModel(self.model, takes_types=self._inputs.takes_types)
 
     def find_change_obstacle(self) -> str:
         """Find what hinders `encode_changed`; empty where nothing does."""
@@ -269,8 +309,8 @@ def choose_engine(backend: str, model: PreTrainedModel, dtype: str, device: str)
     Raises:
         InputError: `fused` was asked for, and cannot be.
     """
-    if backend == "torch":
-        return "", "torch, as asked for"
+    if backend in ("torch", "unpadded"):
+        return "", f"{backend}, as asked for"
     if device != "cpu" or dtype not in ("bfloat16", "float32"):
         obstacle = f"the kernels compute on a CPU in bfloat16 or float32, and this is {dtype} on {device}"
     else:

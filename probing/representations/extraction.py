@@ -1,6 +1,7 @@
 """All texts through the encoder once: every layer pooled on the fly, and kept by content."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from probing.contracts.encoder import BatchingEncoder, Encoder, PoolingEncoder, Tokens
+from probing.contracts.encoder import BatchingEncoder, Encoder, OverlappingEncoder, PoolingEncoder, Tokens
 from probing.contracts.pooling import TokenShares, find_shares
 from probing.digests import text_key
 from probing.records import InputError, Text
@@ -22,6 +23,9 @@ from probing.store.shards import StoredStack
 
 Progress = Callable[[int], None]
 """Called with the number of sentences encoded since the last call."""
+
+Wait = Callable[[], Float[np.ndarray, "layers batch hidden"]]
+"""Waits for pooled vectors that were begun, and gives them."""
 
 _BATCH_TOKENS = {"cpu": 8192}
 _ACCELERATED_TOKENS = 131072
@@ -185,9 +189,20 @@ def encode_shard(
     encode, plan = choose_way(encoder, pooling)
     window = encoder.pads_to if isinstance(encoder, BatchingEncoder) else 1
     values = np.empty((len(encoder.layer_names), len(rows), encoder.hidden_size), dtype=np.float32)
-    for batch in plan(-(-tokens.lengths[rows] // window) * window):
-        values[:, batch] = encode(tokens, rows[batch])
+    begun = deque[tuple[Int[np.ndarray, " batch"], Wait]]()
+
+    def fetch() -> None:
+        batch, wait = begun.popleft()
+        values[:, batch] = wait()
         progress(len(batch))
+
+    # An accelerator computes one batch while the vectors of the one before are on their way.
+    for batch in plan(-(-tokens.lengths[rows] // window) * window):
+        begun.append((batch, encode(tokens, rows[batch])))
+        if len(begun) > 1 or encoder.backend != "unpadded":
+            fetch()
+    while begun:
+        fetch()
     return values
 
 
@@ -211,17 +226,20 @@ def check_finite(values: Float[np.ndarray, "layers rows hidden"], texts: Sequenc
 def choose_way(
     encoder: Encoder, pooling: Pooling
 ) -> tuple[
-    Callable[[Tokens, Int[np.ndarray, " batch"]], Float[np.ndarray, "layers batch hidden"]],
+    Callable[[Tokens, Int[np.ndarray, " batch"]], Wait],
     Callable[[Int[np.ndarray, " sentences"]], list[Int[np.ndarray, " batch"]]],
 ]:
-    """Choose the function from a batch to pooled vectors, and the one that cuts sentences into batches for it."""
+    """Choose the function that begins a batch's pooled vectors, and the one that cuts sentences into batches for it."""
     shares = find_shares(POOLINGS.load(pooling.name))
-    if encoder.backend == "fused" and isinstance(encoder, PoolingEncoder) and shares:
-        budget = _FUSED_TOKENS * torch.get_num_threads()
-        pool = partial(pool_fused, encoder, shares, special_tokens=pooling.special_tokens)
-        return pool, partial(plan_batches, budget=budget, pads=False)
     budget = _BATCH_TOKENS.get(encoder.device.partition(":")[0], _ACCELERATED_TOKENS)
-    return partial(pool_batch, encoder, pooling), partial(plan_batches, budget=budget)
+    if encoder.backend == "unpadded" and isinstance(encoder, OverlappingEncoder) and shares:
+        start = partial(start_unpadded, encoder, shares, special_tokens=pooling.special_tokens)
+        return start, partial(plan_batches, budget=budget, pads=False)
+    if encoder.backend == "fused" and isinstance(encoder, PoolingEncoder) and shares:
+        together = _FUSED_TOKENS * torch.get_num_threads()
+        pool = partial(pool_fused, encoder, shares, special_tokens=pooling.special_tokens)
+        return partial(partial, pool), partial(plan_batches, budget=together, pads=False)
+    return partial(partial, partial(pool_batch, encoder, pooling)), partial(plan_batches, budget=budget)
 
 
 def plan_batches(
@@ -267,3 +285,17 @@ def pool_fused(
     special, lengths = np.concatenate([tokens.special[row] for row in rows]), tokens.lengths[rows]
     read = choose_tokens(special, lengths, special_tokens=special_tokens)
     return encoder.pool(tokens, rows, shares.share(read, lengths), shares.largest)
+
+
+def start_unpadded(
+    encoder: OverlappingEncoder,
+    shares: TokenShares,
+    tokens: Tokens,
+    rows: Int[np.ndarray, " batch"],
+    *,
+    special_tokens: bool,
+) -> Wait:
+    """Begin the same by an encoder that takes sentences in a row."""
+    special, lengths = np.concatenate([tokens.special[row] for row in rows]), tokens.lengths[rows]
+    read = choose_tokens(special, lengths, special_tokens=special_tokens)
+    return encoder.start_pool(tokens, rows, shares.share(read, lengths), shares.largest)

@@ -118,9 +118,10 @@ class RunSettings(QueueSettings):
     """Longest input in tokens; 0 takes the encoder's own limit."""
     dtype: Literal["auto", "bfloat16", "float32"] = "auto"
     """Number format of the encoder; auto is bfloat16 where the device computes it natively."""
-    backend: Literal["auto", "torch", "fused"] = "auto"
-    """Engine that encodes: torch, or fused, compiled kernels for BERT and its kin on a CPU; auto takes those where they
-    can be had. The vectors agree within the rounding of the number format."""
+    backend: Literal["auto", "torch", "fused", "unpadded"] = "auto"
+    """Engine that encodes: torch; fused, compiled kernels for BERT and its kin on a CPU; unpadded, torch on texts in a
+    row without padding; auto takes fused on a CPU and unpadded elsewhere, where they can be had. The vectors agree
+    within the rounding of the number format."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     threads: int = 0

@@ -16,7 +16,7 @@ HELD_BYTES = 2**29
 """Length of a mapped array that is read or written before its pages are given back."""
 _NAMED_BY = ("SLURM_TMPDIR", "TMPDIR")
 _FOLDERS = WeakKeyDictionary[mmap.mmap, Path]()
-"""Where the file of each array was made."""
+"""The folder of each array's file."""
 
 
 def find_scratch(wanted: Path | None, cache: Path) -> Path:

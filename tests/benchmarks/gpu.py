@@ -109,7 +109,7 @@ def measure_encoding(config: PreTrainedConfig, n: int, device: str) -> str:
         f"{operations / seconds / peak:.0%} of {peak / 1e12:.2f} TFLOP/s" if operations else "operations not counted"
     )
     near = f"1 - cosine with the CPU's float32, the worst: {1 - cosines.min():.1e}"
-    return f"{encoder.dtype}, {len(texts) / seconds:.0f} sentences/s, {share}, {near}"
+    return f"{encoder.dtype}, {encoder.backend}, {len(texts) / seconds:.0f} sentences/s, {share}, {near}"
 
 
 def measure_probes(classes: int, n: int, device: str) -> str:
