@@ -97,7 +97,7 @@ class GloveNeighbours:
         likeness[place] = 0.0
         best = np.argpartition(-likeness, min(self.n, len(likeness) - 1))[: self.n]
         order = best[np.argsort(-likeness[best], kind="stable")]
-        return [self.words[at] for at in order.tolist() if likeness[at] > 0]
+        return [str(self.words[at]) for at in order.tolist() if likeness[at] > 0]
 
 
 def choose_near_words(wanted: NearWords, reporter: Reporter) -> str:
