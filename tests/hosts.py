@@ -1,6 +1,6 @@
 """Hosts of a small cluster on this machine: network namespaces on a bridge, each with temporary folders of its own.
 
-Nothing leaves the namespaces: the bridge stands in one too, and there is no way out of it. Needs root, ip and tc.
+Nothing leaves the namespaces: the bridge stands in one too, and there is no way out of it. Needs root and ip.
 """
 
 import os
@@ -11,8 +11,9 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
-NEEDED = ("ip", "tc", "unshare", "nsenter")
+NEEDED = ("ip", "unshare", "nsenter")
 PORT = 6380
 SOON = {
     # A host counts as lost after some seconds, and not after a minute.
@@ -30,6 +31,8 @@ def find_obstacle():
     missing = [name for name in NEEDED if not shutil.which(name)]
     if missing:
         return f"not installed: {', '.join(missing)}"
+    if not Path("/dev/net/tun").exists():
+        return "no /dev/net/tun"
     done = subprocess.run(["unshare", "--net", "--mount", "true"], capture_output=True, check=False)
     return "" if done.returncode == 0 else "unshare is refused here"
 
@@ -54,23 +57,10 @@ class Host:
         self.space, self.link = self.name, f"{self.name}l"
         self.keeper, self.begun = None, []
 
-    def start(self, shares):
+    def start(self, shares, delay_s=0.0, loss=0.0):
         """Make the namespaces; `shares`: folders of this machine below /tmp that are seen there."""
         call("ip", "netns", "add", self.space)
-        call(
-            "ip",
-            "link",
-            "add",
-            self.link,
-            "netns",
-            self.hosts.switch,
-            "type",
-            "veth",
-            "peer",
-            "eth0",
-            "netns",
-            self.space,
-        )
+        self.plug_in(delay_s, loss)
         self.hosts.in_switch("ip", "link", "set", self.link, "master", "br0", "up")
         call("ip", "-n", self.space, "addr", "add", f"{self.address}/24", "dev", "eth0")
         for device in ("lo", "eth0"):
@@ -88,6 +78,19 @@ class Host:
         with made.open("w") as file:
             self.keeper = subprocess.Popen(command, stdout=file, stderr=file)
         wait_for(lambda: made.read_text() == "made\n", 60, f"the namespaces of {self.name}")
+
+    def plug_in(self, delay_s, loss):
+        """A link to the switch; a slow one is made by a process, for not every kernel has one."""
+        ends = (self.hosts.switch, self.link, self.space, "eth0")
+        if not delay_s and not loss:
+            near, link, space, far = ends
+            call("ip", "link", "add", link, "netns", near, "type", "veth", "peer", far, "netns", space)
+            return
+        made = self.hosts.folder / f"{self.name}.link"
+        with made.open("w") as file:
+            command = [sys.executable, "-m", "tests.slow_link", *ends, str(delay_s), str(loss)]
+            self.begun.append(subprocess.Popen(command, cwd=self.hosts.root, stdout=file, stderr=file))
+        wait_for(lambda: made.read_text() == "made\n", 60, f"the link of {self.name}")
 
     def begin(self, command, log):
         """Start a command there."""
@@ -130,13 +133,6 @@ class Host:
         """Bring the link up, or down."""
         self.hosts.in_switch("ip", "link", "set", self.link, state)
 
-    def spoil_link(self, *netem):
-        """Let what comes and goes be late, or lost; nothing: let it be."""
-        todo = ("add", "dev") if netem else ("del", "dev")
-        rest = ("root", "netem", *netem) if netem else ("root",)
-        self.hosts.in_switch("tc", "qdisc", *todo, self.link, *rest)
-        call("ip", "netns", "exec", self.space, "tc", "qdisc", *todo, "eth0", *rest)
-
     def signal(self, number):
         """Send all processes there a signal."""
         for pid in call("ip", "netns", "pids", self.space, check=False).split():
@@ -169,13 +165,18 @@ class Hosts:
     def in_switch(self, *words):
         return call("ip", "netns", "exec", self.switch, *words)
 
-    def start(self, seen):
-        """Make all hosts, have them see some folders below /tmp, and have Ray work on them."""
+    def start(self, seen, **slow):
+        """Make all hosts, have them see some folders below /tmp, and have Ray work on them.
+
+        Args:
+            seen: the folders.
+            slow: `delay_s` and `loss` of the first worker's link.
+        """
         call("ip", "netns", "add", self.switch)
         self.in_switch("ip", "link", "add", "br0", "type", "bridge")
         self.in_switch("ip", "link", "set", "br0", "up")
         for host in self.all:
-            host.start(seen)
+            host.start(seen, **(slow if host is self.workers[0] else {}))
         self.head.start_ray("--head", f"--port={PORT}", "--num-cpus=0", "--include-dashboard=false")
         wait_for(lambda: self.head.starts, 300, "Ray's head starts")
         for host in self.workers:

@@ -1,5 +1,6 @@
 """Claims about `--engine ray` over three hosts that share a folder: slow links, cut ones, stopped hosts, no folder."""
 
+import json
 import os
 import secrets
 import shutil
@@ -7,11 +8,13 @@ import signal
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from probing.store.cell_files import pack_cell, unpack_cell
 from tests.benchmarks.kills import TASKS, Place
 from tests.helpers import read_cells
 from tests.hosts import Hosts, find_obstacle, wait_for
@@ -41,7 +44,7 @@ def hosts(place, tmp_path_factory):
     # What is imported from below /tmp must be seen there too.
     below = {Path(one) for one in path if one.startswith("/tmp/") and Path(one).is_dir()} - {place.installed}
     try:
-        made.start([place.folder, *sorted(below)])
+        made.start([place.folder, *sorted(below)], delay_s=0.05, loss=0.01)
         yield made
     finally:
         made.end()
@@ -79,11 +82,6 @@ def count_hosts(place, name):
 
 def read_cells_with_hosts(folder):
     """Host and content of every cell, the host taken out of the content."""
-    import json
-    from dataclasses import replace
-
-    from probing.store.cell_files import pack_cell, unpack_cell
-
     found = {}
     for name, content in read_cells(folder).items():
         key = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]["key"]
@@ -120,9 +118,7 @@ def lose_host(place, hosts, name, lose):
 
 
 def test_hosts_behind_a_slow_link_that_loses_packets_leave_the_bytes_of_one_process(place, hosts, expected):
-    hosts.workers[0].spoil_link("delay", "50ms", "loss", "1%")
     check(place, begin_by_ray(place, hosts, "slow"), "slow")
-    hosts.workers[0].spoil_link()
     assert read_all(place, "slow") == expected
     assert set(count_hosts(place, "slow")) == {host.name for host in hosts.workers}
 
