@@ -23,6 +23,9 @@ _SETTINGS = {
     "RAY_AUTH_MODE": "token",  # anyone on the network could run code otherwise
     "RAY_task_oom_retries": "0",  # retries are ours
     "RAY_worker_num_grpc_internal_threads": "1",  # clusters cap the threads of a user
+    # A host that vanishes without a word keeps what was asked of it: Ray would notice after seven minutes.
+    "RAY_grpc_client_keepalive_time_ms": "20000",
+    "RAY_grpc_client_keepalive_timeout_ms": "20000",
 }
 for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)  # Ray reads them when it is imported, and not again

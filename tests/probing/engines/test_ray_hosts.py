@@ -22,7 +22,7 @@ from tests.hosts import Hosts, find_obstacle, wait_for
 ROOT = Path(__file__).parents[3]
 OBSTACLE = "--engine ray: needs bermo-probing[cluster]" if find_spec("ray") is None else find_obstacle()
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(OBSTACLE), reason=OBSTACLE or "none")]
-PATIENCE_S = 400
+PATIENCE_S = 200
 
 
 @pytest.fixture(scope="module")
