@@ -161,7 +161,7 @@ class LogisticProblem:
         # the solver many steps. The penalty does not mind a rotation, and some of the sentences give it well enough.
         some = vectors[:, :: max(1, len(labels) // (ENOUGH_ROWS * vectors.shape[2]))]
         gram = torch.stack([multiply_by_itself(layer) for layer in some]) / some.shape[1]
-        eigenvalues, self.basis = eigenbasis(gram, exactly=False)
+        self.eigenvalues, self.basis = eigenbasis(gram, exactly=False)
         # A fit of few evaluations costs less where weights are turned in each, in place of all vectors once.
         self.turns_weights = prepared or self.n_classes <= _FEW_CLASSES
         if not self.turns_weights:
@@ -169,7 +169,7 @@ class LogisticProblem:
                 layer.copy_(layer @ basis)
         self.vectors = vectors
         # Each direction is stretched by the root of its curvature: a step of 1 then means the same in all of them.
-        self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
+        self.root = curvature(self.eigenvalues, self.strengths, self.n_classes).rsqrt()
         self._fused: list[Sums] = []
         """The kernels of each layer, where they can be had. Nothing here refers back to the problem: a circle of
         references would keep its vectors in memory until Python looks for circles."""

@@ -2,8 +2,9 @@
 
 For given layer weights the loss is the linear probe's: convex, and a pass reads vectors of one layer's size. So a start
 first gets the classifier that is best for its mix, in the principal directions of that mix; from there weights and
-classifier move together, in the same directions. In the directions of another mix the loss is far from round, and takes
-three to seven times as many steps. Most layers end without weight. They are left out of the passes as soon as the loss
+classifier move together, in the same directions, until the mix has gone far from them. In the directions of another mix
+the loss is far from round, and takes three to seven times as many steps: worth it where sentences are few, and steps
+cost less than directions. Most layers end without weight. They are left out of the passes as soon as the loss
 falls with them, and come back where it would fall with more of them: so are minima told from points that are none.
 """
 
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from probing.probes.linear import LogisticProblem
 from probing.probes.mix_problem import MixProblem
-from probing.probes.solver import minimise
+from probing.probes.solver import Solution, minimise
 from probing.probes.stack_blocks import SUMMED_ROWS
 
 _WOKEN = 0.02
@@ -31,12 +32,30 @@ _FAR, _NEAR = 3.0, 1.2
 fit that goes on. Measured: near a minimum the larger ones take twice as many steps."""
 _ROUGHLY = 0.03
 """Tolerance that the classifier of a guess is fitted to: it will have to follow its mix a long way."""
-_MOST_STEPS = 200
-"""Of that."""
+_MOST_STEPS, _FIRST_STEPS = 200, 8
+"""Of that, most steps in directions of its own mix, and in those of the even one."""
+_MEMORY, _FEW = 30, 3
+"""Steps that the solver learns curvature from, of so many fits at most: a fifth fewer steps than with ten."""
+_MOVED = 0.4
+"""Difference of layer weights, added up, from which on a mix gets coordinates of its own anew."""
 _MADE_BYTES = 2**30
 """Memory for mixes that are made at the same time: each is there twice, and some of its rows once more."""
 
 Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Frames:
+    """Coordinates of fits: the principal directions of a mix each, and its curvature along them."""
+
+    mixes: Float[Tensor, "fits layers"]
+    """Whose directions they are."""
+    eigenvalues: Float[Tensor, "fits hidden"]
+    bases: Float[Tensor, "fits hidden hidden"]
+
+    def pick(self, rows: Sequence[int] | Tensor) -> "Frames":
+        """Some of them."""
+        return Frames(self.mixes[rows], self.eigenvalues[rows], self.bases[rows])
 
 
 @dataclass(frozen=True)
@@ -52,6 +71,8 @@ class Fits:
     losses: Float[Tensor, " fits"]
     slopes: Float[Tensor, " fits"]
     """The largest component of the gradient, as a share of what it was at the even guess; infinity before a descent."""
+    frames: Frames
+    """In which they go downhill."""
     n_iterations: int = 0
     """Steps that have led here, of those that took most."""
 
@@ -63,7 +84,7 @@ class Fits:
         rows = rows if isinstance(rows, Tensor) else list(rows)
         return Fits(
             self.numbers[rows], self.mixes[rows], self.weights[rows], self.intercepts[rows], self.losses[rows],
-            self.slopes[rows], self.n_iterations,
+            self.slopes[rows], self.frames.pick(rows), self.n_iterations,
         )  # fmt: skip
 
     def move(self, number: int) -> "Fits":
@@ -78,9 +99,11 @@ def join_fits(parts: Sequence[Fits]) -> Fits:
     def join(name: str) -> Tensor:
         return torch.cat([getattr(part, name) for part in parts])
 
+    frames = [part.frames for part in parts]
+    joined = (torch.cat([getattr(frame, name) for frame in frames]) for name in ("mixes", "eigenvalues", "bases"))
     return Fits(
         join("numbers"), join("mixes"), join("weights"), join("intercepts"), join("losses"), join("slopes"),
-        max(part.n_iterations for part in parts),
+        Frames(*joined), max(part.n_iterations for part in parts),
     )  # fmt: skip
 
 
@@ -91,64 +114,109 @@ def guess_evenly(problem: MixProblem, number: int, mixes: Float[Tensor, "fits la
     weights = like.new_zeros(len(mixes), problem.n_classes, like.shape[1])
     numbers = torch.full((len(mixes),), number, device=like.device)
     unknown = like.new_full((len(mixes),), torch.inf)
-    return Fits(numbers, mixes, weights, weights[..., 0].clone(), unknown, unknown)
+    even = torch.full_like(mixes, 1 / problem.n_layers)
+    frames = Frames(even, problem.eigenvalues.expand(len(mixes), -1), problem.basis.expand(len(mixes), -1, -1))
+    return Fits(numbers, mixes, weights, weights[..., 0].clone(), unknown, unknown, frames)
+
+
+def leave_guesses(problem: MixProblem, guesses: Fits, tolerance: float, max_iterations: int) -> Fits:
+    """Fits that guesses lead to, all in the directions of the even mix: classifiers alone first, then weights too.
+
+    Takes more steps than directions of their own, and nothing to make these: for few sentences, where steps cost less.
+    """
+    problem.loss.prepare(tolerance)
+    coordinates = Coordinates(problem, guesses)
+    points, reference = coordinates.pack(_FAR), problem.steepness[guesses.numbers]
+    first = minimise(
+        coordinates.fix_mixes, points, tolerance=_ROUGHLY, max_iterations=_FIRST_STEPS, reference=reference
+    )
+    ends = minimise(coordinates, first.points, tolerance=tolerance, max_iterations=max_iterations, reference=reference)
+    return coordinates.unpack(ends, first.n_iterations)
 
 
 def go_downhill(problem: MixProblem, starts: Fits, tolerances: Float[Tensor, " fits"], max_iterations: int) -> Fits:
     """Follow fits downhill, side by side, until their slopes are within their tolerances."""
     guessed = not bool(starts.losses.isfinite().all())
-    own = OwnCoordinates(problem, starts, torch.full_like(tolerances, _ROUGHLY) if guessed else tolerances)
-    points = own.pack(_FAR if guessed else _NEAR)
+    starts = replace(starts, mixes=_wake(problem, starts))
+    starts = _renew(problem, starts, torch.full_like(tolerances, _ROUGHLY) if guessed else tolerances)
     problem.loss.prepare(float(tolerances.min()))
+    coordinates = Coordinates(problem, starts)
     # A start that is near its minimum has small slopes already: measured by them, it would be taken further than
     # others.
-    steepness = problem.steepness[starts.numbers]
-    ends = minimise(own, points, tolerance=1.0, reference=tolerances * steepness, max_iterations=max_iterations)
-    fits = problem.unpack(ends.points, own.roots, own.bases)
-    slopes, n_iterations = ends.gradient_norms / steepness, starts.n_iterations + ends.n_iterations
-    return Fits(starts.numbers, *fits, ends.losses, slopes, n_iterations)
+    ends = minimise(
+        coordinates, coordinates.pack(_FAR if guessed else _NEAR), tolerance=1.0, max_iterations=max_iterations,
+        reference=tolerances * problem.steepness[starts.numbers],
+        # Layer weights and classifier hang together, in directions that no frame holds: a long memory learns them.
+        memory=_MEMORY if len(starts) <= _FEW else 10,
+    )  # fmt: skip
+    return coordinates.unpack(ends)
 
 
-class OwnCoordinates:
-    """The loss of some fits, each in the principal directions of the mix that it begins with.
+def _renew(problem: MixProblem, starts: Fits, tolerances: Float[Tensor, " fits"]) -> Fits:
+    """The fits; those whose mix has gone far from its frame get one of their own, and a classifier fitted anew."""
+    far = (starts.mixes - starts.frames.mixes).abs().sum(dim=1) > _MOVED
+    # A classifier that knows nothing is fitted in any case.
+    far |= ~starts.losses.isfinite()
+    if not bool(far.any()):
+        return starts
+
+    def fit(start: tuple[Fits, float]) -> Fits:
+        fits, tolerance = start
+        convex = fix_mix(problem, fits.mixes[0], problem.strengths[fits.numbers].tolist())
+        solution = convex.solve(tolerance, _MOST_STEPS, begin=(fits.weights[None], fits.intercepts[None]))
+        weights, intercepts = convex.unpack(solution)
+        frames = Frames(fits.mixes, convex.eigenvalues, convex.basis)
+        return replace(fits, weights=weights[0], intercepts=intercepts[0], frames=frames)
+
+    ones = [(starts.pick([row]), float(tolerances[row])) for row in range(len(starts))]
+    made = iter(map_mixes(problem, fit, [one for one, renewed in zip(ones, far.tolist(), strict=True) if renewed]))
+    return join_fits([next(made) if renewed else one for (one, _), renewed in zip(ones, far.tolist(), strict=True)])
+
+
+class Coordinates:
+    """The loss of some fits, each in its frame.
 
     Args:
         problem: of all strengths.
         starts: where they begin.
-        tolerances: that their classifiers are fitted with first.
     """
 
-    def __init__(self, problem: MixProblem, starts: Fits, tolerances: Float[Tensor, " fits"]):
-        self.problem, self.numbers = problem, starts.numbers
-        mixes = _wake(problem, starts)
-        fields = mixes, starts.weights, starts.intercepts, starts.numbers.tolist(), tolerances.tolist()
-        ready = map_mixes(problem, self._fit_classifier, list(zip(*fields, strict=True)))
-        self.roots, self.bases, *fitted = (torch.stack(parts) for parts in zip(*ready, strict=True))
-        self._fits = mixes, *fitted
-
-    def _fit_classifier(
-        self, start: tuple[Tensor, Tensor, Tensor, int, float]
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        mix, weights, intercepts, number, tolerance = start
-        convex = fix_mix(self.problem, mix, self.problem.strengths[number : number + 1].tolist())
-        solution = convex.solve(tolerance, _MOST_STEPS, begin=(weights[None, None], intercepts[None, None]))
-        weights, intercepts = convex.unpack(solution)
-        return convex.root[0, 0], convex.basis[0], weights[0, 0], intercepts[0, 0]
+    def __init__(self, problem: MixProblem, starts: Fits):
+        self.problem, self.starts, self.frames = problem, starts, starts.frames
+        strengths = problem.strengths[starts.numbers].unsqueeze(1)
+        self.roots = (self.frames.eigenvalues / problem.n_classes + strengths).rsqrt()
 
     def pack(self, rate: float) -> Float[Tensor, "fits parameters"]:
         """The points to begin at, the solver's steps of layer weights being so large."""
-        mixes, weights, intercepts = self._fits
-        points = self.problem.start(mixes, rate)
+        points = self.problem.start(self.starts.mixes, rate)
         into_slopes, into_intercepts, _ = self.problem.split(points)
-        into_slopes.copy_(weights @ self.bases / self.roots.unsqueeze(1))
-        into_intercepts.copy_(intercepts / self.problem.n_classes**0.5)
+        into_slopes.copy_(self.starts.weights @ self.frames.bases / self.roots.unsqueeze(1))
+        into_intercepts.copy_(self.starts.intercepts / self.problem.n_classes**0.5)
         return points
+
+    def unpack(self, ends: Solution, before: int = 0) -> Fits:
+        """The fits that the solver has come to, after some steps before."""
+        fits, numbers = self.problem.unpack(ends.points, self.roots, self.frames.bases), self.starts.numbers
+        slopes = ends.gradient_norms / self.problem.steepness[numbers]
+        steps = self.starts.n_iterations + before + ends.n_iterations
+        return Fits(numbers, *fits, ends.losses, slopes, self.frames, steps)
 
     def __call__(
         self, points: Float[Tensor, "active parameters"], rows: Int[Tensor, " active"]
     ) -> tuple[Float[Tensor, " active"], Float[Tensor, "active parameters"]]:
         """Loss and gradient of some of the fits."""
-        return self.problem.evaluate(points, self.numbers[rows], self.roots[rows], self.bases[rows])
+        bases = self.frames.bases
+        # Guesses share the directions of the even mix, and copies of them would cost as much as their products.
+        own = bases[0] if bases.stride(0) == 0 else bases[rows]
+        return self.problem.evaluate(points, self.starts.numbers[rows], self.roots[rows], own)
+
+    def fix_mixes(
+        self, points: Float[Tensor, "active parameters"], rows: Int[Tensor, " active"]
+    ) -> tuple[Float[Tensor, " active"], Float[Tensor, "active parameters"]]:
+        """The same for mixes that stand still."""
+        losses, gradients = self(points, rows)
+        self.problem.split(gradients)[2].zero_()
+        return losses, gradients
 
 
 def _wake(problem: MixProblem, starts: Fits) -> Float[Tensor, "fits layers"]:

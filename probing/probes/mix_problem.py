@@ -13,8 +13,10 @@ softmax leads off to infinity, ever more slowly, and comes to rest, all weight o
 """
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cached_property
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -61,8 +63,8 @@ class MixProblem:
         even = torch.full_like(self.mean[:, 0], 1 / self.n_layers)
         self.covariance, gram = sum_products(vectors, even)
         _, deviation = self.moments(even.unsqueeze(0))
-        eigenvalues, self.basis = eigenbasis(gram / (deviation.T * deviation))
-        self.root = curvature(eigenvalues, self.strengths, self.n_classes).rsqrt()
+        self.eigenvalues, self.basis = eigenbasis(gram / (deviation.T * deviation))
+        self.root = curvature(self.eigenvalues, self.strengths, self.n_classes).rsqrt()
         self.threads = threads or torch.get_num_threads()
         self.loss = MixLoss(vectors, labels, counts, threads)
 
@@ -76,6 +78,14 @@ class MixProblem:
         # feature.
         varies = variance > 1e-12 * (1 + mean.abs()).square()
         return mean, torch.where(varies, variance, torch.ones_like(variance)).sqrt()
+
+    def on_some(self, rows: Int[np.ndarray, " some"]) -> "MixProblem":
+        """The losses of some sentences alone, in the same coordinates, the mix brought to the deviations of all."""
+        some = copy(self)
+        some.vectors, some.labels = self.vectors.select(rows), self.labels[torch.from_numpy(rows)]
+        some.loss = MixLoss(some.vectors, some.labels, threads=self.threads)
+        some.__dict__.pop("steepness", None)
+        return some
 
     def start(
         self, weights: Float[Tensor, "problems layers"], rate: float = _MIX_RATE

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probing.probes.mix_descent import Fits, find_waking, go_downhill, join_fits
+from probing.probes.mix_descent import Fits, find_waking, go_downhill, join_fits, leave_guesses
 from probing.probes.mix_problem import MixProblem
 from probing.randomness import stream
 
@@ -25,6 +25,9 @@ _SPREAD = 2.0
 """Standard deviation of the logarithms of weights that are drawn."""
 APART = 0.2
 """Two minima are one where their layer weights differ by less, added up over layers."""
+_WIDE = 30
+"""Steps of starts that know nothing yet, all in one set of coordinates, before those in one valley are joined. Fewer
+are too few to tell valleys apart: 12 joined minima of two tasks that are two."""
 _FIRST = 20
 """Most steps in the coordinates that starts begin with, before those in one valley are joined; then more."""
 _ALONE = 160
@@ -47,6 +50,12 @@ def draw_starts(seed: int, n_layers: int) -> Float[np.ndarray, "starts layers"]:
     logs = stream(seed, "scalar_mix").normal(scale=_SPREAD, size=(_DRAWN_STARTS, n_layers))
     drawn = np.exp(logs - logs.max(axis=1, keepdims=True))
     return np.concatenate([even, near, drawn / drawn.sum(axis=1, keepdims=True)])
+
+
+def explore(problem: MixProblem, guesses: Fits, tolerance: float, max_iterations: int) -> Fits:
+    """The different minima that guesses lead to where sentences are few and steps cheap, the lowest first."""
+    fits = leave_guesses(problem, guesses, tolerance, _WIDE)
+    return find_minima(problem, fits.pick(choose_different(problem, fits)), tolerance, max_iterations)
 
 
 def find_minima(problem: MixProblem, starts: Fits, tolerance: float, max_iterations: int) -> Fits:

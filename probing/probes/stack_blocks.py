@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -53,6 +53,12 @@ class StackBlocks:
     def in_memory(self) -> bool:
         """True where the stack is small enough to stand in memory, and so for a copy of it."""
         return not is_mapped(self._X)
+
+    def select(self, rows: Int[np.ndarray, " some"]) -> "StackBlocks":
+        """Copies of some sentences, about their own means."""
+        some = StackBlocks(self._X[:, rows], self.norm, str(self._vectors.device))
+        release(self._X)
+        return some
 
     def mix(self, weights: Float[Tensor, " layers"], size: int) -> Float[Tensor, "sentences hidden"]:
         """The weighted sum over layers of all sentences, made some at a time; several threads may do so at once."""
