@@ -34,8 +34,9 @@ _EXPLORING_ITERATIONS, _MORE_ITERATIONS = 40, 20
 """Most steps of wide starts on all sentences; on some, of the valleys that are left: both go on when dev has chosen."""
 _SENTENCES_FOR_EACH, _FEWEST_SENTENCES = 5, 1500
 """Sentences to look for minima in, for each number that a probe learns, and at least."""
-_TIMES = 3
-"""Times as many there must be in all: of half of them, minima are no cheaper found, and often are not those of all."""
+_TIMES, _TIMES_MAPPED = 3, 12
+"""Times as many there must be in all: of half of them, minima are no cheaper found, and often are not those of all.
+Of a stack that is mapped, as too large for memory, their two copies in memory must be a small part."""
 _STRONGER = 2
 """Strengths by which the penalty is stronger where some sentences stand for all. Fitted to fewer, a classifier of the
 same strength has minima that all sentences do not have; measured, two steps (ten times) leave those of all."""
@@ -176,7 +177,7 @@ def draw_some(problem: MixProblem, seed: int) -> MixProblem | None:
     """
     n, hidden = problem.vectors.shape[1:]
     wanted = max(_FEWEST_SENTENCES, _SENTENCES_FOR_EACH * hidden * (problem.n_classes - 1))
-    if n < _TIMES * wanted:
+    if n < (_TIMES if problem.vectors.in_memory else _TIMES_MAPPED) * wanted:
         return None
     rows = np.sort(stream(seed, "scalar_mix", "some").choice(n, wanted, replace=False))
     # A class that none of them has could not be learned.
