@@ -35,7 +35,7 @@ _ROUGHLY = 0.03
 _MOST_STEPS, _FIRST_STEPS = 200, 8
 """Of that, most steps in directions of its own mix, and in those of the even one."""
 _MEMORY, _FEW = 30, 3
-"""Steps that the solver learns curvature from, of so many fits at most: a fifth fewer steps than with ten."""
+"""Steps that the solver learns curvature from, of so many fits at most: up to half of the steps fewer than with ten."""
 _MOVED = 0.4
 """Difference of layer weights, added up, from which on a mix gets coordinates of its own anew."""
 _MADE_BYTES = 2**30

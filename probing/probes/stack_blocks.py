@@ -16,6 +16,9 @@ from probing.store.mapped_arrays import HELD_BYTES, is_mapped, release
 SUMMED_ROWS = 1024
 """Sentences whose products are summed up at a time: they then stay in the caches, and take no memory."""
 
+_SELECTED_ROWS = 128
+"""Sentences of one layer that are copied before what was read is given back."""
+
 
 class StackBlocks:
     """The vectors of some sentences about the mean of each layer.
@@ -56,9 +59,14 @@ class StackBlocks:
 
     def select(self, rows: Int[np.ndarray, " some"]) -> "StackBlocks":
         """Copies of some sentences, about their own means."""
-        some = StackBlocks(self._X[:, rows], self.norm, str(self._vectors.device))
-        release(self._X)
-        return some
+        copies = np.empty((len(self._X), len(rows), self._X.shape[2]), dtype=self._X.dtype)
+        for layer, copied in zip(self._X, copies, strict=True):
+            for first in range(0, len(rows), _SELECTED_ROWS):
+                some = slice(first, first + _SELECTED_ROWS)
+                copied[some] = layer[rows[some]]
+                # Of a mapped stack, each row that lies alone brings its neighbours with it.
+                release(self._X)
+        return StackBlocks(copies, self.norm, str(self._vectors.device))
 
     def mix(self, weights: Float[Tensor, " layers"], size: int) -> Float[Tensor, "sentences hidden"]:
         """The weighted sum over layers of all sentences, made some at a time; several threads may do so at once."""

@@ -8,6 +8,7 @@ from probing.probes.mix_problem import MixProblem
 from probing.probes.mix_search import draw_starts, explore
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.probes.stack_blocks import StackBlocks
+from probing.store import mapped_arrays
 from tests.helpers import draw_stack
 from tests.probing.probes.test_mix_reference import fit_by_scipy
 
@@ -99,6 +100,19 @@ def test_some_sentences_are_drawn_where_they_are_many_and_have_every_class():
     ]
     assert any(one is None for one in rare)
     assert all(one is None or bool((one.labels == 2).any()) for one in rare)
+
+
+def test_of_a_mapped_stack_some_are_drawn_where_they_are_a_small_part(tmp_path, monkeypatch):
+    stack, labels = draw_parts(n=18_500)
+    monkeypatch.setattr(mapped_arrays, "IN_MEMORY_BYTES", 0)
+    mapped = mapped_arrays.allocate(stack.shape, tmp_path)
+    mapped[:] = stack
+    one, other = (mix_choice.draw_some(problem_of(X, labels), 0) for X in (stack, mapped))
+    assert one is not None
+    assert other is not None
+    for (_, block), (_, again) in zip(one.vectors.read(1500), other.vectors.read(1500), strict=True):
+        assert torch.equal(block, again)
+    assert mix_choice.draw_some(problem_of(mapped[:, :17_000], labels[:17_000]), 0) is None
 
 
 def test_losses_of_some_sentences_are_brought_to_the_deviations_of_all():
