@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -51,9 +52,10 @@ def test_a_sweep_by_ray_outlives_a_worker_lists_what_failed_and_computes_that_al
 
 
 def test_how_far_a_sweep_by_ray_is_can_be_asked_from_another_process_and_folder(found):
-    (code, during), (failed, after), (whole, last) = found["sweep"]["status"]
-    assert (code, failed, whole) == (0, 1, 0)
-    assert "a sweep of 4 runs, 0 of them finished" in during
+    (_, during), (failed, after), (whole, last) = found["sweep"]["status"]
+    assert (failed, whole) == (1, 0)
+    # One unit waits to be killed, while the other worker goes on with other runs.
+    assert re.search("a sweep of 4 runs, [0-3] of them finished", during)
     assert "a run is working in it" in during
     assert "4 of them finished" in after
     assert after.count("RuntimeError: told to fail") == 1
