@@ -21,14 +21,15 @@ from types import SimpleNamespace
 import numpy as np
 from probing.cells import code_length, fitting, scoring
 from probing.contracts.measure import Cell, Encoded
-from probing.probes import linear, mix_descent, mix_problem, online, stack_blocks
+from probing.probes import fused, linear, mix_descent, mix_problem, online, stack_blocks
 from probing.records import Split, Task, TaskSpec
 from probing.settings.run import RunSettings
 from probing import digests
 from probing.store import cache, mapped_arrays, shards
 
 folder, shape, most, works = json.loads(sys.argv[1])
-mapped_arrays.IN_MEMORY_BYTES = fitting._GROUP_BYTES = shards.HELD_BYTES = stack_blocks.HELD_BYTES = most
+mapped_arrays.IN_MEMORY_BYTES = fitting._GROUP_BYTES = shards.HELD_BYTES = most
+stack_blocks.HELD_BYTES = fused.HELD_BYTES = most
 layers, n, hidden = shape
 rng = np.random.default_rng(0)
 
