@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import lru_cache
+from threading import RLock
 from typing import Any
 
 from probing.contracts.checking import find_breach
@@ -11,6 +12,9 @@ from probing.records import InputError
 from probing.registry import ENCODERS
 from probing.settings.run import RunSettings
 
+_BUILDING = RLock()
+"""Runs of a sweep are threads, and random weights are drawn from the one generator that torch has."""
+
 
 def build_encoder(name: str, settings: RunSettings) -> Encoder:
     """The frozen encoder of that name, with the run's checkpoint and options.
@@ -19,7 +23,8 @@ def build_encoder(name: str, settings: RunSettings) -> Encoder:
         InputError: it cannot be built, or is no encoder.
     """
     options = {"dtype": settings.dtype, "device": settings.device, "backend": settings.backend}
-    encoder = ENCODERS.load(name).build(settings.checkpoint, max_length=settings.max_length, **options)
+    with _BUILDING:
+        encoder = ENCODERS.load(name).build(settings.checkpoint, max_length=settings.max_length, **options)
     breach = find_breach(encoder, Encoder)
     if breach:
         raise InputError(f"--model {name}: {type(encoder).__name__} has {breach}; expected a contracts.encoder.Encoder")
