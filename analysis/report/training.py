@@ -12,8 +12,8 @@ from analysis.report.arms_answer import answer_arms
 from analysis.report.augmentation_answer import answer_augmentation
 from analysis.report.baseline_answer import answer_baselines
 from analysis.report.baseline_charts import chart_baselines
+from analysis.report.papers import list_papers
 from analysis.report.shell import Chart, render_page
-from analysis.runs.augmented_run import is_augmented
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun, label_runs, stack_logs, stack_models
 from analysis.stats.convergence import compare_convergence
@@ -24,13 +24,6 @@ from analysis.tables.baselines import DIFFERENCES_NOTE, NOTE, baselines_table, d
 from analysis.tables.table import Table, table_of
 from analysis.tables.training import CONVERGENCE_NOTE, convergence_table, pruning_table, seeds_table
 from probing.records import InputError
-
-REFERENCES = (
-    facts.REFERENCES[0],
-    ("Movement pruning", "https://arxiv.org/abs/2005.07683", "arXiv 2005.07683", "the ways of pruning"),
-)
-"""References to cite: name, address, identifier, for what."""
-_C_BERT = ("C-BERT", "https://arxiv.org/abs/1812.06705", "arXiv 1812.06705", "sentences written under their label")
 
 _LIMITS = (
     "The spread is over seeds: the order of the sentences, the head's start and dropout. It leaves out the choice of "
@@ -101,7 +94,7 @@ def build_training_report(runs: Sequence[TrainingRun], seed: int = 0, beside: Pa
         convergence=convergence,
         pruning=_chart_pruning(runs),
         limits=_LIMITS,
-        references=(*REFERENCES, *([_C_BERT] if any(map(is_augmented, runs)) else [])),
+        references=list_papers(runs),
     )
 
 

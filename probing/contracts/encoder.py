@@ -18,6 +18,9 @@ Batching = Literal["padded", "equal lengths", "single"]
 Change = Callable[[Float[Tensor, "batch tokens width"]], Float[Tensor, "batch tokens width"]]
 """Function of the states of all tokens, in the number format of the encoder and as wide as the layer computes them."""
 
+Wait = Callable[[], Float[np.ndarray, "layers batch hidden"]]
+"""Waits for pooled vectors that were begun, and gives them."""
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -154,7 +157,7 @@ class OverlappingEncoder(Encoder, Protocol):
         rows: Int[np.ndarray, " batch"],
         shares: Float[np.ndarray, " tokens"],
         largest: bool,
-    ) -> Callable[[], Float[np.ndarray, "layers batch hidden"]]:
+    ) -> Wait:
         """Begin what `PoolingEncoder.pool` does; what is given waits for its end, and gives the vectors."""
         ...
 

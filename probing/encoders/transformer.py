@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
-from probing.contracts.encoder import Batching, Change, HiddenStates, Tokens
+from probing.contracts.encoder import Batching, Change, HiddenStates, Tokens, Wait
 from probing.encoders.block_outputs import BlockOutputs, find_change_obstacle
 from probing.encoders.characters import find_characters
 from probing.encoders.checkpoint_files import MODEL_ERRORS
@@ -24,7 +24,7 @@ from probing.encoders.first_state import find_first_state
 from probing.encoders.fused import FusedModel, find_obstacle
 from probing.encoders.inputs import ModelInputs, group_rows, pad_rows
 from probing.encoders.slow_tokenizers import open_backend
-from probing.encoders.unpadded import UnpaddedModel, Wait
+from probing.encoders.unpadded import UnpaddedModel
 from probing.encoders.unpadded import find_obstacle as find_row_obstacle
 from probing.kernels import find_engine, why_not
 from probing.records import InputError, Text

@@ -6,7 +6,7 @@ lengths (FlashAttention's); elsewhere by torch's plain one, for neighbours of on
 where it was computed, and only pooled vectors leave the device, while the next batch is computed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.nn.attention.varlen import varlen_attn
 from transformers import AttentionInterface, PreTrainedModel
 
-from probing.contracts.encoder import Tokens
+from probing.contracts.encoder import Tokens, Wait
 from probing.encoders.checkpoint_files import MODEL_ERRORS
 from probing.encoders.inputs import ModelInputs
 
@@ -31,8 +31,6 @@ _TOLERANCES = {"float32": 1e-4, "bfloat16": 0.1}
 """Distance between states of a token, relative to their length, as in the check of an encoder."""
 _TRIED = ("a b a", "a", "b a b a b", " ".join("ab" * 100))
 """Texts of several lengths, one longer than a window of local attention."""
-Wait = Callable[[], Float[np.ndarray, "layers batch hidden"]]
-"""Waits for what was begun, and gives it."""
 
 
 @dataclass(frozen=True)

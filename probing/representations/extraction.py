@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 
-from probing.contracts.encoder import BatchingEncoder, Encoder, OverlappingEncoder, PoolingEncoder, Tokens
+from probing.contracts.encoder import BatchingEncoder, Encoder, OverlappingEncoder, PoolingEncoder, Tokens, Wait
 from probing.contracts.pooling import TokenShares, find_shares
 from probing.digests import text_key
 from probing.records import InputError, Text
@@ -23,9 +23,6 @@ from probing.store.shards import StoredStack
 
 Progress = Callable[[int], None]
 """Called with the number of sentences encoded since the last call."""
-
-Wait = Callable[[], Float[np.ndarray, "layers batch hidden"]]
-"""Waits for pooled vectors that were begun, and gives them."""
 
 _BATCH_TOKENS = {"cpu": 8192}
 _ACCELERATED_TOKENS = 131072

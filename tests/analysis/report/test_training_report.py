@@ -11,6 +11,7 @@ import pytest
 from analysis.figures.training import plot_training
 from analysis.report import __main__ as command
 from analysis.report.build import write_report
+from analysis.report.papers import OF_RECIPES, list_papers
 from analysis.report.shell import keep_together
 from analysis.report.training import build_training_report
 from analysis.report.training_answer import answer_convergence, answer_difference, answer_run
@@ -18,6 +19,7 @@ from analysis.runs.frames import title_of
 from analysis.runs.training_run import stack_logs
 from analysis.stats.convergence import compare_convergence
 from probing.records import InputError
+from probing.registry import RECIPES
 
 RUNS = Path(__file__).parents[1] / "runs"
 EVIL = '</script><img src=x onerror="alert(1)">'
@@ -175,6 +177,20 @@ def test_the_title_says_what_was_trained_from_what_on_what_and_when(pair):
     origin, task = str(pair[0].models["checkpoint"].iloc[0]).rsplit("/", 1)[-1], title_of(pair[0].task)
     assert title == f"Training bert, bermo from {origin} on {task}, 2026-11-26"
     assert "<title>Training bert, bermo from" in build_training_report(pair)
+
+
+def test_the_page_cites_what_was_trained_and_nothing_else(pair, pruned):
+    bert, bermo = pair
+    kdlsq = replace(bert, models=bert.models.assign(recipe="kdlsq_bert"))
+    electra = replace(bert, settings={"objective": "replaced"})
+    several = [[bert], [bert, bermo], [pruned], [kdlsq, kdlsq], [electra]]
+    names = [[paper[0] for paper in list_papers(runs)] for runs in several]
+    assert names == [[], ["BERMo"], ["BERMo", "Movement pruning"], ["KDLSQ-BERT", "LSQ"], ["ELECTRA"]]
+
+
+def test_every_system_that_is_trained_is_cited_by_its_own_paper():
+    own = {name for name, place in RECIPES.rows.items() if place.startswith("probing.")}
+    assert set(OF_RECIPES) == own - {"finetune", "pretrain"}
 
 
 def test_files_of_a_training_can_be_downloaded_from_where_the_page_stands(tmp_path):
