@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -314,6 +315,9 @@ class Rounds:
 def main() -> int:
     """Kill, compare and print."""
     settings = tyro.cli(KillSettings, description=__doc__)
+    if find_spec("ray") is None:
+        print("killing workers needs Ray: pip install 'bermo-probing[cluster]'", file=sys.stderr)
+        return 2
     with TemporaryDirectory() as name:
         place = Place(Path(name))
         place.build()
