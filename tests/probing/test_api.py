@@ -11,14 +11,18 @@ from probing import api
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.run import RunSettings
+from tests.helpers import build_task, write_task
 
-SMALL = {"tasks": ("Tense", "SubjNum"), "limit": 60, "gradients": 2, "gradient_steps": 2, "controls": (), "quiet": True}
+SMALL = {"tasks": ("Tense", "ObjNum"), "limit": 60, "gradients": 2, "gradient_steps": 2, "controls": (), "quiet": True}
 
 
 @pytest.fixture(scope="module")
 def run(tiny_folders, tmp_path_factory):
     folder = tmp_path_factory.mktemp("api")
-    return probing.run(checkpoint=str(tiny_folders("bert")), output=folder / "run", cache_dir=folder / "cache", **SMALL)
+    for name in ("past_present", "obj_number"):
+        write_task(folder / "corpus", build_task(name))
+    places = {"data": str(folder / "corpus"), "output": folder / "run", "cache_dir": folder / "cache"}
+    return probing.run(checkpoint=str(tiny_folders("bert")), **places, **SMALL)
 
 
 @pytest.mark.slow
@@ -31,7 +35,7 @@ def test_examples_of_docstrings_give_what_they_say(tiny_folders, tmp_path, monke
 
 @pytest.mark.slow
 def test_a_run_gives_frames_and_figures(run):
-    assert set(run.scores["task"]) == {"past_present", "subj_number"}
+    assert set(run.scores["task"]) == {"past_present", "obj_number"}
     assert run.scores["value"].between(0, 1).all() or (run.scores["metric"] != "accuracy").any()
     np.testing.assert_allclose(run.layer_weights.groupby(["task", "seed"])["weight"].sum(), 1, atol=1e-6)
     assert set(run.gradient_norms["quantity"]) == {"hidden", "parameters"}
@@ -46,7 +50,8 @@ def test_a_run_gives_frames_and_figures(run):
 def test_it_is_the_run_that_the_script_would_have_made(run):
     saved = pd.read_parquet(run.folder / "scores.parquet")
     pd.testing.assert_frame_equal(saved[["task", "value"]], run.scores[["task", "value"]])
-    again = probing.run(checkpoint=run._run.settings["checkpoint"], output=run.folder, **SMALL)
+    checkpoint, data = (run._run.settings[name] for name in ("checkpoint", "data"))
+    again = probing.run(checkpoint=checkpoint, data=data, output=run.folder, **SMALL)
     assert again.scores.equals(run.scores)
 
 

@@ -83,6 +83,7 @@ def test_every_alias_of_a_task_is_the_task(start):
         assert set(scores["task"]) == {"past_present"}
 
 
+@pytest.mark.slow
 def test_tasks_that_only_a_group_asks_for_may_be_missing_and_are_told_in_a_line(start):
     code, _, err = start("--tasks", "semantic", "--output", "run", "--quiet")
     assert code == 0
@@ -174,6 +175,7 @@ def test_the_folder_of_another_run_is_refused_and_named_field_by_field(start):
     assert start("--output", "run", "--pooling", "cls", "--overwrite", "--quiet")[0] == 0
 
 
+@pytest.mark.slow
 def test_a_cell_that_fails_makes_the_exit_code_1_and_the_table_is_shown(start, monkeypatch):
     from probing.probes.scalar_mix import ScalarMixProbe
 
@@ -203,6 +205,7 @@ def test_where_every_cell_fails_the_exit_code_is_1(start, monkeypatch):
     assert (Path("run") / "manifest.json").is_file()
 
 
+@pytest.mark.slow
 def test_an_interruption_says_that_the_run_can_go_on(start, monkeypatch):
     from probing.probes.linear import LinearProbe
 

@@ -133,6 +133,7 @@ def test_the_conclusion_of_a_run_is_the_mean_difference_over_its_tasks_and_the_c
     assert len(lower.get_yticks()) == 2 + 2
 
 
+@pytest.mark.slow
 def test_the_same_command_again_computes_nothing(swept, place, call, monkeypatch):
     monkeypatch.setattr(pipeline, "build_checked", lambda name, settings, reporter: pytest.fail(settings.checkpoint))
     code, output, error = call(run_sweep.main, place / "less.yaml", "--quiet")

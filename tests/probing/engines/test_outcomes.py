@@ -65,6 +65,7 @@ def start(place, tmp_path, monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_order_and_repetition_of_outcomes_move_no_cell_and_no_shard(start, tmp_path):
     _, cells, shards = start("local")
     assert len(shards) > 10
@@ -107,6 +108,7 @@ class FedEngine(UnsteadyEngine):
                 time.sleep(0.001)
 
 
+@pytest.mark.slow
 def test_units_of_several_shards_follow_those_that_say_how_long_a_shard_takes(start):
     _, cells, shards = start("local")
     engine = FedEngine()
@@ -131,6 +133,7 @@ def test_a_lost_cell_is_a_failure_that_says_how_often_it_was_tried_and_costs_no_
     assert again.failures == ()
 
 
+@pytest.mark.slow
 def test_lost_encoding_ends_the_run_in_one_line_and_the_same_command_goes_on(start):
     lost = UnsteadyEngine(Random(0), loses=lambda unit: unit.name.startswith("encode") and unit.name.endswith(" 3"))
     with pytest.raises(InputError, match=r"\d sentences could not be encoded: lost its worker.* \(4 attempts\)"):

@@ -39,6 +39,7 @@ def test_a_bag_of_words_is_at_chance(name):
     assert abs(bag_accuracy(name) - 0.5) < MARGIN
 
 
+@pytest.mark.slow
 def test_pairs_of_words_tell_no_order_of_clauses():
     assert abs(bag_accuracy("coordination_inversion", n_grams=(1, 2)) - 0.5) < MARGIN
 

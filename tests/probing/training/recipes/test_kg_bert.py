@@ -57,6 +57,7 @@ METRICS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", METRICS)
 def test_a_run_scores_models_and_baselines_on_the_same_triples(make, task):
     folder, models, baselines = run(make(task=task, seeds=(0, 1)))

@@ -66,6 +66,7 @@ def read_tables(folder):
     return [table.drop(columns=["seconds", "tokens_per_s", "peak_rss_bytes"], errors="ignore") for table in tables]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["bert", "electra", "roberta", "distilbert", "deberta-v2", "modernbert", "lv_bert"])
 def test_a_new_encoder_of_any_architecture_has_the_sizes_asked_for_and_loads_with_and_without_its_head(make_new, model):
     settings = make_new(model=model, intermediate_size=20)
