@@ -77,15 +77,15 @@ def describe_job(manifest: dict[str, Any], seconds: float, limit: int) -> dict[s
     facts["kernels"] = kernels
     encoding = manifest["stages"]["encoding"]
     if limit < FULL_TRAIN and encoding["encoded"]:
-        facts["s of the full job (computed, not measured)"] = compute_full(stages, encoding["encoded"], seconds, limit)
+        facts["s of the full job, at most (in proportion to sentences; not measured)"] = compute_full(stages, encoding["encoded"], seconds, limit)
     return facts
 
 
 def compute_full(stages: dict[str, float], n_encoded: int, seconds: float, limit: int) -> float:
     """The default job without a limit, by the rates of the stages of one with it.
 
-    encoding by distinct sentences; all that is probed by training sentences; what happens once, as it was. A rough
-    figure: few sentences take other numbers of steps, and more of them stay in the cache.
+    encoding by distinct sentences; all that is probed by training sentences; what happens once, as it was. It is above
+    what the job takes, since fits of few sentences spend most of their time on what does not grow with them.
 
     Args:
         stages: seconds of each.
