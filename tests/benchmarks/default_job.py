@@ -77,7 +77,8 @@ def describe_job(manifest: dict[str, Any], seconds: float, limit: int) -> dict[s
     facts["kernels"] = kernels
     encoding = manifest["stages"]["encoding"]
     if limit < FULL_TRAIN and encoding["encoded"]:
-        facts["s of the full job, at most (in proportion to sentences; not measured)"] = compute_full(stages, encoding["encoded"], seconds, limit)
+        most = compute_full(stages, encoding["encoded"], seconds, limit)
+        facts["s of the full job, at most (in proportion to sentences; not measured)"] = most
     return facts
 
 
