@@ -134,9 +134,10 @@ def test_the_conclusion_of_a_run_is_the_mean_difference_over_its_tasks_and_the_c
 
 
 @pytest.mark.slow
-def test_the_same_command_again_computes_nothing(swept, place, call, monkeypatch):
+def test_the_same_command_again_computes_nothing(swept, place, call, monkeypatch, tmp_path):
     monkeypatch.setattr(pipeline, "build_checked", lambda name, settings, reporter: pytest.fail(settings.checkpoint))
-    code, output, error = call(run_sweep.main, place / "less.yaml", "--quiet")
+    shutil.copytree(swept, tmp_path / "out")  # a command writes anew which runs its sweep has
+    code, output, error = call(run_sweep.main, place / "less.yaml", "--quiet", "--output", tmp_path / "out")
     assert code == 0, error
     assert "Runs of the sweep" in output
 
