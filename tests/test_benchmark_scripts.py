@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import BertConfig
 
-from probing.encoders import transformer
+from probing.encoders import placement
 from probing.kernels import load_kernels
 from probing.probes import fused
 from tests.benchmarks import engines, gpu, official
@@ -72,7 +72,7 @@ def test_an_engine_is_taken_by_encoders_and_probes_while_it_is_forced(capsys):
     before = fused.choose_engine()
     threads = torch.get_num_threads()
     with engines.force("scalar"):
-        assert (transformer.find_engine("float32"), fused.choose_engine()) == ("scalar", "scalar")
+        assert (placement.find_engine("float32"), fused.choose_engine()) == ("scalar", "scalar")
     assert (fused.choose_engine(), torch.get_num_threads()) == (before, threads)
     engines.print_ratios("x", engines.compare({"ours": lambda: sum(range(1000)), "other": lambda: sum(range(9000))}))
     assert "other: " in capsys.readouterr().out

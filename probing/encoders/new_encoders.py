@@ -18,7 +18,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_N
 
 import probing.encoders.architectures  # noqa: F401 - so that transformers knows ours
 from probing.encoders.checkpoint_files import MODEL_ERRORS, explain
-from probing.encoders.transformer import find_limit
+from probing.encoders.limits import find_limit
 from probing.records import InputError
 from probing.registry import suggest
 

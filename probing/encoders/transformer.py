@@ -1,40 +1,30 @@
 """A frozen Hugging Face encoder: hidden states of every layer, whatever the architecture."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from inspect import signature
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.func import functional_call
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from probing.contracts.encoder import Batching, Change, HiddenStates, Tokens, Wait
 from probing.encoders.block_outputs import BlockOutputs, find_change_obstacle
 from probing.encoders.characters import find_characters
-from probing.encoders.checkpoint_files import MODEL_ERRORS
-from probing.encoders.checkpoint_tensors import is_pooler
 from probing.encoders.checkpoints import Checkpoint, list_passed_over, load_tokenizer
 from probing.encoders.first_state import find_first_state
-from probing.encoders.fused import FusedModel, find_obstacle
+from probing.encoders.fused import FusedModel
 from probing.encoders.inputs import ModelInputs, group_rows, pad_rows
-from probing.encoders.slow_tokenizers import open_backend
+from probing.encoders.limits import check_rows, choose_limit
+from probing.encoders.model_facts import compute_digest, find_window, name_layers
+from probing.encoders.placement import can_compute, choose_device, choose_dtype, choose_engine
 from probing.encoders.unpadded import UnpaddedModel
 from probing.encoders.unpadded import find_obstacle as find_row_obstacle
-from probing.kernels import find_engine, why_not
 from probing.records import InputError, Text
-
-_UNBOUNDED = 1_000_000
-"""Tokenizers that know no limit report a huge number."""
-
-
-_NOT_ARCHITECTURE = {"_name_or_path", "transformers_version", "dtype", "architectures"}
-"""Settings that say where a model comes from and change no state."""
 
 
 class TransformerEncoder:
@@ -237,168 +227,3 @@ class TransformerEncoder:
             raise InputError(f"--dtype {dtype}: {kind} cannot compute in it on {self.device}; use --dtype float32")
         self.notes.append(f"{kind} cannot compute in bfloat16 on {self.device}: it is encoded in float32")
         return "float32"
-
-
-@torch.inference_mode()
-def can_compute(model: PreTrainedModel, inputs: Mapping[str, Any], dtype: torch.dtype) -> bool:
-    """True where the operations of a model exist in a number format, on the device of its inputs.
-
-    Every tensor is a single zero, repeated: this takes no memory, and the model need not be converted.
-    """
-    device = inputs["input_ids"].device
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    zeros = {
-        name: torch.zeros((), dtype=dtype, device=device).expand(tensor.shape)
-        if tensor.is_floating_point()
-        else tensor.to(device)
-        for name, tensor in tensors.items()
-    }
-    try:
-        functional_call(model, zeros, (), dict(inputs))
-    except MODEL_ERRORS:
-        return False
-    return True
-
-
-def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-    """SHA-256 over the architecture, every tensor that a state reads, and the tokenizer: equal if states are."""
-    digest = sha256(type(model).__name__.encode())
-    architecture = {key: value for key, value in model.config.to_dict().items() if key not in _NOT_ARCHITECTURE}
-    digest.update(json.dumps(architecture, sort_keys=True, default=str).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        if is_pooler(name):
-            continue
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    digest.update(open_backend(tokenizer).to_str().encode())
-    return digest.hexdigest()
-
-
-def choose_device(device: str) -> str:
-    """The device to compute on: the one asked for, or with `auto` the accelerator that torch finds.
-
-    Probes sum in float64: an accelerator without it (MPS, some of XPU) computes only where it is asked for by name.
-    """
-    if device != "auto":
-        return device
-    found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return found.type if found is not None and _sums_in_float64(found) else "cpu"
-
-
-def _sums_in_float64(device: torch.device) -> bool:
-    try:
-        return torch.ones(2, dtype=torch.float64, device=device).sum().item() == 2
-    except (RuntimeError, TypeError):
-        return False
-
-
-def choose_dtype(dtype: str, device: str) -> str:
-    """The number format to compute in; `auto` is bfloat16 where the device multiplies it natively, else float32."""
-    if dtype != "auto":
-        return dtype
-    if device.startswith("cuda"):
-        return "bfloat16" if torch.cuda.get_device_capability(device)[0] >= 8 else "float32"
-    capabilities = torch.cpu.get_capabilities()
-    native = any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-    return "bfloat16" if device == "cpu" and native else "float32"
-
-
-def choose_engine(backend: str, model: PreTrainedModel, dtype: str, device: str) -> tuple[str, str]:
-    """The kernels' engine that computes pooled vectors, empty where torch does; and why.
-
-    Raises:
-        InputError: `fused` was asked for, and cannot be.
-    """
-    if backend in ("torch", "unpadded"):
-        return "", f"{backend}, as asked for"
-    if device != "cpu" or dtype not in ("bfloat16", "float32"):
-        obstacle = f"the kernels compute on a CPU in bfloat16 or float32, and this is {dtype} on {device}"
-    else:
-        obstacle = why_not(dtype) or find_obstacle(model)
-    if backend == "fused" and obstacle:
-        raise InputError(f"--backend fused: {obstacle}; use --backend auto")
-    if obstacle:
-        return "", f"torch: {obstacle}"
-    engine = find_engine(dtype)
-    return engine, f"{engine}, the fastest engine for {dtype} on this processor"
-
-
-def name_layers(model: PreTrainedModel) -> tuple[str, ...]:
-    """`embeddings`, then the number of each block, or what an architecture names its layers (ours, CANINE)."""
-    config = model.config
-    while (inner := getattr(config, "backbone_config", None)) is not None:
-        config = inner
-    if isinstance(names := getattr(config, "layer_names", None), tuple):
-        return names
-    if characters := find_characters(model):
-        return characters.name_layers()
-    return ("embeddings", *(str(block + 1) for block in range(model.config.num_hidden_layers)))
-
-
-def find_window(model: PreTrainedModel) -> int:
-    """The window of local attention that a model fills up every text to (Longformer); 1 where it has none."""
-    window = getattr(model.config, "attention_window", None) or 1
-    return max(window) if isinstance(window, Sequence) else int(window)
-
-
-def check_rows(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, name: str) -> None:
-    """See that every token that a text can have has a row in the table of embeddings.
-
-    Marks that were added and that no text becomes (a padding token beyond the table) need none.
-
-    Raises:
-        InputError: one has not.
-    """
-    try:
-        n_rows = getattr(model.get_input_embeddings(), "num_embeddings", None)
-    except NotImplementedError:  # no table of words, as in CANINE and in models of sounds and images
-        n_rows = None
-    if n_rows is None:
-        return
-    marks = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
-    words = {word: number for word, number in tokenizer.get_vocab().items() if number not in marks}
-    last = max(words, key=lambda word: words[word], default="")
-    if last and words[last] >= n_rows:
-        raise InputError(
-            f"checkpoint {name}: its tokenizer has token {last!r} with number {words[last]}, and the model has "
-            f"{n_rows} embeddings; take the tokenizer that belongs to it"
-        )
-
-
-def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The longest input in tokens, special tokens included.
-
-    Raises:
-        InputError: the tokenizer's settings name a limit that is none.
-    """
-    longest = tokenizer.model_max_length
-    if not isinstance(longest, (int, float)) or not longest >= 1:
-        raise InputError(
-            f"{tokenizer.name_or_path}/tokenizer_config.json: model_max_length is {longest!r}; "
-            "expected a number of tokens, or nothing: correct it"
-        )
-    # Saved as a number with a fraction, or as infinity, where a model knows no limit.
-    longest = int(min(longest, _UNBOUNDED))
-    positions = getattr(model.config, "max_position_embeddings", None) or -1
-    if positions < 0:  # XLNet says so
-        return longest
-    if characters := find_characters(model):
-        positions -= characters.room
-    # RoBERTa counts positions from padding_idx + 1 on, so that its table holds two rows that no token can use.
-    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
-    padding = getattr(table, "padding_idx", None)
-    return min(longest, positions if padding is None else positions - padding - 1)
-
-
-def choose_limit(max_length: int, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> int:
-    """The limit asked for, or the encoder's own where that is smaller or 0 was asked for.
-
-    Raises:
-        InputError: it leaves no room for a word of a sentence pair beside the special tokens.
-    """
-    limit = min(max_length or _UNBOUNDED, find_limit(model, tokenizer))
-    least = open_backend(tokenizer).num_special_tokens_to_add(is_pair=True) + 1
-    if limit < least:
-        asked = f"--max-length {limit}" if max_length == limit else f"the encoder's own limit of {limit} tokens"
-        raise InputError(f"{asked}: special tokens and one word take {least}; expected at least that")
-    return limit

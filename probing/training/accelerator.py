@@ -5,7 +5,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from accelerate.utils import DistributedDataParallelKwargs
 
-from probing.encoders.transformer import choose_dtype
+from probing.encoders.placement import choose_dtype
 from probing.records import InputError
 from probing.settings.checks import check_device
 from probing.settings.training import RecipeSettings

@@ -10,9 +10,11 @@ from probing.encoders.blocks import find_backbone, find_blocks
 from probing.encoders.checkpoint_check import check_encoder
 from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_config, load_model, load_tokenizer
 from probing.encoders.classifiers import check_trainable
+from probing.encoders.limits import choose_limit
+from probing.encoders.model_facts import compute_digest, name_layers
 from probing.encoders.new_encoders import Sizes, make_config, outline
 from probing.encoders.slow_tokenizers import open_backend
-from probing.encoders.transformer import TransformerEncoder, choose_limit, compute_digest, name_layers
+from probing.encoders.transformer import TransformerEncoder
 from probing.records import InputError
 from probing.settings.training import RecipeSettings
 from probing.training.plan import Origin

@@ -13,7 +13,7 @@ from accelerate.utils import broadcast_object_list
 
 from probing.atomic_files import write_atomically
 from probing.encoders.checkpoints import find_checkpoint
-from probing.encoders.transformer import name_layers
+from probing.encoders.model_facts import name_layers
 from probing.progress import peak_rss
 from probing.randomness import derived_seed
 from probing.settings.training import effective_settings

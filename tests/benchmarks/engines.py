@@ -88,7 +88,7 @@ def main(
 def force(engine: str) -> ExitStack:
     """Let encoders and probes take one engine, whatever others there are, while the context is open."""
     stack = ExitStack()
-    stack.enter_context(patch("probing.encoders.transformer.find_engine", lambda numbers: engine))
+    stack.enter_context(patch("probing.encoders.placement.find_engine", lambda numbers: engine))
     stack.enter_context(patch("probing.probes.fused.choose_engine", lambda: engine))
     return stack
 

@@ -20,7 +20,8 @@ import tyro
 from transformers import BertConfig, ModernBertConfig, PreTrainedConfig
 
 from probing.encoders.checkpoints import find_checkpoint
-from probing.encoders.transformer import TransformerEncoder, choose_device
+from probing.encoders.placement import choose_device
+from probing.encoders.transformer import TransformerEncoder
 from probing.probes.linear import LinearProbe
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.representations.extraction import tokenise

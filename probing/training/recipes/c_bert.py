@@ -19,8 +19,8 @@ from transformers import BertForMaskedLM
 from probing.digests import digest_json
 from probing.encoders.c_bert_model import choose_table
 from probing.encoders.masked_lm import find_masked_lm, load_masked_lm
+from probing.encoders.model_facts import compute_digest
 from probing.encoders.tiny_checkpoints import disturb, draw_bert, write_tokenizer
-from probing.encoders.transformer import compute_digest
 from probing.progress import Reporter
 from probing.records import InputError, Task
 from probing.settings.checks import ABOVE_0, SHARE, Range, check_repeats

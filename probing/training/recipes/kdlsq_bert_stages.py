@@ -15,7 +15,7 @@ from probing.encoders.checkpoints import load_classifier, load_config
 from probing.encoders.classifiers import set_dropout
 from probing.encoders.inner_states import check_scores
 from probing.encoders.kdlsq_bert_model import KdlsqBertForSequenceClassification
-from probing.encoders.transformer import compute_digest
+from probing.encoders.model_facts import compute_digest
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.training.contracts import Objective, Transform

@@ -19,10 +19,10 @@ from typing import Any, ClassVar, Literal
 from probing.digests import digest_json
 from probing.encoders.blocks import find_backbone
 from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_model, load_tokenizer
+from probing.encoders.limits import choose_limit
 from probing.encoders.nas_bert_model import NasBertConfig
 from probing.encoders.operations import name_operation
 from probing.encoders.slow_tokenizers import open_backend
-from probing.encoders.transformer import choose_limit
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.checks import ABOVE_0, Range, flag_of

@@ -13,10 +13,10 @@ from transformers import PreTrainedModel
 from probing.digests import digest_file, digest_json
 from probing.encoders.blocks import find_backbone, find_blocks
 from probing.encoders.checkpoints import find_checkpoint, load_model
+from probing.encoders.model_facts import compute_digest
 from probing.encoders.nas_bert_model import NasBertConfig, NasBertModel
 from probing.encoders.nas_bert_supernet import NasBertSupernet, NasBertSupernetConfig
 from probing.encoders.operations import count_body, read_blocks, write_blocks
-from probing.encoders.transformer import compute_digest
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.training.contracts import Objective

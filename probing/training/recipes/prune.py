@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 from transformers import PreTrainedModel
 
 from probing.digests import digest_json
-from probing.encoders.transformer import compute_digest
+from probing.encoders.model_facts import compute_digest
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.checks import ABOVE_0, FROM_0, SHARE, Range, flag_of

@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Literal, cast
 
 from probing.encoders.blocks import find_backbone
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
+from probing.encoders.limits import choose_limit
 from probing.encoders.new_encoders import Sizes
 from probing.encoders.tiny_checkpoints import write_bert
-from probing.encoders.transformer import choose_limit
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.checks import ABOVE_0, FROM_0, Range, check_repeats

@@ -15,7 +15,7 @@ from probing.encoders.blocks import find_backbone, find_blocks
 from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_model
 from probing.encoders.inputs import ModelInputs
 from probing.encoders.masked_lm import find_masked_lm, load_masked_lm
-from probing.encoders.transformer import compute_digest
+from probing.encoders.model_facts import compute_digest
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.training.contracts import Data, Objective, Pace

@@ -100,7 +100,7 @@ def test_states_of_other_lengths_than_the_tokens_are_refused(folder_of):
 
 
 def test_where_bfloat16_cannot_be_computed_float32_is_taken_or_asked_for(folder_of, monkeypatch):
-    monkeypatch.setattr("probing.encoders.transformer.torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
+    monkeypatch.setattr("probing.encoders.placement.torch.cpu.get_capabilities", lambda: {"avx512_bf16": True})
     encoder = build(folder_of("fnet"), device="cpu")
     assert encoder.dtype == "float32"
     assert any("in float32" in line for line in check_encoder(encoder).warnings)
@@ -240,11 +240,11 @@ def test_an_encoder_from_outside_is_held_to_the_contract_too(folder_of):
 @pytest.mark.skipif(load_kernels() is None, reason="the kernels are not compiled")
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_kernels_that_disagree_with_torch_are_refused(dtype, tmp_path, monkeypatch):
-    monkeypatch.setattr("probing.encoders.transformer.why_not", lambda numbers: "")
+    monkeypatch.setattr("probing.encoders.placement.why_not", lambda numbers: "")
     engines = {numbers: engine for engine, numbers in load_kernels().list_engines()}
     if dtype not in engines:
         pytest.skip("this processor has no engine for it")
-    monkeypatch.setattr("probing.encoders.transformer.find_engine", engines.get)
+    monkeypatch.setattr("probing.encoders.placement.find_engine", engines.get)
     sizes = {"hidden_size": 64, "intermediate_size": 64}
     encoder = build(str(write(tmp_path, "bert", **sizes)), dtype=dtype, device="cpu", backend="fused")
     assert 0 < check_encoder(encoder).facts["fused_difference"] < (1e-5 if dtype == "float32" else 0.03)

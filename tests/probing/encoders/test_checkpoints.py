@@ -4,10 +4,10 @@ import shutil
 import pytest
 import torch
 
-from probing.encoders import checkpoints, transformer
+from probing.encoders import checkpoints, placement
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
-from probing.encoders.transformer import choose_device, choose_dtype
+from probing.encoders.placement import choose_device, choose_dtype
 from probing.records import InputError
 from probing.settings.run import EMBEDDED
 from tests.helpers import save_encoder
@@ -165,7 +165,7 @@ def test_auto_is_no_accelerator_that_gives_no_sum(found, monkeypatch):
 def test_auto_is_the_accelerator_where_it_sums_in_float64(monkeypatch):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("cuda"))
-    monkeypatch.setattr(transformer, "_sums_in_float64", lambda device: device.type == "cuda")
+    monkeypatch.setattr(placement, "_sums_in_float64", lambda device: device.type == "cuda")
     assert choose_device("auto") == "cuda"
 
 

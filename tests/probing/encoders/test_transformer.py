@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from probing.encoders.checkpoint_tensors import is_pooler
 from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
-from probing.encoders.transformer import compute_digest
+from probing.encoders.model_facts import compute_digest
 from probing.records import InputError
 from probing.registry import ENCODERS
 from tests.helpers import ARCHITECTURES, HIDDEN, LIMIT, N_LAYERS, WORDS, build_word_tokenizer, save_tokenizer
