@@ -16,6 +16,7 @@ from analysis.runs.probing_run import Run, load_run
 from analysis.stats.of_a_run import RunNumbers
 from analysis.tables.main import main_table
 from probing import pipeline
+from probing.encoders.opening import build_checked
 from probing.progress import Reporter
 from probing.records import InputError, LayerStack
 from probing.representations.extraction import Pooling, check_finite, encode_in_shards, tokenise
@@ -163,7 +164,7 @@ def encode(
     if wrong:
         raise InputError(f"sentences: expected strings, or tuples of strings, got {str(wrong[0])[:80]}")
     reporter = reporter or Reporter(quiet=True)
-    encoder, _ = pipeline.build_checked(made.model, made, reporter)
+    encoder, _ = build_checked(made.model, made, reporter)
     values = np.empty((len(encoder.layer_names), len(texts), encoder.hidden_size), dtype=np.float32)
     pooling, tokens = Pooling(made.pooling, made.special_tokens), tokenise(encoder, texts)
     for rows, part in encode_in_shards(encoder, tokens, pooling, lambda done: None):

@@ -9,7 +9,9 @@ from typing import Any
 
 from probing.command_line.arguments import expand_paths
 from probing.digests import digest_json
-from probing.pipeline import RESULTS, Outcome, build_encoder, run
+from probing.encoders.opening import build_encoder
+from probing.pipeline import Outcome, run
+from probing.preparing import RESULTS
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.checks import check_settings

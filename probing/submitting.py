@@ -15,6 +15,7 @@ import yaml
 from probing import pipeline, sweeping
 from probing.atomic_files import write_atomically
 from probing.command_line.config_files import load_mapping
+from probing.preparing import Prepared, prepare
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.registry import QUEUES
@@ -63,7 +64,7 @@ def submit_run(settings: RunSettings, reporter: Reporter) -> Submitted:
     Raises:
         InputError: settings or data that cannot be used, jobs that are queued already, or a queue that takes none.
     """
-    ready = pipeline.prepare(settings, reporter)
+    ready = prepare(settings, reporter)
     # Before the folder is overwritten, and its list of jobs with it.
     queue = open_queue(ready.folder, ready.settings)
     file = _freeze(ready, ready.folder / QUEUE / "run.yaml")
@@ -92,9 +93,7 @@ def submit_sweep(
     queue, files, refused = open_queue(folder, todo[0].settings), list[Path](), dict[str, str]()
     for run in todo:
         try:
-            files.append(
-                _freeze(pipeline.prepare(run.settings, Reporter(quiet=True)), folder / QUEUE / f"{run.name}.yaml")
-            )
+            files.append(_freeze(prepare(run.settings, Reporter(quiet=True)), folder / QUEUE / f"{run.name}.yaml"))
         except InputError as error:
             refused[run.name] = str(error)
             Reporter().warn(f"run {run.name} is left out: {error}")
@@ -203,7 +202,7 @@ def _submit(folder: Path, commands: Mapping[str, Sequence[Command]], queue: Queu
     return Submitted(folder, jobs, sizes, queue)
 
 
-def _freeze(ready: pipeline.Prepared, file: Path) -> Path:
+def _freeze(ready: Prepared, file: Path) -> Path:
     """Begin a run's folder, and write its settings as its jobs shall have them: a file that others edit is not read."""
     with hold_folder(ready.folder):
         pipeline.open_folder(ready)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from probing import pipeline
+from probing import pipeline, preparing
 from probing.atomic_files import write_atomically
 from probing.command_line.arguments import expand_paths
 from probing.progress import Reporter
@@ -83,7 +83,7 @@ def place_of(run: SweptRun) -> Path:
 def _check(run: SweptRun) -> None:
     try:
         check_settings(run.settings)
-        pipeline.check_output(run.settings)
+        preparing.check_output(run.settings)
     except InputError as error:
         raise InputError(f"run {run.name}: {error}") from None
 

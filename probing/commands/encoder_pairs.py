@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from probing.cells.chains import open_cache
 from probing.cells.encoding import TaskEncoder
 from probing.cells.two_encoders import compare_encoders, measure_changes
 from probing.contracts.encoder import Encoder
-from probing.pipeline import build_checked, open_cache
+from probing.encoders.opening import build_checked
 from probing.progress import Reporter
 from probing.records import Task
 from probing.representations.extraction import Extractor, Pooling

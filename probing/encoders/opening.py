@@ -8,6 +8,7 @@ from typing import Any
 from probing.contracts.checking import find_breach
 from probing.contracts.encoder import Encoder
 from probing.encoders.checkpoint_check import check_encoder
+from probing.progress import Reporter
 from probing.records import InputError
 from probing.registry import ENCODERS
 from probing.settings.run import RunSettings
@@ -29,6 +30,19 @@ def build_encoder(name: str, settings: RunSettings) -> Encoder:
     if breach:
         raise InputError(f"--model {name}: {type(encoder).__name__} has {breach}; expected a contracts.encoder.Encoder")
     return encoder
+
+
+def build_checked(name: str, settings: RunSettings, reporter: Reporter) -> tuple[Encoder, dict[str, Any]]:
+    """The frozen encoder of that name, and what the check of it found, whose warnings have been told.
+
+    Raises:
+        InputError: it cannot be built, or not be believed.
+    """
+    encoder = build_encoder(name, settings)
+    findings = check_encoder(encoder, settings.pooling)
+    for line in findings.warnings:
+        reporter.warn(line)
+    return encoder, findings.facts
 
 
 class EncoderOpener:

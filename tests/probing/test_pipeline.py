@@ -10,10 +10,12 @@ import pytest
 import torch
 from rich.console import Console
 
-from probing import pipeline
-from probing.cells import encoding, runner
+from probing import preparing
+from probing.cells import chains, encoding, runner
 from probing.cells.encoding import TaskEncoder, list_texts
-from probing.pipeline import build_encoder, choose_layers, run
+from probing.encoders.opening import build_encoder
+from probing.pipeline import run
+from probing.preparing import choose_layers
 from probing.probes.linear import LinearProbe
 from probing.probes.majority import MajorityProbe
 from probing.probes.scalar_mix import ScalarMixProbe
@@ -113,8 +115,8 @@ def test_the_folder_is_held_while_a_run_works_in_it(settings, monkeypatch):
         seen.append(arguments)
         return usual(*arguments)
 
-    usual = pipeline.probe_tasks
-    monkeypatch.setattr(pipeline, "probe_tasks", try_it)
+    usual = chains.probe_tasks
+    monkeypatch.setattr(chains, "probe_tasks", try_it)
     tell(settings)
     tell(replace(settings, overwrite=True))
     assert len(seen) == 2
@@ -511,7 +513,7 @@ def test_what_is_cheap_to_check_is_checked_before_a_task_is_read(settings, monke
     def read_none(*arguments):
         raise AssertionError("a task was read")
 
-    monkeypatch.setattr(pipeline, "load_tasks", read_none)
+    monkeypatch.setattr(preparing, "load_tasks", read_none)
     with pytest.raises(InputError):
         tell(replace(settings, **changes))
     assert not settings.output.exists()

@@ -16,7 +16,7 @@ from analysis.report.build import write_report
 from analysis.report.sweep_charts import chart_correlations, chart_runs
 from analysis.runs.sweep import load_sweep
 from analysis.stats.sweep import conclude, correlate_runs, list_layers, specify, summarise_runs
-from probing import pipeline, run_sweep, sweeping
+from probing import preparing, run_sweep, sweeping
 from probing.commands import show_status
 from probing.records import InputError
 from probing.sealed_json import seal_json, unseal_json
@@ -137,7 +137,7 @@ def test_the_conclusion_of_a_run_is_the_mean_difference_over_its_tasks_and_the_c
 
 @pytest.mark.slow
 def test_the_same_command_again_computes_nothing(swept, place, call, monkeypatch, tmp_path):
-    monkeypatch.setattr(pipeline, "build_checked", lambda name, settings, reporter: pytest.fail(settings.checkpoint))
+    monkeypatch.setattr(preparing, "build_checked", lambda name, settings, reporter: pytest.fail(settings.checkpoint))
     shutil.copytree(swept, tmp_path / "out")  # a command writes anew which runs its sweep has
     code, output, error = call(run_sweep.main, place / "less.yaml", "--quiet", "--output", tmp_path / "out")
     assert code == 0, error
@@ -163,9 +163,9 @@ def test_failed_cells_are_listed_and_computed_again_when_asked(swept, place, cal
     assert code == 1
     assert "two-cls failed: obj_number, scalar_mix, no memory" in output
     built = []
-    usual = pipeline.build_checked
+    usual = preparing.build_checked
     monkeypatch.setattr(
-        pipeline, "build_checked", lambda *arguments: built.append(arguments[1].pooling) or usual(*arguments)
+        preparing, "build_checked", lambda *arguments: built.append(arguments[1].pooling) or usual(*arguments)
     )
     code, _, error = call(run_sweep.main, tmp_path / "sweep.yaml", "--quiet", "--retry-failed")
     assert code == 0, error

@@ -16,7 +16,7 @@ from probing.cells.encoding import TaskEncoder
 from probing.encoders.opening import EncoderOpener, build_encoder
 from probing.engines.local import LocalEngine
 from probing.progress import Reporter
-from probing.records import InputError
+from probing.records import InputError, Task
 from probing.settings.run import RunSettings
 from probing.tables import Failure
 from probing.work import Done, Lost
@@ -174,10 +174,10 @@ def test_every_cell_and_the_manifest_note_the_machine(whole):
 @pytest.mark.slow
 def test_sentences_of_a_task_are_digested_once_for_all_its_cells(base, monkeypatch):
     counted = []
-    usual = pipeline.Task.digest.func
-    replaced = type(pipeline.Task.digest)(lambda task: counted.append(task.name) or usual(task))
-    replaced.__set_name__(pipeline.Task, "digest")
-    monkeypatch.setattr(pipeline.Task, "digest", replaced)
+    usual = Task.digest.func
+    replaced = type(Task.digest)(lambda task: counted.append(task.name) or usual(task))
+    replaced.__set_name__(Task, "digest")
+    monkeypatch.setattr(Task, "digest", replaced)
     tell(replace(base, output=base.output.with_name("digested"), control_mix=True, gradients=0), LocalEngine())
     # Each task, and each as control_task has labelled it anew, for its layers and its mix.
     assert sorted(counted) == sorted(2 * NAMES)
