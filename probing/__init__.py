@@ -6,6 +6,7 @@ The flow, and the room of each stage:
     tasks    encoders                   representations      probes   scores
 
     pipeline         the story of a run, in a few calls      senteval_bridge  our encoders under the original engine
+    preparing        a run before anything is computed: all that it needs, checked and read
     cells            one task on one representation: fitted, scored, measured, kept
     training         ways of making encoders: one loop, and the recipes that compose it
     registry         names of the parts that plug in         catalogue        tasks, controls, measures, once
