@@ -166,11 +166,27 @@ def test_a_pair_is_never_read_by_its_half(names: list[str], texts: tuple[str, ..
         (["text", "sentence1", "sentence2", "label"], "the text could be text or sentence1 and sentence2"),
         (["text", "score", "labels"], "the label could be labels or score"),
         (["tweet", "label"], "expected the columns text"),
+        (["text", "label", "Split"], "the column 'Split' would not be read; call it split"),
+        (["text", "label", " split"], "the column ' split' would not be read"),
     ],
 )
 def test_what_is_not_clear_is_asked(names: list[str], expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
         find_columns(names)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_splits_in_a_column_of_another_spelling_are_never_made_anew(tmp_path: Path, suffix: str) -> None:
+    rows = [{"text": text, "label": label, "SPLIT": "test"} for text, label in ROWS]
+    path = tmp_path / f"t{suffix}"
+    if suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif suffix == ".csv":
+        path.write_text("text,label,SPLIT\n" + "".join(f"{','.join(row.values())}\n" for row in rows))
+    else:
+        write_jsonl(path, rows)
+    with pytest.raises(InputError, match="the column 'SPLIT' would not be read"):
+        load(path)
 
 
 def test_numbers_with_fractions_are_scores(tmp_path: Path) -> None:
