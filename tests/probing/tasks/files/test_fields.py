@@ -269,3 +269,39 @@ def test_a_limit_that_leaves_one_class_is_refused(tmp_path: Path, limit: int) ->
     with pytest.raises(InputError, match="--limit 1: leaves one class of task t in train"):
         load(write_csv(tmp_path / "t.csv", ROWS), limit)
     assert len(load(write_csv(tmp_path / "t.csv", ROWS), 2).splits["train"]) == 2
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [("1", "1.0"), ("caf\u00e9", "cafe\u0301"), ("pos", "pos\u200b"), ("Yes", "yes"), ("two words", "two\u00a0words")],
+)
+def test_labels_that_look_alike_are_told(tmp_path: Path, labels: tuple[str, str]) -> None:
+    found = [*labels, "other", "1x"]
+    rows = [(text, found[number % 4]) for number, (text, _) in enumerate(ROWS)]
+    task = load(write_csv(tmp_path / "t.csv", rows))
+    assert len(task.classes) == 4
+    first, second = sorted(labels)
+    assert list(task.notes) == [f"labels that look alike are classes of their own: {first!a} and {second!a}"]
+
+
+def test_labels_of_sentevals_files_are_stripped_as_those_of_tables_are(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    rows = [(text, ["a", "a ", " b", "b"][number % 4]) for number, (text, _) in enumerate(ROWS)]
+    path.write_text(
+        "".join(f"{['tr', 'tr', 'va', 'te'][n // 4 % 4]}\t{y}\t{text}\n" for n, (text, y) in enumerate(rows))
+    )
+    assert load(path).classes == ("a", "b")
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_a_split_of_one_class_is_told(tmp_path: Path, split: str) -> None:
+    marks = ["train", "train", "dev", "dev", "test", "test"]
+    rows = [(text, "ab"[number % 2], marks[number % 6]) for number, (text, _) in enumerate(ROWS)]
+    path = tmp_path / "t.csv"
+    kept = [row for row in rows if row[1:] != ("b", split)]
+    for shown in (kept, rows):
+        path.write_text("text,label,split\n" + "".join(f"{','.join(row)}\n" for row in shown))
+        notes = load(path).notes
+        assert [note.partition(":")[0] for note in notes] == (
+            [f"every label of {split} is 'a'"] if shown is kept else []
+        )
