@@ -21,7 +21,8 @@ def build_bert(checkpoint: Checkpoint, n_labels: int, dropout: float, generator:
     """The encoder with the head of its own architecture, on the last layer.
 
     Args:
-        checkpoint: of a bare encoder, or of one with a head, which is kept where it has as many labels.
+        checkpoint: of a bare encoder, or of one with a head, which is kept where it has as many labels; `fit_head` says
+            whether for the same ones.
         n_labels: number of classes; 1 for a regression.
         dropout: inside the encoder and before the classifier.
         generator: draws the weights of a new classifier.
@@ -86,6 +87,25 @@ def _with_head(model: Any, report: dict[str, Any], generator: torch.Generator) -
         draw_classifier(model, generator)
     draw_tensors(model, sorted(key for key in head if not key.startswith("classifier.")), generator)
     return model
+
+
+def fit_head(model: Any, checkpoint: Checkpoint, classes: Sequence[str], generator: torch.Generator) -> None:
+    """Make a built model's head one for these classes: one that was stored for others is drawn anew.
+
+    Its rows would stand for wrong classes, though there are as many.
+    """
+    stored = load_config(checkpoint)
+    names = [name for _, name in sorted((stored.id2label or {}).items())]
+    is_stored = type(model).__name__ in (stored.architectures or ()) and len(names) == len(classes)
+    if is_stored and names != list(classes) and isinstance(getattr(model, "classifier", None), nn.Module):
+        draw_classifier(model, generator)
+    name_classes(model.config, classes)
+
+
+def name_classes(config: PretrainedConfig, classes: Sequence[str]) -> None:
+    """Give the rows of a head their names."""
+    config.id2label = dict(enumerate(classes))
+    config.label2id = {label: number for number, label in enumerate(classes)}
 
 
 def set_dropout(config: PretrainedConfig, dropout: float) -> None:

@@ -151,12 +151,23 @@ def extract_stack(
 
 
 def tokenise(encoder: Encoder, texts: Sequence[Text]) -> Tokens:
-    """Tokens of all texts, some thousand at a time: what a tokenizer gives back is far larger than what is kept."""
+    """Tokens of all texts, some thousand at a time: what a tokenizer gives back is far larger than what is kept.
+
+    Raises:
+        InputError: the tokenizer makes nothing of a text, not even marks, so that there is no state to pool.
+    """
     parts = [encoder.tokenize(texts[start : start + _TOKENISED]) for start in range(0, max(1, len(texts)), _TOKENISED)]
     ids, types, special = (
         tuple(chain.from_iterable(getattr(part, name) for part in parts)) for name in ("ids", "types", "special")
     )
-    return Tokens(ids, types, special, np.concatenate([part.truncated for part in parts]))
+    tokens = Tokens(ids, types, special, np.concatenate([part.truncated for part in parts]))
+    empty = np.flatnonzero(tokens.lengths == 0)
+    if len(empty):
+        raise InputError(
+            f"checkpoint {encoder.checkpoint}: its tokenizer makes no token of {len(empty)} text(s), such as "
+            f"{' '.join(texts[empty[0]])[:60]!r}: it knows none of their characters; leave them out"
+        )
+    return tokens
 
 
 def encode_in_shards(

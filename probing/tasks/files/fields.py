@@ -42,10 +42,14 @@ def find_columns(names: Iterable[str]) -> Columns:
     """The columns that hold the text and the label.
 
     Raises:
-        ValueError: there is no known column of text, or there are several that could be it; says what was expected. A
-            missing label is none: a published test set has none.
+        ValueError: there is no known column of text, or there are several that could be it; or the splits stand in a
+            column of another spelling, and would be passed over; says what was expected. A missing label is none: a
+            published test set has none.
     """
     present = list(names)
+    strays = [name for name in present if is_split(name) and name != "split"]
+    if strays:
+        raise ValueError(f"the column {strays[0]!r} would not be read; call it split, or give it another name")
     texts, labels = list_texts(present), list_labels(present)
     if not texts:
         shown = ", ".join(map(repr, present)) or "none"
@@ -55,6 +59,11 @@ def find_columns(names: Iterable[str]) -> Columns:
     if len(labels) > 1:
         raise ValueError(f"the label could be {' or '.join(labels)}; call one of them label")
     return Columns(texts[0], labels[0] if labels else "")
+
+
+def is_split(name: Any) -> bool:
+    """True for `split` in any case, with or without blanks around it; only the plain word is read."""
+    return isinstance(name, str) and name.strip().casefold() == "split"
 
 
 def list_texts(names: Iterable[str]) -> list[tuple[str, ...]]:

@@ -1,6 +1,8 @@
 """Task from sound entries: what its labels are, and whether a probe can learn them."""
 
 import re
+import unicodedata
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
@@ -45,6 +47,7 @@ def make_task(spec: TaskSpec, contents: Contents, origin: str, *, folds: int = 0
     rows, split_rule, notes = assign_splits(entries, labels, folds, origin)
     if targets is None:
         _check_labels(entries, labels, rows, classes, origin)
+        notes += [*_describe_alike(classes), *_describe_single(labels, rows, classes)]
     else:
         _check_scores(targets, rows, origin)
         spec = spec if "pearson" in spec.metrics else replace(spec, metrics=GRADED_METRICS)
@@ -113,3 +116,34 @@ def _check_labels(
                 f"{origin}:{first.line}: label {first.label!r} of split {split} never occurs in train "
                 f"(known there: {shown})"
             )
+
+
+def _describe_alike(classes: Sequence[str]) -> list[str]:
+    """A note where classes differ in nothing that a reader would call a difference: one class may have become two."""
+    alike: dict[object, list[str]] = defaultdict(list)
+    for label in classes:
+        alike[_fold(label)].append(label)
+    groups = [" and ".join(map(ascii, group)) for group in alike.values() if len(group) > 1]
+    return [f"labels that look alike are classes of their own: {shorten(groups)}"] if groups else []
+
+
+def _fold(label: str) -> object:
+    """A label without case, form of its characters and what cannot be seen; of a number, its value."""
+    if _NUMBER.fullmatch(label):
+        return float(label)
+    plain = unicodedata.normalize("NFKC", label).casefold()
+    return "".join(one for one in plain if unicodedata.category(one)[0] not in "ZC")
+
+
+def _describe_single(labels: np.ndarray, rows: dict[str, np.ndarray], classes: tuple[str, ...]) -> list[str]:
+    """A note for each of dev and test that has one class: whoever always answers it is never wrong there."""
+    single = {split: np.unique(labels[rows[split]]) for split in ("dev", "test")}
+    means = {
+        "dev": "strengths, steps and best layers are chosen by it, and cannot be",
+        "test": "a score on it says nothing of the others",
+    }
+    return [
+        f"every label of {split} is {classes[found[0]]!r}: {means[split]}"
+        for split, found in single.items()
+        if len(found) == 1
+    ]

@@ -68,5 +68,8 @@ def _read_rows(path: Path) -> list[tuple[int, tuple[str, str, int]]]:
 def _read_file(path: Path) -> Mapping[int, Entry]:
     if not path.is_file():
         raise InputError(f"{path}: no such file; expected --data to be the folder that the splits are positions in")
-    # The header is line 1, so that row 0 is line 2.
-    return {entry.line - 2: entry for entry in tables.read_contents(path).entries}
+    found = tables.read_contents(path)
+    # Rows that cannot be used count too; lines do not: a quoted text may have several, and some files have no header.
+    lines = sorted({one.line for one in (*found.entries, *found.faults)})
+    numbers = {line: row for row, line in enumerate(lines)}
+    return {numbers[entry.line]: entry for entry in found.entries}

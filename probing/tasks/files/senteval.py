@@ -6,7 +6,7 @@ from pathlib import Path
 from probing.atomic_files import write_atomically
 from probing.records import Task, TaskSpec
 from probing.tasks.files.entries import Contents, Entry, Fault
-from probing.tasks.files.fields import find_label_fault, find_text_fault
+from probing.tasks.files.fields import find_label_fault, find_text_fault, spell_label
 from probing.tasks.files.lines import read_lines
 from probing.tasks.files.making import make_task
 
@@ -51,7 +51,7 @@ def _parse_line(path: Path, number: int, line: str) -> Entry | Fault:
     if len(parts) < 3:
         message = f"expected split, label and sentence with tabs between, got {len(parts)} field(s)"
         return Fault(path, number, message)
-    mark, label, sentence = parts[0], parts[1], parts[-1]
+    mark, label, sentence = parts[0], spell_label(parts[1]), parts[-1]
     if mark not in SPLIT_MARKS:
         return Fault(path, number, f"unknown split {mark!r}; expected one of {', '.join(SPLIT_MARKS)}")
     for name, fault in (("label", find_label_fault(label)), ("sentence", find_text_fault(sentence))):

@@ -15,7 +15,15 @@ import pyarrow
 from pyarrow import parquet
 
 from probing.tasks.files.entries import Contents, Entry, Fault
-from probing.tasks.files.fields import LABEL_COLUMNS, TEXT_COLUMNS, Columns, find_columns, find_repeated, parse_record
+from probing.tasks.files.fields import (
+    LABEL_COLUMNS,
+    TEXT_COLUMNS,
+    Columns,
+    find_columns,
+    find_repeated,
+    is_split,
+    parse_record,
+)
 from probing.tasks.files.lines import read_lines
 
 Record = tuple[int, Mapping[str, Any]]
@@ -155,7 +163,7 @@ def _read_parquet(path: Path) -> Iterator[Record | Fault]:
         with parquet.ParquetFile(path) as file:
             names, n_rows = file.schema_arrow.names, file.metadata.num_rows
             repeated = find_repeated(names)
-            wanted = [] if repeated else [name for name in names if name in _COLUMNS]
+            wanted = [] if repeated else [name for name in names if name in _COLUMNS or is_split(name)]
             rows = file.read(wanted).to_pylist() if wanted else []
     except (OSError, ValueError, OverflowError, pyarrow.ArrowException) as error:
         yield Fault(path, 0, f"is no parquet file that can be read ({(str(error).splitlines() or [''])[0]})")

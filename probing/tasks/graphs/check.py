@@ -24,6 +24,7 @@ _CAUTIONS = {
 _OF_ALL = {
     "n_repeated": "triples of train were there before, and count once",
     "n_alike": "entities have a text that another one has too",
+    "n_alike_relations": "relations have a text that another one has too",
     "n_full": "triples of train have no false neighbour, and get no negatives",
 }
 
@@ -48,6 +49,8 @@ class GraphCheck:
     """True triples whose head and tail some triple of train joins the other way round."""
     n_alike: int
     """Entities whose text another one has too: by text they are one."""
+    n_alike_relations: int
+    """Relations, likewise."""
     n_full: int
     """Triples of train that no other head or tail makes false."""
     examples: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -100,7 +103,11 @@ def check_graph(graph: Graph) -> GraphCheck:
         "n_unseen": {split: find_unseen(graph, split) for split in TESTED},
     }
     counts = {key: tuple(int(found.sum()) for found in own.values()) for key, own in places.items()}
-    alike, full = find_alike(graph), ~find_corruptible(graph.known, graph.true["train"])
+    alike = {
+        "n_alike": find_alike(graph.entities, graph.entity_texts),
+        "n_alike_relations": find_alike(graph.relations, graph.relation_texts),
+    }
+    full = ~find_corruptible(graph.known, graph.true["train"])
     tables = {"n_shown": graph.true, "n_not_false": graph.false, "n_unseen": graph.true}
     examples = {
         f"{key} {split}": _name_triples(graph, tables[key][split][found])
@@ -113,20 +120,24 @@ def check_graph(graph: Graph) -> GraphCheck:
         n_false=tuple(len(graph.false[split]) for split in TESTED),
         n_repeated=graph.n_repeated,
         n_reversed=tuple(int(find_reversed(graph, split).sum()) for split in TESTED),
-        n_alike=sum(map(len, alike.values())),
         n_full=int(full.sum()),
         **counts,
+        n_alike=sum(map(len, alike["n_alike"].values())),
+        n_alike_relations=sum(map(len, alike["n_alike_relations"].values())),
         examples=examples
-        | {"n_alike": [f"{text!r} ({' '.join(ids[:_SHOWN])})" for text, ids in list(alike.items())[:_SHOWN]]}
+        | {
+            key: [f"{text!r} ({' '.join(ids[:_SHOWN])})" for text, ids in found.items()][:_SHOWN]
+            for key, found in alike.items()
+        }
         | {"n_full": _name_triples(graph, graph.true["train"][full])},
     )
 
 
-def find_alike(graph: Graph) -> dict[str, list[str]]:
-    """Texts that several entities have, the most common first -> their ids."""
-    counts = Counter(graph.entity_texts)
+def find_alike(names: Sequence[str], texts: Sequence[str]) -> dict[str, list[str]]:
+    """Texts that several of these names have, the most common first -> the names."""
+    counts = Counter(texts)
     found: dict[str, list[str]] = {text: [] for text, n in counts.most_common() if n > 1}
-    for name, text in zip(graph.entities, graph.entity_texts, strict=True):
+    for name, text in zip(names, texts, strict=True):
         if text in found:
             found[text].append(name)
     return found

@@ -15,6 +15,7 @@ import numpy as np
 
 from probing.records import SPLITS, InputError
 from probing.tasks.files.entries import Fault
+from probing.tasks.files.fields import find_text_fault
 from probing.tasks.files.lines import read_lines
 from probing.tasks.graphs.graph import RELATION, Graph, KnownTriples, Triples
 
@@ -106,6 +107,9 @@ def _read_texts(path: Path, *, described: bool) -> dict[str, str]:
         parts = [part.strip() for part in rest if part.strip()]
         if not rest or not rest[0].strip():
             raise InputError(f"{path}:{number}: {name!r} has no text; expected one in the second column")
+        fault = next(filter(None, map(find_text_fault, parts)), "")
+        if fault:
+            raise InputError(f"{path}:{number}: the text of {name!r} {fault}")
         if name in texts:
             raise InputError(f"{path}:{number}: {name!r} stands there twice; expected each id once")
         texts[name] = ", ".join(parts if described else parts[:1])

@@ -1,5 +1,6 @@
 """Scores of telling triples apart and of ranking them, by a model or by whatever else scores them: one way for all."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -78,7 +79,7 @@ class TripleTask:
 
     def _score_relations(self, called: Bool[np.ndarray, " triples"]) -> list[SplitScore]:
         """The accuracy on test triples of each relation."""
-        relations, texts = self.labelled["test"].triples[:, RELATION], self.graph.relation_texts
+        relations, texts = self.labelled["test"].triples[:, RELATION], name_relations(self.graph)
         return [
             self._count_right("test", f"{ACCURACY}[{texts[relation]}]", called, relations == relation)
             for relation in np.unique(relations)
@@ -101,6 +102,13 @@ class TripleTask:
             rows.append(replace(first, metric=f"{first.metric}_without_reverse"))
         share = SplitScore("test", "reverse_in_train", float(reverse.mean()), _NONE, _NONE, n, _NONE, diverged)
         return [*rows, share]
+
+
+def name_relations(graph: Graph) -> list[str]:
+    """A name for each relation: its text, with its id behind it where another one has that text too."""
+    counts = Counter(graph.relation_texts)
+    pairs = zip(graph.relations, graph.relation_texts, strict=True)
+    return [text if counts[text] == 1 else f"{text} ({name})" for name, text in pairs]
 
 
 def score_ranks(

@@ -15,7 +15,7 @@ from transformers import PreTrainedModel
 from probing.atomic_files import write_atomically
 from probing.encoders.c_bert_model import condition
 from probing.encoders.checkpoints import Checkpoint, load_config, load_model
-from probing.encoders.classifiers import set_dropout
+from probing.encoders.classifiers import name_classes, set_dropout
 from probing.encoders.masked_lm import load_masked_lm
 from probing.encoders.word_networks import build_word_network
 from probing.randomness import stream
@@ -205,8 +205,7 @@ class Workshop:
         vectors: Any = load_model(start.checkpoint).get_input_embeddings()
         labels = self.task.classes
         model = build_word_network(network, vectors.weight.detach(), len(labels), self.reading.pad)
-        model.config.id2label = dict(enumerate(labels))
-        model.config.label2id = {label: number for number, label in enumerate(labels)}
+        name_classes(model.config, labels)
         return model
 
     def _make_fill(self, arm: str, start: Start, accelerator: Accelerator) -> Fill:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from probing.encoders.classifiers import fit_head
 from probing.progress import Reporter
 from probing.records import Task
 from probing.registry import CLASSIFIERS
@@ -98,8 +99,7 @@ def build_for_classes(
     """
     build = CLASSIFIERS.load(settings.model)
     model = build(start.checkpoint, len(classes), settings.dropout, generator)
-    model.config.id2label = dict(enumerate(classes))
-    model.config.label2id = {label: number for number, label in enumerate(classes)}
+    fit_head(model, start.checkpoint, classes, generator)
     return model
 
 

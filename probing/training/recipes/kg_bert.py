@@ -200,10 +200,19 @@ def _plan_relations(
 
 
 def _label(graph: Graph, split: str) -> LabelledTriples:
-    """The triples of a split with false ones: those of the source, else one made of each, the same in every run."""
+    """The triples of a split with false ones: those of the source, else one made of each, the same in every run.
+
+    Raises:
+        InputError: none can be made, since every other head and tail makes a triple that is known to be true.
+    """
     true, false = graph.true[split], graph.false[split]
     if not len(false):
         false = corrupt(graph.known, true, 1, stream(0, "false", split))
+    if not len(false):
+        raise InputError(
+            f"graph {graph.name}: no triple of {split} has a false neighbour, so that nothing is left to tell apart; "
+            "expected more entities, or false triples in its fourth column"
+        )
     return LabelledTriples(np.concatenate([true, false]), np.repeat([1, 0], [len(true), len(false)]))
 
 

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModel, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
 from probing.encoders.checkpoints import load_model
-from probing.encoders.classifiers import build_bert, set_dropout
+from probing.encoders.classifiers import build_bert, fit_head, name_classes, set_dropout
 from probing.training.origins import SCRATCH
 from probing.training.plan import Start
 
@@ -39,10 +39,10 @@ class Students:
             config = self._copy_config()
             config.num_labels = n_classes
             model: Any = AutoModelForSequenceClassification.from_config(config)
+            name_classes(model.config, self.classes)
         else:
             model = build_bert(start.checkpoint, n_classes, self.dropout, generator)
-        model.config.id2label = dict(enumerate(self.classes))
-        model.config.label2id = {label: number for number, label in enumerate(self.classes)}
+            fit_head(model, start.checkpoint, self.classes, generator)
         return model
 
     def _copy_config(self) -> Any:

@@ -4,7 +4,7 @@ from transformers import AutoModelForSequenceClassification
 
 from probing.encoders.bermo_model import BermoModel
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
-from probing.encoders.classifiers import build_bermo, build_bert
+from probing.encoders.classifiers import build_bermo, build_bert, fit_head, name_classes
 from probing.records import InputError
 
 BUILDERS = {"bert": build_bert, "bermo": build_bermo}
@@ -68,3 +68,27 @@ def test_what_is_kept_loads_as_any_other_model(name, tiny_folder, keep):
     again = AutoModelForSequenceClassification.from_pretrained(keep(first))
     for one, other in zip(first.parameters(), again.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+@pytest.mark.parametrize("stored", [("no", "yes"), ("yes", "no"), ("LABEL_0", "LABEL_1")])
+def test_a_head_for_other_classes_is_drawn_anew_though_it_has_as_many(name, stored, tiny_folder, keep):
+    first = build(name, tiny_folder, n_labels=2, seed=5)
+    name_classes(first.config, stored)
+    folder = keep(first)
+    model, generator = build(name, folder, n_labels=2, seed=6), torch.Generator().manual_seed(6)
+    assert torch.equal(model.classifier.weight, first.classifier.weight)
+    fit_head(model, find_checkpoint(str(folder)), ("no", "yes"), generator)
+    assert torch.equal(model.classifier.weight, first.classifier.weight) == (stored == ("no", "yes"))
+    assert model.config.id2label == {0: "no", 1: "yes"}
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_a_new_head_is_drawn_once(name, tiny_folder):
+    generator = torch.Generator().manual_seed(0)
+    checkpoint = find_checkpoint(str(tiny_folder))
+    model = BUILDERS[name](checkpoint, 2, 0.1, generator)
+    before, state = model.classifier.weight.clone(), generator.get_state()
+    fit_head(model, checkpoint, ("no", "yes"), generator)
+    assert torch.equal(model.classifier.weight, before)
+    assert torch.equal(generator.get_state(), state)

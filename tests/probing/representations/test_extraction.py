@@ -5,8 +5,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
 
 from probing.encoders.bert import build
+from probing.records import InputError
 from probing.representations import extraction
 from probing.representations.extraction import Extractor, Pooling, extract_stack, plan_batches
 from probing.scalar_mix import mix_layers
@@ -260,3 +262,14 @@ def test_no_batch_is_closed_early():
     assert [len(batch) for batch in plan_batches(np.full(10, 5), 50)] == [10]
     assert [len(batch) for batch in plan_batches(np.full(11, 5), 50)] == [10, 1]
     assert [len(batch) for batch in plan_batches(np.array([9, 8, 7]), 10_000)] == [3]
+
+
+@pytest.mark.parametrize("backend", ["auto", "torch"])
+def test_a_text_that_the_tokenizer_makes_nothing_of_is_named(cache, tmp_path, backend):
+    folder = save_encoder(tmp_path / "no_marks")
+    letters = Tokenizer(models.BPE({letter: number for number, letter in enumerate("abcdefgh")}, []))
+    letters.save(str(folder / "tokenizer.json"))
+    encoder = build(str(folder), device="cpu", dtype="float32", backend=backend)
+    assert extract_stack(encoder, [("bad",), ("dad",)], MEAN, cache).n_encoded == 2
+    with pytest.raises(InputError, match=r"makes no token of 1 text\(s\), such as '猫': .*leave them out"):
+        extract_stack(encoder, [("bad",), ("猫",), ("gab",)], MEAN, cache)

@@ -261,3 +261,20 @@ def test_a_test_that_stands_in_train_is_told_and_a_few_sentences_are_not(tmp_pat
     assert warn(2) == []
     [line] = warn(200)
     assert line.startswith("task x: 200 of 200 sentences of test stand in train too")
+
+
+def test_sentences_of_test_that_train_has_are_told_and_those_of_folds_are_not(tmp_path: Path) -> None:
+    rows = draw_table(100)[["text", "label"]]
+    folds = tmp_path / "MR" / "all.tsv"
+    write_table(rows.set_axis(["sentence", "label"], axis=1), folds)
+    fixed = tmp_path / "mine"
+    for split in SPLITS:
+        write_table(rows, fixed / f"{split}.tsv")
+    for source, expected in (
+        (folds.parent, []),
+        (fixed, ["task mine: 100 of 100 sentences of test stand in train too"]),
+    ):
+        reporter = Reporter(quiet=True)
+        [task], _ = load_tasks(str(source), ("all",), reporter=reporter)
+        assert task.folds == (10 if source == folds.parent else 0)
+        assert [warning.partition(", so that")[0] for warning in reporter.warnings] == expected

@@ -166,11 +166,27 @@ def test_a_pair_is_never_read_by_its_half(names: list[str], texts: tuple[str, ..
         (["text", "sentence1", "sentence2", "label"], "the text could be text or sentence1 and sentence2"),
         (["text", "score", "labels"], "the label could be labels or score"),
         (["tweet", "label"], "expected the columns text"),
+        (["text", "label", "Split"], "the column 'Split' would not be read; call it split"),
+        (["text", "label", " split"], "the column ' split' would not be read"),
     ],
 )
 def test_what_is_not_clear_is_asked(names: list[str], expected: str) -> None:
     with pytest.raises(ValueError, match=expected):
         find_columns(names)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+def test_splits_in_a_column_of_another_spelling_are_never_made_anew(tmp_path: Path, suffix: str) -> None:
+    rows = [{"text": text, "label": label, "SPLIT": "test"} for text, label in ROWS]
+    path = tmp_path / f"t{suffix}"
+    if suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif suffix == ".csv":
+        path.write_text("text,label,SPLIT\n" + "".join(f"{','.join(row.values())}\n" for row in rows))
+    else:
+        write_jsonl(path, rows)
+    with pytest.raises(InputError, match="the column 'SPLIT' would not be read"):
+        load(path)
 
 
 def test_numbers_with_fractions_are_scores(tmp_path: Path) -> None:
@@ -253,3 +269,39 @@ def test_a_limit_that_leaves_one_class_is_refused(tmp_path: Path, limit: int) ->
     with pytest.raises(InputError, match="--limit 1: leaves one class of task t in train"):
         load(write_csv(tmp_path / "t.csv", ROWS), limit)
     assert len(load(write_csv(tmp_path / "t.csv", ROWS), 2).splits["train"]) == 2
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [("1", "1.0"), ("caf\u00e9", "cafe\u0301"), ("pos", "pos\u200b"), ("Yes", "yes"), ("two words", "two\u00a0words")],
+)
+def test_labels_that_look_alike_are_told(tmp_path: Path, labels: tuple[str, str]) -> None:
+    found = [*labels, "other", "1x"]
+    rows = [(text, found[number % 4]) for number, (text, _) in enumerate(ROWS)]
+    task = load(write_csv(tmp_path / "t.csv", rows))
+    assert len(task.classes) == 4
+    first, second = sorted(labels)
+    assert list(task.notes) == [f"labels that look alike are classes of their own: {first!a} and {second!a}"]
+
+
+def test_labels_of_sentevals_files_are_stripped_as_those_of_tables_are(tmp_path: Path) -> None:
+    path = tmp_path / "t.txt"
+    rows = [(text, ["a", "a ", " b", "b"][number % 4]) for number, (text, _) in enumerate(ROWS)]
+    path.write_text(
+        "".join(f"{['tr', 'tr', 'va', 'te'][n // 4 % 4]}\t{y}\t{text}\n" for n, (text, y) in enumerate(rows))
+    )
+    assert load(path).classes == ("a", "b")
+
+
+@pytest.mark.parametrize("split", ["dev", "test"])
+def test_a_split_of_one_class_is_told(tmp_path: Path, split: str) -> None:
+    marks = ["train", "train", "dev", "dev", "test", "test"]
+    rows = [(text, "ab"[number % 2], marks[number % 6]) for number, (text, _) in enumerate(ROWS)]
+    path = tmp_path / "t.csv"
+    kept = [row for row in rows if row[1:] != ("b", split)]
+    for shown in (kept, rows):
+        path.write_text("text,label,split\n" + "".join(f"{','.join(row)}\n" for row in shown))
+        notes = load(path).notes
+        assert [note.partition(":")[0] for note in notes] == (
+            [f"every label of {split} is 'a'"] if shown is kept else []
+        )

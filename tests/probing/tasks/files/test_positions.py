@@ -1,6 +1,10 @@
 """Splits as positions in files."""
 
+import json
+
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 from probing.records import InputError
 from probing.tasks.files.positions import read_positions
@@ -60,3 +64,31 @@ def test_missing_files_are_named(root):
         read_positions(root / "none.tsv", root)
     with pytest.raises(InputError, match=r"MR/all\.tsv: no such file; expected --data"):
         read_positions(write(root, SIX), root / "MR")
+
+
+TEXTS = ["first", "second\nof two lines", "", "fourth", "fifth", "sixth"]
+"""The third row has no text: it counts, and cannot be named."""
+
+
+@pytest.mark.parametrize("suffix", [".tsv", ".csv", ".jsonl", ".parquet"])
+def test_rows_are_counted_alike_in_every_kind_of_table(tmp_path, suffix):
+    texts = [text.replace("\n", " ") for text in TEXTS] if suffix == ".tsv" else TEXTS
+    rows = [{"text": text, "label": "ab"[number % 2]} for number, text in enumerate(texts)]
+    path = tmp_path / f"t{suffix}"
+    if suffix == ".parquet":
+        parquet.write_table(pa.Table.from_pylist(rows), path)
+    elif suffix == ".jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        mark, quote = ("\t", "") if suffix == ".tsv" else (",", '"')
+        lines = [f"{quote}{row['text']}{quote}{mark}{row['label']}\n" for row in rows]
+        path.write_text(f"text{mark}label\n" + "".join(lines))
+    table = tmp_path / "t_splits.tsv"
+    named = [("train", 0), ("train", 1), ("dev", 3), ("test", 4)]
+    table.write_text("split\tfile\trow\n" + "".join(f"{split}\t{path.name}\t{row}\n" for split, row in named))
+    task = read_positions(table, tmp_path)
+    found = [(split, text) for split in ("train", "dev", "test") for (text,) in task.splits[split].texts]
+    assert found == [(split, rows[row]["text"]) for split, row in named]
+    table.write_text(table.read_text() + f"test\t{path.name}\t2\n")
+    with pytest.raises(InputError, match="has no labelled text in row 2"):
+        read_positions(table, tmp_path)

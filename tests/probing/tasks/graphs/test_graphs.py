@@ -53,7 +53,12 @@ def test_the_check_counts_what_makes_a_graph_easy_or_wrong(folder):
     assert found.n_unseen == (0, 1)  # d
     assert found.n_reversed == (1, 1)  # c s a against a s c, and a r b against b r a
     assert found.n_alike == 2
+    assert found.n_alike_relations == 0
+    (folder / "relations.tsv").write_text("r\tlikes\ns\tlikes\n")
+    found = check_graph(read_graph(folder))
+    assert found.n_alike_relations == 2
     lines = "\n".join(found.lines("g"))
+    assert "2 relations have a text that another one has too, such as 'likes' (r s)" in lines
     assert "1 (50%) have their reverse in train" in lines
     assert "1 triples that dev calls false are true by another split or by itself, such as b s c" in lines
     assert "1 true triples of test have an entity that train never shows, such as a r d" in lines
@@ -95,6 +100,9 @@ def test_a_graph_is_told_from_a_folder_of_tasks(folder, tmp_path_factory):
         ("train.tsv", "a\tq\tb\n", r"train.tsv:1: relation 'q' has no text: give it a row in relations.tsv"),
         ("entities.tsv", "a\n", r"entities.tsv:1: 'a' has no text"),
         ("entities.tsv", "a\t \n", r"entities.tsv:1: 'a' has no text"),
+        ("entities.tsv", "a\t\u200b\n", r"entities.tsv:1: the text of 'a' holds nothing that can be seen"),
+        ("entities.tsv", "a\tA\0\n", r"entities.tsv:1: the text of 'a' has a NUL character"),
+        ("relations.tsv", "r\t\u200d\n", r"relations.tsv:1: the text of 'r' holds nothing that can be seen"),
         ("entities.tsv", "a\tA\na\tB\n", r"entities.tsv:2: 'a' stands there twice"),
         ("train.tsv", "a\tr\tb\n", r"dev.tsv: relation 's' is never in train"),
         ("test.tsv", "", r"test.tsv: holds no rows"),

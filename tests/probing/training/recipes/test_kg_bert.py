@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
+from analysis.runs.training_run import load_training
 from probing.build_tasks import main as check
 from probing.encoders.tiny_checkpoints import write_bert
 from probing.progress import Reporter
@@ -205,6 +206,27 @@ def write_graph(folder, **files):
         if text is not None:
             (folder / f"{name}.tsv").write_text(text)
     return folder
+
+
+@pytest.mark.slow
+def test_relations_of_one_text_have_rows_of_their_own(make, tmp_path):
+    folder = tmp_path / "graph"
+    folder.mkdir()
+    write_graph(folder, relations="r\tlikes\ns\tlikes\n", test="b\tr\ta\nb\ts\ta\n")
+    out, models, baselines = run(make(graph=str(folder), baselines=("frequency",)))
+    expected = ["accuracy[likes (r)]", "accuracy[likes (s)]"]
+    for table in (models, baselines):
+        assert [metric for metric in table["metric"] if "[" in metric] == expected
+    assert len(load_training(out).models) == len(models), "rows of one name are refused where a run is shown"
+
+
+def test_a_graph_in_which_everything_is_true_has_nothing_to_tell_apart(make, tmp_path):
+    folder = tmp_path / "graph"
+    folder.mkdir()
+    pairs = [f"{head}\t{relation}\t{tail}\n" for head in "ab" for relation in "rs" for tail in "ab"]
+    write_graph(folder, entities="a\tada\nb\tben\n", train="".join(pairs), dev=pairs[0], test=pairs[5])
+    with pytest.raises(InputError, match="graph graph: no triple of dev has a false neighbour"):
+        train(make(graph=str(folder)), Reporter(quiet=True))
 
 
 @pytest.mark.parametrize(
