@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.runs.augmented_run import AugmentedRun, is_augmented, load_augmented
 from analysis.runs.training_run import TrainingRun
-from analysis.stats.augmentation import compare_arms, compare_kept
+from analysis.stats.augmentation import compare_kept, compare_ways
 from analysis.tables.table import format_gain, format_points
 
 
@@ -18,7 +18,7 @@ def answer_augmentation(run: TrainingRun) -> list[str]:
     if not is_augmented(run):
         return []
     found = load_augmented(run)
-    return [*_answer_kept(found), *_answer_arms(compare_arms(found), run.metric)]
+    return [*_answer_kept(found), *_answer_arms(compare_ways(found), run.metric)]
 
 
 def _answer_kept(run: AugmentedRun) -> Iterator[str]:

@@ -13,7 +13,7 @@ from analysis.stats.significance import ALPHA, holm
 _NONE, _UNCONDITIONAL, _CONDITIONAL = "none", "unconditional", "conditional"
 
 
-def summarise_arms(run: AugmentedRun, split: str = "test") -> pd.DataFrame:
+def summarise_ways(run: AugmentedRun, split: str = "test") -> pd.DataFrame:
     """Accuracy of every arm.
 
     Returns:
@@ -28,7 +28,7 @@ def summarise_arms(run: AugmentedRun, split: str = "test") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def compare_arms(run: AugmentedRun, split: str = "test") -> pd.DataFrame:
+def compare_ways(run: AugmentedRun, split: str = "test") -> pd.DataFrame:
     """Each arm minus that of no new sentences, and conditional minus unconditional, paired by sentence and by seed.
 
     Returns:

@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.runs.augmented_run import AugmentedRun, is_augmented, load_augmented, load_sentences
 from analysis.runs.frames import title_of
 from analysis.runs.training_run import TrainingRun
-from analysis.stats.augmentation import compare_arms, compare_kept, summarise_arms
+from analysis.stats.augmentation import compare_kept, compare_ways, summarise_ways
 from analysis.tables.table import STAR, Table, format_bounds, format_gain, format_percent, format_points
 
 _ARMS = (
@@ -53,7 +53,7 @@ def tabulate_augmentation(run: TrainingRun) -> dict[str, Table]:
 
 def tabulate_arms(run: AugmentedRun, title: str = "") -> Table:
     """A row for each classifier, share of train and arm: its accuracy, and what it has beside other arms."""
-    arms, pairs = summarise_arms(run), compare_arms(run)
+    arms, pairs = summarise_ways(run), compare_ways(run)
     gains = {(row["classifier"], row["share"], row["way"], row["other"]): row for row in pairs.to_dict("records")}
     rows = []
     for arm in arms.to_dict("records"):

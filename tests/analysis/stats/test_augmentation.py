@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from analysis.report.augmentation_answer import answer_augmentation
 from analysis.runs.augmented_run import AugmentedRun
 from analysis.runs.training_run import TrainingRun
-from analysis.stats.augmentation import compare_arms, compare_kept, summarise_arms
+from analysis.stats.augmentation import compare_kept, compare_ways, summarise_ways
 from analysis.tables.augmentation import tabulate_augmentation
 
 N = 60
@@ -52,7 +52,7 @@ def first(n):
 
 def test_differences_are_paired_by_sentence_and_corrected_for_their_number():
     better = first(30) | (np.arange(N) >= 40)  # right where none is not, in 20 of 60
-    found = compare_arms(make(make_answers({"none": first(30), "unconditional": first(30), "conditional": better})))
+    found = compare_ways(make(make_answers({"none": first(30), "unconditional": first(30), "conditional": better})))
     assert found[["way", "other"]].values.tolist() == [
         ["unconditional", "none"], ["conditional", "none"], ["conditional", "unconditional"],
     ]  # fmt: skip
@@ -69,9 +69,9 @@ def test_arms_of_one_classifier_and_share_are_never_held_against_those_of_anothe
         for n, (classifier, share) in enumerate((one, two) for one in ("cnn", "lstm") for two in (1.0, 0.1))
     ]
     run = make(pd.concat(tables, ignore_index=True))
-    assert len(compare_arms(run)) == 4
-    assert compare_arms(run)["difference"].tolist() == pytest.approx([0.1] * 4)
-    arms = summarise_arms(run)
+    assert len(compare_ways(run)) == 4
+    assert compare_ways(run)["difference"].tolist() == pytest.approx([0.1] * 4)
+    arms = summarise_ways(run)
     assert arms["value"].tolist() == pytest.approx([value / N for n in range(4) for value in (n, n + 6)])
     assert arms["spread"].isna().all()
 
@@ -80,13 +80,13 @@ def test_with_several_seeds_the_interval_is_over_seeds_too():
     seeds = [
         make_answers({"none": first(30), "conditional": first(30 + gain)}, seed) for seed, gain in enumerate((0, 6, 12))
     ]
-    several = compare_arms(make(pd.concat(seeds, ignore_index=True))).iloc[0]
-    alike = compare_arms(make(make_answers({"none": first(30), "conditional": first(36)}))).iloc[0]
+    several = compare_ways(make(pd.concat(seeds, ignore_index=True))).iloc[0]
+    alike = compare_ways(make(make_answers({"none": first(30), "conditional": first(36)}))).iloc[0]
     assert several["difference"] == pytest.approx(0.1)
     # Student's with two degrees of freedom over the seeds' 0, .1 and .2 alone would be .1 -+ 4.30 * .1 / sqrt(3).
     assert several["ci_high"] - several["ci_low"] > 2 * 4.30 * 0.1 / np.sqrt(3) * 0.95
     assert several["ci_high"] - several["ci_low"] > alike["ci_high"] - alike["ci_low"]
-    assert summarise_arms(make(pd.concat(seeds)))["spread"].tolist() == pytest.approx([0, 0.1])
+    assert summarise_ways(make(pd.concat(seeds)))["spread"].tolist() == pytest.approx([0, 0.1])
 
 
 def test_labels_kept_are_compared_source_by_source_whatever_the_number_of_sentences():
@@ -117,7 +117,7 @@ def test_with_several_seeds_only_sources_that_have_sentences_with_each_count():
 
 def test_nothing_is_compared_without_arms_and_without_a_judge():
     assert compare_kept(make()).empty
-    assert compare_arms(make()).empty
+    assert compare_ways(make()).empty
 
 
 def test_runs_of_other_recipes_have_no_such_table_and_no_such_answer(build_training):
