@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _PART = re.compile(r"\..+\.[0-9a-f]{32}")
 """Form of the name of a half-written file or folder: see `name_part`."""
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
+"""Number of what the system refused, as libraries in Rust write it."""
 _FORMULA = re.compile(r"[=@\t\r]|[+-](?![-+\d., \[\]±*%e]*$)")
 """Cells that a spreadsheet runs: those that begin so, unless they are a number with a sign, or a dash."""
 
@@ -61,6 +63,25 @@ def write_atomically(path: Path, content: bytes) -> None:
             # A full disk does not say which file it has no room for, and a part's name tells nobody anything.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+def find_refusal(error: BaseException, path: Path) -> OSError | None:
+    """Find what the system refused behind an error of a library that writes files; none where it refused nothing.
+
+    torch hides it behind an error of its own, and libraries in Rust write its number into their message.
+
+    Args:
+        error: as it was caught.
+        path: the file or folder that was to be written, for who reads the message.
+    """
+    below = error if isinstance(error, Exception) else None
+    while below is not None:
+        told = _OS_ERROR.search(str(below))
+        number = below.errno if isinstance(below, OSError) else int(told[1]) if told else None
+        if number:
+            return OSError(number, os.strerror(number), str(path))
+        below = below.__cause__ or below.__context__
+    return None
 
 
 def find_obstacle(folder: Path) -> str:

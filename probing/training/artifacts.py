@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from transformers import MODEL_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 
-from probing.atomic_files import write_atomically
+from probing.atomic_files import find_refusal, write_atomically
 from probing.digests import digest_json
 from probing.registry import ENCODERS
 from probing.store.own_files import keep_others
@@ -87,6 +87,9 @@ def save_model(
 
     Returns:
         The digest of the folder.
+
+    Raises:
+        OSError: with the folder as its `filename`.
     """
     part = folder.with_name(f".{folder.name}.{uuid4().hex}")
     try:
@@ -99,8 +102,10 @@ def save_model(
         keep_others(folder, part)
         shutil.rmtree(folder, ignore_errors=True)
         part.rename(folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
+        if refusal := find_refusal(error, folder):
+            raise refusal from error
         raise
     return digest_folder(folder)
 

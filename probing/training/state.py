@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from probing.atomic_files import find_refusal
 from probing.training.contracts import Objective
 
 _DIGEST_BYTES = sha256().digest_size
@@ -101,6 +102,9 @@ def save_state(path: Path, key: str, trained: Trained) -> None:
         path: of the file.
         key: what the numbers depend on.
         trained: what is written.
+
+    Raises:
+        OSError: with the path as its `filename`; what was there before stands.
     """
     state = {
         "key": key,
@@ -122,8 +126,10 @@ def save_state(path: Path, key: str, trained: Trained) -> None:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if refusal := find_refusal(error, path):
+            raise refusal from error
         raise
 
 
