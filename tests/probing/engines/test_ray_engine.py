@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts import wait_for
+
 ROOT = Path(__file__).parents[3]
 SQUARES = [[number, number * number] for number in range(6)]
 pytestmark = [
@@ -18,10 +20,11 @@ pytestmark = [
 ]
 
 
-def start_trial(name, folder, **variables):
+def start_trial(name, folder, before="", **variables):
+    """What a trial finds; `before`: statements that its process begins with."""
     path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     done = subprocess.run(
-        [sys.executable, "-m", "tests.ray_trials", name, str(folder)],
+        [sys.executable, "-c", f"{before}from tests import ray_trials; ray_trials.main()", name, str(folder)],
         cwd=ROOT, env={**os.environ, "PYTHONPATH": path, **variables}, capture_output=True, text=True, timeout=300,
         check=False,
     )  # fmt: skip
@@ -70,7 +73,7 @@ def count_most(spans):
     return max(sum(begun <= moment < end for begun, end in spans) for moment, _ in spans)
 
 
-@pytest.mark.parametrize(("share", "most"), [("1.0", 1), ("0.5", 2)])
+@pytest.mark.parametrize(("share", "most"), [("1.0", 1), ("0.5", 2), ("0.4", 2)])
 def test_no_more_units_have_a_card_than_it_has_shares_and_both_cards_are_used(shares, share, most):
     units = shares[share]
     assert len(units) == 10
@@ -79,11 +82,25 @@ def test_no_more_units_have_a_card_than_it_has_shares_and_both_cards_are_used(sh
         assert count_most([(begun, end) for card, begun, end, _ in units if card == number]) <= most
 
 
+def test_units_of_cards_are_begun_in_their_order_where_shares_leave_a_rest_of_each_card(shares):
+    begun = [moment for _, moment, *_ in shares["0.4"]]
+    assert max(begun[:4]) < min(begun[4:])
+    assert max(begun[4:6]) < min(begun[8:])
+
+
 def test_a_cell_notes_the_card_that_its_worker_was_given(shares):
     assert all(noted == f"card {card} as cuda" for units in shares.values() for card, *_, noted in units)
 
 
-def test_a_cluster_on_loopback_is_joined_by_its_address_and_left_as_it_was(tmp_path):
+def test_a_cluster_is_started_whatever_was_imported_and_set_before(tmp_path):
+    """By a notebook that has imported Ray, by a user without a token, and with the address of one that has ended."""
+    trial = start_trial("plain", tmp_path, "import ray; ", HOME=str(tmp_path), RAY_ADDRESS="127.0.0.1:1")
+    assert trial == {"found": SQUARES}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Address of a cluster that was started as users do, without the engine's settings."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -95,9 +112,25 @@ def test_a_cluster_on_loopback_is_joined_by_its_address_and_left_as_it_was(tmp_p
          "--num-cpus=2", "--include-dashboard=false", "--object-store-memory=200000000", "--disable-usage-stats"],
         env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    try:
-        trial = start_trial("address", tmp_path, TRIAL_ADDRESS=address, RAY_AUTH_MODE="disabled")
-    finally:
-        head.terminate()
-        head.wait(60)
+    wait_for(lambda: answers(address), 120, "Ray's head answers")
+    yield address
+    head.terminate()
+    head.wait(60)
+
+
+def answers(address):
+    host, port = address.split(":")
+    with socket.socket() as asks:
+        return asks.connect_ex((host, int(port))) == 0
+
+
+def test_a_cluster_on_loopback_is_joined_by_its_address_and_left_as_it_was(tmp_path, cluster):
+    trial = start_trial("address", tmp_path, TRIAL_ADDRESS=cluster, RAY_AUTH_MODE="disabled")
     assert trial == {"found": SQUARES, "workers": 2}
+
+
+def test_a_unit_of_which_nothing_is_heard_for_long_is_computed_by_a_cluster_that_was_not_started_here(
+    tmp_path, cluster
+):
+    trial = start_trial("quiet", tmp_path, TRIAL_ADDRESS=cluster, RAY_AUTH_MODE="disabled")
+    assert all(trial["found"])
