@@ -17,6 +17,8 @@ from probing.records import InputError
 from probing.store.environment import describe_machine
 from probing.work import EngineOptions, Unit
 
+ENDS = 50
+"""Early ends of which Ray bore some 20 when it was asked to end what had ended."""
 QUIET_S = 100.0
 """Longer than Ray bears who asks too often whether a worker is still there."""
 
@@ -123,7 +125,7 @@ def hold_card(number, folder):
     # There is no card here: torch answers by what it would see.
     with patch("torch.cuda.get_device_name", lambda device: f"card {cards} as {device}"):
         noted = describe_machine("cuda")["gpu"]
-    return cards, begun, time.time(), noted
+    return cards, begun, time.time(), noted, os.getpid()
 
 
 def try_shares(folder):
@@ -153,6 +155,23 @@ def try_plain(folder):
     found = run(engine, list_units(engine, folder))
     engine.close()
     return {"found": found}
+
+
+def spoil_beside_others(number, folder):
+    if number == 0:
+        raise ValueError("spoilt")
+    time.sleep(0.002 * number)
+
+
+def try_ends(folder):
+    """Runs that end early, while other units of theirs end too: how many of them ended in the error."""
+    engine, ended = RayEngine(EngineOptions(workers=3)), 0
+    for _ in range(ENDS):
+        try:
+            run(engine, list_units(engine, folder, 3), spoil_beside_others)
+        except ValueError:
+            ended += 1
+    return {"ended": ended, "runs": ENDS}
 
 
 def rest(seconds, folder):

@@ -41,7 +41,7 @@ def check_token(asked: str) -> None:
     if os.environ.get("RAY_AUTH_MODE") == "token" and not _is_named() and not _find_place().exists():
         raise InputError(
             f"--engine-address {asked}: no token to show there; make one before Ray starts, by `ray get-auth-token "
-            f"--generate`, and have {_find_place()} on each host, or set RAY_AUTH_MODE=disabled where anyone may run code"
+            f"--generate`, have {_find_place()} on each host, or set RAY_AUTH_MODE=disabled where anyone may run code"
         )
 
 

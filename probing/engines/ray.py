@@ -46,7 +46,7 @@ from probing.work import Done, EngineOptions, Function, Lost, Unit
 _OBJECTS_BYTES = 512 * 2**20
 """Room for tasks and indices: the default, 30 % of memory in /dev/shm, is more than a container has."""
 _STARTS = 4
-"""Attempts to start: Ray gives a node half a minute, which a busy machine may exceed."""
+"""Attempts to start, or to join: Ray gives a node half a minute, which a busy machine may exceed."""
 _LOOK_S = 0.1
 """Longest time until a new unit is noticed."""
 
@@ -133,8 +133,7 @@ class RayEngine:
                         yield outcome
         finally:
             feed.stopped = True
-            for ref, attempt in running.items():
-                _stop(ref, attempt)
+            _stop_all(running)
             for actor in idle:
                 ray.kill(actor)
 
@@ -158,7 +157,7 @@ class RayEngine:
             cpus = options.workers * options.threads or len(os.sched_getaffinity(0))
             where = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
             where |= {"object_store_memory": _OBJECTS_BYTES, "_temp_dir": self._temporary}
-        for left in reversed(range(1 if options.address else _STARTS)):
+        for left in reversed(range(_STARTS)):
             try:
                 ray.init(**where, **quiet)
                 return
@@ -197,11 +196,17 @@ class RayEngine:
         limit_s = self._options.unit_timeout_s
         ready, _ = ray.wait(list(running), timeout=_LOOK_S)
         for ref in ready:
-            attempt = running[ref]
-            outcome = self._receive(attempt, next(ref) if limit_s else ref)
+            attempt = running.pop(ref)
+            try:
+                outcome = self._receive(attempt, next(ref) if limit_s else ref)
+            except BaseException:
+                if attempt.actor:
+                    ray.kill(attempt.actor)
+                raise
             if outcome:
-                del running[ref]
                 yield attempt, outcome
+            else:
+                running[ref] = attempt
         overdue = [ref for ref, one in running.items() if one.begun and time.monotonic() - one.begun > limit_s > 0]
         for ref in overdue:
             attempt = running.pop(ref)
@@ -239,6 +244,14 @@ def _dismiss(actor: Any, idle: list[Any], *, keep: bool) -> None:
         idle.append(actor)
     else:
         ray.kill(actor)
+
+
+def _stop_all(running: dict[Any, _Attempt]) -> None:
+    """End the processes of units that have not ended: Ray may end this one if it is asked to end what just has."""
+    if running:
+        _, working = ray.wait(list(running), num_returns=len(running), timeout=0)
+        for ref in working:
+            _stop(ref, running[ref])
 
 
 def _stop(ref: Any, attempt: _Attempt) -> None:
