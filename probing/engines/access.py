@@ -1,4 +1,4 @@
-"""What a cluster of Ray asks of whoever joins it: an address at which it answers, and a token."""
+"""Checks before a cluster of Ray is joined: whether something answers at its address, and a token to show."""
 
 import os
 import secrets
