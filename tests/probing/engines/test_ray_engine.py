@@ -110,11 +110,12 @@ def cluster(tmp_path_factory):
     ray, log = [sys.executable, "-m", "ray.scripts.scripts"], tmp_path_factory.mktemp("head") / "log"
     path = os.pathsep.join([str(ROOT), *filter(None, sys.path)])
     environment = os.environ | {"PYTHONPATH": path, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    head = subprocess.Popen(
-        [*ray, "start", "--head", "--block", f"--port={address.partition(':')[2]}", "--node-ip-address=127.0.0.1",
-         "--num-cpus=2", "--include-dashboard=false", "--object-store-memory=200000000", "--disable-usage-stats"],
-        env=environment, stdout=log.open("w"), stderr=subprocess.STDOUT,
-    )  # fmt: skip
+    command = [
+        *(*ray, "start", "--head", "--block", f"--port={address.partition(':')[2]}", "--node-ip-address=127.0.0.1"),
+        *("--num-cpus=2", "--include-dashboard=false", "--object-store-memory=200000000", "--disable-usage-stats"),
+    ]
+    with log.open("w") as file:
+        head = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
     wait_for(lambda: "will now block forever" in log.read_text(), 200, "Ray's head starts")
     yield address
     head.terminate()
