@@ -144,10 +144,7 @@ def main(folder):
     place.build()
     sys.path.insert(0, str(place.installed))
     os.environ["PYTHONPATH"] = os.pathsep.join([str(Path.cwd()), str(place.installed), *filter(None, sys.path)])
-    import ray
-
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-    ray.init(address="local", num_cpus=2, object_store_memory=200 * 2**20, **quiet)
+    RayEngine(EngineOptions(workers=2))  # starts the cluster that all further ones find
     return {trial.__name__: trial(place) for trial in (encode, make_needy, sweep)}
 
 

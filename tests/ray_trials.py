@@ -1,4 +1,4 @@
-"""Trials of the engine over Ray, each in a process of its own: python -m tests.ray_trials NAME FOLDER.
+"""Trials of the engine over Ray, each in a process of its own, by `main`.
 
 Units write who computes them into the folder; what a trial finds is printed as JSON.
 """
@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 import time
-from importlib import import_module
 from pathlib import Path
 from threading import Thread
 from unittest.mock import patch
@@ -17,6 +16,11 @@ from probing.engines.ray import RayEngine
 from probing.records import InputError
 from probing.store.environment import describe_machine
 from probing.work import EngineOptions, Unit
+
+ENDS = 300
+"""Early ends, of which Ray bore some 20 when it was asked to end what had just ended."""
+QUIET_S = 100.0
+"""Longer than Ray bears who asks too often whether a worker is still there."""
 
 
 def compute(number, folder):
@@ -94,15 +98,16 @@ def hang(number, folder):
     time.sleep(600)
 
 
+def open_with_cards(number):
+    """More workers than a node has cards, which are not there: nothing looks for them."""
+    os.environ["RAY_OVERRIDE_RESOURCES"] = json.dumps({"GPU": number})
+    return RayEngine(EngineOptions(workers=6, mixed_hardware=True))
+
+
 def try_actor(folder):
     """Units on a GPU have a process that lives on from unit to unit; when it is killed, another takes its unit."""
-    import ray
-
-    # A GPU that is not there: nothing looks for it.
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-    ray.init(address="local", num_cpus=2, num_gpus=1, object_store_memory=200 * 2**20, **quiet)
     (folder / "armed.0").touch()
-    engine = RayEngine(EngineOptions(workers=4, mixed_hardware=True))
+    engine = open_with_cards(1)
     kill_when_it_waits(folder, lambda pid: os.kill(pid, signal.SIGKILL))
     found = run(engine, list_units(engine, folder, gpus=1.0))
     try:
@@ -120,20 +125,17 @@ def hold_card(number, folder):
     # There is no card here: torch answers by what it would see.
     with patch("torch.cuda.get_device_name", lambda device: f"card {cards} as {device}"):
         noted = describe_machine("cuda")["gpu"]
-    return cards, begun, time.time(), noted
+    return cards, begun, time.time(), noted, os.getpid()
 
 
 def try_shares(folder):
-    """Units that take a card each, then half of one: two cards, and more workers than that."""
-    import ray
-
-    quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
-    ray.init(address="local", num_cpus=6, num_gpus=2, object_store_memory=200 * 2**20, **quiet)
-    engine = RayEngine(EngineOptions(workers=6, mixed_hardware=True))
-    return {
-        str(share): [outcome.result for outcome in engine.run(hold_card, list_units(engine, folder, 10, gpus=share))]
-        for share in (1.0, 0.5)
-    }
+    """Units that take a card each, then parts of one, in order: two cards, and more workers than that."""
+    engine = open_with_cards(2)
+    found = {}
+    for share in (1.0, 0.5, 0.4):
+        outcomes = engine.run(hold_card, list_units(engine, folder, 10, gpus=share))
+        found[str(share)] = [one.result for one in sorted(outcomes, key=lambda one: one.unit.payload)]
+    return found
 
 
 def try_address(folder):
@@ -147,9 +149,41 @@ def try_address(folder):
     return {"found": found, "workers": workers}
 
 
-if __name__ == "__main__":
-    # Functions are found by the name of this module in workers too.
-    trials = import_module("tests.ray_trials")
-    sys.stdout.write(json.dumps(getattr(trials, f"try_{sys.argv[1]}")(Path(sys.argv[2]))) + "\n")
+def try_plain(folder):
+    """A cluster is started, works, and ends."""
+    engine = RayEngine(EngineOptions(workers=2))
+    found = run(engine, list_units(engine, folder))
+    engine.close()
+    return {"found": found}
+
+
+def try_ends(folder):
+    """Runs that end in a unit's error: how many did."""
+    engine, ended = RayEngine(EngineOptions(workers=1)), 0
+    for _ in range(ENDS):
+        try:
+            run(engine, list_units(engine, folder, 1), spoil)
+        except ValueError:
+            ended += 1
+    return {"ended": ended, "runs": ENDS}
+
+
+def rest(seconds, folder):
+    time.sleep(seconds)
+    return os.getpid()
+
+
+def try_quiet(folder):
+    """Units of which nothing is heard for long, by a cluster that was not started here: who has computed them."""
+    engine = RayEngine(EngineOptions(address=os.environ["TRIAL_ADDRESS"], retries=0))
+    handle = engine.share(folder)
+    units = [Unit(f"unit {number}", 1.0, QUIET_S, handle) for number in range(2)]
+    return {"found": [getattr(outcome, "result", None) for outcome in engine.run(rest, units)]}
+
+
+def main():
+    """Do one trial."""
+    name, folder = sys.argv[1:]
+    sys.stdout.write(json.dumps(globals()[f"try_{name}"](Path(folder))) + "\n")
     sys.stdout.flush()
     os._exit(0)  # a cluster that was joined takes long to end

@@ -10,6 +10,7 @@ lost is computed again, what ends in an error is not, and the costliest unit tha
 import os
 import pickle
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -23,16 +24,20 @@ _SETTINGS = {
     "RAY_AUTH_MODE": "token",  # anyone on the network could run code otherwise
     "RAY_task_oom_retries": "0",  # retries are ours
     "RAY_worker_num_grpc_internal_threads": "1",  # clusters cap the threads of a user
-    # A host that vanishes without a word keeps what was asked of it: Ray would notice after seven minutes.
-    "RAY_grpc_client_keepalive_time_ms": "20000",
+    # A host that vanishes without a word keeps what was asked of it: Ray would notice after seven minutes. Where it was
+    # started without these settings, it cuts off whoever asks more than once a minute, and ends the worker in question.
+    "RAY_grpc_client_keepalive_time_ms": "75000",
     "RAY_grpc_client_keepalive_timeout_ms": "20000",
 }
+_IMPORTED = "ray" in sys.modules
+"""True where a notebook, say, has imported Ray before."""
 for _name, _value in _SETTINGS.items():
     os.environ.setdefault(_name, _value)  # Ray reads them when it is imported, and not again
 
 import ray
 from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
 
+from probing.engines.access import check_answers, check_token, make_token
 from probing.engines.feed import Feed
 from probing.engines.worker import Parcel, Setup, compute_announced, compute_parcel, describe_kind
 from probing.records import InputError
@@ -41,7 +46,7 @@ from probing.work import Done, EngineOptions, Function, Lost, Unit
 _OBJECTS_BYTES = 512 * 2**20
 """Room for tasks and indices: the default, 30 % of memory in /dev/shm, is more than a container has."""
 _STARTS = 4
-"""Attempts to start: Ray gives a node half a minute, which a busy machine may exceed."""
+"""Attempts to start, or to join: Ray gives a node half a minute, which a busy machine may exceed."""
 _LOOK_S = 0.1
 """Longest time until a new unit is noticed."""
 
@@ -121,15 +126,14 @@ class RayEngine:
                     continue
                 for attempt, outcome in self._look(running):
                     if attempt.actor:
-                        self._dismiss(attempt.actor, idle, keep=isinstance(outcome, Done) and not feed.is_empty)
+                        _dismiss(attempt.actor, idle, keep=isinstance(outcome, Done) and not feed.is_empty)
                     if isinstance(outcome, Lost) and attempt.number <= self._options.retries:
                         feed.put(attempt.unit, attempt.number + 1)
                     else:
                         yield outcome
         finally:
             feed.stopped = True
-            for ref, attempt in running.items():
-                _stop(ref, attempt)
+            _stop_all(running)
             for actor in idle:
                 ray.kill(actor)
 
@@ -141,10 +145,13 @@ class RayEngine:
 
     def _start(self) -> None:
         options = self._options
+        if _IMPORTED:
+            ray._raylet.Config.initialize("")  # what it has read it reads anew
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
         if options.address:
-            where: dict[str, Any] = {"address": options.address}
+            where: dict[str, Any] = {"address": _find_cluster(options.address)}
         else:
+            make_token()
             # A socket's path may have 107 letters, and /tmp/ray may be another user's.
             self._temporary = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
             cpus = options.workers * options.threads or len(os.sched_getaffinity(0))
@@ -168,7 +175,10 @@ class RayEngine:
         """
         if unit.gpus > self._gpus:
             raise InputError(f"a unit takes {unit.gpus:g} of a GPU, and Ray has {self._gpus:g}; take --device cpu")
-        return min(self.workers, int(self._gpus / unit.gpus)) if unit.gpus else self.workers
+        if not unit.gpus:
+            return self.workers
+        # Shares of one unit are of one card.
+        return min(self.workers, int(self._gpus) * int(1 / unit.gpus) if unit.gpus < 1 else int(self._gpus / unit.gpus))
 
     def _begin(self, function: Function, unit: Unit, number: int, idle: list[Any]) -> tuple[Any, _Attempt]:
         name, blob = unit.shared
@@ -186,11 +196,17 @@ class RayEngine:
         limit_s = self._options.unit_timeout_s
         ready, _ = ray.wait(list(running), timeout=_LOOK_S)
         for ref in ready:
-            attempt = running[ref]
-            outcome = self._receive(attempt, next(ref) if limit_s else ref)
+            attempt = running.pop(ref)
+            try:
+                outcome = self._receive(attempt, next(ref) if limit_s else ref)
+            except BaseException:
+                if attempt.actor:
+                    ray.kill(attempt.actor)
+                raise
             if outcome:
-                del running[ref]
                 yield attempt, outcome
+            else:
+                running[ref] = attempt
         overdue = [ref for ref, one in running.items() if one.begun and time.monotonic() - one.begun > limit_s > 0]
         for ref in overdue:
             attempt = running.pop(ref)
@@ -221,12 +237,21 @@ class RayEngine:
         result, seconds = answer
         return Done(unit, pickle.loads(result), seconds)
 
-    def _dismiss(self, actor: Any, idle: list[Any], *, keep: bool) -> None:
-        """Keep a worker for the next unit, or give back what it has taken."""
-        if keep:
-            idle.append(actor)
-        else:
-            ray.kill(actor)
+
+def _dismiss(actor: Any, idle: list[Any], *, keep: bool) -> None:
+    """Keep a worker for the next unit, or give back what it has taken."""
+    if keep:
+        idle.append(actor)
+    else:
+        ray.kill(actor)
+
+
+def _stop_all(running: dict[Any, _Attempt]) -> None:
+    """End the processes of units that have not ended: Ray may end this one if it is asked to end what just has."""
+    if running:
+        _, working = ray.wait(list(running), num_returns=len(running), timeout=0)
+        for ref in working:
+            _stop(ref, running[ref])
 
 
 def _stop(ref: Any, attempt: _Attempt) -> None:
@@ -245,10 +270,29 @@ def _name_loss(error: RayError) -> str:
     return str(error).splitlines()[0]
 
 
+def _find_cluster(asked: str) -> str:
+    """The address of the cluster that a user means.
+
+    Raises:
+        InputError: there is none, or there is nothing to show to it.
+    """
+    try:
+        # `auto` may stand for one that has ended: Ray notes addresses, and takes none back.
+        if not (address := ray._private.services.canonicalize_bootstrap_address(asked)):
+            raise ValueError("expected HOST:PORT, or auto")
+    except Exception as error:  # noqa: BLE001 - it throws plain ones
+        raise InputError(_explain(asked, error)) from None
+    check_answers(asked, address)
+    check_token(asked)
+    return address
+
+
 def _explain(address: str, error: Exception) -> str:
-    reason = " ".join(str(error).split())[:200]
+    """One line; the last one of several is the one that says what is wrong."""
+    reason = " ".join((str(error).strip().splitlines() or [type(error).__name__])[-1].split())[:300]
     if address:
-        return f"--engine-address {address}: no cluster answers ({reason}); start one by `ray start --head`"
+        other = "Ray there may be of another version, or have another token (~/.ray/auth_token)"
+        return f"--engine-address {address}: cannot be joined ({reason}); {other}"
     return f"--engine ray: cannot be started here ({reason}); take --engine local, or a cluster by --engine-address"
 
 

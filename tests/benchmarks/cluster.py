@@ -27,7 +27,7 @@ from probing.settings.named import make_settings
 from probing.work import Done, Engine, EngineOptions, Unit
 from tests.benchmarks.cluster_times import Work, predict, read_work, schedule, sleep
 
-MEASURED, SIMULATED = (2, 4, 8), (8, 16, 32, 64)
+SIMULATED = (8, 16, 32, 64)
 _SWEPT_S = 30.0
 """Longest time that each worker sleeps for a sweep."""
 _EMPTY = 400
@@ -43,6 +43,8 @@ class ClusterSettings:
     """A finished run, whose times are slept and predicted from."""
     engine: str = "processes"
     """Engine of the workers that sleep: ray, or processes of this benchmark's own."""
+    workers: tuple[int, ...] = (2, 4, 8)
+    """Numbers of workers that sleep."""
     slept_s: float = 60.0
     """Seconds that all units of one run sleep together; times are scaled to that."""
     runs: int = 50
@@ -118,7 +120,7 @@ def measure_efficiency(settings: ClusterSettings, work: Work) -> None:
     print(f"a run: {len(one)} units that sleep {sum(one):.0f} s together, {max(one):.2f} s the longest")
     print(f"a sweep: {settings.runs} of them; efficiency [least, most], then as a share of the list schedule's")
     print("workers  start s  driver's ms a unit (processor)  one run  sweep")
-    for workers in MEASURED:
+    for workers in settings.workers:
         begun = time.perf_counter()
         engine = open_engine(settings.engine, workers)
         try:
