@@ -15,6 +15,10 @@ from probing.records import InputError
 COLUMNS = ["task", "title", "group", "contender", "first_name", "second_name", "first", "second"]
 COLUMNS += ["difference", "ci_low", "ci_high", "p", "p_holm", "n", "smallest", "significant", "equivalent"]
 
+_IN_SCORES = ("pooling", "probe", "protocol")
+_IN_SETTINGS = ("special_tokens", "mix_embeddings", "mix_norm", "mix_dropout")
+"""Columns and settings of how an encoder is probed."""
+
 
 def compare_runs(first: Run, second: Run, tasks: Sequence[str] = (), margin: float = MARGIN) -> pd.DataFrame:
     """Accuracy of the second run minus that of the first: per task, for the last layer, the best one and the mix.
@@ -68,6 +72,47 @@ def check_same_data(first: Run, second: Run, tasks: Sequence[str] = ()) -> list[
     return wanted
 
 
+def list_settings(first: Run, second: Run) -> Iterator[tuple[str, Any, Any]]:
+    """Settings of probes and mixes, as a name and the two values; what an older run lacks is not compared."""
+    for name in _IN_SCORES:
+        one, other = (_list_values(run, name) for run in (first, second))
+        yield name, one, other
+    for name in _IN_SETTINGS:
+        if name in first.settings and name in second.settings:
+            yield name, first.settings[name], second.settings[name]
+
+
+def _list_values(run: Run, name: str) -> str:
+    layers = run.scores[(run.scores["representation"] == "layer") & (run.scores["control"] == "none")]
+    return ", ".join(sorted(map(str, layers[name].unique())))
+
+
+def describe_limits(first: Run, second: Run, pairs: pd.DataFrame, tasks: Sequence[str] = ()) -> list[str]:
+    """Describe what a comparison does not show: contenders that it has no row for, and other ways of probing.
+
+    Args:
+        first: the run that was compared with.
+        second: the run in question.
+        pairs: the result of `compare_runs`.
+        tasks: as it got them.
+    """
+    summaries = [summarise_tasks(run).set_index("task")[list(CONTENDERS)].notna() for run in (first, second)]
+    done = set(zip(pairs["task"], pairs["contender"], strict=True))
+    left = [
+        f"{contender} of {title_of(task)}"
+        for task in check_same_data(first, second, tasks)
+        for contender in CONTENDERS
+        if any(found.at[task, contender] for found in summaries) and (task, contender) not in done
+    ]
+    lines = [f"not compared, since a run lacks it or it is no accuracy: {', '.join(left)}"] if left else []
+    layers = tuple(" ".join(map(str, run.settings.get("layers", ()))) or "all" for run in (first, second))
+    return lines + [
+        f"probed differently: {name} {one} and {other}"
+        for name, one, other in [*list_settings(first, second), ("layers", *layers)]
+        if one != other
+    ]
+
+
 def _find_key(name: str, known: Sequence[str], runs: str) -> str:
     """The key of a task that is named as in tables or on the command line, in letters of any case."""
     # The last one counts, so that a key is rather itself than the title of another.
@@ -82,6 +127,9 @@ def _find_difference(first: Run, second: Run, task: str) -> str:
     for split in ("train", "dev", "test"):
         if one.get(split) != other.get(split):
             return f"{one.get(split, 'no')} and {other.get(split, 'no')} {split} sentences"
+    metrics = [", ".join(run.settings.get("metrics", ())) or "the task's own" for run in (first, second)]
+    if one.get("digest") != other.get("digest") and metrics[0] != metrics[1]:
+        return f"other metrics ({metrics[0]}; {metrics[1]}), or other sentences or labels"
     if one.get("digest") != other.get("digest"):
         return f"other sentences or labels (from {one.get('origin', '?')} and {other.get('origin', '?')})"
     return ""

@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.runs.frames import ACCURACY, mean_scores
 from analysis.runs.probing_run import Run
-from analysis.stats.between_runs import check_same_data, group_predictions
+from analysis.stats.between_runs import check_same_data, group_predictions, list_settings
 from analysis.stats.paired import paired_differences
 from analysis.stats.significance import ALPHA, holm, is_equivalent, mcnemar, smallest_difference
 from analysis.stats.summary import readout_of, summarise_tasks
@@ -28,9 +28,6 @@ COLUMNS += ["teacher_layer_name", "teacher_depth", "teacher_score", "student_sco
 COLUMNS += ["p", "p_holm", "n", "smallest", "significant", "equivalent", "verdict", "majority"]
 
 SIGNIFICANT, EQUIVALENT, INCONCLUSIVE = "significant", "equivalent", "inconclusive"
-_IN_SCORES = ("pooling", "probe", "protocol")
-_IN_SETTINGS = ("special_tokens", "mix_embeddings", "mix_norm", "mix_dropout")
-"""Columns and settings that both runs must have alike."""
 
 Key = tuple[str, str, int]
 """Task, representation and layer of a readout."""
@@ -85,7 +82,7 @@ def check_comparable(teacher: Run, student: Run) -> None:
     shared = set(teacher.scores["task"]) & set(student.scores["task"])
     if not shared:
         raise InputError(f"{names} have no task in common: probe both on the same --tasks")
-    for name, one, other in _list_settings(teacher, student):
+    for name, one, other in list_settings(teacher, student):
         if one != other:
             raise InputError(f"{names} were probed differently: {name} {one} and {other}; probe both alike")
 
@@ -109,21 +106,6 @@ def count_layers(run: Run) -> int:
     """The last layer of an encoder, which need not have been probed."""
     named = run.manifest.get("encoder", {}).get("layers") or ()
     return max(len(named) - 1, int(run.scores["layer"].max()), 1)
-
-
-def _list_settings(teacher: Run, student: Run) -> Iterator[tuple[str, Any, Any]]:
-    """Settings that both must have alike, as a name and the two values; what an older run lacks is not compared."""
-    for name in _IN_SCORES:
-        one, other = (_list_values(run, name) for run in (teacher, student))
-        yield name, one, other
-    for name in _IN_SETTINGS:
-        if name in teacher.settings and name in student.settings:
-            yield name, teacher.settings[name], student.settings[name]
-
-
-def _list_values(run: Run, name: str) -> str:
-    layers = run.scores[(run.scores["representation"] == "layer") & (run.scores["control"] == "none")]
-    return ", ".join(sorted(map(str, layers[name].unique())))
 
 
 def _compare(teacher: Run, student: Run, name: str, tasks: Sequence[str]) -> Iterator[dict[str, Any]]:

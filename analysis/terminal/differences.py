@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from rich.text import Text
 
 from analysis.figures.differences import plot_differences
 from analysis.figures.files import render
 from analysis.runs.probing_run import load_run
-from analysis.stats.between_runs import compare_runs
+from analysis.stats.between_runs import compare_runs, describe_limits
 from analysis.tables.scores import narrow_pairs
 from analysis.terminal.tables import draw, open_console, print_table
 from probing.atomic_files import check_writable, to_csv, write_atomically
@@ -37,7 +38,10 @@ def show_differences(first: Path, second: Path, choices: Mapping[str, Any], outp
     names = [run.name if runs[0].name != runs[1].name else str(run.folder) for run in runs]
     if output is not None:
         save_differences(pairs, names[0], names[1], output)
-    print_table(open_console(), draw(narrow_pairs(pairs, names[0], names[1])))
+    console = open_console()
+    print_table(console, draw(narrow_pairs(pairs, names[0], names[1])))
+    for line in describe_limits(runs[0], runs[1], pairs, choices.get("tasks", ())):
+        console.print(Text(line))
     return int((pairs["significant"] & (pairs["difference"] < 0)).sum())
 
 

@@ -12,9 +12,9 @@ from scipy.stats import binomtest
 
 from analysis import compare
 from analysis.figures.differences import plot_differences, plot_models
-from analysis.runs.frames import mean_scores
+from analysis.runs.frames import mean_scores, title_of
 from analysis.runs.probing_run import load_run
-from analysis.stats.between_runs import compare_runs
+from analysis.stats.between_runs import compare_runs, describe_limits
 from analysis.terminal.differences import save_differences
 from probing.records import InputError
 
@@ -65,6 +65,25 @@ def test_a_run_does_not_differ_from_itself(two):
     assert (same["difference"] == 0).all()
     assert not same["significant"].any()
     assert set(same["contender"]) == {"last", "best", "mix"}
+
+
+def test_what_a_comparison_leaves_out_and_other_ways_of_probing_are_told(two, pairs):
+    mixed = two[0].scores.query("representation == 'scalar_mix' and control == 'none'")["task"]
+    [line] = [line for line in describe_limits(*two, pairs) if line.startswith("not compared")]
+    found = line.partition(": ")[2].split(", ")
+    assert sorted(found) == sorted(f"mix of {title_of(task)}" for task in mixed.unique())
+    assert describe_limits(two[0], two[0], compare_runs(two[0], two[0])) == []
+    other = replace(two[0], scores=two[0].scores.assign(probe="knn"), settings={**two[0].settings, "layers": [3]})
+    assert describe_limits(two[0], other, compare_runs(two[0], two[0])) == [
+        "probed differently: probe linear and knn",
+        "probed differently: layers all and 3",
+    ]
+
+
+def test_another_choice_of_metrics_is_not_called_other_sentences(two):
+    other = change_manifest(replace(two[0], settings={**two[0].settings, "metrics": ["f1"]}), "tree_depth", digest="x")
+    with pytest.raises(InputError, match=r"tree_depth has other metrics \(the task's own; f1\), or other sentences"):
+        compare_runs(two[0], other)
 
 
 def change_manifest(run, task, **facts):
