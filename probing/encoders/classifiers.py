@@ -92,12 +92,14 @@ def _with_head(model: Any, report: dict[str, Any], generator: torch.Generator) -
 def fit_head(model: Any, checkpoint: Checkpoint, classes: Sequence[str], generator: torch.Generator) -> None:
     """Make a built model's head one for these classes: one that was stored for others is drawn anew.
 
-    Its rows would stand for wrong classes, though there are as many.
+    Its rows would stand for wrong classes, though there are as many. Names that say nothing, as transformers gives them
+    where nobody does (`LABEL_0`), are taken for these classes in this order.
     """
     stored = load_config(checkpoint)
     names = [name for _, name in sorted((stored.id2label or {}).items())]
     is_stored = type(model).__name__ in (stored.architectures or ()) and len(names) == len(classes)
-    if is_stored and names != list(classes) and isinstance(getattr(model, "classifier", None), nn.Module):
+    unnamed = [f"LABEL_{number}" for number in range(len(names))]
+    if is_stored and names not in (list(classes), unnamed) and isinstance(getattr(model, "classifier", None), nn.Module):
         draw_classifier(model, generator)
     name_classes(model.config, classes)
 

@@ -24,7 +24,9 @@ def find_limit(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> in
         )
     # Saved as a number with a fraction, or as infinity, where a model knows no limit.
     longest = int(min(longest, _UNBOUNDED))
-    positions = getattr(model.config, "max_position_embeddings", None) or -1
+    # LED's encoder has a limit of its own.
+    names = ("max_encoder_position_embeddings", "max_position_embeddings")
+    positions = next(filter(None, (getattr(model.config, name, None) for name in names)), -1)
     if positions < 0:  # XLNet says so
         return longest
     if characters := find_characters(model):

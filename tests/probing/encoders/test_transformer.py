@@ -1,12 +1,15 @@
 """What a `TransformerEncoder` must hold to beside the contract, over every architecture that must load."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedTokenizerFast
+from transformers import LEDConfig, PreTrainedTokenizerFast
 
 from probing.encoders.checkpoint_tensors import is_pooler
 from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
+from probing.encoders.limits import find_limit
 from probing.encoders.model_facts import compute_digest
 from probing.records import InputError
 from probing.registry import ENCODERS
@@ -237,3 +240,9 @@ def test_digest_follows_every_weight_and_the_tokenizer(build, tiny_folders, arch
 
 def test_digest_does_not_follow_number_format_limit_or_place(build):
     assert len({build().digest, build(dtype="bfloat16").digest, build(max_length=5).digest}) == 1
+
+
+def test_an_encoders_own_limit_counts_where_a_decoder_has_another():
+    config = LEDConfig(max_encoder_position_embeddings=64, max_decoder_position_embeddings=32)
+    limit = find_limit(SimpleNamespace(config=config), SimpleNamespace(model_max_length=1e30))  # pyright: ignore
+    assert limit == 64
