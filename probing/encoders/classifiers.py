@@ -98,8 +98,8 @@ def fit_head(model: Any, checkpoint: Checkpoint, classes: Sequence[str], generat
     stored = load_config(checkpoint)
     names = [name for _, name in sorted((stored.id2label or {}).items())]
     is_stored = type(model).__name__ in (stored.architectures or ()) and len(names) == len(classes)
-    unnamed = [f"LABEL_{number}" for number in range(len(names))]
-    if is_stored and names not in (list(classes), unnamed) and isinstance(getattr(model, "classifier", None), nn.Module):
+    known = (list(classes), [f"LABEL_{number}" for number in range(len(names))])
+    if is_stored and names not in known and isinstance(getattr(model, "classifier", None), nn.Module):
         draw_classifier(model, generator)
     name_classes(model.config, classes)
 

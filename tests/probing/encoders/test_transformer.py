@@ -1,11 +1,9 @@
 """What a `TransformerEncoder` must hold to beside the contract, over every architecture that must load."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 import torch
-from transformers import LEDConfig, PreTrainedTokenizerFast
+from transformers import LEDConfig, LEDModel, PreTrainedTokenizerFast
 
 from probing.encoders.checkpoint_tensors import is_pooler
 from probing.encoders.checkpoints import find_checkpoint, load_tokenizer
@@ -243,6 +241,9 @@ def test_digest_does_not_follow_number_format_limit_or_place(build):
 
 
 def test_an_encoders_own_limit_counts_where_a_decoder_has_another():
-    config = LEDConfig(max_encoder_position_embeddings=64, max_decoder_position_embeddings=32)
-    limit = find_limit(SimpleNamespace(config=config), SimpleNamespace(model_max_length=1e30))  # pyright: ignore
-    assert limit == 64
+    sizes = {"encoder_layers": 1, "decoder_layers": 1, "encoder_ffn_dim": 8, "decoder_ffn_dim": 8, "d_model": 8}
+    heads = {"encoder_attention_heads": 2, "decoder_attention_heads": 2, "attention_window": 4, "vocab_size": 40}
+    positions = {"max_encoder_position_embeddings": 64, "max_decoder_position_embeddings": 32}
+    backend, special = build_word_tokenizer()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, **special)
+    assert find_limit(LEDModel(LEDConfig(**sizes, **heads, **positions)), tokenizer) == 64
