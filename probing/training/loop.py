@@ -77,7 +77,10 @@ def train_model(job: Job, accelerator: Accelerator, reporter: Reporter) -> Progr
         accelerator: device, precision and processes.
         reporter: who hears of it.
     """
-    return _Training(job, accelerator, reporter).run()
+    try:
+        return _Training(job, accelerator, reporter).run()
+    finally:
+        accelerator.free_memory()  # it keeps every model that it was given
 
 
 class _Training:

@@ -1,5 +1,7 @@
 """The loop with parts that none of our recipes has: it was not changed for them."""
 
+import gc
+import weakref
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -217,3 +219,13 @@ def test_two_that_write_one_state_leave_a_whole_one_and_nothing_beside_it(build)
         thread.join()
     loop.load_state(job.state, "one", trained)
     assert [path.name for path in job.state.parent.iterdir()] == ["shared.pt"]
+
+
+def test_a_trained_model_is_let_go_with_its_job_though_the_accelerator_trains_others(build):
+    accelerator, job = Accelerator(cpu=True), build()
+    train_model(job, accelerator, Reporter())
+    known = weakref.ref(job.model)
+    del job
+    gc.collect()
+    assert known() is None
+    assert accelerator.device.type == "cpu"
