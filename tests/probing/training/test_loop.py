@@ -222,7 +222,8 @@ def test_two_that_write_one_state_leave_a_whole_one_and_nothing_beside_it(build)
 
 
 def test_a_trained_model_is_let_go_with_its_job_though_the_accelerator_trains_others(build):
-    accelerator, job = Accelerator(cpu=True), build()
+    job = build()
+    accelerator = Accelerator(cpu=True)
     train_model(job, accelerator, Reporter())
     known = weakref.ref(job.model)
     del job
