@@ -7,7 +7,7 @@ import torch
 from transformers import AlbertConfig, AutoModel, BertConfig, DistilBertConfig, ElectraConfig, ModernBertConfig
 
 from probing.contracts.pooling import find_shares
-from probing.encoders import fused, transformer
+from probing.encoders import fused, placement
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model
 from probing.encoders.fused import FusedModel, find_obstacle
@@ -97,8 +97,8 @@ def plain_folder(tmp_path_factory):
 @pytest.fixture(params=ENGINES)
 def dtype(request, monkeypatch):
     """What every engine that this processor has computes in, while it is the one that is used."""
-    monkeypatch.setattr(transformer, "find_engine", lambda numbers: request.param)
-    monkeypatch.setattr(transformer, "why_not", lambda numbers: "")
+    monkeypatch.setattr(placement, "find_engine", lambda numbers: request.param)
+    monkeypatch.setattr(placement, "why_not", lambda numbers: "")
     return ENGINES[request.param]
 
 
@@ -281,7 +281,7 @@ def test_is_taken_where_it_can_be_and_left_where_not_and_says_why(plain_folder, 
     assert (taken.backend, taken.backend_reason.endswith(f"engine for {dtype} on this processor")) == ("fused", True)
     left = build(plain_folder, device="cpu", dtype=dtype, backend="torch")
     assert (left.backend, left.backend_reason) == ("torch", "torch, as asked for")
-    monkeypatch.setattr(transformer, "why_not", lambda numbers: f"no {numbers} to be had")
+    monkeypatch.setattr(placement, "why_not", lambda numbers: f"no {numbers} to be had")
     left = build(plain_folder, device="cpu", dtype=dtype)
     assert (left.backend, left.backend_reason) == ("torch", f"torch: no {dtype} to be had")
     with pytest.raises(InputError, match=f"--backend fused: no {dtype} to be had"):
