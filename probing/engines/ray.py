@@ -9,9 +9,7 @@ lost is computed again, what ends in an error is not, and the costliest unit tha
 
 import os
 import pickle
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -39,6 +37,7 @@ from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskErr
 
 from probing.engines.access import check_answers, check_token, make_token
 from probing.engines.feed import Feed
+from probing.engines.session_folder import SessionFolder, make_session_folder
 from probing.engines.worker import Parcel, Setup, compute_announced, compute_parcel, describe_kind
 from probing.records import InputError
 from probing.work import Done, EngineOptions, Function, Lost, Unit
@@ -88,7 +87,8 @@ class RayEngine:
     """
 
     def __init__(self, options: EngineOptions):
-        self._options, self._temporary, self._joined = options, "", ray.is_initialized()
+        self._options, self._joined = options, ray.is_initialized()
+        self._folder: SessionFolder | None = None
         if not self._joined:
             self._start()
         self._gpus = float(ray.cluster_resources().get("GPU", 0))
@@ -141,7 +141,9 @@ class RayEngine:
         """End the cluster, if it was begun here."""
         if not self._joined:
             ray.shutdown()
-        shutil.rmtree(self._temporary, ignore_errors=True)
+        if self._folder:
+            self._folder.remove()
+            self._folder = None
 
     def _start(self) -> None:
         options = self._options
@@ -152,11 +154,11 @@ class RayEngine:
             where: dict[str, Any] = {"address": _find_cluster(options.address)}
         else:
             make_token()
-            # A socket's path may have 107 letters, and /tmp/ray may be another user's.
-            self._temporary = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+            # /tmp/ray may be another user's.
+            self._folder = make_session_folder()
             cpus = options.workers * options.threads or len(os.sched_getaffinity(0))
             where = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
-            where |= {"object_store_memory": _OBJECTS_BYTES, "_temp_dir": self._temporary}
+            where |= {"object_store_memory": _OBJECTS_BYTES, "_temp_dir": str(self._folder.path)}
         for left in reversed(range(_STARTS)):
             try:
                 ray.init(**where, **quiet)
