@@ -108,6 +108,15 @@ def test_letters_that_a_terminal_lacks_are_written_plainly(monkeypatch):
     assert raw.getvalue() == b"81.2 +- 0.3 e ? ...\n"
 
 
+@pytest.fixture
+def ctrl_c():
+    """Ctrl-C as in a terminal: what a shell starts in the background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("ctrl_c")
 def test_ctrl_c_at_work_is_told_in_a_line(capsys):
     before = signal.getsignal(signal.SIGINT)
 
@@ -126,6 +135,7 @@ def test_ctrl_c_while_the_imports_are_read_is_told_in_a_line(command):
     """The signal comes from the first import after the guard that the program itself makes."""
     code = (
         "import builtins, os, runpy, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "usual = builtins.__import__\n"
         "def load(name, *rest, **more):\n"
         "    if name == 'tyro': os.kill(os.getpid(), signal.SIGINT)\n"
@@ -133,7 +143,9 @@ def test_ctrl_c_while_the_imports_are_read_is_told_in_a_line(command):
         "builtins.__import__ = load\n"
         f"runpy.{'run_module' if '-m' in command else 'run_path'}({command[-1]!r}, run_name='__main__')"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
     assert (done.returncode, done.stderr) == (130, "interrupted; nothing was begun\n")
 
 
