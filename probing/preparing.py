@@ -15,6 +15,7 @@ from probing.contracts.encoder import Encoder
 from probing.contracts.measure import find_measure
 from probing.digests import digest_json
 from probing.encoders.opening import build_checked
+from probing.encoders.unknown_words import describe_unknown
 from probing.progress import Reporter
 from probing.records import InputError, Task
 from probing.registry import MEASURES, QUEUES
@@ -75,6 +76,8 @@ def prepare(settings: RunSettings, reporter: Reporter) -> Prepared:
         settings.data, settings.tasks, settings.limit, reporter, settings.senteval_url, find_classes_only(settings)
     )
     tasks = choose_metrics(tasks, settings.metrics)
+    for line in describe_unknown(encoder, tasks):
+        reporter.warn(line)
     check_room(tasks, len(layers), encoder.hidden_size, settings.measures)
     if asked.reviewer:
         reporter.say(describe_reviewer(settings))

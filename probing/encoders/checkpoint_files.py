@@ -94,12 +94,7 @@ def check_weights(folder: Path, name: str) -> None:
     Raises:
         InputError: there is none, one is missing, or one is only a pointer of Git LFS; or memory cannot hold them.
     """
-    first = next((folder / file for file in WEIGHTS if (folder / file).is_file()), None)
-    if first is None:
-        others = sorted({path.name for pattern in _OF_OTHERS for path in folder.glob(pattern)})
-        found = f", found {', '.join(others[:3])}" if others else ""
-        raise InputError(f"checkpoint {name}: no weights; expected {WEIGHTS[0]} or {WEIGHTS[2]} in {folder}{found}")
-    files = [first] if first.suffix != ".json" else list_shards(first, name)
+    files = list_weight_files(folder, name)
     refuse_pointers(files)
     size, room = sum(path.stat().st_size for path in files), find_room()
     if size > room:
@@ -107,6 +102,20 @@ def check_weights(folder: Path, name: str) -> None:
             f"checkpoint {name}: its weights take {size / 2**30:.1f} GiB, {room / 2**30:.1f} GiB of memory are free; "
             "free some, raise the limit (ulimit), or take a smaller one"
         )
+
+
+def list_weight_files(folder: Path, name: str) -> list[Path]:
+    """The files from which weights will be read.
+
+    Raises:
+        InputError: there is none, or one is missing.
+    """
+    first = next((folder / file for file in WEIGHTS if (folder / file).is_file()), None)
+    if first is None:
+        others = sorted({path.name for pattern in _OF_OTHERS for path in folder.glob(pattern)})
+        found = f", found {', '.join(others[:3])}" if others else ""
+        raise InputError(f"checkpoint {name}: no weights; expected {WEIGHTS[0]} or {WEIGHTS[2]} in {folder}{found}")
+    return [first] if first.suffix != ".json" else list_shards(first, name)
 
 
 def list_shards(index: Path, name: str) -> list[Path]:

@@ -34,6 +34,7 @@ from transformers.utils import logging
 
 import probing.encoders.architectures  # noqa: F401 - so that transformers knows ours, whatever was imported before
 from probing.encoders.checkpoint_files import check_reader, check_text_files, check_weights, explain_failures, read_json
+from probing.encoders.checkpoint_formats import refuse_whole_numbers
 from probing.encoders.checkpoint_tensors import check_config, check_tensors, take_encoder
 from probing.records import InputError
 from probing.settings.run import EMBEDDED
@@ -116,6 +117,7 @@ def load_model(checkpoint: Checkpoint) -> PreTrainedModel:
         )
     _refuse_changed_weights(checkpoint)
     check_weights(checkpoint.folder, name)
+    refuse_whole_numbers(checkpoint.folder, name)
     with explain_failures(name, "its weights", "fetch them anew, or save them again with save_pretrained"):
         model, report = AutoModel.from_pretrained(
             checkpoint.folder, config=config, dtype=torch.float32, output_loading_info=True, trust_remote_code=False
@@ -158,6 +160,7 @@ def load_with_head(
     config = config or load_config(checkpoint)
     _refuse_changed_weights(checkpoint)
     check_weights(checkpoint.folder, checkpoint.name)
+    refuse_whole_numbers(checkpoint.folder, checkpoint.name)
     with explain_failures(checkpoint.name, what, f"take an encoder that transformers has {what} for"):
         return auto.from_pretrained(
             checkpoint.folder,

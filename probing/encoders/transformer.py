@@ -59,6 +59,8 @@ class TransformerEncoder:
         self.revision = checkpoint.revision
         self.mixes_layers = mixes_layers
         tokenizer = load_tokenizer(checkpoint)
+        self.unknown_id: int | None = tokenizer.unk_token_id  # pyright: ignore
+        """Number of the token for words that the tokenizer does not know; none where it knows all."""
         self.digest = compute_digest(model, tokenizer)
         self.device = choose_device(device)
         self.hidden_size = int(model.config.hidden_size)

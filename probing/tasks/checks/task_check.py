@@ -17,7 +17,6 @@ from probing.tasks.files.entries import Contents, Entry
 from probing.tasks.files.folder import Candidate, find_candidates, find_twins
 from probing.tasks.sources import find_source
 
-_DOUBTFUL = {"none", "null", "na", "n/a"}
 _SHOWN = 3
 """Number of examples that are given of one kind of fault."""
 
@@ -103,10 +102,10 @@ def _check(candidate: Candidate, contents: Contents) -> TaskCheck:
     entries = contents.entries
     repeated, shared, contradicted = find_repetitions(entries)
     faults = [*_show_faults(contents), *_show_official(candidate)]
-    shortcuts, notes = None, _list_doubtful(entries)
+    shortcuts, notes = None, list[str]()
     try:
         task = candidate.make(Contents(entries, []))
-        notes += task.notes
+        notes = list(task.notes)
         shortcuts = measure_shortcuts(task)
     except InputError as error:
         # Nothing was read: that has been said.
@@ -156,12 +155,6 @@ def _show(found: Sequence[Entry], what: str) -> list[str]:
         return []
     examples = "; ".join(f"line {entry.line}: {' | '.join(entry.text)[:60]}" for entry in found[:_SHOWN])
     return [f"{len(found)} x a text {what} ({examples})"]
-
-
-def _list_doubtful(entries: Sequence[Entry]) -> list[str]:
-    """Labels that are words and may stand for a missing one."""
-    counts = Counter(entry.label for entry in entries if entry.label.casefold() in _DOUBTFUL)
-    return [f"{count} x label {label!r}: is it a class, or missing?" for label, count in sorted(counts.items())]
 
 
 def _show_faults(contents: Contents) -> Iterator[str]:

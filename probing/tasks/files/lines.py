@@ -21,6 +21,9 @@ def read_lines(path: Path, *, blank: bool = False) -> Iterator[tuple[int, str] |
     except (OSError, EOFError, zlib.error) as error:
         yield Fault(path, 0, f"cannot be read ({getattr(error, 'strerror', None) or error})")
         return
+    if b"\r" in content and b"\n" not in content:
+        yield Fault(path, 0, "its lines end in carriage returns alone (old Macintosh); save it with line feeds")
+        return
     for number, raw in enumerate(content.split(b"\n"), start=1):
         try:
             line = raw.decode("utf-8").rstrip("\r")

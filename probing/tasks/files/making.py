@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from math import ceil
@@ -19,6 +19,8 @@ TOP_SCORE = 100
 """The highest score that is taken: a probe learns one probability for each whole number up to it."""
 MOST_OF_FEW = 20
 """Above so many classes, they must be fewer than half of the rows: else what stands there is no class."""
+_DOUBTFUL = {"none", "null", "na", "n/a"}
+"""Labels that are words, and may stand for a missing one, in any case."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
@@ -47,7 +49,7 @@ def make_task(spec: TaskSpec, contents: Contents, origin: str, *, folds: int = 0
     rows, split_rule, notes = assign_splits(entries, labels, folds, origin)
     if targets is None:
         _check_labels(entries, labels, rows, classes, origin)
-        notes += [*_describe_alike(classes), *_describe_single(labels, rows, classes)]
+        notes += [*_describe_doubtful(entries), *_describe_alike(classes), *_describe_single(labels, rows, classes)]
     else:
         _check_scores(targets, rows, origin)
         spec = spec if "pearson" in spec.metrics else replace(spec, metrics=GRADED_METRICS)
@@ -116,6 +118,11 @@ def _check_labels(
                 f"{origin}:{first.line}: label {first.label!r} of split {split} never occurs in train "
                 f"(known there: {shown})"
             )
+
+
+def _describe_doubtful(entries: Sequence[Entry]) -> list[str]:
+    counts = Counter(entry.label for entry in entries if entry.label.casefold() in _DOUBTFUL)
+    return [f"{count} x label {label!r}: is it a class, or missing?" for label, count in sorted(counts.items())]
 
 
 def _describe_alike(classes: Sequence[str]) -> list[str]:

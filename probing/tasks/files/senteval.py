@@ -29,7 +29,13 @@ def read_task(path: Path, spec: TaskSpec) -> Task:
 
 def read_contents(path: Path) -> Contents:
     """All lines of a file, those that are no task lines as faults."""
-    found = [line if isinstance(line, Fault) else _parse_line(path, *line) for line in read_lines(path)]
+    n_fields, found = 0, []
+    for line in read_lines(path):
+        if isinstance(line, Fault):
+            found.append(line)
+            continue
+        n_fields = n_fields or len(line[1].split("\t"))
+        found.append(_parse_line(path, *line, n_fields))
     entries = [one for one in found if isinstance(one, Entry)]
     return Contents(entries, [one for one in found if isinstance(one, Fault)])
 
@@ -46,11 +52,14 @@ def write_tasks(folder: Path, tasks: Mapping[str, Iterable[Row]]) -> None:
         write_atomically(folder / f"{name}.txt", format_rows(rows).encode())
 
 
-def _parse_line(path: Path, number: int, line: str) -> Entry | Fault:
+def _parse_line(path: Path, number: int, line: str, n_fields: int) -> Entry | Fault:
+    """The entry of a line; fields between label and sentence are passed over, where the first line has them too."""
     parts = line.split("\t")
     if len(parts) < 3:
         message = f"expected split, label and sentence with tabs between, got {len(parts)} field(s)"
         return Fault(path, number, message)
+    if len(parts) != n_fields:
+        return Fault(path, number, f"has {len(parts)} fields, the first line {n_fields}; take tabs out of sentences")
     mark, label, sentence = parts[0], spell_label(parts[1]), parts[-1]
     if mark not in SPLIT_MARKS:
         return Fault(path, number, f"unknown split {mark!r}; expected one of {', '.join(SPLIT_MARKS)}")

@@ -150,7 +150,27 @@ def take_another_tokenizer(folder):
     patch(folder, vocab_size=40)
 
 
+def store_whole_numbers(folder):
+    """As a quantised export whose scales went elsewhere: config.json says nothing of it."""
+    change_tensors(
+        folder, lambda tensors: {k: (9 * v).to(torch.int8) if v.ndim == 2 else v for k, v in tensors.items()}
+    )
+
+
+def pickle_whole_numbers(folder):
+    store_whole_numbers(folder)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+
+
+def take_a_table_of_no_rows(folder):
+    change_tensors(folder, lambda tensors: tensors | {"embeddings.token_type_embeddings.weight": torch.empty(0, 32)})
+    patch(folder, type_vocab_size=0)
+
+
 SPOILT = {
+    "whole numbers": (store_whole_numbers, r"tensor\(s\) of model\.safetensors.*whole numbers.*not quantised"),
+    "pickled whole numbers": (pickle_whole_numbers, r"tensor\(s\) of pytorch_model\.bin.*whole numbers"),
     "NaN in the weights": (spoil_numbers, r"encoder\.layer\.1\.output\.dense\.weight holds NaN"),
     "relative positions": (add_distances, r"no place for 1 of its tensor.*distance_embedding"),
     "a kind of positions": (lambda f: patch(f, position_embedding_type="relative_key_query"), "relative_key_query"),
@@ -195,6 +215,17 @@ def test_what_is_spoilt_is_named_in_one_line(kind, folder):
     spoil(folder)
     line = refused(folder)
     assert re.search(reason, line), line
+
+
+def test_a_table_of_no_rows_is_refused_for_what_it_breaks(folder):
+    take_a_table_of_no_rows(folder)
+    with pytest.raises(InputError, match="BertModel cannot encode a text"):
+        check_encoder(build(str(folder), **OPTIONS))
+
+
+def test_places_may_be_stored_as_whole_numbers(folder):
+    change_tensors(folder, lambda tensors: tensors | {"embeddings.position_ids": torch.arange(64)[None]})
+    assert check_encoder(build(str(folder), **OPTIONS)).warnings == []
 
 
 def test_a_bare_sentencepiece_model_asks_for_its_packages(folder, monkeypatch):

@@ -1,6 +1,7 @@
 """Tasks from anyone's files: read whole, divided alike every time, and one line where something is wrong."""
 
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -278,3 +279,42 @@ def test_sentences_of_test_that_train_has_are_told_and_those_of_folds_are_not(tm
         [task], _ = load_tasks(str(source), ("all",), reporter=reporter)
         assert task.folds == (10 if source == folds.parent else 0)
         assert [warning.partition(", so that")[0] for warning in reporter.warnings] == expected
+
+
+@pytest.mark.parametrize(
+    ("change", "but"),
+    [
+        (str.upper, ", 40 of them but for case, spaces or forms of characters"),
+        (lambda text: text.replace(" ", "  "), ", 40 of them but for case, spaces or forms of characters"),
+        (lambda text: unicodedata.normalize("NFD", text), ", 40 of them but for case, spaces or forms of characters"),
+        (str, ""),
+        (lambda text: f"{text} more", None),
+    ],
+)
+def test_sentences_of_test_that_train_has_in_another_spelling_are_told(change, but, tmp_path: Path) -> None:
+    rows = [("tr", f"la {number}e forêt") for number in range(40)]
+    rows += [(mark, f"le {number}e pré") for mark in ("va",) for number in range(10)]
+    rows += [("te", change(text)) for _, text in rows[:40]]
+    (tmp_path / "x.txt").write_text("".join(f"{mark}\t{len(text) % 2}\t{text}\n" for mark, text in rows))
+    reporter = Reporter(quiet=True)
+    load_tasks(str(tmp_path), ["x"], reporter=reporter)
+    found = [line for line in reporter.warnings if "stand in train too" in line]
+    assert found == [line for line in found if line.startswith("task x: 40 of 40 sentences")]
+    assert [line.partition("too")[2].partition(", so that")[0] for line in found] == ([] if but is None else [but])
+
+
+def test_a_tab_within_a_sentence_costs_no_half_of_it(tmp_path: Path) -> None:
+    rows = [(mark, label, f"{label} {mark} {n}") for mark in ("tr", "va", "te") for n in range(9) for label in "ab"]
+    content = "".join("\t".join(row) + "\n" for row in rows)
+    (tmp_path / "x.txt").write_text(content + "te\ta\tsome\twords\n")
+    with pytest.raises(InputError, match=r"x\.txt:55: has 4 fields, the first line 3; take tabs out of sentences"):
+        load(tmp_path)
+    (tmp_path / "x.txt").write_text("".join("\t".join((*row[:2], "7", row[2])) + "\n" for row in rows))
+    assert load(tmp_path).splits["test"].texts[0] == ("a te 0",)  # a column of numbers between is passed over
+
+
+@pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.jsonl"])
+def test_lines_that_end_in_carriage_returns_alone_are_refused(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"text,label\ra,b\rc,d\r")
+    with pytest.raises(InputError, match="carriage returns alone"):
+        load(tmp_path / name)

@@ -82,6 +82,7 @@ def test_labels_that_may_be_missing_are_asked_about(tmp_path: Path) -> None:
     rows = [{"text": text, "label": ["None", "b"][number % 2]} for number, (text, _) in enumerate(ROWS)]
     [found], _ = check_source(str(write_jsonl(tmp_path / "t.jsonl", rows)))
     assert found.notes[0] == "30 x label 'None': is it a class, or missing?"
+    assert load(tmp_path).notes == (found.notes[0],)  # a run tells it too
     assert not found.faults
 
 

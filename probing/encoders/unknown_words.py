@@ -1,0 +1,40 @@
+"""Words that a tokenizer does not know: an encoder sees one mark in the place of each, and probes read that."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from probing.contracts.encoder import Encoder
+from probing.records import Task, Text
+
+_SOME = 500
+"""Sentences of a task that are looked at, spread over its test."""
+_MUCH = 0.05
+"""Share of unknown tokens from which on it is told: a name or a sign here and there is usual."""
+
+
+def describe_unknown(encoder: Encoder, tasks: Sequence[Task]) -> list[str]:
+    """A warning for each task of which the encoder's tokenizer knows too little, as of one in another script.
+
+    Args:
+        encoder: with the number of the token for unknown words as `unknown_id`; without it nothing is found.
+        tasks: that will be encoded.
+    """
+    unknown = getattr(encoder, "unknown_id", None)
+    if unknown is None:
+        return []
+    shares = [(task, _measure_share(encoder, unknown, task)) for task in tasks]
+    return [
+        f"task {task.name}: {share:.0%} of its tokens are unknown to the tokenizer of {encoder.checkpoint}, and all one "
+        "to the encoder: scores say little of these sentences; take an encoder of their language, or spell them as it does"
+        for task, share in shares
+        if share > _MUCH
+    ]
+
+
+def _measure_share(encoder: Encoder, unknown: int, task: Task) -> float:
+    texts: Sequence[Text] = task.splits["test"].texts
+    rows = np.unique(np.linspace(0, len(texts) - 1, _SOME).round().astype(int))
+    tokens = encoder.tokenize([texts[row] for row in rows.tolist()])
+    own = np.concatenate([ids[~special] for ids, special in zip(tokens.ids, tokens.special, strict=True)])
+    return float((own == unknown).mean()) if len(own) else 0.0
