@@ -25,8 +25,8 @@ def describe_unknown(encoder: Encoder, tasks: Sequence[Task]) -> list[str]:
         return []
     shares = [(task, _measure_share(encoder, unknown, task)) for task in tasks]
     return [
-        f"task {task.name}: {share:.0%} of its tokens are unknown to the tokenizer of {encoder.checkpoint}, all one to the "
-        "encoder: scores say little of these sentences; take an encoder of their language, or spell them as it does"
+        f"task {task.name}: {share:.0%} of its tokens are unknown to the tokenizer of {encoder.checkpoint}, all "
+        "one to the encoder: scores say little of these sentences; take an encoder of their language"
         for task, share in shares
         if share > _MUCH
     ]

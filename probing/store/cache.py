@@ -50,8 +50,9 @@ class StackCache:
         folder = self.folder / digest_json(description)
         if self._alone:
             remove_leftovers(self.folder.glob("*/.*"))
-        if not (folder / "space.json").is_file():
-            write_atomically(folder / "space.json", json.dumps(description, indent=2).encode())
+        facts, content = folder / "space.json", json.dumps(description, indent=2).encode()
+        if not facts.is_file() or facts.read_bytes() != content:
+            write_atomically(facts, content)
         return StackSpace(folder, self._scratch, self._form)
 
     def trim(self, own: "StackSpace | None" = None) -> int:

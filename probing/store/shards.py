@@ -57,7 +57,9 @@ class Shard:
     keys: UInt8[np.ndarray, "sentences 16"]
     truncated: UInt8[np.ndarray, " sentences"]
     checksum: str
-    """CRC-32 of keys, truncated and values, in a row."""
+    """CRC-32 of space, keys, truncated and values, in a row."""
+    space: str = ""
+    """Name of the space that the vectors were made for; empty in files of before 2026-11-27."""
 
     @property
     def path(self) -> Path:
@@ -70,7 +72,7 @@ class Shard:
         Raises:
             OSError: it is there and cannot be read, which does not say that it is damaged.
         """
-        total = crc32(self.truncated.data, crc32(self.keys.data))
+        total = crc32(self.truncated.data, crc32(self.keys.data, crc32(self.space.encode())))
         left, buffer = self.vectors.n_bytes, memoryview(bytearray(_READ_BYTES))
         try:
             with self.path.open("rb", buffering=0) as file:
@@ -87,8 +89,9 @@ def pack_shard(
     truncated: Bool[np.ndarray, " sentences"],
     values: Float[np.ndarray, "layers sentences hidden"],
     form: str = "float32",
+    space: str = "",
 ) -> bytes:
-    """Pack the content of such a file, its vectors in a number format.
+    """Pack the content of such a file, its vectors in a number format; `space` says what made them.
 
     Raises:
         InputError: they do not fit into it.
@@ -98,10 +101,10 @@ def pack_shard(
     if form != "float32":
         _check_range(values, stored)
     tensors = {"keys": keys, "truncated": truncated.astype(np.uint8), "values": stored}
-    checksum = 0
+    checksum = crc32(space.encode())
     for name in sorted(tensors):
         checksum = crc32(tensors[name].data, checksum)
-    return save(tensors, metadata={"crc32": str(checksum)})
+    return save(tensors, metadata={"crc32": str(checksum), "space": space})
 
 
 def _check_range(values: Float[np.ndarray, "layers rows hidden"], stored: np.ndarray) -> None:
@@ -133,12 +136,12 @@ def write_shard(
     """
     listed = np.frombuffer(b"".join(keys), np.uint8).reshape(-1, KEY_BYTES)
     path = folder / f"{sha256(listed.data).hexdigest()[:16]}.safetensors"
-    write_atomically(path, pack_shard(listed, truncated, values, form))
+    write_atomically(path, pack_shard(listed, truncated, values, form, folder.name))
     return path
 
 
 def open_shard(path: Path) -> Shard | None:
-    """A file of the cache, without its vectors; none where it is gone, none of ours, or not whole.
+    """A file of the cache, without its vectors; none where it is gone, none of ours, of another space, or not whole.
 
     Raises:
         OSError: it is there and cannot be read, which does not say that it is damaged.
@@ -149,9 +152,11 @@ def open_shard(path: Path) -> Shard | None:
             length = int.from_bytes(file.read(8), "little")
         with safe_open(path, framework="numpy") as file:
             keys, truncated, values = file.get_tensor("keys"), file.get_tensor("truncated"), file.get_slice("values")
-            shape, checksum = tuple(values.get_shape()), (file.metadata() or {}).get("crc32", "")
+            shape, facts = tuple(values.get_shape()), file.metadata() or {}
             fits = keys.shape == (len(truncated), KEY_BYTES) and len(shape) == 3 and shape[1] == len(keys)
             form = _FORMS.get(values.get_dtype())
+            # By another encoder, the same sentences have other vectors.
+            fits = fits and facts.get("space", "") in ("", path.parent.name)
             if not fits or form is None or (keys.dtype, truncated.dtype) != (np.uint8, np.uint8):
                 return None
         # What safetensors has read is sound: 8 bytes for the header's length, the header, the tensors.
@@ -160,7 +165,13 @@ def open_shard(path: Path) -> Shard | None:
             begin = json.loads(file.read(length))["values"]["data_offsets"][0]
     except (SafetensorError, FileNotFoundError):
         return None
-    return Shard(VectorsOnDisk(path, shape, 8 + length + begin, form), keys, truncated, checksum)
+    return Shard(
+        VectorsOnDisk(path, shape, 8 + length + begin, form),
+        keys,
+        truncated,
+        facts.get("crc32", ""),
+        facts.get("space", ""),
+    )
 
 
 class StoredStack(LayerStack):

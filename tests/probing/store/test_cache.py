@@ -16,6 +16,7 @@ from probing.digests import digest_json, text_key
 from probing.records import InputError, LayerStack
 from probing.store import mapped_arrays
 from probing.store.cache import StackCache
+from probing.store.shards import pack_shard
 
 WAY = {"encoder": "abc", "dtype": "float32", "max_length": 16, "pooling": "mean", "special_tokens": True}
 KEYS = [text_key((f"sentence {number}",)) for number in range(6)]
@@ -232,6 +233,34 @@ def test_large_selections_go_to_the_scratch_folder_that_is_named(tmp_path, monke
         space = StackCache(tmp_path / "cache", scratch=scratch).space(**WAY)
         assert np.array_equal(space.stack(KEYS, ("embeddings", "1"), "mean").values, values)
         assert used.pop() == expected
+
+
+@pytest.mark.parametrize("way", ["files", "folders"])
+def test_vectors_that_were_moved_to_another_encoders_are_found_out(way, tmp_path):
+    values, _ = fill(tmp_path)
+    other = StackCache(tmp_path).space(**WAY | {"encoder": "xyz"})
+    other.add(KEYS, draw(len(KEYS), seed=1), np.zeros(len(KEYS), dtype=bool))
+    first, second = sorted((tmp_path / "stacks").iterdir())
+    if way == "folders":
+        first.rename(tmp_path / "between"), second.rename(first), (tmp_path / "between").rename(second)
+    else:  # of the same sentences, files have one name
+        [one], [two] = shards(first), shards(second)
+        one.rename(tmp_path / "between"), two.rename(one), (tmp_path / "between").rename(two)
+    space = StackCache(tmp_path).space(**WAY)
+    assert space.find(KEYS) == set()
+    assert len(space.damaged) == 1
+    assert digest_json(json.loads((space.folder / "space.json").read_text())) == space.folder.name
+    space.add(KEYS, values, np.zeros(len(KEYS), dtype=bool))
+    assert np.array_equal(load(StackCache(tmp_path).space(**WAY), KEYS)[0], values)
+
+
+def test_files_of_before_they_named_their_encoder_are_read(tmp_path):
+    values, truncated = fill(tmp_path)
+    [path] = shards(tmp_path)
+    path.write_bytes(pack_shard(np.frombuffer(b"".join(KEYS), np.uint8).reshape(len(KEYS), -1), truncated, values))
+    space = StackCache(tmp_path).space(**WAY)
+    assert space.find(KEYS) == set(KEYS)
+    assert np.array_equal(load(space, KEYS)[0], values)
 
 
 def test_a_damaged_file_costs_no_other(tmp_path):
