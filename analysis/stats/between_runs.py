@@ -82,6 +82,15 @@ def list_settings(first: Run, second: Run) -> Iterator[tuple[str, Any, Any]]:
             yield name, first.settings[name], second.settings[name]
 
 
+def list_formats(first: Run, second: Run) -> Iterator[tuple[str, Any, Any]]:
+    """Number formats of encoder and stored vectors, as a name and the two values, and lengths where any was cut."""
+    if any(run.manifest.get("stages", {}).get("encoding", {}).get("truncated") for run in (first, second)):
+        yield "max_length", *(run.manifest.get("encoder", {}).get("max_length") for run in (first, second))
+    if "dtype" in first.manifest and "dtype" in second.manifest:
+        yield "dtype", first.manifest["dtype"], second.manifest["dtype"]
+    yield "store", *(run.settings.get("store", "float32") for run in (first, second))
+
+
 def _list_values(run: Run, name: str) -> str:
     layers = run.scores[(run.scores["representation"] == "layer") & (run.scores["control"] == "none")]
     return ", ".join(sorted(map(str, layers[name].unique())))
@@ -108,7 +117,7 @@ def describe_limits(first: Run, second: Run, pairs: pd.DataFrame, tasks: Sequenc
     layers = tuple(" ".join(map(str, run.settings.get("layers", ()))) or "all" for run in (first, second))
     return lines + [
         f"probed differently: {name} {one} and {other}"
-        for name, one, other in [*list_settings(first, second), ("layers", *layers)]
+        for name, one, other in [*list_settings(first, second), ("layers", *layers), *list_formats(first, second)]
         if one != other
     ]
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from analysis.runs.frames import ACCURACY, mean_scores
 from analysis.runs.probing_run import Run
-from analysis.stats.between_runs import check_same_data, group_predictions, list_settings
+from analysis.stats.between_runs import check_same_data, group_predictions, list_formats, list_settings
 from analysis.stats.paired import paired_differences
 from analysis.stats.significance import ALPHA, holm, is_equivalent, mcnemar, smallest_difference
 from analysis.stats.summary import readout_of, summarise_tasks
@@ -82,7 +82,8 @@ def check_comparable(teacher: Run, student: Run) -> None:
     shared = set(teacher.scores["task"]) & set(student.scores["task"])
     if not shared:
         raise InputError(f"{names} have no task in common: probe both on the same --tasks")
-    for name, one, other in list_settings(teacher, student):
+    formats = [found for found in list_formats(teacher, student) if found[0] == "max_length"]
+    for name, one, other in [*list_settings(teacher, student), *formats]:
         if one != other:
             raise InputError(f"{names} were probed differently: {name} {one} and {other}; probe both alike")
 

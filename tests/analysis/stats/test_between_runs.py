@@ -80,6 +80,24 @@ def test_what_a_comparison_leaves_out_and_other_ways_of_probing_are_told(two, pa
     ]
 
 
+def test_other_number_formats_and_limits_that_cut_sentences_are_told(two):
+    first, pairs = two[0], compare_runs(two[0], two[0])
+
+    def with_limit(limit, cut, dtype):
+        facts = {"encoder": {**first.manifest["encoder"], "max_length": limit}, "dtype": dtype}
+        facts["stages"] = {**first.manifest["stages"], "encoding": {"truncated": cut}}
+        return replace(first, manifest={**first.manifest, **facts})
+
+    one = with_limit(512, 0, "float32")
+    assert describe_limits(one, with_limit(8, 0, "float32"), pairs) == []  # nothing was longer
+    assert describe_limits(one, with_limit(8, 3, "bfloat16"), pairs) == [
+        "probed differently: max_length 512 and 8",
+        "probed differently: dtype float32 and bfloat16",
+    ]
+    half = replace(one, settings={**one.settings, "store": "float16"})
+    assert describe_limits(one, half, pairs) == ["probed differently: store float32 and float16"]
+
+
 def test_another_choice_of_metrics_is_not_called_other_sentences(two):
     other = change_manifest(replace(two[0], settings={**two[0].settings, "metrics": ["f1"]}), "tree_depth", digest="x")
     with pytest.raises(InputError, match=r"tree_depth has other metrics \(the task's own; f1\), or other sentences"):
