@@ -31,6 +31,18 @@ _KINDS = {"scores.parquet": "probing", "trained_models.parquet": "training", "tr
 _IF_MEASURED = {"gradients": ("gradient_norms", GradientNorm), "similarities": ("layer_similarity", LayerSimilarity)}
 _IF_MEASURED |= {"amnesia": ("amnesia", AmnesicScore)}
 """Table of `Run` -> the stem of its file, which is there where it was measured, and the record of its rows."""
+_AGAIN = "start the run again"
+_PREDICTION_KEY = ["task", "representation", "layer", "control", "seed", "row"]
+_KINDS_OF_MEMBERS: Mapping[str, Mapping[str, tuple[type, type]]] = {
+    "manifest.json": {
+        **dict.fromkeys(("tasks", "stages"), (dict, dict)),
+        **dict.fromkeys(("encoder", "versions", "machine", "code", "kernels", "check"), (dict, object)),
+        **dict.fromkeys(("warnings",), (list, str)),
+        **dict.fromkeys(("failures", "machines"), (list, dict)),
+    },
+    "settings.json": dict.fromkeys(("controls", "measures", "metrics"), (list, str)),
+}
+"""File -> member -> what it is and what it holds, where it is there: tables and pages rely on it."""
 _SCORE_KEY = ["model", "checkpoint", "task", "representation", "layer", "pooling", "probe", "protocol"]
 _SCORE_KEY += ["control", "seed", "split", "metric", "erased"]
 
@@ -83,7 +95,7 @@ def load_run(folder: Path | str) -> Run:
         folder,
         scores=_read_scores(folder / "scores.parquet"),
         weights=read_table(folder / "layer_weights.parquet", types_of(LayerWeight)),
-        predictions=read_table(folder / "predictions.parquet", PREDICTION_TYPES),
+        predictions=_read_predictions(folder / "predictions.parquet"),
         settings=read_json(folder / "settings.json"),
         manifest=read_json(folder / "manifest.json"),
         **{name: read_table(paths[name], optional[name][1]) for name in known},
@@ -141,6 +153,14 @@ def _read_scores(path: Path) -> pd.DataFrame:
     return scores
 
 
+def _read_predictions(path: Path) -> pd.DataFrame:
+    predictions = read_table(path, PREDICTION_TYPES)
+    n_repeated = int(predictions.duplicated(_PREDICTION_KEY).sum())
+    if n_repeated:
+        raise InputError(f"{path}: {n_repeated} predictions twice, which would count as more sentences; {_AGAIN}")
+    return predictions
+
+
 def read_table(
     path: Path, types: Mapping[str, object], defaults: Mapping[str, str | float] | None = None
 ) -> pd.DataFrame:
@@ -176,7 +196,7 @@ def read_json(path: Path) -> Mapping[str, Any]:
     try:
         content = unseal_json(path.read_bytes())
     except DamageError:
-        again = "start the run again with --overwrite" if path.name == "settings.json" else "start the run again"
+        again = "start the run again with --overwrite" if path.name == "settings.json" else _AGAIN
         raise InputError(
             f"{path}: damaged, or changed since it was written: its checksum does not fit; {again}"
         ) from None
@@ -184,6 +204,11 @@ def read_json(path: Path) -> Mapping[str, Any]:
         raise InputError(f"{path}: not JSON ({_first_line(error)})") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object, got {type(content).__name__}")
+    for name, (outer, inner) in _KINDS_OF_MEMBERS.get(path.name, {}).items():
+        value = content.get(name, outer())
+        held = value.values() if isinstance(value, dict) else value
+        if not isinstance(value, outer) or not all(isinstance(one, inner) for one in held):
+            raise InputError(f"{path}: {name} is {value!r:.80}, which no version wrote there; {_AGAIN}")
     return content
 
 

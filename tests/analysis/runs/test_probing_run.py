@@ -150,6 +150,34 @@ def test_a_broken_folder_is_one_line_that_says_where(folder, how, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("file", "member"),
+    [
+        ("manifest.json", {"tasks": []}),
+        ("manifest.json", {"tasks": {"past_present": 3}}),
+        ("manifest.json", {"stages": None}),
+        ("manifest.json", {"encoder": "bert"}),
+        ("manifest.json", {"warnings": "none"}),
+        ("manifest.json", {"failures": ["one"]}),
+        ("settings.json", {"metrics": 3}),
+    ],
+)
+def test_a_member_of_another_kind_than_any_version_wrote_is_one_line(file, member, folder):
+    path = folder / file
+    path.write_text(json.dumps({**read_json(path), **member}))
+    with pytest.raises(InputError, match=f"{file}: {next(iter(member))} is .*no version wrote") as caught:
+        load_run(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_predictions_that_stand_twice_are_no_more_sentences(folder):
+    path = folder / "predictions.parquet"
+    predictions = pd.read_parquet(path)
+    pd.concat([predictions, predictions.iloc[:7]]).to_parquet(path)
+    with pytest.raises(InputError, match="7 predictions twice"):
+        load_run(folder)
+
+
 def test_an_empty_or_absent_folder_is_one_line(tmp_path):
     with pytest.raises(InputError, match="is empty"):
         load_run(tmp_path)
