@@ -120,11 +120,14 @@ def _to_number(found: Any, otherwise: float) -> float:
 
 
 def _measure_weights(checkpoint: Path) -> tuple[float, float]:
-    """Parameters and bytes of the safetensors files of a checkpoint; NaN where there are none.
+    """Parameters and bytes of the safetensors files that a checkpoint is read from; NaN where there are none.
+
+    Parts are passed over where the whole stands beside them, as transformers does: they are another copy.
 
     A file with whole numbers among its tensors may hold several weights in one of them: its parameters are not counted.
     """
-    files = sorted(checkpoint.glob("*.safetensors"))
+    whole = checkpoint / "model.safetensors"
+    files = [whole] if whole.is_file() else sorted(checkpoint.glob("model-*.safetensors"))
     if not files:
         return math.nan, math.nan
     tensors = [tensor for file in files for tensor in _read_header(file)]

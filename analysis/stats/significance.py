@@ -142,7 +142,10 @@ def smallest_difference(differences: Float[Array, " sentences"], alpha: float = 
 
     For why it should be told: Card et al. 2020 (arXiv 2010.06595).
     (z_{1-alpha/2} + z_power) * sqrt(mean(d^2) / n): mean(d^2) is the share of sentences on which the two disagree,
-    the variance of d where there is no difference. Returns 0 where they never disagree: nothing to resolve.
+    the variance of d where there is no difference. Where they hardly disagree, that normal law is none, and it says
+    that nothing is too small; the exact test needs six sentences, all of them for one side (2 / 2^6 < 0.05), so that
+    their share is the least that it can be. Fewer sentences than that resolve nothing: 1.
     """
-    deviation = np.sqrt(np.mean(np.square(differences)) / len(differences))
-    return float((norm.ppf(1 - alpha / 2) + norm.ppf(power)) * deviation)
+    n, fewest = len(differences), int(np.log2(2 / alpha)) + 1
+    deviation = np.sqrt(np.mean(np.square(differences)) / n)
+    return float(min(1.0, max((norm.ppf(1 - alpha / 2) + norm.ppf(power)) * deviation, fewest / n)))

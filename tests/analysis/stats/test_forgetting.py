@@ -312,6 +312,18 @@ def test_an_encoder_is_traced_to_its_training_and_its_weights(teacher, pruned):
     assert plain.bytes == (pruned[0] / "model.safetensors").stat().st_size, "which the training did not measure"
 
 
+def test_a_second_copy_of_the_weights_in_parts_is_not_counted(teacher, tmp_path):
+    checkpoint = write_weights(tmp_path / "twice", [[3, 4], [5]])
+    for part in "12":
+        write_weights(tmp_path / part, [[3, 4]])
+        (tmp_path / part / "model.safetensors").rename(checkpoint / f"model-0000{part}-of-00002.safetensors")
+    student = name(teacher, "student", checkpoint=str(checkpoint))
+    assert trace_encoder(student).parameters == 17
+    assert trace_encoder(student).bytes == (checkpoint / "model.safetensors").stat().st_size
+    (checkpoint / "model.safetensors").unlink()
+    assert trace_encoder(student).parameters == 24
+
+
 def test_packed_weights_are_not_counted_as_parameters_and_bits_come_from_the_configuration(teacher, tmp_path):
     checkpoint = write_weights(tmp_path / "packed", [[3, 4]], "U8")
     (checkpoint / "config.json").write_text('{"bits": 2}')

@@ -48,7 +48,15 @@ def test_equal_predictions_give_an_interval_of_no_width_and_p_one():
     nothing = np.zeros(50)
     assert percentile_interval(resample_means(nothing, np.random.default_rng(0))) == (0, 0)
     assert mcnemar(nothing) == 1
-    assert smallest_difference(nothing) == 0
+
+
+@pytest.mark.parametrize("disagreeing", [0, 1, 4])
+def test_no_difference_is_called_resolved_that_the_exact_test_could_not_find(disagreeing):
+    n = 50
+    values = np.array([1.0, -1.0] * (disagreeing // 2) + [1.0] * (disagreeing % 2) + [0.0] * (n - disagreeing))
+    least = next(k for k in range(1, n) if mcnemar(np.array([1.0] * k + [0.0] * (n - k))) < 0.05)
+    assert smallest_difference(values) == least / n == 0.12
+    assert smallest_difference(np.zeros(5)) == 1  # no difference at all is
 
 
 def test_the_interval_of_a_mean_over_tasks_adds_their_errors():
