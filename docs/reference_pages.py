@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 import tyro
 
-from probing import tables
 from probing.catalogue.claims import CLAIMS, Claim
 from probing.catalogue.controls import CONTROLS
 from probing.catalogue.measures import MEASURES, ON_REQUEST, QUANTITIES
@@ -21,19 +20,9 @@ from probing.command_line.config_files import CONFIG_HELP
 from probing.command_line.docstrings import list_shown, read_docs
 from probing.command_line.entry_points import COMMANDS, PROGRAM, Command
 from probing.registry import RECIPES, REGISTRIES
+from probing.tables import RECORDS
 
 ROOT = Path(__file__).parents[1]
-TABLES = {
-    "scores.parquet": tables.Score,
-    "layer_weights.parquet": tables.LayerWeight,
-    "gradient_norms.parquet": tables.GradientNorm,
-    "amnesia.parquet": tables.AmnesicScore,
-    "layer_similarity.parquet": tables.LayerSimilarity,
-    "predictions.parquet": tables.PredictionRow,
-    "training_log.parquet": tables.TrainingRow,
-    "trained_models.parquet": tables.TrainedModel,
-}
-"""File of a run folder -> the record that a row of it is."""
 _TAKES_CONFIG = ("run", "train", "replicate")
 _ANALYSIS = ("runs.probing_run", "runs.training_run", "stats.of_a_run", "tables.of_a_run", "figures.of_a_run")
 
@@ -150,13 +139,13 @@ def write_columns() -> str:
     lines = [
         "# Columns of the tables",
         "A run folder holds these tables as Parquet, `scores` as CSV too. A column that came later has a default when "
-        "older files are read; none is ever renamed. This page is made from the records in `probing/tables.py`.",
+        "older files are read; none is ever renamed. This page is made from the records in `probing/tables/`.",
     ]
-    usual = read_docs(tables.Score)  # a column that several tables have is explained there
-    for file, record in TABLES.items():
-        docs, types = usual | read_docs(record), get_type_hints(record)
+    for stem, record in RECORDS.items():
+        docs, types = read_docs(record), get_type_hints(record)
         rows = [[f"`{one.name}`", types[one.name].__name__, docs.get(one.name, "")] for one in fields(record)]
-        lines += [f"## {file}", _sentence(inspect.getdoc(record) or ""), tabulate(("column", "type", "meaning"), rows)]
+        lines += [f"## {stem}.parquet", _sentence(inspect.getdoc(record) or "")]
+        lines += [tabulate(("column", "type", "meaning"), rows)]
     lines += ["## Values of `metric` beyond scores"]
     lines += ["Numbers that measures give stand in `scores.parquet` as well, each under a name of its own."]
     rows = [[f"`{name}`", one.title, f"`{one.measure}`"] for name, one in QUANTITIES.items()]
@@ -243,13 +232,14 @@ def find_source(module: str) -> Path:
 def write_api() -> dict[str, str]:
     """Pages of the API: page -> Markdown, in which mkdocstrings puts signatures and docstrings."""
     contracts = sorted(path.stem for path in (ROOT / "probing" / "contracts").glob("*.py"))
+    tables = [f"probing.tables.{path.stem}" for path in sorted((ROOT / "probing" / "tables").glob("[a-z]*.py"))]
     kinds = [f"probing.contracts.{name}" for name in contracts if name not in ("__init__", "checking")]
     return {
         "api-calls": _list_objects(
             "Python calls", ["probing.api.run", "probing.api.encode", "probing.api.FinishedRun"]
         ),
         "api-contracts": _list_objects("Contracts of parts", kinds),
-        "api-records": _list_objects("Records and tables", ["probing.records", "probing.tables"]),
+        "api-records": _list_objects("Records and tables", ["probing.records", *tables]),
         "api-parts": _list_objects("Probes, poolings, metrics", list_parts()),
         "api-analysis": _list_objects("Runs, statistics, tables, figures", [f"analysis.{name}" for name in _ANALYSIS]),
     }

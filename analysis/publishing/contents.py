@@ -17,26 +17,8 @@ from analysis.tables.main import describe_main, main_table
 from analysis.tables.training import tabulate_training
 from probing.command_line.docstrings import read_docs
 from probing.records import InputError
-from probing.tables import (
-    PREDICTION_NOTES,
-    GradientNorm,
-    LayerSimilarity,
-    LayerWeight,
-    Score,
-    TrainedModel,
-    TrainingRow,
-)
+from probing.tables import RECORDS
 
-_RECORDS = {"scores": Score, "layer_weights": LayerWeight, "gradient_norms": GradientNorm,
-            "layer_similarity": LayerSimilarity,
-            "trained_models": TrainedModel, "training_log": TrainingRow}  # fmt: skip
-_SPLITS = {
-    "task": "Key of the task.",
-    "split": "`train`, `dev` or `test`.",
-    "row": "Place of the sentence in its split, from 0.",
-    "line": "Line of the sentence in its file, from 1; 0 where there is no file.",
-    "fold": "Fold in which it is tested; -1 where there is no cross-validation.",
-}
 _NAMES = {"last": "last layer", "best": "best layer by dev score", "mix": "scalar mix of the layers"}
 
 
@@ -123,8 +105,7 @@ def _describe_training(run: TrainingRun) -> Contents:
 
 
 def _describe_tables(folder: Path) -> dict[str, Any]:
-    columns = {name: read_docs(record) for name, record in _RECORDS.items()}
-    columns |= {"predictions": dict(PREDICTION_NOTES), "splits": _SPLITS}
+    columns = {name: read_docs(record) for name, record in RECORDS.items()}
     frames = {path.stem: pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
     found = {name: {str(c): columns.get(name, {}).get(str(c), "") for c in frame} for name, frame in frames.items()}
     return {"tables": found, "rows": {name: len(frame) for name, frame in frames.items()}}

@@ -14,13 +14,13 @@ from probing.catalogue.measures import QUANTITIES
 from probing.records import InputError
 from probing.sealed_json import DamageError, unseal_json
 from probing.tables import (
-    PREDICTION_TYPES,
-    SENTENCE_TYPES,
     AmnesicScore,
     GradientNorm,
     LayerSimilarity,
     LayerWeight,
+    PredictionRow,
     Score,
+    SentenceRow,
     column_names,
 )
 
@@ -53,21 +53,21 @@ class Run:
 
     folder: Path
     scores: pd.DataFrame
-    """Columns are the fields of `probing.records.Score`; values in the metric's own range, not times 100."""
+    """Columns are the fields of `probing.tables.Score`; values in the metric's own range, not times 100."""
     weights: pd.DataFrame
-    """Columns are the fields of `probing.records.LayerWeight`; no rows where the model has no mix."""
+    """Columns are the fields of `probing.tables.LayerWeight`; no rows where the model has no mix."""
     predictions: pd.DataFrame
-    """Columns are `PREDICTION_TYPES`."""
+    """Columns are the fields of `probing.tables.PredictionRow`."""
     settings: Mapping[str, Any]
     manifest: Mapping[str, Any]
     gradients: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(GradientNorm)))
-    """Columns are the fields of `probing.records.GradientNorm`; no rows where none were measured."""
+    """Columns are the fields of `probing.tables.GradientNorm`; no rows where none were measured."""
     amnesia: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(AmnesicScore)))
     """Columns are the fields of `probing.tables.AmnesicScore`; no rows where nothing was erased inside the encoder."""
     similarities: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(LayerSimilarity)))
     """Columns are the fields of `probing.tables.LayerSimilarity`; no rows where none were measured."""
-    sentences: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=[*SENTENCE_TYPES]))
-    """Columns are `SENTENCE_TYPES`; no rows where an older version wrote the run."""
+    sentences: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=column_names(SentenceRow)))
+    """Columns are the fields of `probing.tables.SentenceRow`; no rows where an older version wrote the run."""
 
     @property
     def name(self) -> str:
@@ -88,7 +88,7 @@ def load_run(folder: Path | str) -> Run:
         _check_file(splits)
         _check_whole(splits)
     optional = {name: (stem, types_of(record)) for name, (stem, record) in _IF_MEASURED.items()}
-    optional |= {"sentences": ("test_sentences", SENTENCE_TYPES)}
+    optional |= {"sentences": ("test_sentences", types_of(SentenceRow))}
     paths = {name: folder / f"{stem}.parquet" for name, (stem, _) in optional.items()}
     known = [name for name, path in paths.items() if path.is_file() or path.name in _read_digests(path)]
     return Run(

@@ -8,16 +8,13 @@ from pathlib import Path
 from probing.atomic_files import name_part, remove_leftovers, write_atomically
 from probing.catalogue.measures import KINDS, name_quantities
 from probing.records import InputError
+from probing.tables import RECORDS
 
-TABLES = ("scores", "layer_weights", "predictions", "gradient_norms", "layer_similarity", "amnesia", "splits")
-TABLES += ("test_sentences",)
-TABLES += ("trained_models", "training_log", "baselines")
-"""Parquet tables that runs write."""
 FOLDERS = ("cells", "figures", "tables", "models", "stages", "answers", "events", "parts", "queue")
 """Folders that runs write, and the figures and tables that are made of them, which must not stay beside a later run."""
 _SINGLE = ("manifest.json", "report.html", "scores.csv", "trained_models.csv", "baselines.csv")
 _SINGLE += ("encoders.csv", "encoders.parquet")
-_SINGLE += tuple(f"{name}.parquet" for name in TABLES)
+_SINGLE += tuple(f"{name}.parquet" for name in RECORDS)
 _FIGURES = ("scores_by_layer", "curves_by_layer", "last_best_mix", "mix_weights", "depth", "above_controls")
 _FIGURES += ("code_length", "gradients_*", "training", "training_*", "*_by_step", "*_by_step_*", "pruning")
 _FIGURES += ("layers_alike", "knockouts", "geometry", "orders_by_layer")

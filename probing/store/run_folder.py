@@ -15,15 +15,16 @@ from probing.folds import describe_folds
 from probing.records import InputError, Task, Text, readout_key
 from probing.sealed_json import DamageError, seal_json, unseal_json
 from probing.store.cell_files import unpack_cell
-from probing.store.own_files import TABLES, check_places, clear_leftovers, replace_run
+from probing.store.own_files import check_places, clear_leftovers, replace_run
 from probing.tables import (
-    SENTENCE_TYPES,
+    RECORDS,
     AmnesicScore,
     CellResult,
     GradientNorm,
     LayerSimilarity,
     LayerWeight,
     Score,
+    SentenceRow,
     column_names,
 )
 
@@ -94,7 +95,7 @@ class RunFolder:
             for task in tasks
             for row, text in enumerate(task.splits["test"].texts)
         ]
-        frame = pd.DataFrame(rows, columns=[*SENTENCE_TYPES])
+        frame = pd.DataFrame(rows, columns=column_names(SentenceRow))
         write_atomically(self.path / "test_sentences.parquet", frame.to_parquet(index=False))
 
     def write_tables(self, results: Sequence[CellResult]) -> None:
@@ -118,7 +119,7 @@ class RunFolder:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         """Write what the run was: versions, hashes, costs, warnings, failures; and the digests of its tables."""
-        tables = [path for name in TABLES if (path := self.path / f"{name}.parquet").is_file()]
+        tables = [path for name in RECORDS if (path := self.path / f"{name}.parquet").is_file()]
         digests = {path.name: digest_file(path) for path in tables}
         write_atomically(self.path / "manifest.json", seal_json({**manifest, "files": digests}))
 

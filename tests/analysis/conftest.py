@@ -10,7 +10,7 @@ import pytest
 
 from analysis.runs.probing_run import Run
 from analysis.runs.training_run import TrainingRun
-from probing.tables import PREDICTION_TYPES, LayerWeight, Score, TrainedModel, TrainingRow
+from probing.tables import LayerWeight, PredictionRow, Score, TrainedModel, TrainingRow, column_names
 
 GROUPS = {
     "sentence_length": ("surface", 6),
@@ -78,7 +78,7 @@ def build(n_layers=7, tasks=None, mix=True, seeds=(0,), n=300, extra_tasks=0, sp
                         rows = {"row": np.arange(n), "label": labels, "predicted": predicted}
                         rows |= {"log_probability": np.full(n, -0.3), "task": task, "representation": representation}
                         rows |= {"layer": layer, "layer_name": name, "control": "none", "seed": seed}
-                        predictions.append(pd.DataFrame(rows)[list(PREDICTION_TYPES)])
+                        predictions.append(pd.DataFrame(rows)[column_names(PredictionRow)])
         if mix:
             raw = -(((np.arange(n_layers) - peak) / (0.3 * n_layers)) ** 2)
             weight = np.exp(raw) / np.exp(raw).sum()

@@ -16,6 +16,7 @@ from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.folds import describe_folds, plan_folds
 from probing.records import GROUPS, SPLITS, Task
 from probing.registry import METRICS, TASKS
+from probing.tables import SplitRow, column_names
 from probing.tasks.files.download import BLOB_IDS
 from probing.tasks.files.senteval import write_tasks
 from probing.tasks.files.transfer import TRANSFER_TASKS
@@ -135,6 +136,7 @@ def test_what_was_divided_here_is_written_down(tasks: list[Task]) -> None:
         rows = describe_folds(task)
         n = len(task.splits["test"]) if task.folds else sum(map(len, task.splits.values()))
         assert len(rows) == (n if task.split_rule else 0)
+        assert all(list(row) == column_names(SplitRow) for row in rows)
         assert not task.folds or {row["fold"] for row in rows} == set(range(task.folds))
 
 

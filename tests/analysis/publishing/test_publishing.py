@@ -21,7 +21,6 @@ from analysis.publishing.__main__ import main
 from analysis.publishing.folder import write_folder
 from probing.records import InputError
 from probing.sealed_json import seal_json
-from probing.tables import PREDICTION_NOTES, PREDICTION_TYPES
 
 pytestmark = pytest.mark.slow
 
@@ -96,10 +95,6 @@ def test_every_column_is_explained(run, published):
         assert part.startswith(f"({len(pd.read_parquet(path)):,} rows)")
         for name in pd.read_parquet(path):
             assert re.search(rf"^\| `{name}` \| \S.+ \|$", part, re.MULTILINE), (path.name, name)
-
-
-def test_the_notes_on_predictions_are_of_their_columns():
-    assert PREDICTION_NOTES.keys() == PREDICTION_TYPES.keys()
 
 
 def test_the_model_index_has_the_scores_that_the_tables_have(published):
