@@ -6,7 +6,8 @@
     answer     the answer in three sentences
     shell      what every page is made with
     training, training_answer, training_charts   the page of training runs
-    charts     the interactive charts, as Vega-Lite specifications
+    chart_parts                    what the interactive charts, Vega-Lite specifications, share
+    heatmap_charts, task_charts    those of layers and tasks, and those of the chosen task
     page/      template, style sheet and script of the page
 
 Importing this package loads none of them.

@@ -3,7 +3,7 @@
 import altair as alt
 
 from analysis.figures.baselines import label_metric, list_shares
-from analysis.report.charts import Spec, finish_chart, list_line_channels, tip_of
+from analysis.report.chart_parts import Spec, finish_chart, list_line_channels, tip_of
 from analysis.runs.training_run import TrainingRun
 
 _ROW_PX = 12

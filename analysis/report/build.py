@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.report import answer, charts, facts
+from analysis.report import answer, facts, heatmap_charts, task_charts
 from analysis.report.draws import build_page as build_draws_page
 from analysis.report.erasure import chart_erasure, tell_erasure
 from analysis.report.shell import Chart, render_page
@@ -127,7 +127,7 @@ def build_report(runs: Sequence[Run], seed: int = 0, beside: Path | None = None)
     ]
     together = pd.concat(scores, ignore_index=True)
     tasks = order_tasks(together)
-    curves = Chart("curves", _CURVES, charts.chart_curves(together))
+    curves = Chart("curves", _CURVES, task_charts.chart_curves(together))
     return render_page(
         "report.html.j2",
         title=facts.name_runs_of(runs),
@@ -177,7 +177,7 @@ def _describe_run(run: Run, name: str, number: int, seed: int) -> Section:
 
 def _chart_scores(numbers: RunNumbers, tables: RunTables, number: int) -> Chart:
     caption = "Score x 100 of every layer and of the mix. Choose a task by its column to see it below."
-    spec = charts.chart_scores(numbers.scores)
+    spec = heatmap_charts.chart_scores(numbers.scores)
     return Chart(f"scores-{number}", caption, spec, list(tables.scores.values()), wide=True)
 
 
@@ -190,19 +190,19 @@ def _chart_weights(numbers: RunNumbers, tables: RunTables, number: int) -> list[
     }
     below = {"weight": [], "contribution": list(tables.weights.values())}
     return [
-        Chart(f"{column}-{number}", caption, charts.chart_weights(numbers.weights, column), below[column])
+        Chart(f"{column}-{number}", caption, heatmap_charts.chart_weights(numbers.weights, column), below[column])
         for column, caption in captions.items()
     ]
 
 
 def _chart_mix(weights: pd.DataFrame, number: int) -> list[Chart]:
     caption = "What each layer has in the mix of this task."
-    return [Chart(f"mix-{number}", caption, charts.chart_mix(weights))] if len(weights) else []
+    return [Chart(f"mix-{number}", caption, task_charts.chart_mix(weights))] if len(weights) else []
 
 
 def _chart_gains(gains: pd.DataFrame, number: int) -> list[Chart]:
     caption = "Points above each control by layer, paired, with 95 % intervals."
-    return [Chart(f"gains-{number}", caption, charts.chart_gains(gains))] if len(gains) else []
+    return [Chart(f"gains-{number}", caption, task_charts.chart_gains(gains))] if len(gains) else []
 
 
 def _chart_losses(numbers: RunNumbers, number: int) -> list[Chart]:
@@ -212,18 +212,18 @@ def _chart_losses(numbers: RunNumbers, number: int) -> list[Chart]:
     )
     if numbers.losses.empty:
         return []
-    return [Chart(f"losses-{number}", caption, charts.chart_losses(numbers.run.amnesia, numbers.losses))]
+    return [Chart(f"losses-{number}", caption, task_charts.chart_losses(numbers.run.amnesia, numbers.losses))]
 
 
 def _chart_alike(run: Run, number: int) -> list[Chart]:
     drawn = []
     if len(run.similarities):
         caption = "Debiased CKA of all pairs of layers: 1 where one is the other turned, scaled and shifted."
-        drawn.append(Chart(f"similarity-{number}", caption, charts.chart_similarity(run.similarities)))
+        drawn.append(Chart(f"similarity-{number}", caption, task_charts.chart_similarity(run.similarities)))
     lost = list_knockouts(run.scores, KNOCKOUTS["cost"])
     if len(lost):
         caption = "Points that the mix loses with a layer at its training mean, paired, with 95 % intervals."
-        drawn.append(Chart(f"knockouts-{number}", caption, charts.chart_knockouts(lost)))
+        drawn.append(Chart(f"knockouts-{number}", caption, task_charts.chart_knockouts(lost)))
     return drawn
 
 
@@ -232,7 +232,7 @@ def _chart_gradients(gradients: pd.DataFrame, tables: RunTables, number: int) ->
     for quantity in dict.fromkeys(gradients["quantity"]):
         below = [table for name, table in tables.gradients.items() if name.startswith(f"gradients_{quantity}_")]
         caption = f"Gradient norm by depth ({quantity}) with 95 % intervals, at the last step measured."
-        spec = charts.chart_gradients(gradients, quantity)
+        spec = task_charts.chart_gradients(gradients, quantity)
         drawn.append(Chart(f"gradients-{quantity}-{number}", caption, spec, below))
     return drawn
 

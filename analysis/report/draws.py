@@ -3,9 +3,11 @@
 import pandas as pd
 
 from analysis.figures.draws import frame_between
-from analysis.report import charts, facts
+from analysis.report import facts
 from analysis.report.draws_answer import answer_draws
+from analysis.report.heatmap_charts import chart_scores
 from analysis.report.shell import Chart, render_page
+from analysis.report.task_charts import chart_curves
 from analysis.runs.draws_run import ENCODERS, Draws
 from analysis.runs.frames import mean_scores
 from analysis.stats.between_encoders import summarise_between
@@ -36,8 +38,8 @@ def build_page(draws: Draws, seed: int = 0) -> str:
         answers=list(answer_draws(rows)),
         main=tabulate_contenders(rows),
         asked=explain_tasks(dict.fromkeys(between["task"])),
-        chart=Chart("between", _BETWEEN, charts.chart_scores(between), [tabulate_by_layer(rows)], wide=True),
-        curves=Chart("curves", _CURVES, charts.chart_curves(pd.concat(scores, ignore_index=True))),
+        chart=Chart("between", _BETWEEN, chart_scores(between), [tabulate_by_layer(rows)], wide=True),
+        curves=Chart("curves", _CURVES, chart_curves(pd.concat(scores, ignore_index=True))),
         tasks=[(task, str(title)) for task, title in dict(zip(between["task"], between["title"], strict=True)).items()],
         controls=tabulate_above_controls(rows),
         sections=[

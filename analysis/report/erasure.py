@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from analysis.report.charts import Spec, finish_chart, tip_of
+from analysis.report.chart_parts import Spec, finish_chart, tip_of
 from analysis.stats.erasure import choose_best
 from analysis.tables.table import format_gain, format_points
 

@@ -7,7 +7,7 @@ import altair as alt
 import pandas as pd
 
 from analysis.report import facts
-from analysis.report.charts import Spec, draw_lines, finish_chart, list_line_channels, tip_of
+from analysis.report.chart_parts import Spec, draw_lines, finish_chart, list_line_channels, tip_of
 from analysis.report.forgetting_answer import LIMITS, answer_forgetting, explain_teacher
 from analysis.report.shell import Chart, render_page
 from analysis.runs.frames import title_of

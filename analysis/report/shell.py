@@ -12,7 +12,7 @@ import vl_convert
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from analysis.report.charts import Spec
+from analysis.report.chart_parts import Spec
 from analysis.tables.table import Table
 
 _PAGE = Path(__file__).with_name("page")

@@ -1,13 +1,21 @@
 """Interactive charts over the runs of a sweep."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from analysis.report.charts import Spec, finish_chart, list_line_channels, tip_of
+from analysis.report.chart_parts import (
+    Spec,
+    draw_zero,
+    finish_task_chart,
+    format_intervals,
+    list_line_channels,
+    select_task,
+    take_percent,
+    tip_of,
+)
 
 _ROW_PX = 26
 _MARGIN_PX = 190
@@ -22,17 +30,17 @@ def chart_runs(layers: pd.DataFrame) -> Spec:
         layers: from `analysis.stats.sweep.list_layers`.
     """
     rows = layers[layers["representation"] == "layer"]
-    rows = rows.assign(**{name: 100 * rows[name] for name in ("value", "ci_low", "ci_high")})
+    rows = take_percent(rows, ["value", "ci_low", "ci_high"])
     last = rows.groupby("run")["layer"].transform("max").clip(lower=1)
     rows = rows.assign(begin=(rows["layer"] - 0.5) / last, end=(rows["layer"] + 0.5) / last)
-    rows = rows.assign(interval=[f"{a:z.1f} to {b:z.1f}" for a, b in zip(rows["ci_low"], rows["ci_high"], strict=True)])
+    rows = rows.assign(interval=format_intervals(rows))
     rows = rows[["run", "task", "title", "layer_name", "relative_depth", "begin", "end", "value", "interval", "n"]]
     tooltip = [tip_of("run"), tip_of("title", "task"), tip_of("layer_name", "layer")]
     tooltip += [tip_of("relative_depth", "relative depth", ".2f"), tip_of("value", "score x 100", ".1f")]
     tooltip += [tip_of("interval", "95 % interval"), tip_of("n", "test sentences")]
     legend = alt.Legend(title="score x 100", orient="top", direction="horizontal", gradientLength=160)
     chart = (
-        _of_task(rows)
+        select_task(rows)
         .mark_rect(stroke="white", strokeWidth=1)
         .encode(
             y=_rows_of(rows["run"]),
@@ -47,12 +55,8 @@ def chart_runs(layers: pd.DataFrame) -> Spec:
             tooltip=tooltip,
         )
     )
-    return _finish(
-        chart,
-        "Scores of the chosen task by run and relative depth; a table holds the same.",
-        _height(rows["run"]),
-        _first(rows),
-    )
+    text = "Scores of the chosen task by run and relative depth; a table holds the same."
+    return finish_task_chart(chart, rows, text, _height(rows["run"]))
 
 
 def chart_contenders(summary: pd.DataFrame) -> Spec:
@@ -66,7 +70,7 @@ def chart_contenders(summary: pd.DataFrame) -> Spec:
     looks = list_line_channels("readout", rows["readout"])
     tooltip = [tip_of("run"), tip_of("title", "task"), tip_of("readout"), tip_of("value", "score x 100", ".1f")]
     points = (
-        _of_task(rows)
+        select_task(rows)
         .mark_point(size=90, filled=True, opacity=1)
         .encode(
             y=_rows_of(rows["run"]),
@@ -76,12 +80,8 @@ def chart_contenders(summary: pd.DataFrame) -> Spec:
             tooltip=tooltip,
         )
     )
-    return _finish(
-        points,
-        "The chosen task's readouts by run; a table below holds the same numbers.",
-        _height(rows["run"]),
-        _first(rows),
-    )
+    text = "The chosen task's readouts by run; a table below holds the same numbers."
+    return finish_task_chart(points, rows, text, _height(rows["run"]))
 
 
 def chart_depths(summary: pd.DataFrame) -> Spec:
@@ -107,9 +107,8 @@ def chart_depths(summary: pd.DataFrame) -> Spec:
     numbers = base.mark_text(fontSize=11, aria=False, tooltip=None).encode(
         text=alt.Text("best_depth:Q", format=".2f"), color=ink
     )
-    return _finish(
-        cells + numbers, "Relative depth of the best layer by run and task.", _height(rows["run"]), _first(rows)
-    )
+    text = "Relative depth of the best layer by run and task."
+    return finish_task_chart(cells + numbers, rows, text, _height(rows["run"]))
 
 
 def chart_correlations(correlations: pd.DataFrame, what: str) -> Spec | None:
@@ -141,7 +140,8 @@ def chart_correlations(correlations: pd.DataFrame, what: str) -> Spec | None:
     numbers = base.mark_text(fontSize=11, aria=False, tooltip=None).encode(
         text=alt.Text("spearman:Q", format=".2f"), opacity=room, color=ink
     )
-    return _finish(cells + numbers, "Rank correlations between runs; a table holds the same.", _height(names))
+    text = "Rank correlations between runs; a table holds the same."
+    return finish_task_chart(cells + numbers, rows, text, _height(names))
 
 
 def chart_curve(specifications: pd.DataFrame) -> Spec:
@@ -153,8 +153,8 @@ def chart_curve(specifications: pd.DataFrame) -> Spec:
     rows = specifications.assign(
         place=np.arange(len(specifications)),
         what=specifications["first"] + " - " + specifications["second"],
-        **{name: 100 * specifications[name] for name in ("difference", "ci_low", "ci_high")},
     )
+    rows = take_percent(rows, ["difference", "ci_low", "ci_high"])
     rows = rows[["place", "run", "what", "difference", "ci_low", "ci_high", "significant"]]
     tooltip = [tip_of("run"), tip_of("what", "difference"), tip_of("difference", "points", "+.1f")]
     tooltip += [tip_of("ci_low", "from", "+.1f"), tip_of("ci_high", "to", "+.1f"), tip_of("significant")]
@@ -168,8 +168,9 @@ def chart_curve(specifications: pd.DataFrame) -> Spec:
         fill=alt.condition("datum.significant", alt.value("#0072B2"), alt.value("white")),
         tooltip=tooltip,
     )
-    zero = alt.Chart(rows).mark_rule(color="#888888", aria=False).encode(y=alt.datum(0))
-    return _finish(alt.layer(zero, ranges, points), "Specification curve; a table holds the same numbers.", 220)
+    zero = draw_zero(rows)
+    text = "Specification curve; a table holds the same numbers."
+    return finish_task_chart(alt.layer(zero, ranges, points), rows, text, height=220)
 
 
 def chart_choices(specifications: pd.DataFrame, varied: Sequence[str]) -> Spec:
@@ -201,7 +202,7 @@ def chart_choices(specifications: pd.DataFrame, varied: Sequence[str]) -> Spec:
             tooltip=[tip_of("run"), tip_of("choice")],
         )
     )
-    return _finish(chart, "Choices of each run, in the order of the curve.", _height(names))
+    return finish_task_chart(chart, rows, "Choices of each run, in the order of the curve.", _height(names))
 
 
 def _places(count: int) -> alt.X:
@@ -210,19 +211,6 @@ def _places(count: int) -> alt.X:
 
 def _rows_of(runs: pd.Series) -> alt.Y:
     return alt.Y("run:N", sort=list(dict.fromkeys(runs)), title=None, axis=alt.Axis(labelLimit=240))
-
-
-def _of_task(rows: pd.DataFrame) -> Any:
-    return alt.Chart(rows).transform_filter("datum.task == task")
-
-
-def _finish(chart: Any, description: str, height: int, task: str = "") -> Spec:
-    """A chart that knows the parameter `task`, as all must on a page where one is chosen."""
-    return finish_chart(chart.add_params(alt.param(name="task", value=task)), description, height)
-
-
-def _first(rows: pd.DataFrame) -> str:
-    return str(next(iter(rows["task"]), ""))
 
 
 def _height(names: Iterable[str]) -> int:

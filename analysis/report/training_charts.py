@@ -5,7 +5,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.figures.training import mean_by_depth
-from analysis.report.charts import Spec, draw_lines, finish_chart, list_line_channels, tip_of
+from analysis.report.chart_parts import Spec, draw_lines, finish_chart, list_line_channels, tip_of
 from analysis.stats.dev_curves import by_step
 from analysis.stats.pruning import summarise_pruning
 

@@ -10,7 +10,7 @@ from scipy.stats import binomtest
 from analysis.figures.amnesia import plot_losses, plot_recovery
 from analysis.figures.of_a_run import draw_figures
 from analysis.report.build import build_report
-from analysis.report.charts import chart_losses
+from analysis.report.task_charts import chart_losses
 from analysis.stats.amnesia import AGREE, DISAGREE, UNUSED, judge_places, list_lines, list_losses, warn_of_amnesia
 from analysis.stats.of_a_run import RunNumbers
 from analysis.stats.significance import holm
