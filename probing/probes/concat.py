@@ -13,8 +13,9 @@ from scipy import linalg
 from torch import Tensor
 
 from probing.probes.fused import can_fuse, find_room, fuse_loss
-from probing.probes.linear import LinearProbe, LogisticProblem, replace_dead
-from probing.probes.logistic import count_classes, curvature
+from probing.probes.linear import LinearProbe
+from probing.probes.logistic import count_classes, curvature, replace_dead
+from probing.probes.logistic_problem import LogisticProblem
 from probing.probes.stack_blocks import SUMMED_ROWS, StackBlocks
 
 _Block = tuple[slice, Float[Tensor, "block width"]]

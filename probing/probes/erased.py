@@ -19,8 +19,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from probing.probes.linear import LogisticProblem
 from probing.probes.logistic import Labels
+from probing.probes.logistic_problem import LogisticProblem
 
 Erasure = tuple[Float[np.ndarray, "hidden _rank"], Float[np.ndarray, "_rank hidden"]]
 """L and R of the formula, on vectors as an encoder gives them."""

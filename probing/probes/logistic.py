@@ -1,4 +1,4 @@
-"""Parts that the linear and the mixed probe share: standardisation, softmax loss, the coordinates of the solver."""
+"""Parts of the losses of linear and mixed probes: standardisation, softmax, the coordinates of the solver."""
 
 import torch
 from jaxtyping import Float, Int
@@ -79,3 +79,25 @@ def curvature(
     There the Hessian is (1/C)(I - 11'/C) x X'X/N + lambda I: Boehning's bound (1992), with 1/C for its 1/2.
     """
     return eigenvalues.unsqueeze(-2) / n_classes + strengths.unsqueeze(-1)
+
+
+def standardise(
+    vectors: Float[Tensor, "layers sentences hidden"],
+) -> tuple[Float[Tensor, "layers hidden"], Float[Tensor, "layers hidden"]]:
+    """Bring every feature of every layer to mean 0 and standard deviation 1, in place; return what they were.
+
+    A feature that varies by less than a millionth of 1 + |mean| is dead or constant: it stays near 0, its scale is 1.
+    """
+    mean = vectors.mean(dim=1)
+    # The mean first: squares of features far from 0 would lose the digits that their deviation is made of.
+    vectors -= mean.unsqueeze(1)
+    scale = replace_dead(vectors.square().mean(dim=1).sqrt(), mean)
+    vectors /= scale.unsqueeze(1)
+    return mean, scale
+
+
+def replace_dead(
+    scale: Float[Tensor, "layers hidden"], mean: Float[Tensor, "layers hidden"]
+) -> Float[Tensor, "layers hidden"]:
+    """Standard deviations, 1 in place of those of features that are dead or constant."""
+    return torch.where(scale > 1e-6 * (1 + mean.abs()), scale, torch.ones_like(scale))

@@ -12,12 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from probing.probes.linear import score_strengths
 from probing.probes.logistic import Labels
 from probing.probes.mix_descent import Fits, Frames, fix_mix, go_downhill, guess_evenly, join_fits, map_mixes
 from probing.probes.mix_problem import MixProblem
 from probing.probes.mix_search import draw_starts, explore, find_minima
-from probing.probes.selection import choose_strength
+from probing.probes.selection import choose_strength, score_strengths
 from probing.randomness import stream
 from probing.scalar_mix import mix_layers
 

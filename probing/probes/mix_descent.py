@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from probing.probes.linear import LogisticProblem
+from probing.probes.logistic_problem import LogisticProblem
 from probing.probes.mix_problem import MixProblem
 from probing.probes.solver import Solution, minimise
 from probing.probes.stack_blocks import SUMMED_ROWS

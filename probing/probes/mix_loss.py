@@ -16,8 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probing.probes.fused import Sums, can_fuse, find_room, fuse_loss, suits_mix
-from probing.probes.linear import MANY_CLASSES
+from probing.probes.fused import MANY_CLASSES, Sums, can_fuse, find_room, fuse_loss, suits_mix
 from probing.probes.logistic import Labels, block_rows, count_classes, softmax_loss
 from probing.probes.stack_blocks import SUMMED_ROWS, StackBlocks
 from probing.scalar_mix import mix_layers

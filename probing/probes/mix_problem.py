@@ -21,8 +21,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probing.probes.linear import ENOUGH_ROWS, MANY_CLASSES
+from probing.probes.fused import MANY_CLASSES
 from probing.probes.logistic import Labels, count_classes, curvature, eigenbasis
+from probing.probes.logistic_problem import ENOUGH_ROWS
 from probing.probes.mix_loss import MixLoss
 from probing.probes.solver import Solution, minimise, minimise_in_turn
 from probing.probes.stack_blocks import SUMMED_ROWS, StackBlocks

@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from probing.contracts.probe import Reader
-from probing.probes.linear import standardise
+from probing.probes.logistic import standardise
 from probing.probes.selection import choose_strength
 from probing.probes.solver import minimise
 from probing.randomness import stream

@@ -12,8 +12,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from probing.probes.linear import STRENGTHS, LogisticProblem
+from probing.probes.logistic_problem import LogisticProblem
 from probing.probes.mix_problem import MixProblem
+from probing.probes.selection import STRENGTHS
 from probing.probes.stack_blocks import StackBlocks, normalise
 from probing.scalar_mix import mix_layers
 from probing.store.mapped_arrays import release

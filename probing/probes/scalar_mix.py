@@ -30,10 +30,10 @@ import torch
 from jaxtyping import Float, Int
 
 from probing.contracts.probe import Reader
-from probing.probes.linear import STRENGTHS
 from probing.probes.mix_choice import Choice, Options
 from probing.probes.mix_descent import Fits
 from probing.probes.mix_problem import MixProblem
+from probing.probes.selection import STRENGTHS
 from probing.probes.solver import alone
 from probing.probes.stack_blocks import StackBlocks, normalise
 

@@ -20,8 +20,7 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax
 from sklearn.naive_bayes import ComplementNB
 
-from probing.probes.linear import score_logits
-from probing.probes.selection import choose_strength
+from probing.probes.selection import choose_strength, score_logits
 
 STRENGTHS = (1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)
 """L2 strengths that dev chooses among. Ours: on ten tasks of 10,000 sentences dev scores fall towards both ends."""

@@ -11,8 +11,9 @@ from sklearn.linear_model import LogisticRegression
 
 from probing.contracts.encoder import Encoder
 from probing.probes import senteval
-from probing.probes.linear import MANY_CLASSES, STRENGTHS, LinearProbe
-from probing.probes.selection import choose_strength
+from probing.probes.fused import MANY_CLASSES
+from probing.probes.linear import LinearProbe
+from probing.probes.selection import STRENGTHS, choose_strength
 from probing.records import SPLITS, Task
 from tests.benchmarks.encoding import encode_ours
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from probing.contracts.encoder import Encoder
 from probing.encoders.bert import build
-from probing.probes.linear import MANY_CLASSES
+from probing.probes.fused import MANY_CLASSES
 from probing.records import Task
 from tests.benchmarks.fitters import encode_task, fit_ours, fit_senteval, fit_sklearn, try_senteval, try_sklearn
 from tests.benchmarks.sizes import WARM_UP, Sizes, draw_tasks

@@ -21,7 +21,7 @@ from types import SimpleNamespace
 import numpy as np
 from probing.cells import code_length, fitting, scoring
 from probing.contracts.measure import Cell, Encoded
-from probing.probes import fused, linear, mix_descent, mix_problem, online, stack_blocks
+from probing.probes import fused, logistic_problem, mix_descent, mix_problem, online, stack_blocks
 from probing.records import Split, Task, TaskSpec
 from probing.settings.run import RunSettings
 from probing import digests
@@ -46,8 +46,8 @@ def watch():
 def few(*args, **options):
     return minimise(*args, **options | {"max_iterations": 1})
 
-minimise = linear.minimise
-linear.minimise = mix_problem.minimise = mix_descent.minimise = few
+minimise = logistic_problem.minimise
+logistic_problem.minimise = mix_problem.minimise = mix_descent.minimise = few
 labels = rng.integers(0, 2, n)
 before, peaks = resident(), []
 threading.Thread(target=watch, daemon=True).start()

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from probing.kernels import load_kernels
-from probing.probes import fused, linear, mix_loss
+from probing.probes import fused, logistic_problem, mix_loss
 from probing.probes.concat import ConcatProbe
 from probing.probes.fused import can_fuse, choose_engine, explain_engine, find_room, fuse_loss
 from probing.probes.linear import LinearProbe
@@ -97,7 +97,7 @@ def test_columns_to_read_are_runs_that_go_up(read):
 def test_a_probe_ends_with_the_loss_that_it_has_without_kernels(n_classes, monkeypatch):
     stack, labels = draw_stack(n_layers=3, n=600, hidden=40, n_classes=n_classes)
     fused = LinearProbe([0.003]).fit(stack, labels, stack, labels)
-    monkeypatch.setattr(linear, "can_fuse", lambda vectors, labels, tolerance: False)
+    monkeypatch.setattr(logistic_problem, "can_fuse", lambda vectors, labels, tolerance: False)
     exact = LinearProbe([0.003], tolerance=1e-6, max_iterations=2000).fit(stack, labels, stack, labels)
     assert fused.converged_.all()
     # From log(n_classes) nats at the start; where the gradient is 5e-4 of what it was, no more than that is left.

@@ -8,9 +8,10 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
-from probing.probes.linear import STRENGTHS, LinearProbe, LogisticProblem, score_strengths, standardise
-from probing.probes.logistic import multiply_by_itself
-from probing.probes.selection import choose_strength
+from probing.probes.linear import LinearProbe
+from probing.probes.logistic import multiply_by_itself, standardise
+from probing.probes.logistic_problem import LogisticProblem
+from probing.probes.selection import STRENGTHS, choose_strength, score_strengths
 from tests.helpers import draw_stack
 
 TIGHT = {"tolerance": 1e-7, "max_iterations": 2000}
@@ -67,7 +68,7 @@ def test_reaches_the_optimum_of_scikit_learn_in_float64(n_classes, strength):
 
 
 def test_strengths_in_turn_as_with_many_classes_end_in_scikit_learns_optimum_too(monkeypatch):
-    monkeypatch.setattr("probing.probes.linear.MANY_CLASSES", 6)
+    monkeypatch.setattr("probing.probes.logistic_problem.MANY_CLASSES", 6)
     stack, labels = draw_stack(n_layers=2, n=200, n_classes=6)
     strengths = [0.1, 0.003]
     problem = LogisticProblem(torch.from_numpy(stack.copy()), torch.from_numpy(labels), strengths)

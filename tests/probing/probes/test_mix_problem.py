@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from probing.probes import mix_problem
-from probing.probes.linear import LogisticProblem
+from probing.probes.logistic_problem import LogisticProblem
 from probing.probes.mix_problem import MixProblem, sum_products
 from probing.probes.stack_blocks import StackBlocks
 from tests.helpers import draw_stack

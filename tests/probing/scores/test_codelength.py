@@ -9,8 +9,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 
 from probing.cells.code_length import code_sentences
-from probing.probes.linear import STRENGTHS
 from probing.probes.online import fit_layers, predict_onwards
+from probing.probes.selection import STRENGTHS
 from probing.scores.codelength import PORTIONS, cut_portions, find_gravity, measure_code, mix_codes, smooth
 from tests.helpers import draw_stack
 
