@@ -7,6 +7,7 @@
     shell      what every page is made with
     training, training_answer, training_charts   the page of training runs
     chart_parts                    what the interactive charts, Vega-Lite specifications, share
+    vega                           the package that makes them, imported fast
     heatmap_charts, task_charts    those of layers and tasks, and those of the chosen task
     page/      template, style sheet and script of the page
 

@@ -1,9 +1,8 @@
 """The interactive chart of a trained model beside its baselines."""
 
-import altair as alt
-
 from analysis.figures.baselines import label_metric, list_shares
 from analysis.report.chart_parts import Spec, finish_chart, list_line_channels, tip_of
+from analysis.report.vega import alt
 from analysis.runs.training_run import TrainingRun
 
 _ROW_PX = 12

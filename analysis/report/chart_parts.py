@@ -7,9 +7,9 @@ the page sets when the reader chooses a task.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import altair as alt
 import pandas as pd
 
+from analysis.report.vega import alt
 from analysis.runs.frames import layer_names
 
 PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#7F7F7F"]

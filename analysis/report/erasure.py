@@ -1,9 +1,9 @@
 """Part of the page about erasure: what stands, in sentences, and the matrix at the best layers as a chart."""
 
-import altair as alt
 import pandas as pd
 
 from analysis.report.chart_parts import Spec, finish_chart, tip_of
+from analysis.report.vega import alt
 from analysis.stats.erasure import choose_best
 from analysis.tables.table import format_gain, format_points
 

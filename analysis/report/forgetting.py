@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-import altair as alt
 import pandas as pd
 
 from analysis.report import facts
 from analysis.report.chart_parts import Spec, draw_lines, finish_chart, list_line_channels, tip_of
 from analysis.report.forgetting_answer import LIMITS, answer_forgetting, explain_teacher
 from analysis.report.shell import Chart, render_page
+from analysis.report.vega import alt
 from analysis.runs.frames import title_of
 from analysis.runs.probing_run import Run
 from analysis.stats.of_students import Forgetting

@@ -1,9 +1,9 @@
 """The heatmaps of layers and all tasks, in which a click chooses a task."""
 
-import altair as alt
 import pandas as pd
 
 from analysis.report.chart_parts import CELL_PX, Spec, finish_task_chart, format_intervals, take_percent, tip_of
+from analysis.report.vega import alt
 from analysis.runs.frames import layer_names
 from probing.catalogue.readouts import REPRESENTATIONS
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
@@ -16,6 +15,7 @@ from analysis.report.chart_parts import (
     take_percent,
     tip_of,
 )
+from analysis.report.vega import alt
 
 _ROW_PX = 26
 _MARGIN_PX = 190

@@ -1,6 +1,5 @@
 """The charts of the chosen task, layer by layer."""
 
-import altair as alt
 import pandas as pd
 
 from analysis.report.chart_parts import (
@@ -18,6 +17,7 @@ from analysis.report.chart_parts import (
     take_percent,
     tip_of,
 )
+from analysis.report.vega import alt
 from analysis.runs.frames import layer_names
 from analysis.stats.amnesia import LAYER, LINES, list_lines
 from probing.catalogue.controls import CONTROLS

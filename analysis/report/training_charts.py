@@ -1,11 +1,11 @@
 """The interactive charts of training. Lines are told apart by dashes and marks as well as by colour."""
 
-import altair as alt
 import numpy as np
 import pandas as pd
 
 from analysis.figures.training import mean_by_depth
 from analysis.report.chart_parts import Spec, draw_lines, finish_chart, list_line_channels, tip_of
+from analysis.report.vega import alt
 from analysis.stats.dev_curves import by_step
 from analysis.stats.pruning import summarise_pruning
 

@@ -154,7 +154,7 @@ def _read_scores(path: Path) -> pd.DataFrame:
 
 
 def _read_predictions(path: Path) -> pd.DataFrame:
-    predictions = read_table(path, PREDICTION_TYPES)
+    predictions = read_table(path, types_of(PredictionRow))
     n_repeated = int(predictions.duplicated(_PREDICTION_KEY).sum())
     if n_repeated:
         raise InputError(f"{path}: {n_repeated} predictions twice, which would count as more sentences; {_AGAIN}")

@@ -483,6 +483,20 @@ def test_the_commands_load_no_torch_and_the_package_alone_loads_nothing():
     assert found.stdout.strip() == "[] []"
 
 
+@pytest.mark.slow
+def test_charts_are_made_without_the_parsers_that_none_needs():
+    """They take four fifths of the import's time; whoever else wants them still finds them."""
+    code = (
+        "import sys, lark; made = []; usual = lark.Lark.__init__\n"
+        "def note(*given, **named): made.append(1); usual(*given, **named)\n"
+        "lark.Lark.__init__ = note\n"
+        "from analysis.report.vega import alt; print(len(made), 'rfc3987_syntax' in sys.modules, alt.Chart.__name__)\n"
+        "import rfc3987_syntax; print(len(made) > 0)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["0", "False", "Chart", "True"]
+
+
 def call(monkeypatch, *arguments):
     monkeypatch.setattr(sys, "argv", ["report", *map(str, arguments)])
     return command.main()
