@@ -182,6 +182,7 @@ def test_no_layer_beyond_the_readouts_own_moves_it(kind):
     assert np.abs(one[1] - moved[1]).max() > 0.01
 
 
+@pytest.mark.slow
 def test_probabilities_of_classes_are_learned_as_so_many_sentences_are(kind):
     """A sentence that is class 0 by .75 teaches what four copies of it do, three of class 0 and one of class 1."""
     if not kind.takes_scores:

@@ -53,6 +53,7 @@ def finished(usual):
     return draws, summarise_between(draws)
 
 
+@pytest.mark.slow
 def test_each_encoders_run_is_the_one_it_would_be_alone(usual, finished, tmp_path):
     draws, _ = finished
     assert draws.names == ["seed-0", "seed-1", "seed-2"]
@@ -62,11 +63,13 @@ def test_each_encoders_run_is_the_one_it_would_be_alone(usual, finished, tmp_pat
     assert one.settings == other.settings
 
 
+@pytest.mark.slow
 def test_it_is_resumed_and_nothing_is_fitted_again(usual, finished, monkeypatch):
     monkeypatch.setattr("probing.probes.linear.LinearProbe.fit", lambda *_: pytest.fail("fitted again"))
     assert run_draws(usual, quiet).folder == finished[0].folder
 
 
+@pytest.mark.slow
 def test_a_row_between_encoders_is_the_mean_with_students_interval_and_more(finished):
     draws, rows = finished
     values = []
@@ -83,6 +86,7 @@ def test_a_row_between_encoders_is_the_mean_with_students_interval_and_more(fini
     assert between["high"] >= min(1, high)
 
 
+@pytest.mark.slow
 def test_differences_are_paired_by_sentence_within_an_encoder(finished):
     draws, rows = finished
     values = []
@@ -95,6 +99,7 @@ def test_differences_are_paired_by_sentence_within_an_encoder(finished):
     assert own.loc[own["encoder"] == BETWEEN, "value"].item() == pytest.approx(np.mean(values))
 
 
+@pytest.mark.slow
 def test_every_table_of_scores_has_a_row_between_encoders(finished):
     draws, rows = finished
     main_table, controls = tabulate_contenders(rows), tabulate_above_controls(rows)
@@ -106,12 +111,14 @@ def test_every_table_of_scores_has_a_row_between_encoders(finished):
     assert [row[0] for row in tabulate_by_layer(rows).rows] == ["scalar mix", "2", "1", "embeddings"]
 
 
+@pytest.mark.slow
 def test_means_over_tasks_are_of_each_encoders_tasks(finished):
     _, rows = finished
     last = rows.query("kind == 'contender' and readout == 'last' and encoder == 'seed-2'")
     assert last.query("group == 'all'")["value"].item() == pytest.approx(last.query("level == 'task'")["value"].mean())
 
 
+@pytest.mark.slow
 def test_on_the_screen_many_encoders_are_not_listed_one_by_one(finished):
     _, rows = finished
     names = [row[0] for row in tabulate_draws(rows).rows]
@@ -157,6 +164,7 @@ def test_the_command_takes_several_checkpoints_and_leaves_tables_figures_and_a_p
     assert [one["checkpoint"] for one in noted["encoders"]] == list(checkpoints)
 
 
+@pytest.mark.slow
 def test_a_file_of_settings_can_list_several(usual, finished, monkeypatch, capsys, tmp_path):
     del finished
     file = tmp_path / "several.yaml"
@@ -167,6 +175,7 @@ def test_a_file_of_settings_can_list_several(usual, finished, monkeypatch, capsy
     assert "a" in complaint
 
 
+@pytest.mark.slow
 def test_a_page_of_several_systems_together_is_refused(finished, tmp_path):
     folder = finished[0].folder
     assert is_draws(folder)
@@ -174,6 +183,7 @@ def test_a_page_of_several_systems_together_is_refused(finished, tmp_path):
         write_report([folder, folder / "encoders" / "seed-0"], tmp_path / "page.html")
 
 
+@pytest.mark.slow
 def test_where_one_encoder_is_expected_the_folder_of_all_is_refused(finished):
     with pytest.raises(InputError, match="holds several encoders; expected the folder of one, in "):
         load_run(finished[0].folder)
@@ -204,6 +214,7 @@ def test_one_checkpoint_twice_is_refused(usual, tmp_path):
         run_draws(settings, quiet)
 
 
+@pytest.mark.slow
 def test_another_set_of_encoders_is_another_run(usual, finished):
     del finished
     with pytest.raises(InputError, match="holds a run with other settings"):

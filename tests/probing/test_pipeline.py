@@ -87,6 +87,7 @@ def test_a_damaged_cell_is_computed_again_to_the_same_numbers_and_named(settings
     pd.testing.assert_frame_equal(numbers(read(settings)), numbers(whole))
 
 
+@pytest.mark.slow
 def test_a_cell_made_with_other_settings_is_not_taken_though_the_folder_says_it_is(settings, fits):
     """As if a second run had written into the folder of the first."""
     tell(replace(settings, mix_embeddings=True, output=settings.output.with_name("other")))
@@ -106,6 +107,7 @@ def test_a_second_run_in_the_folder_is_refused_while_the_first_works(overwrite, 
     pd.testing.assert_frame_equal(read(settings), before)
 
 
+@pytest.mark.slow
 def test_the_folder_is_held_while_a_run_works_in_it(settings, monkeypatch):
     seen = []
 
@@ -154,6 +156,7 @@ def test_scores_are_counted_from_the_predictions_that_are_kept(settings):
         assert rows["label"].tolist() == task.splits["test"].labels.tolist()
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_probes_fitted_by_hand_on_the_right_rows(settings):
     """Sentence by sentence through the encoder, one layer, one task: no row or label can have been mixed up."""
     from probing.encoders.bert import build
@@ -192,6 +195,7 @@ def test_a_finished_run_is_resumed_without_a_single_fit(settings, fits):
     pd.testing.assert_frame_equal(read(settings), before)  # seconds too: the cells are the same
 
 
+@pytest.mark.slow
 def test_a_killed_run_computes_only_what_is_missing(settings, fits, monkeypatch):
     with monkeypatch.context() as patch:
         original, done = ScalarMixProbe.fit, []
@@ -235,6 +239,7 @@ def test_another_order_of_the_sentences_is_other_data(settings, fits):
     assert fits["LinearProbe"] == 1
 
 
+@pytest.mark.slow
 def test_other_weights_under_the_same_name_cost_every_cell(settings, fits, tmp_path):
     from tests.helpers import save_encoder
 
@@ -270,6 +275,7 @@ def test_a_cell_that_fails_is_recorded_and_the_rest_goes_on(settings, monkeypatc
     assert tell(settings)[0].failures == ()  # and it is tried again the next time
 
 
+@pytest.mark.slow
 def test_every_sentence_of_all_tasks_is_encoded_once(settings):
     _, reporter = tell(settings)
     texts = {
@@ -283,6 +289,7 @@ def test_every_sentence_of_all_tasks_is_encoded_once(settings):
     assert tell(again)[1].stages["encoding"]["encoded"] == 0
 
 
+@pytest.mark.slow
 def test_another_task_moves_no_number_of_the_first(settings):
     tell(settings)
     alone = replace(settings, tasks=NAMES[:1], output=settings.output.with_name("alone"))
@@ -292,6 +299,7 @@ def test_another_task_moves_no_number_of_the_first(settings):
     pd.testing.assert_frame_equal(numbers(both), numbers(read(alone)))
 
 
+@pytest.mark.slow
 def test_two_runs_give_the_same_numbers(settings):
     other = replace(settings, output=settings.output.with_name("other"), cache_dir=settings.cache_dir / "other")
     tell(settings), tell(other)
@@ -311,6 +319,7 @@ def test_bert_has_no_mix_and_the_layers_of_bermo(settings):
     )
 
 
+@pytest.mark.slow
 def test_layer_weights_sum_to_one_and_leave_the_embeddings_out_unless_asked(settings):
     tell(settings)
     whole = replace(settings, mix_embeddings=True, output=settings.output.with_name("whole"))
@@ -324,6 +333,7 @@ def test_layer_weights_sum_to_one_and_leave_the_embeddings_out_unless_asked(sett
             np.testing.assert_allclose(one["weight"], raised / raised.sum(), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_chosen_layers_are_probed_and_no_others_and_no_number_moves(settings):
     chosen = replace(settings, layers=(-1, 0), output=settings.output.with_name("chosen"))
     tell(settings), tell(chosen)
@@ -337,6 +347,7 @@ def test_chosen_layers_are_probed_and_no_others_and_no_number_moves(settings):
     assert (both["value"] == both["value_whole"]).all()
 
 
+@pytest.mark.slow
 def test_one_mix_per_seed(settings):
     tell(replace(settings, seeds=(0, 5)))
     scores = read(settings)
@@ -395,6 +406,7 @@ def test_layers_are_chosen_by_index_from_either_end():
             choose_layers((wrong,), names)
 
 
+@pytest.mark.slow
 def test_whether_the_mix_is_probed_is_a_setting_and_the_same_of_every_encoder(settings, tmp_path):
     """What does mixing add to BERT? What BERMo's mix of the same layers has."""
     run(settings, Reporter(quiet=True))
@@ -416,6 +428,7 @@ def test_an_encoder_that_breaks_its_contract_is_refused_in_one_line(settings, mo
     assert not settings.output.exists()
 
 
+@pytest.mark.slow
 def test_tasks_encoded_one_after_the_other_leave_the_tables_of_all_encoded_first(settings):
     tell(settings)
     # The same with every sentence in the cache before the first cell, encoded all at once.
@@ -490,6 +503,7 @@ def test_a_terminal_sees_a_table_fill_and_the_cell_that_is_worked_at(settings):
     assert "best layer" in reporter.console.file.getvalue()
 
 
+@pytest.mark.slow
 def test_who_would_wait_long_sees_a_preliminary_score_that_is_kept_nowhere(settings, monkeypatch):
     monkeypatch.setattr(encoding, "_AHEAD", 15)
     lines, manifest = listen(settings, monkeypatch, _PATIENCE_S=0.0)

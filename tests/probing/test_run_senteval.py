@@ -189,6 +189,7 @@ def test_a_cell_that_fails_makes_the_exit_code_1_and_the_table_is_shown(start, m
     assert out
 
 
+@pytest.mark.slow
 def test_where_every_cell_fails_the_exit_code_is_1(start, monkeypatch):
     from probing.probes.linear import LinearProbe
     from probing.probes.majority import MajorityProbe
@@ -266,6 +267,7 @@ def test_the_script_as_file_and_the_package_are_one(tmp_path):
     assert done.stdout.endswith(f"{SCRIPT.parent / '__init__.py'}\n"), done.stderr
 
 
+@pytest.mark.slow
 def test_the_settings_that_a_run_left_make_its_numbers_again(start):
     start(
         "--output",

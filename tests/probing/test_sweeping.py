@@ -66,6 +66,7 @@ def swept(place, call):
     return place / "out"
 
 
+@pytest.mark.slow
 def test_every_combination_is_run_and_those_that_cannot_begin_cost_no_other(swept, place):
     assert sorted(path.name for path in swept.iterdir() if path.is_dir()) == sorted(RUNS[:4])
     printed = (place / "printed").read_text()
@@ -76,6 +77,7 @@ def test_every_combination_is_run_and_those_that_cannot_begin_cost_no_other(swep
         assert name == f"{settings['checkpoint'].rpartition('/')[2]}-{settings['pooling']}"
 
 
+@pytest.mark.slow
 def test_status_has_a_line_for_each_run(swept, call):
     code, output, _ = call(show_status.main, swept)
     lines = output.splitlines()
@@ -86,6 +88,7 @@ def test_status_has_a_line_for_each_run(swept, call):
     assert all("not begun" in line and "left out" in line for line in lines[5:])
 
 
+@pytest.mark.slow
 def test_tables_hold_the_numbers_of_each_run(swept):
     layers = pd.read_csv(swept / "layers.csv")
     assert set(layers["run"]) == set(RUNS[:4])
@@ -100,6 +103,7 @@ def test_tables_hold_the_numbers_of_each_run(swept):
     assert all((swept / f"specifications.{form}").stat().st_size > 1000 for form in ("png", "pdf"))
 
 
+@pytest.mark.slow
 def test_rank_correlations_are_those_of_ranks_by_hand(swept):
     sweep = load_sweep(swept)
     layers, summary = list_layers(sweep), summarise_runs(sweep)
@@ -115,6 +119,7 @@ def test_rank_correlations_are_those_of_ranks_by_hand(swept):
         assert row["spearman"] == pytest.approx(np.corrcoef(ranks[first], ranks[second])[0, 1])
 
 
+@pytest.mark.slow
 def test_the_conclusion_of_a_run_is_the_mean_difference_over_its_tasks_and_the_curve_goes_up(swept):
     sweep = load_sweep(swept)
     curve = specify(sweep)

@@ -59,6 +59,7 @@ def test_depth_marks_what_was_measured_at_its_depth(stored):
     assert drawn["centre of gravity of weights"].get_xdata()[0] == pytest.approx(depth["gravity_weight"].iloc[-1])
 
 
+@pytest.mark.slow
 def test_a_run_has_a_figure_of_all_that_it_measured(stored):
     assert set(draw_figures(stored)) >= {"depth", "above_controls", "gradients_hidden", "gradients_parameters"}
 

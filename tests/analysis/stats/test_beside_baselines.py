@@ -132,6 +132,7 @@ def test_the_answer_names_the_best_baseline_first_and_what_is_inconclusive(make_
     assert "transe (89.0) +1.0 [-1.8, +3.8], inconclusive; frequency (60.0) +30.0 [+27.2, +32.8]." in sentence
 
 
+@pytest.mark.slow
 def test_the_page_of_the_stored_triples_has_chart_tables_and_answer():
     run = load_training(RUNS / "training_triples")
     page = build_training_report([run])

@@ -122,6 +122,7 @@ def test_units_of_several_shards_follow_those_that_say_how_long_a_shard_takes(st
     assert sorted(engine.sizes[:2]) == [1, 1]
 
 
+@pytest.mark.slow
 def test_a_lost_cell_is_a_failure_that_says_how_often_it_was_tried_and_costs_no_other(start, tmp_path):
     name = "past_present.layer.none.0"
     outcome, found, _ = start("run", UnsteadyEngine(Random(0), loses=lambda unit: unit.name == name))

@@ -31,6 +31,7 @@ def fit(stack, labels, **options):
     return ScalarMixProbe(strengths=(0.1, 0.01, 1e-3), **options).fit(stack, labels, stack[:, :500], labels[:500])
 
 
+@pytest.mark.slow
 def test_a_minimum_found_on_some_sentences_is_the_one_of_full_passes(monkeypatch):
     stack, labels = draw_parts()
     drawn = []

@@ -44,6 +44,7 @@ def test_pairs_of_words_tell_no_order_of_clauses():
     assert abs(bag_accuracy("coordination_inversion", n_grams=(1, 2)) - 0.5) < MARGIN
 
 
+@pytest.mark.slow
 def test_pairs_of_words_tell_words_in_the_wrong_order():
     assert bag_accuracy("bigram_shift", n_grams=(2, 2)) > 0.5 + MARGIN
 

@@ -164,6 +164,7 @@ def test_all_sentences_differ_and_splits_have_their_sizes(name):
     assert Counter(example.split for example in examples) == {"train": 800, "dev": 200, "test": 200}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_classes_are_balanced_in_every_split(name):
     counts = Counter((example.split, example.label) for example in examples_of(name))
@@ -239,6 +240,7 @@ def test_length_and_depth_do_not_go_together(name):
     assert abs(np.corrcoef(shapes.T)[0, 1]) < 0.12  # four standard errors at this size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "sizes",
     [

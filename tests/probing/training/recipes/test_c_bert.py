@@ -58,6 +58,7 @@ def models(finished):
     return found.join(variants[["arm", "way", "classifier"]])
 
 
+@pytest.mark.slow
 def test_each_arm_and_classifier_has_a_score_and_all_had_as_many_steps(models, finished):
     classified = models[(models["stage"] == "classify") & (models["split"] == "test") & (models["arm"] != "judge")]
     assert len(classified) == len(classified.drop_duplicates("arm")) == 4 * 2
@@ -69,6 +70,7 @@ def test_each_arm_and_classifier_has_a_score_and_all_had_as_many_steps(models, f
         assert (n_written > 50) == (arm != "none")
 
 
+@pytest.mark.slow
 def test_the_judge_reads_every_way_and_compares_conditional_with_unconditional(models):
     judged = set(models.loc[models["arm"] == "judge", "metric"])
     for arm in ("synonyms", "unconditional", "conditional"):
@@ -80,6 +82,7 @@ def test_the_judge_reads_every_way_and_compares_conditional_with_unconditional(m
     assert ((kept["ci_low"] <= kept["value"]) & (kept["value"] <= kept["ci_high"])).all()
 
 
+@pytest.mark.slow
 def test_both_masked_language_models_hide_the_same_tokens_and_one_alone_has_labels(finished):
     stages = [finished / f"stages/{arm}-1-encoder-seed-0/masked_lm" for arm in ("conditional", "unconditional")]
     conditional, plain = (AutoModelForMaskedLM.from_pretrained(stage) for stage in stages)
@@ -90,6 +93,7 @@ def test_both_masked_language_models_hide_the_same_tokens_and_one_alone_has_labe
     assert all(places[0][key] == places[1][key] for key in places[0].keys() & places[1].keys())
 
 
+@pytest.mark.slow
 def test_the_augmented_task_is_read_by_every_program_here(finished, own):
     folder = finished / STAGE.format("conditional")
     [task], _ = load_tasks(str(folder / "task"), ("halves_augmented",))
@@ -102,6 +106,7 @@ def test_the_augmented_task_is_read_by_every_program_here(finished, own):
     assert not {row.text for row in rows} & set(before.splits["train"].texts)
 
 
+@pytest.mark.slow
 def test_the_answers_on_every_sentence_are_kept_and_their_share_right_is_the_score(models, finished):
     for model, stage in (("conditional-1-encoder-seed-0", ".classify"), ("none-1-cnn-seed-0", "")):
         answers = pd.read_parquet(finished / "answers" / f"{model}{stage}.parquet")
@@ -111,6 +116,7 @@ def test_the_answers_on_every_sentence_are_kept_and_their_share_right_is_the_sco
             assert (own["label"] == own["predicted"]).mean() == pytest.approx(rows.loc[split, "value"])
 
 
+@pytest.mark.slow
 def test_the_readme_of_each_model_says_how_to_probe_it_if_it_can_be(finished):
     stage = finished / "stages" / "conditional-1-encoder-seed-0" / "masked_lm"
     assert "--model c_bert --checkpoint" in (stage / "README.md").read_text()
@@ -119,6 +125,7 @@ def test_the_readme_of_each_model_says_how_to_probe_it_if_it_can_be(finished):
     assert "--checkpoint" not in (models / "conditional-1-cnn-seed-0" / "README.md").read_text()
 
 
+@pytest.mark.slow
 def test_all_that_a_run_leaves_goes_when_it_is_overwritten(finished):
     write_tables(finished, form="csv")
     left = {path for path in finished.rglob("*") if path.is_file() and not path.name.startswith(".")}
@@ -132,12 +139,14 @@ def test_sentences_stay_where_models_are_not_kept(own, tmp_path):
     assert not list((tmp_path / "run").rglob("*.safetensors"))
 
 
+@pytest.mark.slow
 def test_the_table_of_a_run_shows_every_model(finished):
     shown = seeds_table(load_training(finished))["Variant"].tolist()
     arms = ("none", "synonyms", "unconditional", "conditional")
     assert set(shown) == {"judge", *(f"{arm} {classifier}" for arm in arms for classifier in ("encoder", "cnn"))}
 
 
+@pytest.mark.slow
 def test_tables_and_page_hold_the_arms_against_each_other_and_show_sentences(finished, models):
     run = load_training(finished)
     tables = tabulate_augmentation(run)
@@ -160,6 +169,7 @@ def test_tables_and_page_hold_the_arms_against_each_other_and_show_sentences(fin
     assert "1812.06705" in page
 
 
+@pytest.mark.slow
 def test_answers_that_are_gone_are_named(finished, tmp_path):
     shutil.copytree(finished, tmp_path / "run")
     (tmp_path / "run" / "answers" / "none-1-cnn-seed-0.parquet").unlink()
@@ -167,6 +177,7 @@ def test_answers_that_are_gone_are_named(finished, tmp_path):
         tabulate_augmentation(load_training(tmp_path / "run"))
 
 
+@pytest.mark.slow
 def test_what_was_not_kept_is_counted(finished):
     log = pd.read_parquet(finished / "training_log.parquet")
     log = log[log["stage"] == "augment"]

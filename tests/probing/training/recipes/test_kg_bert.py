@@ -86,6 +86,7 @@ def test_baselines_that_are_there_are_not_made_again(make, monkeypatch):
     pd.testing.assert_frame_equal(first, again)
 
 
+@pytest.mark.slow
 def test_false_triples_of_dev_and_test_are_the_same_for_every_seed_and_limit_of_train(make, tmp_path):
     _, one, own = run(make())
     _, two, others = run(make(output=tmp_path / "two", seeds=(7,)))
@@ -159,6 +160,7 @@ def test_links_of_a_model_are_ranked_by_its_own_logits(make):
     assert found == pytest.approx(np.mean(reciprocal), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_ranking_that_takes_days_is_refused_and_says_what_to_pass(make, monkeypatch):
     monkeypatch.setattr(rank_budget, "_FEW", 100)
     monkeypatch.setattr(rank_budget, "measure_rate", lambda *_: 0.01)
@@ -170,6 +172,7 @@ def test_a_ranking_that_takes_days_is_refused_and_says_what_to_pass(make, monkey
     run(make(task="links", rank_budget=1e6, baselines=()))
 
 
+@pytest.mark.slow
 def test_the_rate_is_measured_where_it_matters(make, monkeypatch):
     monkeypatch.setattr(rank_budget, "_FEW", 100)
     said = []
@@ -178,6 +181,7 @@ def test_the_rate_is_measured_where_it_matters(make, monkeypatch):
     assert any("triples to score, about" in line for line in said)
 
 
+@pytest.mark.slow
 def test_a_sampled_ranking_scores_fewer_and_says_so(make):
     _, models, baselines = run(make(task="links", candidates=5))
     for rows in (models, baselines):

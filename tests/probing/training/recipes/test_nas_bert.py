@@ -64,6 +64,7 @@ def add_up(blocks, table):
     return sum(table[name] for name in names + maps)
 
 
+@pytest.mark.slow
 def test_one_search_leaves_a_model_for_every_budget_and_arm_within_it(whole, usual):
     table = json.loads(Path(usual["latency_table"]).read_text())
     models = {path.name: AutoModel.from_pretrained(path) for path in (whole / "models").iterdir()}
@@ -85,6 +86,7 @@ def test_one_search_leaves_a_model_for_every_budget_and_arm_within_it(whole, usu
     assert sum(parameter.numel() for parameter in made.operations.parameters()) == 12 * 64 + 13 * 8
 
 
+@pytest.mark.slow
 def test_what_is_trained_is_what_was_selected_and_its_costs_are_its_own(whole, usual):
     table = json.loads(Path(usual["latency_table"]).read_text())
     for arm, supernet, key in (("searched", "shrunk", "searched"), ("unshrunk", "whole", "searched"),
@@ -97,6 +99,7 @@ def test_what_is_trained_is_what_was_selected_and_its_costs_are_its_own(whole, u
             assert found["latency_ms"] == pytest.approx(add_up(found["blocks"], table))
 
 
+@pytest.mark.slow
 def test_losses_of_every_block_of_text_are_kept_so_that_arms_are_paired_by_it(whole):
     run = load_training(whole)
     pairs = compare_arms(run).set_index(["group", "arm", "other"])
@@ -109,6 +112,7 @@ def test_losses_of_every_block_of_text_are_kept_so_that_arms_are_paired_by_it(wh
         assert pairs.loc[(group, one, other), "difference"] == pytest.approx(values[0] - values[1])
 
 
+@pytest.mark.slow
 def test_the_random_search_costs_what_the_other_does_and_its_best_is_taken(whole):
     findings, table = read_search(whole, "whole")
     blocks = table["arm"].str.startswith("block").sum()
@@ -118,6 +122,7 @@ def test_the_random_search_costs_what_the_other_does_and_its_best_is_taken(whole
         assert findings["random"][budget]["path_loss"] == pytest.approx(-own["score"].max())
 
 
+@pytest.mark.slow
 def test_shrinking_leaves_fewer_from_round_to_round_and_what_was_dropped_is_sampled_no_more(whole):
     first, second = (read_search(whole, stage=stage)[0]["pools"] for stage in ("shrink-1", "select"))
     every = len(list_choices((4, 8), 2))
@@ -129,6 +134,7 @@ def test_shrinking_leaves_fewer_from_round_to_round_and_what_was_dropped_is_samp
     assert set(scored.loc[scored["arm"] == "block 1", "candidate"]) <= known
 
 
+@pytest.mark.slow
 def test_every_model_is_scored_on_dev_and_test_by_its_distance_to_the_teacher(whole):
     table = pd.read_parquet(whole / "trained_models.parquet")
     own = table[table["stage"] == "distil"]
@@ -171,6 +177,7 @@ def test_killed_between_two_blocks_the_search_goes_on_to_the_same_end(make, monk
     assert scored == [1]
 
 
+@pytest.mark.slow
 def test_a_measured_table_is_kept_and_read_again(make, monkeypatch):
     monkeypatch.setattr(nas_bert_stages, "measure_table", lambda config, entries, shape, device: {
         name: float(shape[0]) for name in entries
@@ -179,6 +186,7 @@ def test_a_measured_table_is_kept_and_read_again(make, monkeypatch):
     assert found == dict.fromkeys(list_entries((4, 8)), 3.0)
 
 
+@pytest.mark.slow
 def test_the_supernet_goes_on_from_round_to_round(whole):
     first, second = (NasBertSupernet.from_pretrained(whole / "stages" / "shrunk" / f"supernet-{n}") for n in (1, 2))
     same = [torch.equal(one, other) for one, other in zip(first.parameters(), second.parameters(), strict=True)]

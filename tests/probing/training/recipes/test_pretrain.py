@@ -95,6 +95,7 @@ def test_the_kept_model_scores_as_the_table_says(make, tiny):
     assert (models["task"] == "text").all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("objective", ["masked", pytest.param("replaced", marks=pytest.mark.slow)])
 def test_its_layers_can_be_probed(make, objective, monkeypatch, capsys, tmp_path):
     folder = run(make(objective=objective))
@@ -231,6 +232,7 @@ def test_a_generator_is_narrower_and_shares_the_discriminators_table(make_new, m
         assert torch.equal(one, other)
 
 
+@pytest.mark.slow
 def test_seeds_draw_other_weights_and_masks(make_new):
     log, _ = read_tables(run(make_new(seeds=(0, 1), max_steps=1)))
     losses = log[log["quantity"] == "loss"].set_index("seed")["value"]
@@ -289,6 +291,7 @@ def test_a_run_with_other_settings_in_the_folder_is_refused(make, tiny, tmp_path
     assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow
 def test_positions_are_as_many_as_a_block_has_tokens(make_new):
     for model in ("bert", "roberta"):
         folder = run(make_new(model, model=model, max_steps=1)) / "models" / "seed-0"

@@ -53,6 +53,7 @@ def plan(settings):
     return recipe.plan(settings, recipe.origin(settings, reporter.warn), reporter)
 
 
+@pytest.mark.slow
 def test_the_teacher_and_the_student_of_running_text_are_made_once_and_before_the_arms(finished):
     _, models = read(finished)
     dev = models[models["split"] == "dev"]
@@ -68,6 +69,7 @@ def test_the_teacher_and_the_student_of_running_text_are_made_once_and_before_th
     assert {path.name for path in (finished.output / "models").iterdir()} == {f"{arm}-seed-0" for arm in ARMS}
 
 
+@pytest.mark.slow
 def test_what_every_student_answered_is_kept_so_that_arms_are_paired_by_sentence(finished):
     pairs = compare_arms(load_training(finished.output)).set_index(["arm", "other"])
     assert list(pairs.index) == [
@@ -80,6 +82,7 @@ def test_what_every_student_answered_is_kept_so_that_arms_are_paired_by_sentence
         assert pairs.loc[(one, other), "difference"] == pytest.approx(scores[one] - scores[other])
 
 
+@pytest.mark.slow
 def test_arms_on_labels_have_as_many_steps_on_the_task_as_both_stages_of_the_others(finished):
     _, models = read(finished)
     task = models[(models["split"] == "dev") & ~models["stage"].isin(["teacher", "general"])]
@@ -93,6 +96,7 @@ def test_an_arm_of_running_text_begins_with_the_student_that_learned_it(arm, sta
     assert ("text-seed-0", "general") in planned.needs
 
 
+@pytest.mark.slow
 def test_no_two_models_share_a_name_and_what_is_finished_is_not_made_again(finished, monkeypatch):
     names = [model.name for model in plan(finished).models]
     assert len(set(names)) == len(names) == 2 + len(ARMS)
@@ -103,6 +107,7 @@ def test_no_two_models_share_a_name_and_what_is_finished_is_not_made_again(finis
         pd.testing.assert_frame_equal(one, other, check_exact=True)
 
 
+@pytest.mark.slow
 def test_the_losses_that_are_on_are_logged_and_no_other(finished, make):
     log, _ = read(finished)
     found = {stage: set(own["quantity"]) for stage, own in log.groupby("stage")}
@@ -119,6 +124,7 @@ def test_the_losses_that_are_on_are_logged_and_no_other(finished, make):
     assert found["prediction"] == {"loss_logits", "loss_labels"}
 
 
+@pytest.mark.slow
 def test_costs_are_those_of_the_file_and_of_the_formula(finished):
     _, models = read(finished)
     row = models[models["folder"] == "models/both-seed-0"].iloc[0]
@@ -133,6 +139,7 @@ def test_costs_are_those_of_the_file_and_of_the_formula(finished):
     assert (models.loc[models["stage"] == "intermediate", "parameters"] == 0).all()
 
 
+@pytest.mark.slow
 def test_a_teacher_that_is_given_is_scored_first_and_left_as_it_is(finished, make):
     given = finished.output / "stages" / "teacher" / "teacher"
     settings = make(distill_from=str(given), arms=("task",))
@@ -246,6 +253,7 @@ def test_settings_that_cannot_be_are_refused_in_one_line(make, changes, message)
     refuse(make(**changes), message)
 
 
+@pytest.mark.slow
 def test_a_teacher_of_another_vocabulary_is_refused(finished, make, tmp_path):
     other = save_encoder(tmp_path / "other", "roberta")
     given = finished.output / "stages" / "teacher" / "teacher"
@@ -259,6 +267,7 @@ def test_a_teacher_without_a_head_is_refused(make, usual):
     refuse(make(distill_from=usual["teacher"]), r"its weights lack classifier\.bias; expected a fine-tuned classifier")
 
 
+@pytest.mark.slow
 def test_a_teacher_that_knows_nothing_of_the_task_is_refused_before_it_teaches(finished, make, tmp_path):
     given = tmp_path / "given"
     shutil.copytree(finished.output / "stages" / "teacher" / "teacher", given)
