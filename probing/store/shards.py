@@ -104,7 +104,8 @@ def pack_shard(
     checksum = crc32(space.encode())
     for name in sorted(tensors):
         checksum = crc32(tensors[name].data, checksum)
-    return save(tensors, metadata={"crc32": str(checksum), "space": space})
+    # As one fact: safetensors writes several in a new order each time, and files of equal vectors are to be equal.
+    return save(tensors, metadata={"crc32": f"{checksum} {space}".rstrip()})
 
 
 def _check_range(values: Float[np.ndarray, "layers rows hidden"], stored: np.ndarray) -> None:
@@ -152,11 +153,12 @@ def open_shard(path: Path) -> Shard | None:
             length = int.from_bytes(file.read(8), "little")
         with safe_open(path, framework="numpy") as file:
             keys, truncated, values = file.get_tensor("keys"), file.get_tensor("truncated"), file.get_slice("values")
-            shape, facts = tuple(values.get_shape()), file.metadata() or {}
+            shape = tuple(values.get_shape())
+            checksum, _, space = (file.metadata() or {}).get("crc32", "").partition(" ")
             fits = keys.shape == (len(truncated), KEY_BYTES) and len(shape) == 3 and shape[1] == len(keys)
             form = _FORMS.get(values.get_dtype())
             # By another encoder, the same sentences have other vectors.
-            fits = fits and facts.get("space", "") in ("", path.parent.name)
+            fits = fits and space in ("", path.parent.name)
             if not fits or form is None or (keys.dtype, truncated.dtype) != (np.uint8, np.uint8):
                 return None
         # What safetensors has read is sound: 8 bytes for the header's length, the header, the tensors.
@@ -169,8 +171,8 @@ def open_shard(path: Path) -> Shard | None:
         VectorsOnDisk(path, shape, 8 + length + begin, form),
         keys,
         truncated,
-        facts.get("crc32", ""),
-        facts.get("space", ""),
+        checksum,
+        space,
     )
 
 

@@ -263,6 +263,13 @@ def test_files_of_before_they_named_their_encoder_are_read(tmp_path):
     assert np.array_equal(load(space, KEYS)[0], values)
 
 
+def test_the_same_vectors_make_the_same_bytes():
+    """safetensors orders several facts of a file anew each time."""
+    keys = np.frombuffer(b"".join(KEYS), np.uint8).reshape(len(KEYS), -1)
+    made = {pack_shard(keys, np.zeros(len(KEYS), dtype=bool), draw(len(KEYS)), space="abc") for _ in range(20)}
+    assert len(made) == 1
+
+
 def test_a_damaged_file_costs_no_other(tmp_path):
     fill(tmp_path, KEYS[:3])
     fill(tmp_path, KEYS[3:])
