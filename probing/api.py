@@ -19,7 +19,8 @@ from probing import pipeline
 from probing.encoders.opening import build_checked
 from probing.progress import Reporter
 from probing.records import InputError, LayerStack
-from probing.representations.extraction import Pooling, check_finite, encode_in_shards, tokenise
+from probing.representations.pooling import Pooling
+from probing.representations.shard_encoding import check_finite, encode_in_shards, tokenise
 from probing.settings.named import make_settings
 from probing.settings.run import EMBEDDED
 from probing.tables import Failure

@@ -20,7 +20,8 @@ from probing.catalogue.tasks import find_specs
 from probing.contracts.encoder import Encoder
 from probing.encoders.checkpoint_check import check_encoder
 from probing.records import InputError, Text
-from probing.representations.extraction import Pooling, extract_stack
+from probing.representations.extraction import extract_stack
+from probing.representations.pooling import Pooling
 from probing.store.cache import StackCache
 
 LayerWeights = Mapping[int, float]

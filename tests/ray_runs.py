@@ -18,7 +18,7 @@ from probing import sweeping
 from probing.engines.ray import RayEngine
 from probing.progress import Reporter
 from probing.registry import RECIPES
-from probing.representations import extraction
+from probing.representations import shard_encoding
 from probing.representations.shard_work import encode_shards
 from probing.settings.sweep import read_sweep
 from probing.training.run import train
@@ -53,7 +53,7 @@ def watch(place, kind, meanwhile=lambda: None):
 
 def encode(place):
     """Small files, of which workers encode several a unit once they know how long one takes; one worker is killed."""
-    extraction._SHARD_BYTES = 4 * (N_LAYERS + 1) * 8 * 10  # ten sentences
+    shard_encoding._SHARD_BYTES = 4 * (N_LAYERS + 1) * 8 * 10  # ten sentences
     folder, sizes, usual = str(place.folder), [], RayEngine.run
     probe(folder, "encoded here")
     once = Counter(note.what for note in place.take_notes("pool"))
@@ -68,7 +68,7 @@ def encode(place):
     watcher = watch(place, "pool")
     probe(folder, "encoded there", "local")
     watcher.join()
-    RayEngine.run, extraction._SHARD_BYTES = usual, 64 * 2**20
+    RayEngine.run, shard_encoding._SHARD_BYTES = usual, 64 * 2**20
     twice, alike = list_twice(place, "pool", once)
     place.take_notes("fit")
     here, there = (place.read(name, trained=False) for name in ("encoded here", "encoded there"))

@@ -32,7 +32,8 @@ from probing.contracts.encoder import ChangeableEncoder, Encoder
 from probing.contracts.measure import Cell, Encoded, describe
 from probing.folds import plan_folds
 from probing.records import LayerStack, Task
-from probing.representations.extraction import Pooling, tokenise
+from probing.representations.pooling import Pooling
+from probing.representations.shard_encoding import tokenise
 from probing.settings.run import RunSettings
 from probing.tables import AmnesicScore, CellResult
 from probing.tasks.subset import limit_task

@@ -24,7 +24,8 @@ from probing.encoders.masked_lm import predict_at
 from probing.encoders.stored_heads import MASKED, StoredHead, find_classifier_head, find_masked_head, hide_tokens
 from probing.randomness import stream
 from probing.records import Task
-from probing.representations.extraction import Pooling, tokenise
+from probing.representations.pooling import Pooling
+from probing.representations.shard_encoding import tokenise
 from probing.settings.run import RunSettings
 from probing.tables import AmnesicScore
 

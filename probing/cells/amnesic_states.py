@@ -25,8 +25,8 @@ from probing.contracts.encoder import Change, ChangeableEncoder, HiddenStates, T
 from probing.randomness import stream
 from probing.records import LayerStack, Task
 from probing.registry import POOLINGS
-from probing.representations.extraction import Pooling, plan_batches
-from probing.representations.pooling import choose_positions, share_tokens
+from probing.representations.batches import plan_batches
+from probing.representations.pooling import Pooling, choose_positions, share_tokens
 from probing.scores.leace import Eraser, Moments, draw_eraser, fit_eraser
 from probing.tasks.relabelling import label_by_word
 

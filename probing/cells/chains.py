@@ -10,8 +10,9 @@ from probing.cells.runner import CellRunner, PlannedStage
 from probing.contracts.encoder import Encoder
 from probing.encoders.opening import EncoderOpener, build_checked
 from probing.records import InputError, Task
-from probing.representations.extraction import Extractor, Pooling
+from probing.representations.extraction import Extractor
 from probing.representations.part_work import PartExtractor
+from probing.representations.pooling import Pooling
 from probing.representations.shard_work import Elsewhere, WorkersExtractor
 from probing.settings.parts import ENCODE, parse_part
 from probing.settings.run import RunSettings

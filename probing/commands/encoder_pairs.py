@@ -10,7 +10,8 @@ from probing.contracts.encoder import Encoder
 from probing.encoders.opening import build_checked
 from probing.progress import Reporter
 from probing.records import Task
-from probing.representations.extraction import Extractor, Pooling
+from probing.representations.extraction import Extractor
+from probing.representations.pooling import Pooling
 from probing.settings.checks import check_settings
 from probing.settings.run import RunSettings
 from probing.tables import LayerChange, LayerSimilarity

@@ -1,1 +1,1 @@
-"""Hidden states to layer stack: pooling and extraction."""
+"""Hidden states to layer stack: batches, pooling, and what is kept of it."""

@@ -1,52 +1,24 @@
-"""All texts through the encoder once: every layer pooled on the fly, and kept by content."""
+"""All texts through the encoder once: the pooled vectors of every layer, kept by content."""
 
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 
-from probing.contracts.encoder import BatchingEncoder, Encoder, OverlappingEncoder, PoolingEncoder, Tokens, Wait
-from probing.contracts.pooling import TokenShares, find_shares
+from probing.contracts.encoder import Encoder
 from probing.digests import text_key
-from probing.records import InputError, Text
-from probing.registry import POOLINGS
-from probing.representations.pooling import choose_positions, choose_tokens
+from probing.records import Text
+from probing.representations.pooling import Pooling
+from probing.representations.shard_encoding import Progress, check_finite, encode_in_shards, tokenise
 from probing.store.cache import StackCache
 from probing.store.shards import StoredStack
 
-Progress = Callable[[int], None]
-"""Called with the number of sentences encoded since the last call."""
-
-_BATCH_TOKENS = {"cpu": 8192}
-_ACCELERATED_TOKENS = 131072
-"""Tokens in a batch, padding counted: large enough for the products, small enough for the caches."""
-_FUSED_TOKENS = 16384
-"""Tokens for each thread in a batch that is pooled while it is encoded: threads wait for each other once a batch."""
-_CLOSE_AT = 8
-"""A batch that holds an eighth of the budget takes no shorter sentence in, and so no padding."""
-_SHARD_BYTES = 64 * 2**20
-"""Size of a cached file: what a killed run loses at most."""
 _MADE = 2
 """Way of making vectors, counted up where the same encoder gives others than before: 2 pads no text where padding moves
 its states, and takes "[SEP]" in a text for text."""
-_TOKENISED = 8192
-"""Texts that are tokenised at once."""
-
-
-@dataclass(frozen=True)
-class Pooling:
-    """Rule that makes one vector of a sentence's tokens."""
-
-    name: str = "mean"
-    special_tokens: bool = True
-    """True where [CLS], [SEP] and their like are read too."""
 
 
 @dataclass(frozen=True)
@@ -148,162 +120,3 @@ def extract_stack(
 ) -> Extraction:
     """The pooled vectors of all layers for distinct texts, in their order; only texts new to the cache are encoded."""
     return Extractor(encoder, pooling, cache).encode(texts, progress)
-
-
-def tokenise(encoder: Encoder, texts: Sequence[Text]) -> Tokens:
-    """Tokens of all texts, some thousand at a time: what a tokenizer gives back is far larger than what is kept.
-
-    Raises:
-        InputError: the tokenizer makes nothing of a text, not even marks, so that there is no state to pool.
-    """
-    parts = [encoder.tokenize(texts[start : start + _TOKENISED]) for start in range(0, max(1, len(texts)), _TOKENISED)]
-    ids, types, special = (
-        tuple(chain.from_iterable(getattr(part, name) for part in parts)) for name in ("ids", "types", "special")
-    )
-    tokens = Tokens(ids, types, special, np.concatenate([part.truncated for part in parts]))
-    empty = np.flatnonzero(tokens.lengths == 0)
-    if len(empty):
-        raise InputError(
-            f"checkpoint {encoder.checkpoint}: its tokenizer makes no token of {len(empty)} text(s), such as "
-            f"{' '.join(texts[empty[0]])[:60]!r}: it knows none of their characters; leave them out"
-        )
-    return tokens
-
-
-def encode_in_shards(
-    encoder: Encoder, tokens: Tokens, pooling: Pooling, progress: Progress
-) -> Iterator[tuple[Int[np.ndarray, " rows"], Float[np.ndarray, "layers rows hidden"]]]:
-    """Encode tokenised texts from long to short; yield rows and their pooled vectors, a shard at a time."""
-    for rows in plan_shards(encoder, tokens):
-        yield rows, encode_shard(encoder, tokens, rows, pooling, progress)
-
-
-def plan_shards(encoder: Encoder, tokens: Tokens) -> list[Int[np.ndarray, " rows"]]:
-    """The rows of each shard: tokenised texts from long to short, cut where a file is large enough."""
-    sentence_bytes = 4 * len(encoder.layer_names) * encoder.hidden_size
-    size = max(1, _SHARD_BYTES // sentence_bytes)
-    order = np.argsort(-tokens.lengths, kind="stable")
-    return [order[start : start + size] for start in range(0, len(order), size)]
-
-
-def encode_shard(
-    encoder: Encoder,
-    tokens: Tokens,
-    rows: Int[np.ndarray, " rows"],
-    pooling: Pooling,
-    progress: Progress = lambda done: None,
-) -> Float[np.ndarray, "layers rows hidden"]:
-    """The pooled vectors of some tokenised texts that are sorted from long to short, batch by batch."""
-    encode, plan = choose_way(encoder, pooling)
-    window = encoder.pads_to if isinstance(encoder, BatchingEncoder) else 1
-    values = np.empty((len(encoder.layer_names), len(rows), encoder.hidden_size), dtype=np.float32)
-    begun = deque[tuple[Int[np.ndarray, " batch"], Wait]]()
-
-    def fetch() -> None:
-        batch, wait = begun.popleft()
-        values[:, batch] = wait()
-        progress(len(batch))
-
-    # An accelerator computes one batch while the vectors of the one before are on their way.
-    for batch in plan(-(-tokens.lengths[rows] // window) * window):
-        begun.append((batch, encode(tokens, rows[batch])))
-        if len(begun) > 1 or encoder.backend != "unpadded":
-            fetch()
-    while begun:
-        fetch()
-    return values
-
-
-def check_finite(values: Float[np.ndarray, "layers rows hidden"], texts: Sequence[Text], encoder: Encoder) -> None:
-    """Refuse vectors that no probe can be fitted on, and that would stay in the cache.
-
-    Raises:
-        InputError: naming the first layer and the first text, and how many there are.
-    """
-    # A sum is not finite where one of its numbers is not, and takes no array of booleans.
-    finite = np.isfinite(values.sum(axis=2, dtype=np.float64))
-    if not finite.all():
-        layer, spoilt = int(np.flatnonzero(~finite.all(axis=1))[0]), np.flatnonzero(~finite.all(axis=0))
-        start = " ".join(texts[spoilt[0]])[:60]
-        raise InputError(
-            f"checkpoint {encoder.checkpoint}: layer {encoder.layer_names[layer]} gives NaN or infinity in "
-            f"{encoder.dtype} for {len(spoilt)} sentence(s), such as {start!r}; try --dtype float32 or leave them out"
-        )
-
-
-def choose_way(
-    encoder: Encoder, pooling: Pooling
-) -> tuple[
-    Callable[[Tokens, Int[np.ndarray, " batch"]], Wait],
-    Callable[[Int[np.ndarray, " sentences"]], list[Int[np.ndarray, " batch"]]],
-]:
-    """Choose the function that begins a batch's pooled vectors, and the one that cuts sentences into batches for it."""
-    shares = find_shares(POOLINGS.load(pooling.name))
-    budget = _BATCH_TOKENS.get(encoder.device.partition(":")[0], _ACCELERATED_TOKENS)
-    if encoder.backend == "unpadded" and isinstance(encoder, OverlappingEncoder) and shares:
-        start = partial(start_unpadded, encoder, shares, special_tokens=pooling.special_tokens)
-        return start, partial(plan_batches, budget=budget, pads=False)
-    if encoder.backend == "fused" and isinstance(encoder, PoolingEncoder) and shares:
-        together = _FUSED_TOKENS * torch.get_num_threads()
-        pool = partial(pool_fused, encoder, shares, special_tokens=pooling.special_tokens)
-        return partial(partial, pool), partial(plan_batches, budget=together, pads=False)
-    return partial(partial, partial(pool_batch, encoder, pooling)), partial(plan_batches, budget=budget)
-
-
-def plan_batches(
-    lengths: Int[np.ndarray, " sentences"], budget: int, *, pads: bool = True
-) -> list[Int[np.ndarray, " batch"]]:
-    """Cut sentences that are sorted from long to short into batches of at most `budget` tokens, padding counted.
-
-    Where batches are padded, one holds sentences of one length, and so no padding, unless it would be too small to be
-    worth a pass. A sentence longer than the budget makes a batch of its own.
-    """
-    batches, start = [], 0
-    for end in range(1, len(lengths) + 1):
-        longest = int(lengths[start])
-        if end < len(lengths):
-            full = (end - start + 1) * longest > budget
-            would_pad = pads and lengths[end] < longest and (end - start) * longest * _CLOSE_AT >= budget
-            if not full and not would_pad:
-                continue
-        batches.append(np.arange(start, end))
-        start = end
-    return batches
-
-
-def pool_batch(
-    encoder: Encoder, pooling: Pooling, tokens: Tokens, rows: Int[np.ndarray, " batch"]
-) -> Float[np.ndarray, "layers batch hidden"]:
-    """Encode one batch and pool every layer of it."""
-    states = encoder.encode(tokens, rows)
-    positions = choose_positions(states, special_tokens=pooling.special_tokens)
-    pool = POOLINGS.load(pooling.name)
-    return torch.stack([pool(layer, positions) for layer in states.layers]).cpu().numpy()
-
-
-def pool_fused(
-    encoder: PoolingEncoder,
-    shares: TokenShares,
-    tokens: Tokens,
-    rows: Int[np.ndarray, " batch"],
-    *,
-    special_tokens: bool,
-) -> Float[np.ndarray, "layers batch hidden"]:
-    """The same by an encoder that pools by itself."""
-    special, lengths = np.concatenate([tokens.special[row] for row in rows]), tokens.lengths[rows]
-    read = choose_tokens(special, lengths, special_tokens=special_tokens)
-    return encoder.pool(tokens, rows, shares.share(read, lengths), shares.largest)
-
-
-def start_unpadded(
-    encoder: OverlappingEncoder,
-    shares: TokenShares,
-    tokens: Tokens,
-    rows: Int[np.ndarray, " batch"],
-    *,
-    special_tokens: bool,
-) -> Wait:
-    """Begin the same by an encoder that takes sentences in a row."""
-    special, lengths = np.concatenate([tokens.special[row] for row in rows]), tokens.lengths[rows]
-    read = choose_tokens(special, lengths, special_tokens=special_tokens)
-    return encoder.start_pool(tokens, rows, shares.share(read, lengths), shares.largest)

@@ -8,16 +8,9 @@ import numpy as np
 from probing.contracts.encoder import Encoder
 from probing.digests import text_key
 from probing.records import Text
-from probing.representations.extraction import (
-    Extraction,
-    Extractor,
-    Pooling,
-    Progress,
-    check_finite,
-    encode_shard,
-    plan_shards,
-    tokenise,
-)
+from probing.representations.extraction import Extraction, Extractor
+from probing.representations.pooling import Pooling
+from probing.representations.shard_encoding import Progress, check_finite, encode_shard, plan_shards, tokenise
 from probing.store.cache import StackCache
 
 

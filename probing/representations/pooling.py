@@ -4,6 +4,8 @@
 `max` is not: there the pooled vectors are mixed, which is not the pooled mix.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
@@ -11,6 +13,15 @@ from torch import Tensor
 
 from probing.contracts.encoder import HiddenStates
 from probing.contracts.pooling import Pool, declare_shares, find_shares
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """Rule that makes one vector of a sentence's tokens."""
+
+    name: str = "mean"
+    special_tokens: bool = True
+    """True where [CLS], [SEP] and their like are read too."""
 
 
 def share_evenly(

@@ -13,16 +13,9 @@ from jaxtyping import Int
 from probing.contracts.encoder import Encoder, Tokens
 from probing.digests import text_key
 from probing.records import InputError, Text
-from probing.representations.extraction import (
-    Extraction,
-    Extractor,
-    Pooling,
-    Progress,
-    check_finite,
-    encode_shard,
-    plan_shards,
-    tokenise,
-)
+from probing.representations.extraction import Extraction, Extractor
+from probing.representations.pooling import Pooling
+from probing.representations.shard_encoding import Progress, check_finite, encode_shard, plan_shards, tokenise
 from probing.store.cache import StackCache
 from probing.store.shards import Shard, open_shard, write_shard
 from probing.store.shared_folders import NOWHERE, SharedFolders

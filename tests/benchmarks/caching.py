@@ -11,7 +11,8 @@ from jaxtyping import Float
 from probing.contracts.encoder import Encoder
 from probing.encoders.bert import build
 from probing.records import Text
-from probing.representations.extraction import Pooling, extract_stack
+from probing.representations.extraction import extract_stack
+from probing.representations.pooling import Pooling
 from probing.store.cache import StackCache
 from tests.benchmarks.sizes import Sizes, draw_texts
 from tests.benchmarks.timing import Comparison, Way, compare

@@ -14,8 +14,9 @@ from probing.contracts.encoder import Encoder
 from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
 from probing.records import Text
-from probing.representations.extraction import Pooling, encode_in_shards, tokenise
 from probing.representations.peak_rate import count_operations, measure_peak_rate
+from probing.representations.pooling import Pooling
+from probing.representations.shard_encoding import encode_in_shards, tokenise
 from tests.benchmarks.sizes import WARM_UP, Sizes, draw_texts
 from tests.benchmarks.timing import Comparison, Way, compare
 

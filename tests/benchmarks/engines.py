@@ -25,8 +25,8 @@ from probing.encoders.bert import build
 from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
 from probing.kernels import load_kernels
 from probing.records import Text
-from probing.representations.extraction import tokenise
 from probing.representations.peak_rate import count_operations
+from probing.representations.shard_encoding import tokenise
 from probing.settings.run import EMBEDDED
 from tests.benchmarks.architectures import draw_sentences
 from tests.benchmarks.encoding import encode_as_usual, encode_ours

@@ -24,8 +24,8 @@ from probing.encoders.placement import choose_device
 from probing.encoders.transformer import TransformerEncoder
 from probing.probes.linear import LinearProbe
 from probing.probes.scalar_mix import ScalarMixProbe
-from probing.representations.extraction import tokenise
 from probing.representations.peak_rate import count_operations, measure_peak_rate
+from probing.representations.shard_encoding import tokenise
 from probing.settings.run import EMBEDDED
 from tests.benchmarks.architectures import make_model
 from tests.benchmarks.encoding import encode_ours, measure_cosines

@@ -11,7 +11,8 @@ from probing.contracts.measure import Cell, Encoded, Measure
 from probing.encoders.bermo import build, tiny
 from probing.records import SPLITS, LayerStack
 from probing.registry import MEASURES
-from probing.representations.extraction import Pooling, extract_stack
+from probing.representations.extraction import extract_stack
+from probing.representations.pooling import Pooling
 from probing.settings.run import RunSettings
 from probing.store.cache import StackCache
 from tests.helpers import build_task

@@ -21,7 +21,8 @@ from probing.probes.majority import MajorityProbe
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.progress import Reporter
 from probing.records import InputError
-from probing.representations.extraction import Pooling, extract_stack
+from probing.representations.extraction import extract_stack
+from probing.representations.pooling import Pooling
 from probing.settings.run import RunSettings
 from probing.store.cache import StackCache
 from probing.store.folder_lock import check_free, hold_folder

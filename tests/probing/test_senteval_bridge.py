@@ -4,7 +4,8 @@ import pytest
 
 from probing.encoders.bert import build
 from probing.records import InputError
-from probing.representations.extraction import Pooling, extract_stack
+from probing.representations.extraction import extract_stack
+from probing.representations.pooling import Pooling
 from probing.senteval_bridge import SentEvalBridge, choose_weights, read_weights
 from probing.store.cache import StackCache
 from tests.helpers import build_task

@@ -23,7 +23,7 @@ from probing.encoders.stored_heads import find_classifier_head, find_masked_head
 from probing.pipeline import run
 from probing.progress import Reporter
 from probing.records import SPLITS, InputError, LayerStack, Split, Task, TaskSpec
-from probing.representations.extraction import Pooling
+from probing.representations.pooling import Pooling
 from probing.settings.run import RunSettings
 from probing.tasks.relabelling import label_by_word
 from tests.helpers import build_config, build_task, save_tokenizer, write_task

@@ -9,7 +9,8 @@ from probing.cells.erasure import measure_erasure
 from probing.contracts.measure import Cell
 from probing.encoders.bermo import build
 from probing.progress import Reporter
-from probing.representations.extraction import Extractor, Pooling
+from probing.representations.extraction import Extractor
+from probing.representations.pooling import Pooling
 from probing.settings.run import EMBEDDED, RunSettings
 from probing.store.cache import StackCache
 from probing.tasks.controlled.corpus import load

@@ -15,7 +15,7 @@ from probing.cells import encoding
 from probing.cells.parts import assign
 from probing.progress import Reporter
 from probing.records import InputError
-from probing.representations import extraction
+from probing.representations import shard_encoding
 from probing.settings.parts import Part, parse_part
 from probing.settings.run import RunSettings
 from probing.store.folder_lock import check_free, hold_folder
@@ -59,7 +59,7 @@ def base(tmp_path_factory):
     checkpoint = save_encoder(folder / "encoder")
     with pytest.MonkeyPatch.context() as patch:
         # Three layers of width 8: ten sentences a file.
-        patch.setattr(extraction, "_SHARD_BYTES", 10 * 4 * 3 * 8)
+        patch.setattr(shard_encoding, "_SHARD_BYTES", 10 * 4 * 3 * 8)
         patch.setattr(encoding, "_AHEAD", 6)
         yield RunSettings(
             model="bermo", checkpoint=str(checkpoint), data=str(folder / "corpus"), tasks=NAMES, threads=1,

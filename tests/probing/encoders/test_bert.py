@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from probing.encoders.bert import build
-from probing.representations.extraction import Pooling, extract_stack
+from probing.representations.extraction import extract_stack
+from probing.representations.pooling import Pooling
 from probing.settings.run import EMBEDDED
 from probing.store.cache import StackCache
 from tests.helpers import draw_sentences

@@ -14,7 +14,10 @@ from probing.encoders.checkpoints import find_checkpoint, load_model
 from probing.encoders.transformer import TransformerEncoder
 from probing.kernels import load_kernels
 from probing.records import InputError
-from probing.representations import extraction
+from probing.representations import batches
+from probing.representations.extraction import Extractor
+from probing.representations.pooling import Pooling
+from probing.representations.shard_encoding import encode_in_shards
 from probing.settings.run import EMBEDDED
 from probing.store.cache import StackCache
 from tests.probing.encoders.odd_checkpoints import draw, write, write_tokenizer
@@ -131,14 +134,14 @@ def test_a_first_token_that_is_a_word_is_told(folder_of):
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_longformer_is_batched_by_what_it_pads_to(dtype, folder_of, monkeypatch):
-    monkeypatch.setattr(extraction, "_BATCH_TOKENS", {"cpu": 64})
+    monkeypatch.setattr(batches, "_BATCH_TOKENS", {"cpu": 64})
     sizes = {}
     for name in ("longformer", "bert"):
         encoder = build(folder_of(name), **OPTIONS | {"dtype": dtype})
         check_encoder(encoder)
         tokens, seen = encoder.tokenize([("ben saw a cat",)] * 12), []
-        pooling = extraction.Pooling()
-        for _ in extraction.encode_in_shards(encoder, tokens, pooling, seen.append):
+        pooling = Pooling()
+        for _ in encode_in_shards(encoder, tokens, pooling, seen.append):
             sizes[name] = max(seen)
     assert sizes == {"longformer": 4, "bert": 10}, "64 tokens: four times a window of 16, or ten texts of 6"
 
@@ -211,7 +214,7 @@ class Overflowing(TransformerEncoder):
 def test_a_sentence_that_overflows_is_named_and_not_kept(folder_of, tmp_path):
     encoder, cache = build_as(Overflowing, folder_of("bert")), StackCache(tmp_path)
     check_encoder(encoder)
-    extractor = extraction.Extractor(encoder, extraction.Pooling(), cache)
+    extractor = Extractor(encoder, Pooling(), cache)
     assert extractor.encode(TEXTS).n_encoded == len(TEXTS)
     with pytest.raises(InputError, match=r"layer 2 gives NaN or infinity .* 1 sentence.*'eva sees the dog'"):
         extractor.encode([("ada knows a tree",), ("eva sees the dog",)])

@@ -16,8 +16,8 @@ from probing.encoders.transformer import TransformerEncoder
 from probing.kernels import load_kernels
 from probing.records import InputError
 from probing.registry import ENCODERS, POOLINGS
-from probing.representations.extraction import Pooling, encode_in_shards
-from probing.representations.pooling import pool_mean
+from probing.representations.pooling import Pooling, pool_mean
+from probing.representations.shard_encoding import encode_in_shards
 from tests.helpers import WORDS, build_model, save_encoder, save_tokenizer
 
 LONGEST = 80

@@ -9,7 +9,8 @@ from probing.encoders.bert import build
 from probing.encoders.checkpoint_check import check_encoder
 from probing.encoders.unpadded import Row
 from probing.records import InputError
-from probing.representations.extraction import Pooling, encode_in_shards
+from probing.representations.pooling import Pooling
+from probing.representations.shard_encoding import encode_in_shards
 from tests.helpers import WORDS, save_encoder
 
 LONGEST = 80
@@ -84,7 +85,7 @@ def test_neighbours_of_one_length_are_attended_together():
 
 def test_one_batch_is_begun_before_the_one_before_it_is_fetched(tmp_path, monkeypatch):
     encoder = build(str(save_encoder(tmp_path)), device="cpu", dtype="float32", backend="unpadded")
-    monkeypatch.setattr("probing.representations.extraction._BATCH_TOKENS", {"cpu": 16})
+    monkeypatch.setattr("probing.representations.batches._BATCH_TOKENS", {"cpu": 16})
     steps, start = [], encoder.start_pool
 
     def watched(*arguments):

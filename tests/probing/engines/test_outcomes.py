@@ -18,7 +18,7 @@ from probing.engines.feed import Feed, interleave
 from probing.engines.worker import Parcel, Setup, compute_parcel, describe_kind
 from probing.progress import Reporter
 from probing.records import InputError
-from probing.representations import extraction
+from probing.representations import shard_encoding
 from probing.settings.run import RunSettings
 from probing.store.shared_folders import SharedFolders, mark_folders
 from probing.work import Done, Unit
@@ -40,7 +40,7 @@ def place(tmp_path_factory):
 @pytest.fixture
 def start(place, tmp_path, monkeypatch):
     """Runs in small shards, so that a task has several; each with a folder and a cache of its own."""
-    monkeypatch.setattr(extraction, "_SHARD_BYTES", 4 * 3 * 8 * 7)  # 7 sentences
+    monkeypatch.setattr(shard_encoding, "_SHARD_BYTES", 4 * 3 * 8 * 7)  # 7 sentences
     monkeypatch.setattr(worker, "_SHARED", {})
 
     def run(name, engine=None):

@@ -9,8 +9,10 @@ from tokenizers import Tokenizer, models
 
 from probing.encoders.bert import build
 from probing.records import InputError
-from probing.representations import extraction
-from probing.representations.extraction import Extractor, Pooling, extract_stack, plan_batches
+from probing.representations import shard_encoding
+from probing.representations.batches import plan_batches
+from probing.representations.extraction import Extractor, extract_stack
+from probing.representations.pooling import Pooling
 from probing.scalar_mix import mix_layers
 from probing.store.cache import StackCache
 from tests.helpers import HIDDEN, LIMIT, N_LAYERS, draw_sentences, save_encoder
@@ -169,7 +171,7 @@ def test_a_damaged_file_is_told_once(encoder, cache):
 
 def test_small_shards_hold_the_same_as_large_ones(encoder, cache, tmp_path, monkeypatch):
     large = extract_stack(encoder, TEXTS, MEAN, cache)
-    monkeypatch.setattr(extraction, "_SHARD_BYTES", 7 * 4 * (N_LAYERS + 1) * HIDDEN)
+    monkeypatch.setattr(shard_encoding, "_SHARD_BYTES", 7 * 4 * (N_LAYERS + 1) * HIDDEN)
     small_cache = StackCache(tmp_path / "small")
     small = extract_stack(encoder, TEXTS, MEAN, small_cache)
     assert len(list(small_cache.folder.rglob("*.safetensors"))) == -(-len(TEXTS) // 7)
@@ -177,10 +179,10 @@ def test_small_shards_hold_the_same_as_large_ones(encoder, cache, tmp_path, monk
 
 
 def test_texts_tokenised_in_parts_give_the_same_tokens(encoder, monkeypatch):
-    whole = extraction.tokenise(encoder, TEXTS)
-    monkeypatch.setattr(extraction, "_TOKENISED", 7)
+    whole = shard_encoding.tokenise(encoder, TEXTS)
+    monkeypatch.setattr(shard_encoding, "_TOKENISED", 7)
     for texts in (TEXTS, []):
-        parts = extraction.tokenise(encoder, texts)
+        parts = shard_encoding.tokenise(encoder, texts)
         assert [ids.tolist() for ids in parts.ids] == [ids.tolist() for ids in whole.ids[: len(texts)]]
         assert len(parts.types) == len(parts.special) == len(parts.truncated) == len(texts)
 
@@ -193,7 +195,7 @@ def test_a_cache_that_must_be_larger_than_its_limit_says_by_how_much(encoder, tm
 
 
 def test_a_run_that_is_killed_keeps_the_shards_that_were_done(encoder, cache, monkeypatch):
-    monkeypatch.setattr(extraction, "_SHARD_BYTES", 10 * 4 * (N_LAYERS + 1) * HIDDEN)
+    monkeypatch.setattr(shard_encoding, "_SHARD_BYTES", 10 * 4 * (N_LAYERS + 1) * HIDDEN)
     done = []
 
     def kill(n):
