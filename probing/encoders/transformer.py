@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from inspect import signature
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,10 +56,8 @@ class TransformerEncoder:
         backend: str = "auto",
         mixes_layers: bool = False,
     ):
-        self.checkpoint = checkpoint.name
-        self.revision = checkpoint.revision
-        self.mixes_layers = mixes_layers
         tokenizer = load_tokenizer(checkpoint)
+        self.checkpoint, self.revision, self.mixes_layers = checkpoint.name, checkpoint.revision, mixes_layers
         self.unknown_id: int | None = tokenizer.unk_token_id  # pyright: ignore
         """Number of the token for words that the tokenizer does not know; none where it knows all."""
         self.digest = compute_digest(model, tokenizer)
@@ -68,34 +67,38 @@ class TransformerEncoder:
         self.hidden_sizes = getattr(model.config, "layer_sizes", (self.hidden_size,) * len(self.layer_names))
         self.max_length = choose_limit(max_length, model, tokenizer)
         self.model = model.eval().requires_grad_(False)
-        self._flags = {"output_hidden_states": True}
-        if "use_cache" in signature(model.forward).parameters:
-            self._flags["use_cache"] = False  # of keys and values, which generation alone needs
+        self._flags = _list_flags(model)
         self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
         self._characters = find_characters(model)
         self.copies_states = self._characters is not None
         """True where states are copies beside the way that gradients take through the model."""
         check_rows(model, tokenizer, checkpoint.name)
         self.notes = list_passed_over(checkpoint)
+        """Warnings about the checkpoint."""
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
             self.notes.append(f"{type(tokenizer).__name__} is written in Python: making tokens takes far longer")
-        """Warnings about the checkpoint."""
-        example = self._inputs.collate(self._inputs.tokenize([("a", "b")]), np.arange(1), "cpu")
-        self._first_state = find_first_state(self.model, example | self._flags)
+        self._first_state = find_first_state(self.model, self._make_example("cpu"))
         if self._first_state:  # vectors that were kept of states in other places are others
             self.digest = sha256(f"{self.digest}, from what the first block reads".encode()).hexdigest()
         self.dtype = self._choose_dtype(dtype)
-        engine, self.backend_reason = choose_engine(backend, model, self.dtype, self.device)
+        self._open_backend(backend)
+        self.batching: Batching = "padded"
+        self.pads_to = find_window(model)
+
+    def _make_example(self, device: str) -> dict[str, Any]:
+        """The model's inputs for a small text."""
+        return self._inputs.collate(self._inputs.tokenize([("a", "b")]), np.arange(1), device) | self._flags
+
+    def _open_backend(self, backend: str) -> None:
+        """Choose what computes, and convert and move the model."""
+        engine, self.backend_reason = choose_engine(backend, self.model, self.dtype, self.device)
         self.backend = "fused" if engine else "torch"
         self._fused = FusedModel(self.model, engine, takes_types=self._inputs.takes_types) if engine else None
         in_a_row = backend == "unpadded" or (backend == "auto" and self.device != "cpu")
         obstacle = self._find_row_obstacle("float32") if in_a_row else ""
         self.model.to(torch.device(self.device), getattr(torch, self.dtype))  # pyright: ignore
-        self._unpadded = (
-            self._open_unpadded(backend, obstacle or self._find_row_obstacle(self.dtype)) if in_a_row else None
-        )
-        self.batching: Batching = "padded"
-        self.pads_to = find_window(model)
+        obstacle = obstacle or (self._find_row_obstacle(self.dtype) if in_a_row else "")
+        self._unpadded = self._open_unpadded(backend, obstacle) if in_a_row else None
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:
         """Tokens of each text, cut to `max_length`; an empty text keeps its special tokens only."""
@@ -219,13 +222,21 @@ class TransformerEncoder:
     def _choose_dtype(self, dtype: str) -> str:
         """The number format asked for; with `auto`, float32 where the architecture cannot compute in bfloat16."""
         chosen = choose_dtype(dtype, self.device)
-        inputs = self._inputs.collate(self._inputs.tokenize([("a", "b")]), np.arange(1), self.device)
-        if chosen == "float32" or can_compute(self.model, inputs | self._flags, torch.bfloat16):
+        inputs = self._make_example(self.device)
+        if chosen == "float32" or can_compute(self.model, inputs, torch.bfloat16):
             return chosen
-        if not can_compute(self.model, inputs | self._flags, torch.float32):
+        if not can_compute(self.model, inputs, torch.float32):
             return chosen  # it is not for the number format: the check of the encoder says what it is for
         kind = type(self.model).__name__
         if dtype != "auto":
             raise InputError(f"--dtype {dtype}: {kind} cannot compute in it on {self.device}; use --dtype float32")
         self.notes.append(f"{kind} cannot compute in bfloat16 on {self.device}: it is encoded in float32")
         return "float32"
+
+
+def _list_flags(model: PreTrainedModel) -> dict[str, bool]:
+    """Options of a forward pass, by the names of its parameters."""
+    flags = {"output_hidden_states": True}
+    if "use_cache" in signature(model.forward).parameters:
+        flags["use_cache"] = False  # of keys and values, which generation alone needs
+    return flags
