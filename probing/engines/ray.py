@@ -7,9 +7,7 @@ lost is computed again, what ends in an error is not, and the costliest unit tha
 # Where the package is not installed, pyright takes this file for it.
 # pyright: reportAttributeAccessIssue=false, reportMissingImports=false
 
-import os
 import pickle
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,35 +15,12 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-_SETTINGS = {
-    "RAY_USAGE_STATS_ENABLED": "0",  # it reports to its makers otherwise
-    "RAY_AUTH_MODE": "token",  # anyone on the network could run code otherwise
-    "RAY_task_oom_retries": "0",  # retries are ours
-    "RAY_worker_num_grpc_internal_threads": "1",  # clusters cap the threads of a user
-    # A host that vanishes without a word keeps what was asked of it: Ray would notice after seven minutes. Where it was
-    # started without these settings, it cuts off whoever asks more than once a minute, and ends the worker in question.
-    "RAY_grpc_client_keepalive_time_ms": "75000",
-    "RAY_grpc_client_keepalive_timeout_ms": "20000",
-}
-_IMPORTED = "ray" in sys.modules
-"""True where a notebook, say, has imported Ray before."""
-for _name, _value in _SETTINGS.items():
-    os.environ.setdefault(_name, _value)  # Ray reads them when it is imported, and not again
-
-import ray
-from ray.exceptions import OutOfMemoryError, RayActorError, RayError, RayTaskError, WorkerCrashedError
-
-from probing.engines.access import check_answers, check_token, make_token
 from probing.engines.feed import Feed
-from probing.engines.session_folder import SessionFolder, make_session_folder
+from probing.engines.ray_cluster import Cluster, ray
 from probing.engines.worker import Parcel, Setup, compute_announced, compute_parcel, describe_kind
 from probing.records import InputError
 from probing.work import Done, EngineOptions, Function, Lost, Unit
 
-_OBJECTS_BYTES = 512 * 2**20
-"""Room for tasks and indices: the default, 30 % of memory in /dev/shm, is more than a container has."""
-_STARTS = 4
-"""Attempts to start, or to join: Ray gives a node half a minute, which a busy machine may exceed."""
 _LOOK_S = 0.1
 """Longest time until a new unit is noticed."""
 
@@ -87,12 +62,8 @@ class RayEngine:
     """
 
     def __init__(self, options: EngineOptions):
-        self._options, self._joined = options, ray.is_initialized()
-        self._folder: SessionFolder | None = None
-        if not self._joined:
-            self._start()
-        self._gpus = float(ray.cluster_resources().get("GPU", 0))
-        cpus = int(ray.cluster_resources().get("CPU", 0))
+        self._options, self._cluster = options, Cluster(options)
+        cpus = int(self._cluster.cpus)
         if cpus < options.threads:
             self.close()
             raise InputError(f"--worker-threads {options.threads}: more than the {cpus} CPUs that Ray has; take fewer")
@@ -139,35 +110,7 @@ class RayEngine:
 
     def close(self) -> None:
         """End the cluster, if it was begun here."""
-        if not self._joined:
-            ray.shutdown()
-        if self._folder:
-            self._folder.remove()
-            self._folder = None
-
-    def _start(self) -> None:
-        options = self._options
-        if _IMPORTED:
-            ray._raylet.Config.initialize("")  # what it has read it reads anew
-        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-        if options.address:
-            where: dict[str, Any] = {"address": _find_cluster(options.address)}
-        else:
-            make_token()
-            # /tmp/ray may be another user's.
-            self._folder = make_session_folder()
-            cpus = options.workers * options.threads or len(os.sched_getaffinity(0))
-            where = {"address": "local", "num_cpus": cpus, "include_dashboard": False}
-            where |= {"object_store_memory": _OBJECTS_BYTES, "_temp_dir": str(self._folder.path)}
-        for left in reversed(range(_STARTS)):
-            try:
-                ray.init(**where, **quiet)
-                return
-            except Exception as error:  # noqa: BLE001 - it throws plain ones, such as of a node that was slow to start
-                ray.shutdown()
-                if not left:
-                    self.close()
-                    raise InputError(_explain(options.address, error)) from None
+        self._cluster.close()
 
     def _count_room(self, unit: Unit) -> int:
         """Units like this one that there is room for at a time.
@@ -175,12 +118,13 @@ class RayEngine:
         Raises:
             InputError: there is none for any.
         """
-        if unit.gpus > self._gpus:
-            raise InputError(f"a unit takes {unit.gpus:g} of a GPU, and Ray has {self._gpus:g}; take --device cpu")
+        cards = self._cluster.gpus
+        if unit.gpus > cards:
+            raise InputError(f"a unit takes {unit.gpus:g} of a GPU, and Ray has {cards:g}; take --device cpu")
         if not unit.gpus:
             return self.workers
         # Shares of one unit are of one card.
-        return min(self.workers, int(self._gpus) * int(1 / unit.gpus) if unit.gpus < 1 else int(self._gpus / unit.gpus))
+        return min(self.workers, int(cards) * int(1 / unit.gpus) if unit.gpus < 1 else int(cards / unit.gpus))
 
     def _begin(self, function: Function, unit: Unit, number: int, idle: list[Any]) -> tuple[Any, _Attempt]:
         name, blob = unit.shared
@@ -224,14 +168,14 @@ class RayEngine:
         unit, number = attempt.unit, attempt.number
         try:
             answer = ray.get(ref)
-        except RayTaskError as error:
+        except ray.exceptions.RayTaskError as error:
             # A worker on a machine that is about to be lost cannot fetch what its unit shares.
-            if isinstance(error.cause, RayError):
+            if isinstance(error.cause, ray.exceptions.RayError):
                 return Lost(unit, f"lost its worker: {_name_loss(error.cause)}", number)
             if not isinstance(error.cause, OSError):
                 raise error.cause from error
             return Lost(unit, f"{type(error.cause).__name__}: {error.cause}", number)
-        except RayError as error:
+        except ray.exceptions.RayError as error:
             return Lost(unit, f"lost its worker: {_name_loss(error)}", number)
         if answer is None:
             attempt.begun = time.monotonic()
@@ -264,38 +208,12 @@ def _stop(ref: Any, attempt: _Attempt) -> None:
         ray.cancel(ref, force=True)
 
 
-def _name_loss(error: RayError) -> str:
-    if isinstance(error, OutOfMemoryError):
+def _name_loss(error: ray.exceptions.RayError) -> str:
+    if isinstance(error, ray.exceptions.OutOfMemoryError):
         return "its machine had no memory left"
-    if isinstance(error, WorkerCrashedError | RayActorError):
+    if isinstance(error, ray.exceptions.WorkerCrashedError | ray.exceptions.RayActorError):
         return "killed, perhaps for memory"
     return str(error).splitlines()[0]
-
-
-def _find_cluster(asked: str) -> str:
-    """The address of the cluster that a user means.
-
-    Raises:
-        InputError: there is none, or there is nothing to show to it.
-    """
-    try:
-        # `auto` may stand for one that has ended: Ray notes addresses, and takes none back.
-        if not (address := ray._private.services.canonicalize_bootstrap_address(asked)):
-            raise ValueError("expected HOST:PORT, or auto")
-    except Exception as error:  # noqa: BLE001 - it throws plain ones
-        raise InputError(_explain(asked, error)) from None
-    check_answers(asked, address)
-    check_token(asked)
-    return address
-
-
-def _explain(address: str, error: Exception) -> str:
-    """One line; the last one of several is the one that says what is wrong."""
-    reason = " ".join((str(error).strip().splitlines() or [type(error).__name__])[-1].split())[:300]
-    if address:
-        other = "Ray there may be of another version, or have another token (~/.ray/auth_token)"
-        return f"--engine-address {address}: cannot be joined ({reason}); {other}"
-    return f"--engine ray: cannot be started here ({reason}); take --engine local, or a cluster by --engine-address"
 
 
 def open_engine(options: EngineOptions) -> RayEngine:

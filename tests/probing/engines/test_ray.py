@@ -122,7 +122,8 @@ def test_without_ray_one_line_says_what_to_install(monkeypatch, capsys, tmp_path
     from probing import run_senteval
 
     monkeypatch.setitem(sys.modules, "ray", None)
-    monkeypatch.delitem(sys.modules, "probing.engines.ray", raising=False)
+    for name in ("probing.engines.ray", "probing.engines.ray_cluster"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
     code, _, error = run_script(
         run_senteval.main, "run", ["--engine", "ray", "--output", str(tmp_path / "run")], monkeypatch, capsys
     )
