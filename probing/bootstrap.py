@@ -49,14 +49,6 @@ def resample_counts(
     return counts
 
 
-def resample_means(
-    values: Num[np.ndarray, " things"], generator: np.random.Generator, n_resamples: int = N_COMPARISON
-) -> Float[np.ndarray, " resamples"]:
-    """The bootstrap distribution of the mean of values, of which few are distinct."""
-    kinds, counts = np.unique(values, return_counts=True)
-    return draw_counts(counts, generator, n_resamples) @ kinds / len(values)
-
-
 def resample_rows(
     values: Num[np.ndarray, "rows things"], generator: np.random.Generator, n_resamples: int = N_COMPARISON
 ) -> Float[np.ndarray, "rows resamples"]:
@@ -83,7 +75,7 @@ def percentile_interval(resamples: Num[np.ndarray, "*rows resamples"], level: fl
     return low, high
 
 
-def wilson_interval(share: Any, n: Any, level: float = LEVEL) -> tuple[Any, Any]:
+def wilson_interval(share: Any, n: Any) -> tuple[Any, Any]:
     """Wilson's interval (1927, J. Am. Stat. Assoc. 22, 209) of shares p of n independent things.
 
         (p + z^2 / 2n -+ z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
@@ -93,7 +85,7 @@ def wilson_interval(share: Any, n: Any, level: float = LEVEL) -> tuple[Any, Any]
     Returns:
         Lower and upper bound, of the shape of `share`.
     """
-    z = norm.ppf((1 + level) / 2)
+    z = norm.ppf((1 + LEVEL) / 2)
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / (1 + z**2 / n)
     # By rounding, a bound at 0 or 1 may lie on the wrong side of the share.

@@ -247,3 +247,15 @@ def run_script(main, name, arguments, monkeypatch, capsys):
     except SystemExit as stop:
         code = stop.code
     return code, *capsys.readouterr()
+
+
+def extract_path(supernet, model):
+    """Copy the weights on a supernet's path into a plain model of its pattern, heads included."""
+    tensors = supernet.state_dict()
+    for place, code in enumerate(supernet.config.layer_pattern):
+        here = f"sublayers.{place}."
+        chosen = f"{here}candidates.{code}."
+        tensors = {
+            name.replace(chosen, here): tensor for name, tensor in tensors.items() if chosen in name or here not in name
+        }
+    model.load_state_dict(tensors)

@@ -107,9 +107,9 @@ def mean_weights(weights: pd.DataFrame, control: str = "none") -> pd.DataFrame:
     return _in_order(rows.groupby(keys, as_index=False, sort=False).agg(rules))
 
 
-def list_unconverged(scores: pd.DataFrame, representation: str = "scalar_mix") -> list[str]:
-    """Tasks of which a probe of that representation stopped before its minimum, with some seed; controls left out."""
-    rows = scores[(scores["representation"] == representation) & (scores["control"] == "none")]
+def list_unconverged(scores: pd.DataFrame) -> list[str]:
+    """Tasks whose mix stopped before its minimum, with some seed; controls left out."""
+    rows = scores[(scores["representation"] == "scalar_mix") & (scores["control"] == "none")]
     return list(dict.fromkeys(rows.loc[~rows["converged"].astype(bool), "task"]))
 
 

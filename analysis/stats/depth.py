@@ -83,9 +83,9 @@ def compare_layers(predictions: pd.DataFrame, task: str, best: int) -> pd.DataFr
     return pd.DataFrame({"layer": others, "difference": means, "p": p, "p_holm": holm(p)})
 
 
-def find_indistinct(compared: pd.DataFrame, best: int, alpha: float = ALPHA) -> tuple[int, ...]:
+def find_indistinct(compared: pd.DataFrame, best: int) -> tuple[int, ...]:
     """The layers that are not significantly worse than the best one, that one included."""
-    worse = (compared["p_holm"] < alpha) & (compared["difference"] < 0)
+    worse = (compared["p_holm"] < ALPHA) & (compared["difference"] < 0)
     return tuple(sorted([best, *compared.loc[~worse, "layer"].tolist()]))
 
 

@@ -16,6 +16,8 @@ Array = np.ndarray
 
 ALPHA = 0.05
 """Level of the tests; the intervals are 1 - ALPHA."""
+_POWER = 0.8
+"""Chance with which a difference is to be found, in the smallest one that a test set resolves."""
 MARGIN = 0.01
 """Difference below which two scores are as good as equal: a point."""
 
@@ -137,7 +139,7 @@ def is_equivalent(low: float, high: float, margin: float = MARGIN) -> bool:
     return bool(-margin < low and high < margin)
 
 
-def smallest_difference(differences: Float[Array, " sentences"], alpha: float = 0.05, power: float = 0.8) -> float:
+def smallest_difference(differences: Float[Array, " sentences"]) -> float:
     """The smallest true difference of accuracies that a two-sided paired test on this test set finds.
 
     For why it should be told: Card et al. 2020 (arXiv 2010.06595).
@@ -146,6 +148,6 @@ def smallest_difference(differences: Float[Array, " sentences"], alpha: float = 
     that nothing is too small; the exact test needs six sentences, all of them for one side (2 / 2^6 < 0.05), so that
     their share is the least that it can be. Fewer sentences than that resolve nothing: 1.
     """
-    n, fewest = len(differences), int(np.log2(2 / alpha)) + 1
+    n, fewest = len(differences), int(np.log2(2 / ALPHA)) + 1
     deviation = np.sqrt(np.mean(np.square(differences)) / n)
-    return float(min(1.0, max((norm.ppf(1 - alpha / 2) + norm.ppf(power)) * deviation, fewest / n)))
+    return float(min(1.0, max((norm.ppf(1 - ALPHA / 2) + norm.ppf(_POWER)) * deviation, fewest / n)))

@@ -78,9 +78,9 @@ def tabulate_by_layer(rows: pd.DataFrame) -> Table:
     return tabulate_layers(own.assign(text=texts), f"Score x 100 on test by layer. {describe(rows)}")
 
 
-def tabulate_above_controls(rows: pd.DataFrame, title: str = "", *, listed: bool = True) -> Table:
+def tabulate_above_controls(rows: pd.DataFrame) -> Table:
     """Points that best layers and mixes have above each control, by encoder and between encoders; maybe no rows."""
-    own = rows[(rows["kind"] == "control") & ((rows["encoder"] == BETWEEN) | listed)]
+    own = rows[rows["kind"] == "control"]
     cells = dict(zip(pick_columns(own, _CELL), own.to_dict("records"), strict=True))
     body, strong = [], []
     encoders = sorted(dict.fromkeys(own["encoder"]), key=lambda one: one == BETWEEN)
@@ -92,7 +92,7 @@ def tabulate_above_controls(rows: pd.DataFrame, title: str = "", *, listed: bool
                     strong += [len(body)] if encoder == BETWEEN else []
                     body.append([str(task), control, encoder, *map(_format, found)])
     heads = ["Task", "Control", "Encoder", "Best layer above it", "Mix above it"]
-    return Table(f"Points above each control. {describe(rows)}", heads, body, title=title, strong=strong)
+    return Table(f"Points above each control. {describe(rows)}", heads, body, strong=strong)
 
 
 _CELL: Sequence[str] = ("title", "encoder", "readout")

@@ -4,7 +4,7 @@ A claim names controls, measures and seeds of the catalogue; whatever it names, 
 that bounds a claim is one name more in its row.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from probing.catalogue.controls import CONTROLS
@@ -97,18 +97,18 @@ def list_missing(claim: Claim, ran: Collection[str], n_seeds: int) -> list[str]:
     return [need for need in list_needs(claim) if need not in known]
 
 
-def list_controls(claims: Iterable[Claim] = CLAIMS.values()) -> list[str]:
-    """The controls that some claims ask for, in the order of the catalogue."""
-    asked = {name for claim in claims for name in claim.controls}
+def list_controls() -> list[str]:
+    """The controls that claims ask for, in the order of the catalogue."""
+    asked = {name for claim in CLAIMS.values() for name in claim.controls}
     return [name for name in CONTROLS if name in asked]
 
 
-def list_measures(claims: Iterable[Claim] = CLAIMS.values()) -> list[str]:
-    """The measures that some claims ask for by `--measures`, in the order of the catalogue."""
-    asked = {name for claim in claims for name in claim.measures}
+def list_measures() -> list[str]:
+    """The measures that claims ask for by `--measures`, in the order of the catalogue."""
+    asked = {name for claim in CLAIMS.values() for name in claim.measures}
     return [name for name, measure in MEASURES.items() if name in asked and measure.flag == "measures"]
 
 
-def count_seeds(claims: Iterable[Claim] = CLAIMS.values()) -> int:
+def count_seeds() -> int:
     """Number of seeds that the most demanding claim asks for."""
-    return max(claim.seeds for claim in claims)
+    return max(claim.seeds for claim in CLAIMS.values())

@@ -51,13 +51,12 @@ def tiny(folder: Path) -> str:
 
 
 @torch.no_grad()
-def pack_encoder(backbone: Any, bits: Mapping[int, int], step: float = _TINY_STEP) -> KdlsqBertModel:
+def pack_encoder(backbone: Any, bits: Mapping[int, int]) -> KdlsqBertModel:
     """An encoder packed without any data.
 
     Args:
         backbone: which is used up.
         bits: of the matrices of each layer, the pooler being the last; their steps have the least squared error.
-        step: of all activations.
     """
     weights: dict[str, Any] = {name: (part.weight, bits[layer]) for layer, name, part in list_places(backbone)}
     attentions = [name for _, name, _ in list_attentions(backbone)]
@@ -71,5 +70,5 @@ def pack_encoder(backbone: Any, bits: Mapping[int, int], step: float = _TINY_STE
         packed.fill(encode(weight, chosen, levels), chosen)
     for part in backbone.modules():
         if isinstance(part, FixedStep):
-            part.step.fill_(step)
+            part.step.fill_(_TINY_STEP)
     return model

@@ -214,16 +214,3 @@ def run_places(places: Iterable[nn.Module], states: Tensor, attention_mask: Tens
     for place in places:
         layers.append(place(layers[-1], mask))
     return layers
-
-
-def extract_path(supernet: nn.Module, model: nn.Module) -> None:
-    """Copy the weights on a supernet's path into a plain model of its pattern, heads included."""
-    tensors = supernet.state_dict()
-    pattern: Sequence[int] = supernet.config.layer_pattern  # pyright: ignore
-    for place, code in enumerate(pattern):
-        here = f"sublayers.{place}."
-        chosen = f"{here}candidates.{code}."
-        tensors = {
-            name.replace(chosen, here): tensor for name, tensor in tensors.items() if chosen in name or here not in name
-        }
-    model.load_state_dict(tensors)

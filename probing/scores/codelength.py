@@ -26,9 +26,9 @@ PORTIONS = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.0625, 0.125, 0.25, 0.5, 
 """Ends of the portions of the data, as shares of the training sentences: those of Voita & Titov."""
 
 
-def cut_portions(n: int, portions: Sequence[float] = PORTIONS) -> list[int]:
+def cut_portions(n: int) -> list[int]:
     """The numbers of sentences t_1 < ... < t_S = n; portions that small data cannot tell apart are one."""
-    return sorted({max(1, round(share * n)) for share in portions} | {n})
+    return sorted({max(1, round(share * n)) for share in PORTIONS} | {n})
 
 
 def smooth(

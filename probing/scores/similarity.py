@@ -67,11 +67,6 @@ def compare_with_intervals(one: Stack, other: Other) -> Float[np.ndarray, "layer
     return np.concatenate([value, np.maximum(value - half, -1.0), np.minimum(value + half, 1.0)], axis=-1)
 
 
-def debiased_cka(x: Float[np.ndarray, "sentences hidden"], y: Float[np.ndarray, "sentences other_hidden"]) -> float:
-    """Debiased linear CKA of two layers' vectors of the same sentences."""
-    return float(compare_stacks(x[None], y[None])[0, 0])
-
-
 @dataclass(frozen=True)
 class _Products:
     """Inner products of a layer's vectors, and their sums over the sentences that are left, all and without a group."""

@@ -8,7 +8,6 @@ from probing.bootstrap import (
     draw_counts,
     percentile_interval,
     resample_counts,
-    resample_means,
     resample_rows,
     wilson_interval,
 )
@@ -34,7 +33,7 @@ def test_drawing_kinds_has_the_moments_of_drawing_things():
 def test_counting_things_one_by_one_is_the_same_distribution():
     values = np.random.default_rng(1).integers(0, 2, 60).astype(float)
     one_by_one = resample_counts(60, np.random.default_rng(2), 20_000) @ values / 60
-    by_kind = resample_means(values, np.random.default_rng(3), 20_000)
+    by_kind = resample_rows(values[None], np.random.default_rng(3), 20_000)[0]
     spread = values.std() / np.sqrt(60)
     assert one_by_one.mean() == pytest.approx(by_kind.mean(), abs=7 * spread / np.sqrt(20_000))
     assert one_by_one.std() == pytest.approx(by_kind.std(), rel=7 / np.sqrt(40_000))

@@ -20,6 +20,8 @@ Derivation = tuple[str, tuple["Derivation", ...]]
 """A symbol and the derivations of its parts."""
 _Bounds = tuple[tuple[int, bool], ...]
 _REST = -1
+_MAX_DEPTH, _MAX_LENGTH = 13, 30
+"""Largest depth and largest number of words of a derivation."""
 _Plan = list[tuple[str, Derivation | None, int, bool, dict]]
 """By part: symbol, the part itself if it is a word, depth, whether exactly, weights of sizes by what is left."""
 
@@ -27,18 +29,18 @@ _Plan = list[tuple[str, Derivation | None, int, bool, dict]]
 class DerivationSampler:
     """Draws from the rules, each derivation in proportion to the product of its rules' weights."""
 
-    def __init__(self, rules: dict[str, list[Rule]], max_depth: int = 13, max_length: int = 30):
+    def __init__(self, rules: dict[str, list[Rule]]):
         """Add up the weights of all derivations."""
-        self._rules, self._max_depth, self._max_length = rules, max_depth, max_length
+        self._rules = rules
         scale = {left: sum(rule.weight for rule in group) for left, group in rules.items()}
         self._share = {rule: rule.weight / scale[left] for left, group in rules.items() for rule in group}
-        word = np.zeros(max_length + 1)
+        word = np.zeros(_MAX_LENGTH + 1)
         word[1] = 1.0
         symbols = {symbol for group in rules.values() for rule in group for symbol in (rule.left, *rule.right)}
         self._words = {symbol: (symbol, ()) for symbol in symbols - set(rules)}
-        nothing = np.zeros(max_length + 1)
+        nothing = np.zeros(_MAX_LENGTH + 1)
         self._mass = {symbol: [nothing, word if symbol in self._words else nothing] for symbol in symbols}
-        for depth in range(2, max_depth + 1):
+        for depth in range(2, _MAX_DEPTH + 1):
             for symbol in symbols:
                 self._mass[symbol].append(word if symbol in self._words else self._sum_rules(symbol, depth))
         self._plans: dict[tuple[str, int, int, bool], tuple[list[_Plan], list[float]]] = {}
@@ -46,14 +48,14 @@ class DerivationSampler:
 
     def weights(self, symbol: str, depth: int | None = None) -> np.ndarray:
         """Weight of a symbol by length, at exactly this depth or, without one, at any."""
-        return self._weigh(symbol, self._max_depth if depth is None else depth, depth is not None)
+        return self._weigh(symbol, _MAX_DEPTH if depth is None else depth, depth is not None)
 
     def draw(self, random: Random, symbol: str, length: int, depth: int | None = None) -> Derivation:
         """A derivation of a symbol with exactly this many words, and exactly this depth if one is given."""
-        return self._draw(random, symbol, length, self._max_depth if depth is None else depth, depth is not None)
+        return self._draw(random, symbol, length, _MAX_DEPTH if depth is None else depth, depth is not None)
 
     def _sum_rules(self, symbol: str, depth: int) -> np.ndarray:
-        total = np.zeros(self._max_length + 1)
+        total = np.zeros(_MAX_LENGTH + 1)
         for rule in self._rules[symbol]:
             bounds = ((depth - 1, False),) * len(rule.right)
             total += self._share[rule] * self._suffixes(rule.right, bounds)[0]
@@ -66,12 +68,12 @@ class DerivationSampler:
 
     def _suffixes(self, symbols: tuple[str, ...], bounds: _Bounds) -> list[np.ndarray]:
         """By position: weight, by length, of all symbols from there on."""
-        one = np.zeros(self._max_length + 1)
+        one = np.zeros(_MAX_LENGTH + 1)
         one[0] = 1.0
         suffixes = [one]
         for symbol, (depth, exact) in zip(reversed(symbols), reversed(bounds), strict=True):
             product = np.convolve(self._weigh(symbol, depth, exact), suffixes[0])
-            suffixes.insert(0, product[: self._max_length + 1])
+            suffixes.insert(0, product[: _MAX_LENGTH + 1])
         return suffixes
 
     def _draw(self, random: Random, symbol: str, length: int, depth: int, exact: bool) -> Derivation:

@@ -88,8 +88,8 @@ class Targets:
             }
 
 
-def target_words(count: int = N_TARGETS) -> list[Target]:
-    """The target forms, as many as asked for: nouns, verbs and adjectives in the lexicon's proportions.
+def target_words() -> list[Target]:
+    """The target forms, `N_TARGETS` of them: nouns, verbs and adjectives in the lexicon's proportions.
 
     A noun gives its singular or its plural in turn, a verb one of three of its forms, an adjective of odd length
     itself; what is a form of two entries of the lexicon is left out.
@@ -121,7 +121,7 @@ def target_words(count: int = N_TARGETS) -> list[Target]:
     # every other verb will do: verbs other than those of main clauses are few
     verbs = [target for target in targets if target.groups[0][0] == "V"]
     targets = [target for target in targets if target not in verbs[::2]]
-    return [targets[place * len(targets) // count] for place in range(count)]
+    return [targets[place * len(targets) // N_TARGETS] for place in range(N_TARGETS)]
 
 
 def _is_scarce(group: Group) -> bool:

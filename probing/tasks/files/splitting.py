@@ -9,6 +9,8 @@ from probing.records import SPLITS, InputError
 from probing.tasks.files.entries import Entry
 
 MADE_HERE = "equal texts kept together, stratified by label, dealt by a hash of the text with seed 0"
+_MOST = 8
+"""Values that a message shows."""
 
 
 def assign_splits(
@@ -65,6 +67,6 @@ def _split_rows(marks: np.ndarray, entries: Sequence[Entry], origin: str) -> dic
     return rows
 
 
-def shorten(values: Sequence[str], most: int = 8) -> str:
+def shorten(values: Sequence[str]) -> str:
     """Some values and not all of them, for a message."""
-    return ", ".join(values[:most]) + (", ..." if len(values) > most else "")
+    return ", ".join(values[:_MOST]) + (", ..." if len(values) > _MOST else "")

@@ -14,6 +14,8 @@ FORM_SHARE = 0.05
 """The largest share of a class that one target form may have in a split; SentEval bounds it as 5,000 of 100,000."""
 _HELD_OUT_WEIGHT = 3
 """Weight of a held-out sentence against a training one when a form's split is chosen; ours."""
+_MOST_SHOWN = 6
+"""Classes of a split that a message shows, from the rarest on."""
 
 
 class UnsupportedTaskError(Exception):
@@ -153,10 +155,10 @@ def _largest(available: int) -> int:
     return max(2, int(FORM_SHARE * available))
 
 
-def _show_counts(counts: Mapping[str, Mapping[str, int]], most: int = 6) -> str:
+def _show_counts(counts: Mapping[str, Mapping[str, int]]) -> str:
     shown = []
     for split, classes in counts.items():
-        parts = [f"{label} {count}" for label, count in sorted(classes.items(), key=lambda pair: pair[1])[:most]]
-        rest = f", ... ({len(classes)} classes)" if len(classes) > most else ""
+        parts = [f"{label} {count}" for label, count in sorted(classes.items(), key=lambda pair: pair[1])[:_MOST_SHOWN]]
+        rest = f", ... ({len(classes)} classes)" if len(classes) > _MOST_SHOWN else ""
         shown.append(f"{split}: {', '.join(parts) or 'nothing'}{rest}")
     return "; ".join(shown)

@@ -16,6 +16,9 @@ _TOLERANCE = 0.02
 _TRIES = 10_000
 """Draws until one is allowed: under the constraints here, one of twelve places is in ten or so."""
 
+_WIDTH_STEP = 8
+"""Inner widths that are chosen are multiples of it."""
+
 
 @dataclass(frozen=True)
 class Sizes:
@@ -87,8 +90,8 @@ class PatternSpace:
         return one
 
 
-def fit_intermediate(pattern: Sequence[int], space: PatternSpace, step: int = 8) -> int:
-    """The inner width of feed-forward, a multiple of `step`, that brings a pattern nearest to the reference's weights.
+def fit_intermediate(pattern: Sequence[int], space: PatternSpace) -> int:
+    """The inner width of feed-forward, a multiple of 8, that brings a pattern nearest to the reference's weights.
 
     Raises:
         InputError: the pattern has no feed-forward sub-layer, or is larger without any inner width.
@@ -98,4 +101,4 @@ def fit_intermediate(pattern: Sequence[int], space: PatternSpace, step: int = 8)
     room = sizes.count(space.reference) - rest
     if not counts[FFN] or room <= 0:
         raise InputError(f"pattern {list(pattern)}: no inner width gives it the weights of {list(space.reference)}")
-    return max(step, round(room / (2 * sizes.hidden_size * counts[FFN]) / step) * step)
+    return max(_WIDTH_STEP, round(room / (2 * sizes.hidden_size * counts[FFN]) / _WIDTH_STEP) * _WIDTH_STEP)

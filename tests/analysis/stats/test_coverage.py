@@ -13,7 +13,7 @@ from analysis.stats.paired import Paired, pair
 from analysis.stats.seeds import measure_seeds
 from analysis.stats.significance import average_intervals, correlate_means, mcnemar
 from analysis.stats.trained_scores import compare_over_seeds, compare_scores
-from probing.bootstrap import interval_of_differences, percentile_interval, resample_means, resample_rows
+from probing.bootstrap import interval_of_differences, percentile_interval, resample_rows
 
 pytestmark = pytest.mark.slow
 
@@ -119,7 +119,9 @@ def test_a_bootstrap_of_few_sentences_that_differ_all_to_one_side_would_not_cove
     rng = np.random.default_rng(9)
     covered = []
     for _ in range(N):
-        low, high = percentile_interval(resample_means(rng.choice([1.0, 0.0], size=72, p=[0.03, 0.97]), rng, 1000))
+        low, high = percentile_interval(
+            resample_rows(rng.choice([1.0, 0.0], size=(1, 72), p=[0.03, 0.97]), rng, 1000)[0]
+        )
         covered.append(low <= 0.03 <= high)
     assert np.mean(covered) < LEAST
 

@@ -23,7 +23,7 @@ from analysis.stats.seeds import summarise_seeds
 from analysis.tables.controls import narrow_controls
 from analysis.tables.depth import list_layers, narrow_depth
 from analysis.tables.seeds import narrow_seeds
-from probing.bootstrap import percentile_interval, resample_means, resample_rows
+from probing.bootstrap import percentile_interval, resample_rows
 
 
 def test_expected_layer_is_tenneys():
@@ -174,7 +174,7 @@ def test_rows_resampled_together_have_the_bootstraps_joint_distribution():
     means = resample_rows(values, np.random.default_rng(1), 20_000)
     assert means[0] + means[2] == pytest.approx(np.ones(20_000))
     assert means.std(axis=1) == pytest.approx(values.std(axis=1) / 500**0.5, rel=0.03)
-    alone = resample_means(values[1], np.random.default_rng(2), 20_000)
+    alone = resample_rows(values[1][None], np.random.default_rng(2), 20_000)[0]
     assert percentile_interval(means[1]) == pytest.approx(percentile_interval(alone), abs=0.004)
 
 

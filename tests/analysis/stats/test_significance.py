@@ -17,7 +17,7 @@ from analysis.stats.significance import (
 )
 from analysis.stats.summary import summarise_tasks
 from analysis.stats.within_run import compare, compare_all
-from probing.bootstrap import interval_of_differences, percentile_interval, resample_means
+from probing.bootstrap import interval_of_differences, percentile_interval, resample_rows
 from probing.records import InputError
 
 
@@ -27,7 +27,7 @@ def differences():
 
 
 def test_the_interval_is_that_of_scipys_bootstrap(differences):
-    own = percentile_interval(resample_means(differences, np.random.default_rng(1), 20_000))
+    own = percentile_interval(resample_rows(differences[None], np.random.default_rng(1), 20_000)[0])
     theirs = bootstrap(
         (differences,), np.mean, n_resamples=4000, method="percentile", vectorized=True, rng=np.random.default_rng(2)
     ).confidence_interval
@@ -37,7 +37,7 @@ def test_the_interval_is_that_of_scipys_bootstrap(differences):
 
 
 def test_resampled_means_have_the_bootstraps_moments(differences):
-    means = resample_means(differences, np.random.default_rng(1), 100_000)
+    means = resample_rows(differences[None], np.random.default_rng(1), 100_000)[0]
     spread = differences.std() / np.sqrt(len(differences))
     assert means.mean() == pytest.approx(differences.mean(), abs=5 * spread / np.sqrt(100_000))
     # The standard error of a standard deviation is about 1 / sqrt(2 draws) of it.
@@ -46,7 +46,7 @@ def test_resampled_means_have_the_bootstraps_moments(differences):
 
 def test_equal_predictions_give_an_interval_of_no_width_and_p_one():
     nothing = np.zeros(50)
-    assert percentile_interval(resample_means(nothing, np.random.default_rng(0))) == (0, 0)
+    assert percentile_interval(resample_rows(nothing[None], np.random.default_rng(0))[0]) == (0, 0)
     assert mcnemar(nothing) == 1
 
 

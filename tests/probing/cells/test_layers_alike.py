@@ -15,7 +15,7 @@ from probing.cells.similarity import measure_similarity
 from probing.contracts.measure import Cell, Encoded
 from probing.probes.stack_blocks import normalise
 from probing.records import SPLITS, InputError, LayerStack
-from probing.scores.similarity import debiased_cka
+from probing.scores.similarity import compare_stacks
 from probing.settings.checks import check_settings
 from probing.settings.run import RunSettings
 from tests.helpers import build_task
@@ -108,7 +108,7 @@ def test_likeness_of_layers_is_the_formula_on_different_test_sentences():
     assert [(one.layer, one.other_layer) for one in found] == [(a, b) for a in (0, 2, 3) for b in (0, 2, 3)]
     vectors = encoded.stack.values[:, np.unique(rows)]
     for one in found:
-        expected = debiased_cka(vectors[one.layer], vectors[one.other_layer])
+        expected = compare_stacks(vectors[[one.layer]], vectors[[one.other_layer]])[0, 0]
         assert one.value == pytest.approx(expected)
         assert one.ci_low <= one.value <= one.ci_high
         assert (one.n, one.other_layer_name) == (55, NAMES[one.other_layer])

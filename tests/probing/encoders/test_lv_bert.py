@@ -17,9 +17,10 @@ from probing.encoders import lv_bert
 from probing.encoders.blocks import find_blocks
 from probing.encoders.layer_patterns import AUTHORS, build_pattern, check_pattern, count_weights
 from probing.encoders.lv_bert_heads import LvBertForMaskedLM, LvBertForPreTraining
-from probing.encoders.lv_bert_model import SIZES, LvBertConfig, LvBertModel, extract_path
+from probing.encoders.lv_bert_model import SIZES, LvBertConfig, LvBertModel
 from probing.encoders.tiny_checkpoints import disturb, write_bert
 from probing.records import InputError
+from tests.helpers import extract_path
 
 PATTERN = (0, 1, 2, 0)
 IDS = torch.tensor([[2, 7, 12, 18, 3], [2, 5, 3, 0, 0]])

@@ -9,13 +9,14 @@ from accelerate import Accelerator
 
 from probing.encoders.layer_patterns import build_pattern
 from probing.encoders.lv_bert_heads import LvBertForMaskedLM
-from probing.encoders.lv_bert_model import LvBertConfig, extract_path
+from probing.encoders.lv_bert_model import LvBertConfig
 from probing.training.data.masking import Masking
 from probing.training.data.running_text import hide
 from probing.training.evaluation.masked import predict_hidden
 from probing.training.evaluation.paths import PathAccuracy
 from probing.training.transforms.pattern_space import PatternSpace, Sizes
 from probing.training.transforms.supernet import PathSampling
+from tests.helpers import extract_path
 
 SMALL = {"vocab_size": 30, "embedding_size": 4, "hidden_size": 8, "num_attention_heads": 2, "intermediate_size": 16}
 SPACE = PatternSpace(build_pattern("interleaved", 4), "parameters", Sizes(8, 2, 16))
