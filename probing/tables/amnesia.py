@@ -17,7 +17,7 @@ class AmnesicScore:
     task: str
     """Key of the task that is scored, and on whose sentences."""
     group: str
-    """`surface`, `syntactic`, `semantic`, `transfer` or `control`."""
+    """One of `probing.records.GROUPS`, such as `surface` or `transfer`; custom data are `own`."""
     erased: str
     """Key of the task whose property was erased."""
     control: str

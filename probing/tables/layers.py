@@ -14,7 +14,7 @@ class LayerWeight:
     task: str
     """Key of the task, the stem of its file."""
     group: str
-    """`surface`, `syntactic`, `semantic`, `transfer` or `control`."""
+    """One of `probing.records.GROUPS`, such as `surface` or `transfer`; custom data are `own`."""
     control: str
     """`none`, or the name of the control."""
     seed: int

@@ -16,7 +16,7 @@ class Score:
     task: str
     """Key of the task, the stem of its file."""
     group: str
-    """`surface`, `syntactic`, `semantic`, `transfer` or `control`."""
+    """One of `probing.records.GROUPS`, such as `surface` or `transfer`; custom data are `own`."""
     representation: str
     """`layer`, `scalar_mix`, `concat` or, for baselines that read no vectors, `none` or what of the text they read."""
     layer: int
