@@ -2,14 +2,13 @@
 
 import pandas as pd
 
-from analysis.report.chart_parts import Spec, finish_chart, tip_of
+from analysis.report.chart_parts import CELL_PX, Spec, finish_chart, tip_of
 from analysis.report.vega import alt
 from analysis.stats.erasure import choose_best
 from analysis.tables.table import format_gain, format_points
 
 _LARGEST = 5
 """Most pairs that have a sentence of their own."""
-_CELL_PX = 30
 
 
 def tell_erasure(erasures: pd.DataFrame, summary: pd.DataFrame) -> list[str]:
@@ -74,7 +73,7 @@ def chart_erasure(erasures: pd.DataFrame, summary: pd.DataFrame) -> Spec:
     room = alt.condition(f"width / {rows['title'].nunique()} > 30", alt.value(1), alt.value(0))
     numbers = base.mark_text(fontSize=11, aria=False, tooltip=None, color="black").encode(text="text:N", opacity=room)
     text = "Heatmap of erased and probed properties; the table below holds the same numbers."
-    return finish_chart(cells + numbers, text, _CELL_PX * rows["erased_title"].nunique())
+    return finish_chart(cells + numbers, text, CELL_PX * rows["erased_title"].nunique())
 
 
 def _tell_pair(row: dict) -> str:
