@@ -75,28 +75,43 @@ def prepare_pass(
     return compute
 
 
-def read_table(path: Path, entries: Sequence[str]) -> Mapping[str, float]:
-    """A table that was measured before.
+def read_table(path: Path, entries: Sequence[str], facts: Mapping[str, float]) -> Mapping[str, float]:
+    """A table that was measured before, with those of the facts that it has.
 
     Args:
         path: of its file, JSON of milliseconds by name.
         entries: which it must have.
+        facts: of what the milliseconds shall be: `texts`, `tokens`, `head_size`. A table of before 2026-11-27 has none.
 
     Raises:
-        InputError: it cannot be read, or lacks some of them.
+        InputError: it cannot be read, lacks some of the entries, or was measured on something else.
     """
     try:
         found: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"--latency-table {path}: cannot be read ({error}); expected JSON of milliseconds") from None
     known = found if isinstance(found, dict) else {}
-    missing = [name for name in entries if not (isinstance(known.get(name), int | float) and known[name] > 0)]
+    missing = [name for name in entries if not _is_time(known.get(name))]
     if missing:
         raise InputError(
             f"--latency-table {path}: has no milliseconds of {missing[0]}; expected those of all operations and maps "
             "at --widths and --hand-made"
         )
-    return {name: float(known[name]) for name in entries}
+    other = [
+        f"{name} {known[name]} in place of {value:g}"
+        for name, value in facts.items()
+        if known.get(name, value) != value
+    ]
+    if other:
+        raise InputError(
+            f"--latency-table {path}: measured with {', '.join(other)}; give the same --latency-batch (texts), "
+            "--max-length (tokens) and --head-size, or measure anew"
+        )
+    return {name: float(known[name]) for name in (*entries, *facts) if name in known}
+
+
+def _is_time(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
 class _Alone(nn.Module):

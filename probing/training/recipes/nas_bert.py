@@ -42,7 +42,7 @@ from probing.training.recipes.nas_bert_stages import (
     WHOLE,
     Workshop,
 )
-from probing.training.transforms.block_space import list_entries
+from probing.training.transforms.block_space import count_choices, list_entries
 
 ARMS = (SEARCHED, UNSHRUNK, RANDOM, HAND_MADE)
 _FOUND = {SEARCHED: SHRUNK, UNSHRUNK: WHOLE, RANDOM: WHOLE}
@@ -150,6 +150,9 @@ class NasBertSettings(RecipeSettings):
     """Of AdamW, at its highest."""
 
 
+_MOST_CHOICES = 1_000_000
+"""Architectures of a block; the paper's space has 97,650."""
+
 RANGES: Mapping[str, Range] = {
     **{name: allowed for name, allowed in pretrain.RANGES.items() if hasattr(NasBertSettings, name)},
     **dict.fromkeys(("blocks", "places", "widths", "head_size", "embedding_size", "supernet_share"), ABOVE_0),
@@ -180,6 +183,11 @@ def check(settings: NasBertSettings) -> None:
             raise InputError(f"{flag_of(name)} {' '.join(map(str, values))}: one is there twice; name it once")
     if not settings.widths:
         raise InputError("--widths: expected one or more")
+    if (n_choices := count_choices(settings.widths, settings.places)) > _MOST_CHOICES:
+        raise InputError(
+            f"--places {settings.places}: a block of {len(settings.widths)} widths has {n_choices:.2g} architectures; "
+            f"expected at most {_MOST_CHOICES:,}: all are held in memory"
+        )
     made = [read_hand_made(name) for name in settings.hand_made]
     if not made and (HAND_MADE in settings.arms or not settings.sizes + settings.latencies):
         raise InputError("--hand-made: expected one or more; without it, --sizes or --latencies, and no such arm")

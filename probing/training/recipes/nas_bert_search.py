@@ -37,6 +37,8 @@ class LatencySearch(Search):
     measure: Callable[[], Mapping[str, float]]
     check: Callable[[Costs], None]
     """Refuses, by an InputError, budgets that no candidate meets."""
+    facts: Mapping[str, float] = field(default_factory=dict)
+    """What the milliseconds are of: texts, tokens, size of heads."""
 
     @property
     def total(self) -> int:
@@ -55,8 +57,8 @@ class LatencySearch(Search):
         return found
 
     def conclude(self, found: Sequence[Scored]) -> Mapping[str, float]:
-        """The table: milliseconds by name."""
-        return {self.entries[one.candidate[0]]: -one.score for one in found}
+        """The table: milliseconds by name, and what they are of."""
+        return {self.entries[one.candidate[0]]: -one.score for one in found} | dict(self.facts)
 
     def list_log(self, found: Sequence[Scored]) -> Sequence[tuple[int, str, float]]:
         """No rows: milliseconds are no numbers of the training."""

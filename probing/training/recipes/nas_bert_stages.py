@@ -86,7 +86,11 @@ class Workshop:
         self.budgets = list_budgets(sizes, settings.latencies)
         check_sizes(self.budgets, self.pools, Costs(dict.fromkeys(self.entries, 1.0)))
         table = settings.latency_table
-        self.table = read_table(Path(table), self.entries) if table else None
+        self.shape = (settings.latency_batch, origin.limit)
+        facts = {"texts": self.shape[0], "tokens": self.shape[1], "head_size": settings.head_size}
+        self.table = read_table(Path(table), self.entries, facts) if table else None
+        self.facts = {name: value for name, value in facts.items() if self.table is None or name in self.table}
+        """What milliseconds are of, as far as is known."""
         self.running = _as_pretraining(settings)
         self.text = prepare_text(self.running, origin, reporter)
         self.masking, self.pace = Masking(), choose_pace(self.running, origin.limit)
@@ -97,12 +101,11 @@ class Workshop:
 
         def search(start: Start, model: PreTrainedModel, accelerator: Accelerator) -> LatencySearch:
             del start, model
-            shape = (self.settings.latency_batch, self.origin.limit)
 
             def measure() -> Mapping[str, float]:
-                return self.table or measure_table(self._config(), self.entries, shape, accelerator.device)
+                return self.table or measure_table(self._config(), self.entries, self.shape, accelerator.device)
 
-            return LatencySearch(self.entries, measure, partial(check_latencies, self.budgets, self.pools))
+            return LatencySearch(self.entries, measure, partial(check_latencies, self.budgets, self.pools), self.facts)
 
         first = write_blocks((self.pools.blocks[0][0],))
         return replace(self._plan_learning(LATENCY, 0, first), kind="search", search=search)

@@ -1,5 +1,7 @@
 """The table of latencies adds up to a model's own time, and to no other's."""
 
+import json
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from probing.training.transforms.block_space import Costs, list_entries
 
 CONFIG = NasBertConfig(vocab_size=9, embedding_size=64, head_size=32, blocks=[["attention-64"]])
 SHAPE = (8, 64)
+FACTS = {"texts": 8, "tokens": 64, "head_size": 32}
 
 
 class Body(torch.nn.Module):
@@ -59,11 +62,26 @@ def test_latencies_add_up_to_those_of_whole_models_within_what_they_vary_by():
         ('{"attention-8": 1}', "has no milliseconds of feed_forward-8"),
         ('{"attention-8": -1}', "has no milliseconds of attention-8"),
         ('{"attention-8": "fast"}', "has no milliseconds of attention-8"),
+        ('{"attention-8": Infinity}', "has no milliseconds of attention-8"),
+        ('{"attention-8": true}', "has no milliseconds of attention-8"),
+        ("[" * 100_000, "cannot be read"),
     ],
 )
 def test_a_table_that_lacks_something_is_refused(text, message, tmp_path):
     path = tmp_path / "table.json"
     path.write_text(text)
     with pytest.raises(InputError, match=message) as error:
-        read_table(path, list_entries((8,)))
+        read_table(path, list_entries((8,)), FACTS)
     assert "\n" not in str(error.value)
+
+
+def test_a_table_of_other_texts_is_refused_and_one_that_does_not_say_is_read(tmp_path):
+    path, times = tmp_path / "table.json", dict.fromkeys(list_entries((8,)), 1.5)
+    for facts in ({}, {"tokens": 64}, FACTS):
+        path.write_text(json.dumps(times | facts))
+        assert read_table(path, list_entries((8,)), FACTS) == times | facts
+    path.write_text(json.dumps(times | FACTS | {"tokens": 16.0, "head_size": 4}))
+    with pytest.raises(
+        InputError, match=r"measured with tokens 16\.0 in place of 64, head_size 4 in place of 32; give"
+    ):
+        read_table(path, list_entries((8,)), FACTS)

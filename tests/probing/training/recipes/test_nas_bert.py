@@ -183,7 +183,9 @@ def test_a_measured_table_is_kept_and_read_again(make, monkeypatch):
         name: float(shape[0]) for name in entries
     })  # fmt: skip
     found, _ = read_search(run(make(latency_table="", rounds=1, latency_batch=3)), stage="latency")
-    assert found == dict.fromkeys(list_entries((4, 8)), 3.0)
+    settings = make()
+    facts = {"texts": 3, "tokens": settings.max_length, "head_size": settings.head_size}
+    assert found == dict.fromkeys(list_entries((4, 8)), 3.0) | facts
 
 
 @pytest.mark.slow
@@ -211,6 +213,7 @@ def test_the_supernet_goes_on_from_round_to_round(whole):
         ({"checkpoint": "all-MiniLM-L6-v2"}, "--checkpoint all-MiniLM-L6-v2: the models of nas_bert are drawn"),
         ({"teacher": "no/such/folder"}, "neither a local folder"),
         ({"latency_table": "no_such.json"}, "--latency-table no_such.json: cannot be read"),
+        ({"places": 12}, r"--places 12: a block of 2 widths has 6.1e\+08 architectures; expected at most 1,000,000"),
         ({"widths": (4, 12)}, "has no milliseconds of attention-12"),
     ],
 )

@@ -11,7 +11,7 @@ from probing.encoders.nas_bert_model import NasBertConfig, NasBertModel
 from probing.encoders.operations import write_blocks
 from probing.records import InputError
 from probing.training.transforms import shrinking
-from probing.training.transforms.block_space import Costs, Pools, list_choices, list_entries
+from probing.training.transforms.block_space import Costs, Pools, count_choices, list_choices, list_entries
 from probing.training.transforms.shrinking import (
     Amounts,
     Budget,
@@ -41,6 +41,8 @@ def draw_losses(seed):
 def test_a_space_has_as_many_choices_as_the_paper_says():
     assert len(list_choices((128, 192, 256, 384, 512), 6)) == 97650
     assert len(list_choices((96, 192, 384), 4)) == 2340
+    for widths, places in (((96, 192, 384), 4), ((8,), 1), ((4, 8), 3)):
+        assert count_choices(widths, places) == len(list_choices(widths, places))
     assert len(set(CHOICES)) == len(CHOICES) == 2 * (5 + 25)
 
 
