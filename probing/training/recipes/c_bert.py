@@ -23,7 +23,7 @@ from probing.encoders.model_facts import compute_digest
 from probing.encoders.tiny_checkpoints import disturb, draw_bert, write_tokenizer
 from probing.progress import Reporter
 from probing.records import InputError, Task
-from probing.settings.checks import ABOVE_0, SHARE, Range, check_repeats
+from probing.settings.checks import ABOVE_0, Range, check_repeats
 from probing.settings.training import RecipeSettings, TrainSettings
 from probing.tasks.files.positions import read_positions
 from probing.tasks.files.senteval import format_rows
@@ -110,7 +110,9 @@ RANGES: Mapping[str, Range] = {
     **finetune.RANGES,
     **dict.fromkeys(("sample_num", "sample_ratio", "temperature", "lm_epochs", "word_epochs"), ABOVE_0),
     **dict.fromkeys(("lm_learning_rate", "word_learning_rate"), ABOVE_0),
-    "mask_share": SHARE,
+    "mask_share": Range(
+        "more than 0 and at most 1: else nothing is hidden, and nothing learned", 0, 1.0000001, above_low=True
+    ),
 }
 
 

@@ -92,9 +92,10 @@ class LvBertSettings(PretrainSettings):
 RANGES: Mapping[str, Range] = {
     **pretrain.RANGES,
     **dict.fromkeys(("supernet_share", "population", "generations", "parents"), ABOVE_0),
-    **dict.fromkeys(("search_blocks", "random_orders", "extra_orders"), Range("0 or more", 0)),
+    "search_blocks": Range("0 or more", 0),
+    **dict.fromkeys(("random_orders", "extra_orders"), Range("0 or more, and at most 1000 models", 0, 1001)),
     **dict.fromkeys(("mutation", "crossover"), Range("a share from 0 to 1", 0, 1.0000001)),
-    "layers": Range("2 or more", 2),
+    "layers": Range("2 or more, and at most 1000", 2, 1001),
 }
 
 

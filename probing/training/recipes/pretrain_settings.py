@@ -110,6 +110,7 @@ RANGES: Mapping[str, Range] = {
     **dict.fromkeys(("learning_rate", "detection_weight"), ABOVE_0),
     **dict.fromkeys(("dropout", "warmup_share"), SHARE),
     **dict.fromkeys(("mask_share", "generator_size"), Range("more than 0 and at most 1", 0, 1.0000001, above_low=True)),
+    "layers": Range("0 or more, and at most 1000", 0, 1001),
     "max_length": Range("8 or more", 8),
     **dict.fromkeys(("vocabulary", "until_dev_loss"), FROM_0),
     "freeze_up_to": Range("-1 (none), 0 (the embeddings) or a block", -1),

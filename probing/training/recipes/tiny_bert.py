@@ -159,7 +159,8 @@ class TinyBertSettings(TrainSettings):
 RANGES: Mapping[str, Range] = {
     **{name: allowed for name, allowed in finetune.RANGES.items() if name != "mix_learning_rate"},
     **dict.fromkeys((*_WEIGHTS, "intermediate_size", "general_tokens", "general_steps", "general_limit_dev"), FROM_0),
-    **dict.fromkeys(("layers", "heads", "intermediate_steps", "teacher_steps"), FROM_0),
+    **dict.fromkeys(("heads", "intermediate_steps", "teacher_steps"), FROM_0),
+    "layers": Range("0 or more, and at most 1000", 0, 1001),
     **dict.fromkeys(("hidden_size", "temperature", "general_epochs", "general_batch_size"), ABOVE_0),
     **dict.fromkeys(("teacher_epochs", "intermediate_epochs"), ABOVE_0),
     **dict.fromkeys(("teacher_learning_rate", "general_learning_rate", "intermediate_learning_rate"), ABOVE_0),

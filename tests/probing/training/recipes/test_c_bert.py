@@ -262,6 +262,7 @@ def mistakes(tmp_path):
         "share": ["--shares", "1.5"],
         "splits": ["--splits", str(tmp_path / "none.tsv")],
         "temperature": ["--temperature", "0"],
+        "nothing hidden": ["--mask-share", "0"],
     }
 
 
@@ -276,6 +277,7 @@ def mistakes(tmp_path):
         ("share", "--shares 1.5: expected shares of train, above 0 and at most 1"),
         ("splits", "none.tsv: no such file; expected a table with the columns split, file and row"),
         ("temperature", "--temperature 0.0: expected more than 0"),
+        ("nothing hidden", "--mask-share 0.0: expected more than 0 and at most 1"),
     ],
 )
 def test_a_mistake_ends_in_one_line_and_exit_code_2(name, message, own, mistakes, monkeypatch, capsys, tmp_path):

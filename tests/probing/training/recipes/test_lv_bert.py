@@ -127,6 +127,8 @@ def test_without_kept_models_nothing_is_left_of_the_stages_and_nothing_is_made_a
         ({"orders": ("searched", "zigzag")}, "--orders zigzag: expected some of searched"),
         ({"orders": ("interleaved",)}, "expected searched among them"),
         ({"orders": ("searched", "searched")}, "searched is there twice"),
+        ({"layers": 10**7}, "--layers 10000000: expected 2 or more, and at most 1000"),
+        ({"random_orders": 10**7}, "--random-orders 10000000: expected 0 or more, and at most 1000"),
         ({"layers": 5}, "--layers 5: expected an even number"),
         ({"layers": 4, "constraint": "counts"}, "a third of each"),
         ({"heads": 3}, "does not divide --hidden-size 8"),

@@ -236,6 +236,7 @@ def refuse(settings, message):
     ("changes", "message"),
     [
         ({"heads": 4}, "--teacher .*: has 2 heads and the student 4; expected as many"),
+        ({"layers": 10**7}, "--layers 10000000: expected 0 or more, and at most 1000"),
         ({"layers": 3}, "--layers 3: the teacher has 2; expected no more"),
         ({"layer_map": (3,)}, "--layer-map 3: expected 1 rising layers of the teacher's 1 to 2"),
         ({"model": "electra"}, "--model electra: the student of tiny_bert is drawn as bert alone"),
