@@ -20,6 +20,8 @@ from probing.training.plan import Source
 
 _FIXED_SEED = 0
 """Of the masks of dev and test: they are the same for every model, seed and run."""
+_MOST_UNKNOWN = 0.5
+"""Share of the tokens: of a text that is more unknown than known, nothing can be learned."""
 _COUNTED = 4096
 """Blocks that tokens are counted in at a time."""
 
@@ -123,10 +125,17 @@ def load_text(source: TextSource, packing: Packing, cache: Path) -> Text:
     """A text in blocks.
 
     Raises:
-        InputError: as `open_blocks`; or the training text has but one word.
+        InputError: as `open_blocks`; or the training text has but one word, or is mostly unknown to the tokenizer.
     """
     splits, marks = open_blocks(source, packing, cache), packing.marks
     counts = count_tokens(splits["train"], len(marks.special))
+    unknown: int | None = packing.tokenizer.unk_token_id  # pyright: ignore
+    share = 0.0 if unknown is None else counts[unknown] / max(1, counts[unknown] + counts[~marks.special].sum())
+    if share > _MOST_UNKNOWN:
+        raise InputError(
+            f"--text: {share:.0%} of the tokens of {source.name} are unknown to the tokenizer; expected text of its "
+            "language, or --vocabulary for a tokenizer of the text's own, where the recipe has that"
+        )
     if np.count_nonzero(counts[~marks.special]) < 2:
         raise InputError(
             f"--text: the training text of {source.name} is one word again and again; expected running text"

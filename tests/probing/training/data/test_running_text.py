@@ -209,6 +209,7 @@ BAD = {
     "empty": (b"", "train of corpus is shorter than one block of 16 tokens"),
     "blank": (b"\n \n\t\n", "shorter than one block"),
     "one word": (b"ada\n", "shorter than one block"),
+    "another script": ("жук лес дом ada\n".encode() * 900, "75% of the tokens of corpus are unknown to the tokenizer"),
     "one word again and again": (b"ada\n" * 900, "one word again and again"),
     "binary": (bytes(range(128, 256)) * 20, "no text in UTF-8 .byte 0x80 in line 1"),
     "zeros": (b"ada sees\0 a dog\n" * 50, "NUL character in line 1"),
