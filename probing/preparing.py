@@ -76,7 +76,7 @@ def prepare(settings: RunSettings, reporter: Reporter) -> Prepared:
         settings.data, settings.tasks, settings.limit, reporter, settings.senteval_url, find_classes_only(settings)
     )
     tasks = choose_metrics(tasks, settings.metrics)
-    for line in describe_unknown(encoder, tasks):
+    for line in describe_unknown(encoder, encoder.checkpoint, tasks):
         reporter.warn(line)
     check_room(tasks, len(layers), encoder.hidden_size, settings.measures)
     if asked.reviewer:

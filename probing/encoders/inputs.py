@@ -38,6 +38,8 @@ class ModelInputs:
             0, int(getattr(config, "pad_token_id", None) or 0)
         )  # Llama's is -1, of which there is no row
         # DistilBERT's tokenizer gives segments that the model does not take; DeBERTa's has no table for them.
+        self.unknown_id: int | None = tokenizer.unk_token_id  # pyright: ignore
+        """Number of the token for words that the tokenizer does not know; none where it knows all."""
         knows_types = getattr(config, "type_vocab_size", 0) > 1
         self.takes_types = knows_types and "token_type_ids" in tokenizer.model_input_names
         """True where the model is given segments; else all of its tokens are of segment 0."""

@@ -58,8 +58,6 @@ class TransformerEncoder:
     ):
         tokenizer = load_tokenizer(checkpoint)
         self.checkpoint, self.revision, self.mixes_layers = checkpoint.name, checkpoint.revision, mixes_layers
-        self.unknown_id: int | None = tokenizer.unk_token_id  # pyright: ignore
-        """Number of the token for words that the tokenizer does not know; none where it knows all."""
         self.digest = compute_digest(model, tokenizer)
         self.device = choose_device(device)
         self.hidden_size = int(model.config.hidden_size)
@@ -69,6 +67,7 @@ class TransformerEncoder:
         self.model = model.eval().requires_grad_(False)
         self._flags = _list_flags(model)
         self._inputs = ModelInputs(tokenizer, model.config, self.max_length)
+        self.unknown_id = self._inputs.unknown_id
         self._characters = find_characters(model)
         self.copies_states = self._characters is not None
         """True where states are copies beside the way that gradients take through the model."""

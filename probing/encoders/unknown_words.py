@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from probing.contracts.encoder import Encoder
+from probing.encoders.inputs import ModelInputs
 from probing.records import Task, Text
 
 _SOME = 500
@@ -13,28 +14,29 @@ _MUCH = 0.05
 """Share of unknown tokens from which on it is told: a name or a sign here and there is usual."""
 
 
-def describe_unknown(encoder: Encoder, tasks: Sequence[Task]) -> list[str]:
+def describe_unknown(inputs: Encoder | ModelInputs, name: str, tasks: Sequence[Task]) -> list[str]:
     """A warning for each task of which the encoder's tokenizer knows too little, as of one in another script.
 
     Args:
-        encoder: with the number of the token for unknown words as `unknown_id`; without it nothing is found.
+        inputs: what makes tokens, with the number of that for unknown words as `unknown_id`; else nothing is found.
+        name: of the encoder.
         tasks: that will be encoded.
     """
-    unknown = getattr(encoder, "unknown_id", None)
+    unknown = getattr(inputs, "unknown_id", None)
     if unknown is None:
         return []
-    shares = [(task, _measure_share(encoder, unknown, task)) for task in tasks]
+    shares = [(task, _measure_share(inputs, unknown, task)) for task in tasks]
     return [
-        f"task {task.name}: {share:.0%} of its tokens are unknown to the tokenizer of {encoder.checkpoint}, all "
+        f"task {task.name}: {share:.0%} of its tokens are unknown to the tokenizer of {name}, all "
         "one to the encoder: scores say little of these sentences; take an encoder of their language"
         for task, share in shares
         if share > _MUCH
     ]
 
 
-def _measure_share(encoder: Encoder, unknown: int, task: Task) -> float:
+def _measure_share(inputs: Encoder | ModelInputs, unknown: int, task: Task) -> float:
     texts: Sequence[Text] = task.splits["test"].texts
     rows = np.unique(np.linspace(0, len(texts) - 1, _SOME).round().astype(int))
-    tokens = encoder.tokenize([texts[row] for row in rows.tolist()])
+    tokens = inputs.tokenize([texts[row] for row in rows.tolist()])
     own = np.concatenate([ids[~special] for ids, special in zip(tokens.ids, tokens.special, strict=True)])
     return float((own == unknown).mean()) if len(own) else 0.0

@@ -9,6 +9,7 @@ from jaxtyping import Int
 
 from probing.contracts.encoder import Tokens
 from probing.encoders.inputs import ModelInputs
+from probing.encoders.unknown_words import describe_unknown
 from probing.progress import Reporter
 from probing.randomness import stream
 from probing.records import SPLITS, InputError, Split, Task
@@ -135,12 +136,15 @@ def load_labelled(settings: TrainSettings, origin: Origin, reporter: Reporter) -
     Raises:
         InputError: as `load_task`.
     """
-    return make_labelled(load_task(settings, reporter), origin)
+    return make_labelled(load_task(settings, reporter), origin, reporter)
 
 
-def make_labelled(task: Task, origin: Origin) -> Labelled:
-    """A task, tokenised for an encoder."""
+def make_labelled(task: Task, origin: Origin, reporter: Reporter | None = None) -> Labelled:
+    """A task, tokenised for an encoder; the reporter hears where that knows too few of its words."""
     inputs = ModelInputs(origin.tokenizer, origin.config, origin.limit)
+    if reporter:
+        for line in describe_unknown(inputs, origin.checkpoint.name, [task]):
+            reporter.warn(line)
     splits = {name: TokenisedSplit(inputs, task.splits[name]) for name in SPLITS}
     facts = {"origin": task.origin, "digest": task.digest} | {name: len(split) for name, split in task.splits.items()}
     return Labelled(task, splits, Source(task.name, task.digest, facts, (task,)))

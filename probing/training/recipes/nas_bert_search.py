@@ -38,7 +38,7 @@ class LatencySearch(Search):
     check: Callable[[Costs], None]
     """Refuses, by an InputError, budgets that no candidate meets."""
     facts: Mapping[str, float] = field(default_factory=dict)
-    """What the milliseconds are of: texts, tokens, size of heads."""
+    """Facts of what was timed: texts, tokens, size of heads."""
 
     @property
     def total(self) -> int:

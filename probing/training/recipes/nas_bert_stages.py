@@ -90,7 +90,7 @@ class Workshop:
         facts = {"texts": self.shape[0], "tokens": self.shape[1], "head_size": settings.head_size}
         self.table = read_table(Path(table), self.entries, facts) if table else None
         self.facts = {name: value for name, value in facts.items() if self.table is None or name in self.table}
-        """What milliseconds are of, as far as is known."""
+        """Facts of what was timed, as far as is known."""
         self.running = _as_pretraining(settings)
         self.text = prepare_text(self.running, origin, reporter)
         self.masking, self.pace = Masking(), choose_pace(self.running, origin.limit)

@@ -218,7 +218,7 @@ def plan(settings: TinyBertSettings, origin: Origin, reporter: Reporter) -> RunP
     Raises:
         InputError: data that cannot be used, or a teacher that cannot teach this student or task.
     """
-    labelled = make_labelled(load_task(settings, reporter), origin)
+    labelled = make_labelled(load_task(settings, reporter), origin, reporter)
     school = School(settings, origin, labelled, reporter)
     models = []
     if set(settings.arms) & set(_TAUGHT):
