@@ -24,7 +24,7 @@ from probing.settings.run import EMBEDDED
 from probing.settings.training import RecipeSettings, TrainSettings
 from probing.training.data.labelled import load_task, make_labelled
 from probing.training.data.near_words import NearWords
-from probing.training.origins import SCRATCH, outline_new
+from probing.training.origins import SCRATCH, check_reader_of_first_token, outline_new
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
 from probing.training.recipes import finetune
 from probing.training.recipes.tiny_bert_stages import AUGMENTED, GENERAL, OF_TEXT, TEACHER, School
@@ -200,15 +200,16 @@ def find_origin(settings: TinyBertSettings, warn: Any) -> Origin:
     """The outline of the student.
 
     Raises:
-        InputError: the teacher's tokenizer or the sizes cannot be used.
+        InputError: the teacher, its tokenizer or the sizes cannot be used.
     """
-    del warn
     checkpoint = find_checkpoint(settings.teacher)
     tokenizer = load_tokenizer(checkpoint)
     teacher = find_backbone(load_model(checkpoint))
     length, config = choose_limit(settings.max_length, teacher, tokenizer), cast(Any, teacher.config)
     layers, heads = settings.layers or -(-config.num_hidden_layers // 2), settings.heads or config.num_attention_heads
     sizes = Sizes(settings.hidden_size, layers, heads, settings.intermediate_size)
+    if set(settings.arms) & set(_TAUGHT) and not settings.distill_from:  # it will be fine-tuned first
+        check_reader_of_first_token(teacher, checkpoint, warn)
     return outline_new("bert", sizes, tokenizer, length)
 
 

@@ -18,6 +18,7 @@ from probing.training.recipes.tiny_bert import RECIPE, TinyBertSettings
 from probing.training.recipes.tiny_bert import USUAL as ARMS
 from probing.training.run import check_training, train
 from tests.helpers import save_encoder
+from tests.probing.encoders.odd_checkpoints import write
 
 BOTH = '{"arm": "both"}'
 
@@ -262,6 +263,12 @@ def test_a_teacher_of_another_vocabulary_is_refused(finished, make, tmp_path):
         make(teacher=str(other), distill_from=str(given), attention_weight=0.0),
         "--distill-from .*: has another vocabulary than --teacher .*other; expected the same",
     )
+
+
+def test_a_teacher_whose_first_token_reads_nothing_is_refused_before_anything_is_written(make, tmp_path):
+    settings = make(teacher=str(write(tmp_path / "gpt2", "gpt2")), arms=("task",))
+    refuse(settings, "GPT2Model reads from left to right, so that its first token.*use an encoder")
+    assert not settings.output.exists()
 
 
 def test_a_teacher_without_a_head_is_refused(make, usual):
