@@ -373,7 +373,7 @@ def otherwise(run, **settings):
         (lambda run: otherwise(run, mix_norm=True), "probed differently: mix_norm False and True"),
         (
             lambda run: replace(run, manifest={"encoder": {"max_length": 8}, "stages": {"encoding": {"truncated": 3}}}),
-            "probed differently: max_length .* and 8",
+            "probed differently: max_length None and 8",
         ),
         (
             lambda run: replace(run, predictions=run.predictions.assign(label=run.predictions["label"] + 1)),
