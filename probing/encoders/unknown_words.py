@@ -1,11 +1,11 @@
 """Words that a tokenizer does not know: an encoder sees one mark in the place of each, and probes read that."""
 
 from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from probing.contracts.encoder import Encoder
-from probing.encoders.inputs import ModelInputs
+from probing.contracts.encoder import Tokens
 from probing.records import Task, Text
 
 _SOME = 500
@@ -14,7 +14,16 @@ _MUCH = 0.05
 """Share of unknown tokens from which on it is told: a name or a sign here and there is usual."""
 
 
-def describe_unknown(inputs: Encoder | ModelInputs, name: str, tasks: Sequence[Task]) -> list[str]:
+@runtime_checkable
+class Inputs(Protocol):
+    """Maker of tokens: an encoder, or what goes into a model that is trained."""
+
+    def tokenize(self, texts: Sequence[Text]) -> Tokens:
+        """Tokens of each text."""
+        ...
+
+
+def describe_unknown(inputs: Inputs, name: str, tasks: Sequence[Task]) -> list[str]:
     """A warning for each task of which the encoder's tokenizer knows too little, as of one in another script.
 
     Args:
@@ -34,7 +43,7 @@ def describe_unknown(inputs: Encoder | ModelInputs, name: str, tasks: Sequence[T
     ]
 
 
-def _measure_share(inputs: Encoder | ModelInputs, unknown: int, task: Task) -> float:
+def _measure_share(inputs: Inputs, unknown: int, task: Task) -> float:
     texts: Sequence[Text] = task.splits["test"].texts
     rows = np.unique(np.linspace(0, len(texts) - 1, _SOME).round().astype(int))
     tokens = inputs.tokenize([texts[row] for row in rows.tolist()])
