@@ -23,7 +23,7 @@ Row = tuple[str, int, float]
 
 @dataclass(frozen=True)
 class SplitScore:
-    """A trained model's score on one split: fields of `probing.records.TrainedModel`."""
+    """A trained model's score on one split: fields of `probing.tables.TrainedModel`."""
 
     split: str
     metric: str
