@@ -5,7 +5,8 @@ authors' model is shown the whole sentence behind the masked one, and can copy.)
 words (`near_words.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -89,18 +90,22 @@ class Choices:
         n: words to choose among.
     """
 
+    autocast: Callable[..., Any] = nullcontext
+    """Makes what the model computes in: a precision."""
+
     def __init__(self, model: Any, tokenizer: PreTrainedTokenizerBase, marks: Marks, near: Neighbours, n: int):
         self._model, self._marks, self._near, self._n = model, marks, near, n
         self._spellings = list_spellings(tokenizer, marks)
         self._whole = torch.from_numpy(find_whole_words(self._spellings, marks)).to(model.device)
 
     @torch.inference_mode()
-    def list_for(self, texts: Sequence[Words]) -> list[list[list[str]]]:
-        """For each word of each text, the words that may stand in its place, the best first."""
-        found: list[list[list[str]]] = [[[] for _ in text.words] for text in texts]
+    def list_for(self, texts: Sequence[Words], wanted: Sequence[Collection[int]]) -> list[dict[int, list[str]]]:
+        """For the wanted words of each text, by number, the words that may stand in their place, the best first."""
+        found: list[dict[int, list[str]]] = [{} for _ in texts]
         single = []
-        for row, text in enumerate(texts):
-            for number, word in enumerate(text.words):
+        for row, (text, numbers) in enumerate(zip(texts, wanted, strict=True)):
+            for number in sorted(numbers):
+                word = text.words[number]
                 if len(word.tokens) == 1:
                     single.append((row, number))
                 else:
@@ -126,7 +131,8 @@ class Choices:
         inputs = self._pad(ids, [texts[row].types for row, _ in chosen])
         width = inputs["input_ids"].shape[1]
         flat = torch.tensor([number * width + at for number, at in enumerate(places)], device=self._model.device)
-        logits = predict_at(self._model, inputs, flat)[:, : len(self._whole)].float()
+        with self.autocast():
+            logits = predict_at(self._model, inputs, flat)[:, : len(self._whole)].float()
         return self._take_best(logits, own)
 
     def _take_best(self, scores: Float[Tensor, "places vocab"], own: Sequence[int]) -> list[list[str]]:

@@ -1,6 +1,6 @@
 """TinyBERT's augmentation as a stage: each sentence of train written anew, some of its words replaced."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,7 @@ def plan_augmentation(
         model: Any = load_masked_lm(masked)[0].eval().to(accelerator.device)  # pyright: ignore
         near = _find_neighbours(how, reader, tokenizer, marks)
         choices = Choices(model, tokenizer, marks, near, how.candidates)
+        choices.autocast = accelerator.autocast
         return lambda number: write_part(split, number, how, seed, (finder, choices))
 
     n_parts = -(-len(split) // _PART)
@@ -98,24 +99,33 @@ def write_part(
     rows = range(number * _PART, min((number + 1) * _PART, len(split)))
     finder, choices = tools
     words = finder.find([split.texts[row] for row in rows])
+    generators = [stream(seed, AUGMENT, row) for row in rows]
+    drawn = [
+        [draw_places(len(text.words), how.share, generator) for _ in range(how.copies)]
+        for text, generator in zip(words, generators, strict=True)
+    ]
     written = []
-    for row, text, chosen in zip(rows, words, choices.list_for(words), strict=True):
-        generator = stream(seed, AUGMENT, row)
-        for copy in range(how.copies):
-            picked = draw_words(chosen, how.share, generator)
+    found = choices.list_for(words, [set[int]().union(*copies) for copies in drawn])
+    for row, text, copies, candidates, generator in zip(rows, words, drawn, found, generators, strict=True):
+        for copy, places in enumerate(copies):
+            picked = choose_words(places, candidates, generator)
             if picked:
                 replaced = [(text.words[place], word) for place, word in picked]
                 written.append(_spell(split, row, copy, replaced))
     return written
 
 
-def draw_words(
-    candidates: Sequence[Sequence[str]], share: float, generator: np.random.Generator
+def draw_places(n: int, share: float, generator: np.random.Generator) -> list[int]:
+    """The words to replace, by their numbers: each of n with the same probability."""
+    return np.flatnonzero(generator.random(n) < share).tolist()
+
+
+def choose_words(
+    places: Sequence[int], candidates: Mapping[int, Sequence[str]], generator: np.random.Generator
 ) -> list[tuple[int, str]]:
-    """Some of the words by their numbers, each with one of its candidates."""
-    drawn = np.flatnonzero(generator.random(len(candidates)) < share).tolist()
-    replaced = [place for place in drawn if candidates[place]]
-    return [(place, candidates[place][int(generator.integers(len(candidates[place])))]) for place in replaced]
+    """One of the candidates for each place that has any."""
+    there = [place for place in places if candidates[place]]
+    return [(place, candidates[place][int(generator.integers(len(candidates[place])))]) for place in there]
 
 
 def replace_words(text: Text, words: Sequence[tuple[Word, str]]) -> Text:

@@ -12,7 +12,7 @@ from probing.records import Split
 from probing.training.data.near_words import EmbeddingNeighbours, find_whole_words, list_spellings
 from probing.training.data.vocabulary import read_marks
 from probing.training.data.word_choices import Choices, WordFinder
-from probing.training.recipes.tiny_bert_words import Rewriting, draw_words, replace_words, write_part
+from probing.training.recipes.tiny_bert_words import Rewriting, choose_words, draw_places, replace_words, write_part
 from tests.helpers import NAMES, SIZES, THINGS, VERBS
 
 WORDS = (*NAMES, *VERBS, *THINGS, "the", "and", "7", ".")
@@ -58,10 +58,11 @@ def test_words_of_letters_are_found_with_their_places_and_stop_words_are_not(too
 def test_a_word_of_one_piece_gets_the_likeliest_words_of_a_model_that_does_not_see_it(tools, tokenizer, model):
     finder, choices = tools
     texts = finder.find(TEXTS)
-    found = choices.list_for(texts)
+    found = choices.list_for(texts, [range(len(text.words)) for text in texts])
     whole = find_whole_words(tokenizer.convert_ids_to_tokens(list(range(len(tokenizer)))), read_marks(tokenizer, "it"))
     for text, row in zip(texts[:2], found, strict=False):
-        for word, words in zip(text.words, row, strict=True):
+        for number, word in enumerate(text.words):
+            words = row[number]
             if len(word.tokens) > 1:
                 continue
             ids, at = text.ids.copy(), word.tokens[0]
@@ -80,7 +81,7 @@ def test_a_word_of_one_piece_gets_the_likeliest_words_of_a_model_that_does_not_s
 def test_a_word_of_several_pieces_gets_the_nearest_words_by_cosine(tools, tokenizer, model):
     finder, choices = tools
     (text,) = finder.find([("dogz",)])
-    ((words,),) = choices.list_for([text])
+    words = choices.list_for([text], [{0}])[0][0]
     table = model.get_input_embeddings().weight.detach().double().numpy()
     mean = table[text.ids[1:-1]].mean(axis=0)
     cosines = table @ mean / np.linalg.norm(table, axis=1)
@@ -95,10 +96,26 @@ def test_words_are_replaced_where_they_stand_and_nothing_else_moves(tools):
 
 
 def test_each_word_is_replaced_with_the_probability_asked_for():
-    drawn = draw_words([["x", "y"]] * 4000, 0.4, np.random.default_rng(0))
-    assert len(drawn) / 4000 == pytest.approx(0.4, abs=4 * np.sqrt(0.24 / 4000))
+    generator = np.random.default_rng(0)
+    places = draw_places(4000, 0.4, generator)
+    assert len(places) / 4000 == pytest.approx(0.4, abs=4 * np.sqrt(0.24 / 4000))
+    drawn = choose_words(places, {place: ["x", "y"] for place in places}, generator)
+    assert [place for place, _ in drawn] == places
     assert np.mean([word == "x" for _, word in drawn]) == pytest.approx(0.5, abs=4 * np.sqrt(0.25 / 1600))
-    assert draw_words([["x"]], 1.0, np.random.default_rng(0)) == [(0, "x")]
+    assert choose_words(draw_places(2, 1.0, generator), {0: ["x"], 1: []}, generator) == [(0, "x")]
+
+
+def test_a_model_is_asked_for_the_words_that_are_replaced_and_no_other(tools, monkeypatch):
+    split, asked = Split(TEXTS, np.array([1, 0, 1])), []
+    usual = Choices._predict
+    monkeypatch.setattr(
+        Choices, "_predict", lambda self, texts, chosen: asked.extend(chosen) or usual(self, texts, chosen)
+    )
+    rows = write_part(split, 0, Rewriting(1, 0.5, 5), 0, tools)
+    words = tools[0].find(TEXTS)
+    replaced = {(row.row, place) for row in rows for place in row.places}
+    assert 0 < len(replaced) < sum(len(text.words) for text in words)
+    assert {(row, words[row].words[number].place) for row, number in asked} <= replaced
 
 
 def test_what_is_written_says_where_it_is_from_and_depends_on_its_row_alone(tools, monkeypatch):
