@@ -1,8 +1,10 @@
 """The figures of a run as files: PNG for slides, PDF for papers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -38,17 +40,34 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
     Returns:
         The files, in order.
     """
-    contents = {
-        folder / f"{name}.{form}": render(figure, form) for name, figure in figures.items() for form in _METADATA
-    }
-    for path, content in contents.items():
-        write_atomically(path, content)
-    return list(contents)
+    contents = render(figures)
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    return [folder / name for name in contents]
 
 
-def render(figure: Figure, form: str) -> bytes:
-    """The content of a `png` or `pdf` file, the same for the same figure."""
-    buffer = BytesIO()
-    with use_style():
-        figure.savefig(buffer, format=form, metadata=_METADATA[form])
-    return buffer.getvalue()
+def render(figures: Mapping[str, Figure]) -> dict[str, bytes]:
+    """The contents of the files of figures, by file name, from the figures by stem; equal figures give equal files."""
+    contents = {}
+    for name, figure in figures.items():
+        with use_style(), _laid_out(figure):
+            for form, metadata in _METADATA.items():
+                buffer = BytesIO()
+                figure.savefig(buffer, format=form, metadata=metadata)
+                contents[f"{name}.{form}"] = buffer.getvalue()
+    return contents
+
+
+@contextmanager
+def _laid_out(figure: Figure) -> Iterator[None]:
+    """While this lasts, a figure's parts stay where its layout puts them: each file would draw it twice for that."""
+    layout: Any = figure.get_layout_engine()
+    if layout is None:
+        yield
+        return
+    layout.execute(figure)
+    figure.set_layout_engine("none")
+    try:
+        yield
+    finally:
+        figure.set_layout_engine(layout)

@@ -1,6 +1,6 @@
 """Worth of the scores of a run against its controls: one row per task and readout."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,18 +28,17 @@ def summarise_controls(run: Run, contenders: tuple[str, ...] = ("best", "mix")) 
     Raises:
         InputError: the run has no scores.
     """
-    tasks = summarise_tasks(run)
+    tasks, means = summarise_tasks(run), {control: _average_control(run, control) for control in CONTROLS}
     rows = []
     for _, task in tasks.iterrows():
+        scores = run.scores[run.scores["task"] == task["task"]]
         for contender in contenders:
             if pd.notna(task[contender]):
                 readout = readout_of(task, contender)
                 row = {name: task[name] for name in ("task", "title", "group", "n", "majority")}
                 row |= {"contender": contender, "layer_name": task[f"{contender}_name"], "value": task[contender]}
                 row |= {end: task[f"{contender}_{end}"] for end in ("low", "high")}
-                rows.append(
-                    row | _find_controls(run, task["task"], readout) | _find_measures(run, task["task"], readout)
-                )
+                rows.append(row | _find_controls(scores, means, readout) | _find_measures(scores, readout))
     return pd.DataFrame(rows)
 
 
@@ -109,39 +108,45 @@ def mean_gains(run: Run) -> pd.DataFrame:
     return gains.assign(title=gains["task"].map(title_of))
 
 
-def _find_controls(run: Run, task: str, readout: tuple[str, int]) -> dict[str, float]:
-    found = {}
+def _average_control(run: Run, control: str) -> pd.DataFrame:
+    """The scores of one control, seeds averaged; no rows where it was not run."""
+    scores = run.scores[run.scores["control"] == control]
+    try:
+        return mean_scores(scores, "test", control)
+    except InputError:
+        return pd.DataFrame(columns=["task"])
+
+
+def _find_controls(
+    scores: pd.DataFrame, means: Mapping[str, pd.DataFrame], readout: tuple[str, int]
+) -> dict[str, float]:
+    """What one task's scores say of the controls of a readout."""
+    task, found = scores.iloc[0]["task"], {}
     for control, facts in CONTROLS.items():
-        difference = _find(run.scores, task, readout, control, facts.difference)
-        scores = run.scores[(run.scores["control"] == control) & (run.scores["task"] == task)]
-        if difference is None or scores.empty:
-            continue
-        try:
-            own = mean_scores(scores, "test", control)
-        except InputError:
+        own = means[control][means[control]["task"] == task]
+        difference = None if own.empty else _find(scores, readout, control, facts.difference)
+        if difference is None:
             continue
         exact = own[(own["representation"] == readout[0]) & (own["layer"] == readout[1])]
         found[control] = float((exact if len(exact) else own).iloc[0]["value"])
         found[f"{control}_majority"] = float(own.iloc[0]["majority"])
-        ceiling = scores.loc[scores["metric"] == CEILING, "value"]
+        ceiling = scores.loc[(scores["control"] == control) & (scores["metric"] == CEILING), "value"]
         found[f"{control}_ceiling"] = float(ceiling.iloc[0]) if len(ceiling) else np.nan
         found |= {f"{control}_{name}": value for name, value in difference.items()}
     return found
 
 
-def _find_measures(run: Run, task: str, readout: tuple[str, int]) -> dict[str, float]:
+def _find_measures(scores: pd.DataFrame, readout: tuple[str, int]) -> dict[str, float]:
     found = {}
     for metric in name_quantities("information"):
-        row = _find(run.scores, task, readout, "none", metric)
+        row = _find(scores, readout, "none", metric)
         if row is not None:
             found |= {metric: row["difference"], f"{metric}_low": row["low"], f"{metric}_high": row["high"]}
     return found
 
 
-def _find(
-    scores: pd.DataFrame, task: str, readout: tuple[str, int], control: str, metric: str
-) -> dict[str, float] | None:
-    rows = scores[(scores["task"] == task) & (scores["control"] == control) & (scores["metric"] == metric)]
+def _find(scores: pd.DataFrame, readout: tuple[str, int], control: str, metric: str) -> dict[str, float] | None:
+    rows = scores[(scores["control"] == control) & (scores["metric"] == metric)]
     rows = rows[(rows["representation"] == readout[0]) & (rows["layer"] == readout[1])]
     if rows.empty:
         return None

@@ -48,7 +48,6 @@ def show_differences(first: Path, second: Path, choices: Mapping[str, Any], outp
 def save_differences(pairs: pd.DataFrame, first: str, second: str, folder: Path) -> None:
     """Write `differences` as CSV, PNG and PDF; the figure is drawn before anything is written."""
     figure = plot_differences(pairs, first, second)
-    contents = {f"differences.{form}": render(figure, form) for form in ("png", "pdf")}
-    contents["differences.csv"] = to_csv(pairs)
+    contents = render({"differences": figure}) | {"differences.csv": to_csv(pairs)}
     for name, content in contents.items():
         write_atomically(folder / name, content)

@@ -84,7 +84,6 @@ def _save(folder: Path, tables: Mapping[str, pd.DataFrame], figures: Mapping[str
     for name, frame in tables.items():
         contents[folder / f"{name}.csv"] = to_csv(frame)
         contents[folder / f"{name}.parquet"] = frame.to_parquet(index=False)
-    for name, figure in figures.items():
-        contents |= {folder / f"{name}.{form}": render(figure, form) for form in ("png", "pdf")}
+    contents |= {folder / name: content for name, content in render(figures).items()}
     for path, content in contents.items():
         write_atomically(path, content)
