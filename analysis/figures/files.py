@@ -47,7 +47,11 @@ def write_figures(figures: Mapping[str, Figure], folder: Path) -> list[Path]:
 
 
 def render(figures: Mapping[str, Figure]) -> dict[str, bytes]:
-    """The contents of the files of figures, by file name, from the figures by stem; equal figures give equal files."""
+    """The contents of the files of figures, by file name; equal figures give equal files.
+
+    Args:
+        figures: by file stem.
+    """
     contents = {}
     for name, figure in figures.items():
         with use_style(), _laid_out(figure):

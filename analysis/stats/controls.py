@@ -120,7 +120,7 @@ def _average_control(run: Run, control: str) -> pd.DataFrame:
 def _find_controls(
     scores: pd.DataFrame, means: Mapping[str, pd.DataFrame], readout: tuple[str, int]
 ) -> dict[str, float]:
-    """What one task's scores say of the controls of a readout."""
+    """Controls of a readout, from the scores of its task."""
     task, found = scores.iloc[0]["task"], {}
     for control, facts in CONTROLS.items():
         own = means[control][means[control]["task"] == task]

@@ -15,7 +15,8 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from probing.contracts.encoder import Tokens
-from probing.encoders.kernel_weights import BLOCK, OBSTACLES, READERS, LayerWeights
+from probing.encoders.kernel_readers import OBSTACLES, READERS
+from probing.encoders.kernel_weights import BLOCK, LayerWeights
 from probing.encoders.packing import is_packed
 from probing.kernels import load_kernels
 
