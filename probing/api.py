@@ -17,6 +17,7 @@ from analysis.stats.of_a_run import RunNumbers
 from analysis.tables.main import main_table
 from probing import pipeline
 from probing.encoders.opening import build_checked
+from probing.encoders.unknown_words import describe_unknown_texts
 from probing.progress import Reporter
 from probing.records import InputError, LayerStack
 from probing.representations.pooling import Pooling
@@ -167,6 +168,8 @@ def encode(
     reporter = reporter or Reporter(quiet=True)
     encoder, _ = build_checked(made.model, made, reporter)
     values = np.empty((len(encoder.layer_names), len(texts), encoder.hidden_size), dtype=np.float32)
+    for line in describe_unknown_texts(encoder, encoder.checkpoint, f"list of {len(texts)} sentences", texts):
+        reporter.warn(line)
     pooling, tokens = Pooling(made.pooling, made.special_tokens), tokenise(encoder, texts)
     for rows, part in encode_in_shards(encoder, tokens, pooling, lambda done: None):
         check_finite(part, [texts[row] for row in rows], encoder)

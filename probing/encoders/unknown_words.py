@@ -9,7 +9,7 @@ from probing.contracts.encoder import Tokens
 from probing.records import Task, Text
 
 _SOME = 500
-"""Sentences of a task that are looked at, spread over its test."""
+"""Texts that are looked at, spread over all."""
 _MUCH = 0.05
 """Share of unknown tokens from which on it is told: a name or a sign here and there is usual."""
 
@@ -31,20 +31,30 @@ def describe_unknown(inputs: Inputs, name: str, tasks: Sequence[Task]) -> list[s
         name: of the encoder.
         tasks: that will be encoded.
     """
+    texts = {f"task {task.name}": task.splits["test"].texts for task in tasks}
+    return [line for what, own in texts.items() for line in describe_unknown_texts(inputs, name, what, own)]
+
+
+def describe_unknown_texts(inputs: Inputs, name: str, what: str, texts: Sequence[Text]) -> list[str]:
+    """A warning where the encoder's tokenizer knows too little of some texts; nothing where it knows enough.
+
+    Args:
+        inputs: as in `describe_unknown`.
+        name: of the encoder.
+        what: has these texts, in words.
+        texts: that will be encoded.
+    """
     unknown = getattr(inputs, "unknown_id", None)
-    if unknown is None:
+    share = 0.0 if unknown is None else _measure_share(inputs, unknown, texts)
+    if share <= _MUCH:
         return []
-    shares = [(task, _measure_share(inputs, unknown, task)) for task in tasks]
     return [
-        f"task {task.name}: {share:.0%} of its tokens are unknown to the tokenizer of {name}, all "
-        "one to the encoder: scores say little of these sentences; take an encoder of their language"
-        for task, share in shares
-        if share > _MUCH
+        f"{what}: {share:.0%} of its tokens are unknown to the tokenizer of {name}, all "
+        "one to the encoder: what is read off it says little of these texts; take an encoder of their language"
     ]
 
 
-def _measure_share(inputs: Inputs, unknown: int, task: Task) -> float:
-    texts: Sequence[Text] = task.splits["test"].texts
+def _measure_share(inputs: Inputs, unknown: int, texts: Sequence[Text]) -> float:
     rows = np.unique(np.linspace(0, len(texts) - 1, _SOME).round().astype(int))
     tokens = inputs.tokenize([texts[row] for row in rows.tolist()])
     own = np.concatenate([ids[~special] for ids, special in zip(tokens.ids, tokens.special, strict=True)])

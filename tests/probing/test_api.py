@@ -105,6 +105,15 @@ def test_a_sentence_that_is_cut_is_told(tiny_folders, capsys):
     assert reporter.warnings == ["1 sentences were longer than 16 tokens and were cut"]
 
 
+def test_sentences_of_words_that_the_tokenizer_does_not_know_are_told(tiny_folders):
+    reporter, checkpoint = Reporter(quiet=True), str(tiny_folders("bert"))
+    probing.encode(["ada saw the dog ."], checkpoint, reporter=reporter)
+    assert reporter.warnings == []
+    probing.encode(["ada слово the dog ."], checkpoint, reporter=reporter)
+    [line] = reporter.warnings
+    assert line.startswith("list of 1 sentences: 20% of its tokens are unknown to the tokenizer of")
+
+
 def test_vectors_that_are_not_finite_are_refused(tiny_folders, monkeypatch):
     usual = api.encode_in_shards
 

@@ -21,6 +21,7 @@ from probing.encoders.c_bert_model import choose_table
 from probing.encoders.masked_lm import find_masked_lm, load_masked_lm
 from probing.encoders.model_facts import compute_digest
 from probing.encoders.tiny_checkpoints import disturb, draw_bert, write_tokenizer
+from probing.encoders.unknown_words import describe_unknown
 from probing.progress import Reporter
 from probing.records import InputError, Task
 from probing.settings.checks import ABOVE_0, Range, check_repeats
@@ -146,6 +147,8 @@ def plan(settings: CBertSettings, origin: Origin, reporter: Reporter) -> RunPlan
         choose_table(loaded.config, task.classes, None if settings.label_table == "auto" else settings.label_table)
     shares = {share: take_share(task, share) for share in (1.0, *settings.shares)}
     workshop = Workshop(settings, origin, lm, task, shares)
+    for line in describe_unknown(workshop.reading.inputs, origin.checkpoint.name, [task]):
+        reporter.warn(line)
     count_cut(workshop.reading.tokenize(task.splits["train"]), origin.limit, reporter)
     synonyms = ("wordnet" if has_wordnet() else "embeddings") if "synonyms" in settings.arms else ""
     if synonyms == "embeddings":

@@ -18,6 +18,7 @@ import numpy as np
 from probing.digests import digest_json
 from probing.encoders.inputs import ModelInputs
 from probing.encoders.tiny_checkpoints import write_bert
+from probing.encoders.unknown_words import describe_unknown_texts
 from probing.progress import Reporter
 from probing.randomness import stream
 from probing.records import InputError, Split
@@ -140,6 +141,9 @@ def plan(settings: KgBertSettings, origin: Origin, reporter: Reporter) -> RunPla
     head, *cautions = found.lines(whole.name)
     reporter.say(head)
     for line in cautions:
+        reporter.warn(line)
+    texts = [(text,) for text in whole.entity_texts]
+    for line in describe_unknown_texts(inputs, origin.checkpoint.name, f"graph {whole.name}", texts):
         reporter.warn(line)
     graph = whole.limit(settings.limit, settings.limit_dev)
     facts: dict[str, Any] = {split: len(graph.true[split]) for split in graph.true}

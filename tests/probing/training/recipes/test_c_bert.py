@@ -16,14 +16,15 @@ from analysis.tables.training import seeds_table, tabulate_training
 from analysis.tables.writing import write_tables
 from probing.encoders import c_bert
 from probing.progress import Reporter
-from probing.records import InputError, Split, Task, TaskSpec
+from probing.records import SPLITS, InputError, Split, Task, TaskSpec
 from probing.store.own_files import list_own
-from probing.tasks.files.senteval import format_rows
+from probing.tasks.files.senteval import format_rows, write_tasks
 from probing.tasks.sources import load_tasks
 from probing.train_encoder import main
 from probing.training import generate
 from probing.training.data.generated import read_table
-from probing.training.recipes.c_bert import CBertSettings, drop_known, take_share, try_out
+from probing.training.origins import find_origin
+from probing.training.recipes.c_bert import RECIPE, CBertSettings, drop_known, take_share, try_out
 from probing.training.run import train
 from tests.helpers import run_script
 
@@ -289,6 +290,14 @@ def test_a_mistake_ends_in_one_line_and_exit_code_2(name, message, own, mistakes
     assert message in complaint
     assert len([line for line in complaint.splitlines() if not line.startswith("warning: ")]) == 1
     assert not output.exists()
+
+
+def test_words_that_the_tokenizer_does_not_know_are_told(own, tmp_path):
+    rows = [(split, label, f"{word} {row}") for split in SPLITS for row in range(12) for label, word in ("aд", "bт")]
+    write_tasks(tmp_path, {"other": rows})
+    settings, reporter = make(own, tmp_path / "run", data=str(tmp_path), task="other"), Reporter(quiet=True)
+    RECIPE.plan(settings, find_origin(settings), reporter)
+    assert any("task other: 100% of its tokens are unknown to the tokenizer of" in line for line in reporter.warnings)
 
 
 def test_an_encoder_without_a_masked_language_model_is_refused_and_the_way_to_one_is_said(own, tiny_folder, tmp_path):

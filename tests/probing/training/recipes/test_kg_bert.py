@@ -18,8 +18,9 @@ from probing.registry import ENCODERS
 from probing.run_senteval import main as probe
 from probing.tables import TrainedModel, column_names
 from probing.train_encoder import main
+from probing.training.origins import find_origin
 from probing.training.recipes import rank_budget
-from probing.training.recipes.kg_bert import KgBertSettings
+from probing.training.recipes.kg_bert import RECIPE, KgBertSettings
 from probing.training.run import train
 from tests.helpers import run_script
 
@@ -94,6 +95,18 @@ def test_false_triples_of_dev_and_test_are_the_same_for_every_seed_and_limit_of_
     frequency = [rows[rows["model"] == "frequency"][kept].reset_index(drop=True) for rows in (own, others)]
     pd.testing.assert_frame_equal(*frequency)
     assert one["n"].tolist() == two["n"].tolist()
+
+
+def test_names_that_the_tokenizer_does_not_know_are_told(make, tmp_path):
+    for split, triples in {"train": (" д near т", "т far д "), "dev": ("д far т",), "test": ("т near д",)}.items():
+        lines = ("\t".join(triple.split()) for triple in triples)
+        (tmp_path / f"{split}.tsv").write_text("\n".join(lines) + "\n", "utf-8")
+    for name in ("entities д т", "relations near far"):
+        stem, *names = name.split()
+        (tmp_path / f"{stem}.tsv").write_text("".join(f"{one}\t{one}\n" for one in names), "utf-8")
+    settings, reporter = make(graph=str(tmp_path), task="relations"), Reporter(quiet=True)
+    RECIPE.plan(settings, find_origin(settings), reporter)
+    assert any("100% of its tokens are unknown to the tokenizer of" in line for line in reporter.warnings)
 
 
 def test_bermo_reads_triples_too_and_its_mix_is_logged(make):
