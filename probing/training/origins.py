@@ -56,11 +56,25 @@ def check_reader_of_first_token(model: PreTrainedModel, checkpoint: Checkpoint, 
         InputError: it cannot be believed, is a part of another model, or reads from left to right.
     """
     check_trainable(model, checkpoint)
+    unread = "its first token, which classifiers read here, knows nothing of the sentence"
+    _check_both_ways(model, checkpoint, unread, warn)
+
+
+def check_teacher_of_states(model: PreTrainedModel, checkpoint: Checkpoint, warn: Callable[[str], None]) -> None:
+    """Refuse a teacher whose states no encoder can learn; `model` is used up by it.
+
+    Raises:
+        InputError: it cannot be believed, or reads from left to right.
+    """
+    _check_both_ways(model, checkpoint, "its states know nothing of the words behind, which students read", warn)
+
+
+def _check_both_ways(model: PreTrainedModel, checkpoint: Checkpoint, unread: str, warn: Callable[[str], None]) -> None:
     found = check_encoder(TransformerEncoder(model, checkpoint, dtype="float32", device="cpu", backend="torch"))
     if found.facts["reads"] == "left to right":
         raise InputError(
-            f"checkpoint {checkpoint.name}: {type(model).__name__} reads from left to right, so that its first token, "
-            "which classifiers read here, knows nothing of the sentence; use an encoder"
+            f"checkpoint {checkpoint.name}: {type(model).__name__} reads from left to right, so that {unread}; use an "
+            "encoder"
         )
     if found.facts["batching"] != "padded":
         warn(

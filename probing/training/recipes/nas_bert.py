@@ -28,7 +28,7 @@ from probing.records import InputError
 from probing.settings.checks import ABOVE_0, Range, flag_of
 from probing.settings.run import EMBEDDED
 from probing.settings.training import RecipeSettings
-from probing.training.origins import SCRATCH
+from probing.training.origins import SCRATCH, check_teacher_of_states
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
 from probing.training.recipes import pretrain
 from probing.training.recipes.nas_bert_budgets import read_hand_made
@@ -202,10 +202,11 @@ def find_origin(settings: NasBertSettings, warn: Any) -> Origin:
     Raises:
         InputError: the teacher cannot be used.
     """
-    del warn
     checkpoint = find_checkpoint(settings.teacher)
     tokenizer: Any = load_tokenizer(checkpoint)
-    length = choose_limit(settings.max_length, find_backbone(load_model(checkpoint)), tokenizer)
+    teacher = find_backbone(load_model(checkpoint))
+    length = choose_limit(settings.max_length, teacher, tokenizer)
+    check_teacher_of_states(teacher, checkpoint, warn)
     config = NasBertConfig(
         vocab_size=max(tokenizer.get_vocab().values()) + 1,
         embedding_size=settings.embedding_size,

@@ -24,7 +24,7 @@ from probing.settings.run import EMBEDDED
 from probing.settings.training import RecipeSettings, TrainSettings
 from probing.training.data.labelled import load_task, make_labelled
 from probing.training.data.near_words import NearWords
-from probing.training.origins import SCRATCH, check_reader_of_first_token, outline_new
+from probing.training.origins import SCRATCH, check_reader_of_first_token, check_teacher_of_states, outline_new
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
 from probing.training.recipes import finetune
 from probing.training.recipes.tiny_bert_stages import AUGMENTED, GENERAL, OF_TEXT, TEACHER, School
@@ -210,6 +210,8 @@ def find_origin(settings: TinyBertSettings, warn: Any) -> Origin:
     sizes = Sizes(settings.hidden_size, layers, heads, settings.intermediate_size)
     if set(settings.arms) & set(_TAUGHT) and not settings.distill_from:  # it will be fine-tuned first
         check_reader_of_first_token(teacher, checkpoint, warn)
+    elif set(settings.arms) & set(OF_TEXT):
+        check_teacher_of_states(teacher, checkpoint, warn)
     return outline_new("bert", sizes, tokenizer, length)
 
 

@@ -21,6 +21,7 @@ from probing.training.recipes import nas_bert_stages
 from probing.training.recipes.nas_bert import ARMS, RECIPE, NasBertSettings
 from probing.training.run import train
 from probing.training.transforms.block_space import list_choices, list_entries
+from tests.probing.encoders.odd_checkpoints import write
 
 SIZES, LATENCY, HAND_MADE = (600.0, 1200.0), 4.0, ("1x8", "2x4")
 BUDGETS = ("600", "1200", "4ms")
@@ -222,6 +223,13 @@ def test_what_cannot_be_is_refused_in_one_line_before_anything_is_written(make, 
     with pytest.raises(InputError, match=message) as error:
         run(settings)
     assert "\n" not in str(error.value)
+    assert not settings.output.exists()
+
+
+def test_a_teacher_that_reads_from_left_to_right_is_refused(make, tmp_path):
+    settings = make(teacher=str(write(tmp_path / "gpt2", "gpt2")))
+    with pytest.raises(InputError, match=r"GPT2Model reads from left to right, so that its states.*use an encoder"):
+        run(settings)
     assert not settings.output.exists()
 
 
