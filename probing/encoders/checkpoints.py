@@ -33,7 +33,14 @@ from transformers import __version__ as transformers_version
 from transformers.utils import logging
 
 import probing.encoders.architectures  # noqa: F401 - so that transformers knows ours, whatever was imported before
-from probing.encoders.checkpoint_files import check_reader, check_text_files, check_weights, explain_failures, read_json
+from probing.encoders.checkpoint_files import (
+    WEIGHTS,
+    check_reader,
+    check_text_files,
+    check_weights,
+    explain_failures,
+    read_json,
+)
 from probing.encoders.checkpoint_formats import refuse_whole_numbers
 from probing.encoders.checkpoint_tensors import check_config, check_tensors, take_encoder
 from probing.records import InputError
@@ -173,15 +180,20 @@ def load_with_head(
 
 
 def list_passed_over(checkpoint: Checkpoint) -> list[str]:
-    """Warnings about what a checkpoint holds and is not used: code of its author."""
+    """Warnings about what a checkpoint holds and is not used: code of its author, a second set of weights."""
+    lines, stored = [], [name for name in WEIGHTS if (checkpoint.folder / name).is_file()]
+    if len(stored) > 1:
+        lines.append(
+            f"checkpoint {checkpoint.name}: weights are read from {stored[0]}; not read: {', '.join(stored[1:])}"
+        )
     files = [checkpoint.folder / name for name in ("config.json", "tokenizer_config.json")]
     named = [path.name for path in files if path.is_file() and read_json(path, checkpoint.name).get("auto_map")]
-    if not named:
-        return []
-    return [
-        f"checkpoint {checkpoint.name}: {' and '.join(named)} name code of the author, which is never run: "
-        "what is probed is transformers' own architecture of that name, which may be another"
-    ]
+    if named:
+        lines.append(
+            f"checkpoint {checkpoint.name}: {' and '.join(named)} name code of the author, which is never run: "
+            "what is read is transformers' own architecture of that name, which may be another"
+        )
+    return lines
 
 
 def silence_transformers() -> None:

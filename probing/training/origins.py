@@ -8,7 +8,14 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from probing.digests import digest_json
 from probing.encoders.blocks import find_backbone, find_blocks
 from probing.encoders.checkpoint_check import check_encoder
-from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_config, load_model, load_tokenizer
+from probing.encoders.checkpoints import (
+    Checkpoint,
+    find_checkpoint,
+    list_passed_over,
+    load_config,
+    load_model,
+    load_tokenizer,
+)
 from probing.encoders.classifiers import check_trainable
 from probing.encoders.limits import choose_limit
 from probing.encoders.model_facts import compute_digest, name_layers
@@ -70,6 +77,8 @@ def check_teacher_of_states(model: PreTrainedModel, checkpoint: Checkpoint, warn
 
 
 def _check_both_ways(model: PreTrainedModel, checkpoint: Checkpoint, unread: str, warn: Callable[[str], None]) -> None:
+    for line in list_passed_over(checkpoint):
+        warn(line)
     found = check_encoder(TransformerEncoder(model, checkpoint, dtype="float32", device="cpu", backend="torch"))
     if found.facts["reads"] == "left to right":
         raise InputError(

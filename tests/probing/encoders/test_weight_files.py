@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 
 from probing.encoders.bert import build
 from probing.records import InputError
+from probing.settings.training import TrainSettings
+from probing.training.origins import find_origin
 from tests.probing.encoders.odd_checkpoints import write
 
 OPTIONS = {"dtype": "float32", "device": "cpu", "backend": "torch"}
@@ -74,6 +76,27 @@ def test_another_tensor_in_a_shard_is_another_encoder(whole, folder):
     shard = folder / "model-00001-of-00003.safetensors"
     save_safe({name: tensor + 1 for name, tensor in load_file(shard).items()}, shard)
     assert build(str(folder), **OPTIONS).digest != build(str(whole), **OPTIONS).digest
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_of_two_sets_of_weights_the_one_that_is_read_is_named(form, whole, folder, tmp_path):
+    (other := tmp_path / "other").mkdir()
+    save_safe(
+        {name: 2 * tensor for name, tensor in load_file(folder / "model.safetensors").items()},
+        other / "model.safetensors",
+    )
+    FORMS[form](other)
+    for path in other.iterdir():
+        shutil.copy(path, folder / path.name)
+    encoder = build(str(folder), **OPTIONS)
+    assert encoder.digest == build(str(whole), **OPTIONS).digest
+    second = next(
+        path.name for path in sorted(other.iterdir(), reverse=True) if path.suffix == ".json" or "-" not in path.name
+    )
+    assert encoder.notes == [f"checkpoint {folder}: weights are read from model.safetensors; not read: {second}"]
+    warnings = []
+    find_origin(TrainSettings(checkpoint=str(folder)), warnings.append)
+    assert warnings == encoder.notes
 
 
 class Code:
