@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ def _check(candidate: Candidate, contents: Contents) -> TaskCheck:
     faults = [*_show_faults(contents), *_show_official(candidate)]
     shortcuts, notes = None, list[str]()
     try:
-        task = candidate.make(Contents(entries, []))
+        task = candidate.make(replace(contents, faults=[]))
         notes = list(task.notes)
         shortcuts = measure_shortcuts(task)
     except InputError as error:

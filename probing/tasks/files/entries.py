@@ -51,3 +51,5 @@ class Contents:
 
     entries: Sequence[Entry]
     faults: Sequence[Fault]
+    notes: Sequence[str] = ()
+    """Notes on what of the files was not read, a line each."""

@@ -45,16 +45,17 @@ class Candidate:
 
     def scan(self) -> Contents:
         """Everything in the files, sound or not."""
-        entries, faults = [], []
+        entries, faults, notes = [], [], []
         for split, path in drop_unlabelled(self.files):
             found = read_contents(path, self.header)
             faults += found.faults
+            notes += found.notes
             strange = [entry for entry in found.entries if split and entry.split not in ("", split)]
             faults += [Fault(path, entry.line, f"is marked {entry.split} in a file of {split}") for entry in strange]
             entries += [entry._replace(split=split or entry.split) for entry in found.entries]
         if not entries and not faults:
             faults.append(Fault(self.origin, 0, "holds no rows"))
-        return Contents(entries, faults)
+        return Contents(entries, faults, notes)
 
     def make(self, contents: Contents) -> Task:
         """The task that such contents make.
@@ -63,7 +64,7 @@ class Candidate:
             InputError: as `make_task`.
         """
         left = [fault for fault in contents.faults if not (self.published and fault.is_usual)]
-        sound = Contents(contents.entries, left)
+        sound = replace(contents, faults=left)
         task = make_task(self.spec, sound, str(self.origin), folds=self.folds, graded=self.graded)
         if self.passed:
             task = replace(task, notes=(*task.notes, f"files that were not read: {', '.join(self.passed)}"))

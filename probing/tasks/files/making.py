@@ -53,6 +53,7 @@ def make_task(spec: TaskSpec, contents: Contents, origin: str, *, folds: int = 0
     else:
         _check_scores(targets, rows, origin)
         spec = spec if "pearson" in spec.metrics else replace(spec, metrics=GRADED_METRICS)
+    notes += contents.notes
     notes += ["its labels are numbers with fractions: they are scores, told by correlation"] if found else []
     lines = np.array([entry.line for entry in entries])
     whole = Split(tuple(entry.text for entry in entries), labels, lines, targets)

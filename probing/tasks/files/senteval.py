@@ -1,5 +1,6 @@
 """Files of SentEval's form: `split TAB label TAB ... TAB sentence`."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from probing.tasks.files.lines import read_lines
 from probing.tasks.files.making import make_task
 
 SPLIT_MARKS = {"tr": "train", "va": "dev", "te": "test"}
+_LEAST = 3
+"""Fields of a line: split, label, sentence."""
 
 
 Row = tuple[str, str, str]
@@ -29,15 +32,15 @@ def read_task(path: Path, spec: TaskSpec) -> Task:
 
 def read_contents(path: Path) -> Contents:
     """All lines of a file, those that are no task lines as faults."""
-    n_fields, found = 0, []
-    for line in read_lines(path):
-        if isinstance(line, Fault):
-            found.append(line)
-            continue
-        n_fields = n_fields or len(line[1].split("\t"))
-        found.append(_parse_line(path, *line, n_fields))
+    lines = list(read_lines(path))
+    counts = Counter(line[1].count("\t") + 1 for line in lines if not isinstance(line, Fault))
+    n_fields = max((n for n in counts if n >= _LEAST), key=lambda n: (counts[n], -n), default=_LEAST)
+    found = [line if isinstance(line, Fault) else _parse_line(path, *line, n_fields) for line in lines]
     entries = [one for one in found if isinstance(one, Entry)]
-    return Contents(entries, [one for one in found if isinstance(one, Fault)])
+    notes = [
+        f"its lines have {n_fields} fields: split, label and the last, the sentence, are read, those between are not"
+    ]
+    return Contents(entries, [one for one in found if isinstance(one, Fault)], notes if n_fields > _LEAST else ())
 
 
 def format_rows(rows: Iterable[Row]) -> str:
@@ -53,13 +56,13 @@ def write_tasks(folder: Path, tasks: Mapping[str, Iterable[Row]]) -> None:
 
 
 def _parse_line(path: Path, number: int, line: str, n_fields: int) -> Entry | Fault:
-    """The entry of a line; fields between label and sentence are passed over, where the first line has them too."""
+    """The entry of a line; fields between label and sentence are passed over, where most lines have them too."""
     parts = line.split("\t")
-    if len(parts) < 3:
+    if len(parts) < _LEAST:
         message = f"expected split, label and sentence with tabs between, got {len(parts)} field(s)"
         return Fault(path, number, message)
     if len(parts) != n_fields:
-        return Fault(path, number, f"has {len(parts)} fields, the first line {n_fields}; take tabs out of sentences")
+        return Fault(path, number, f"has {len(parts)} fields, most lines {n_fields}; take tabs out of sentences")
     mark, label, sentence = parts[0], spell_label(parts[1]), parts[-1]
     if mark not in SPLIT_MARKS:
         return Fault(path, number, f"unknown split {mark!r}; expected one of {', '.join(SPLIT_MARKS)}")

@@ -10,6 +10,7 @@ import pytest
 
 from probing.progress import Reporter
 from probing.records import SPLITS, InputError, Task
+from probing.tasks.checks.task_check import check_source
 from probing.tasks.files.folder import Candidate
 from probing.tasks.files.senteval import write_tasks
 from probing.tasks.files.transfer import TRANSFER_TASKS
@@ -307,10 +308,18 @@ def test_a_tab_within_a_sentence_costs_no_half_of_it(tmp_path: Path) -> None:
     rows = [(mark, label, f"{label} {mark} {n}") for mark in ("tr", "va", "te") for n in range(9) for label in "ab"]
     content = "".join("\t".join(row) + "\n" for row in rows)
     (tmp_path / "x.txt").write_text(content + "te\ta\tsome\twords\n")
-    with pytest.raises(InputError, match=r"x\.txt:55: has 4 fields, the first line 3; take tabs out of sentences"):
+    with pytest.raises(InputError, match=r"x\.txt:55: has 4 fields, most lines 3; take tabs out of sentences$"):
         load(tmp_path)
+    (tmp_path / "x.txt").write_text("te\ta\tsome\twords\n" + content)
+    with pytest.raises(InputError, match=r"x\.txt:1: has 4 fields, most lines 3; take tabs out of sentences$"):
+        load(tmp_path)
+    (tmp_path / "x.txt").write_text(content)
+    assert load(tmp_path).notes == ()
     (tmp_path / "x.txt").write_text("".join("\t".join((*row[:2], "7", row[2])) + "\n" for row in rows))
     assert load(tmp_path).splits["test"].texts[0] == ("a te 0",)  # a column of numbers between is passed over
+    [note] = load(tmp_path).notes  # and a half of every sentence would be
+    assert note.startswith("its lines have 4 fields: split, label and the last, the sentence, are read")
+    assert note in check_source(str(tmp_path))[0][0].notes
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.tsv", "x.jsonl"])
