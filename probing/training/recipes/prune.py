@@ -98,9 +98,28 @@ def check(settings: PruneSettings) -> None:
         if not values or len(printed) < len(values):
             typed = "".join(f" {value}" for value in values)
             raise InputError(f"{flag_of(name)}{typed}: expected one or more different ones, also as they are printed")
+    _refuse_idle(settings)
     both = settings.prune_warmup_share + settings.prune_cooldown_share
     if both > 1:
         raise InputError(f"--prune-warmup-share and --prune-cooldown-share: expected at most 1 together, got {both:g}")
+
+
+def _refuse_idle(settings: PruneSettings) -> None:
+    """Refuse what was changed and moves nothing: models would not be those that were asked for."""
+    teaching = ("--distill-from, a teacher", bool(settings.distill_from))
+    needs = {
+        "sparsity": (
+            "--method magnitude or movement (soft_movement has --penalty)",
+            {*settings.method} != {"soft_movement"},
+        ),
+        "penalty": ("--method soft_movement (others have --sparsity)", "soft_movement" in settings.method),
+        "distill_share": teaching,
+        "temperature": teaching,
+    }
+    usual = PruneSettings()
+    for name, (need, met) in needs.items():
+        if not met and getattr(settings, name) != getattr(usual, name):
+            raise InputError(f"{flag_of(name)}: has no effect without {need}")
 
 
 def plan(settings: PruneSettings, origin: Origin, reporter: Reporter) -> RunPlan:

@@ -59,6 +59,9 @@ def test_there_is_one_model_per_method_and_sparsity_and_for_soft_movement_per_pe
         ({"temperature": 0.0}, r"--temperature 0\.0: expected more than 0"),
         ({"temperature": float("inf")}, r"--temperature inf: expected more than 0"),
         ({"penalty": (float("nan"),)}, r"--penalty nan: expected 0 or more"),
+        ({"sparsity": (0.5,)}, "--sparsity: has no effect without --method magnitude or movement"),
+        ({"penalty": (50.0,), "method": ("movement",)}, "--penalty: has no effect without --method soft_movement"),
+        ({"temperature": 3.0}, "--temperature: has no effect without --distill-from"),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes, message):
