@@ -19,6 +19,7 @@ from probing.digests import digest_json
 from probing.encoders.inputs import ModelInputs
 from probing.encoders.tiny_checkpoints import write_bert
 from probing.encoders.unknown_words import describe_unknown_texts
+from probing.memory import find_room
 from probing.progress import Reporter
 from probing.randomness import stream
 from probing.records import InputError, Split
@@ -45,6 +46,8 @@ TASKS = ("classification", "links", "relations")
 LABELS = ("false", "true")
 _NEGATIVES = {"classification": 1, "links": 5}
 """False triples beside each true one, as in the paper."""
+_FALSE_BYTES = 200
+"""Of a false triple while an epoch's are drawn, put in order and tokenised; measured 125 while they are drawn."""
 _OPTIMISER = (
     *("epochs", "max_steps", "batch_size", "accumulation_steps", "learning_rate", "mix_learning_rate"),
     *("weight_decay", "warmup_share", "max_grad_norm", "dropout"),
@@ -170,6 +173,7 @@ def _plan_triples(
     build = partial(build_for_classes, settings, LABELS)
     check_rank_budget(settings, make_task(0), make_examples, build, origin.checkpoint, reporter)
     k = settings.negatives or _NEGATIVES[settings.task]
+    check_negatives(settings.negatives, graph)
     models = [
         ModelPlan(f"seed-{seed}", seed, (make_stage(
             "kg_bert",
@@ -181,6 +185,23 @@ def _plan_triples(
         for seed in settings.seeds
     ]  # fmt: skip
     return RunPlan(models, source, plan_baselines(settings, graph, make_task))
+
+
+def check_negatives(k: int, graph: Graph) -> None:
+    """Refuse more false triples beside each true one than there are, or than memory holds in an epoch.
+
+    Raises:
+        InputError: naming the most.
+    """
+    n, room = len(graph.true["train"]), find_room()
+    most, held = 2 * (len(graph.entities) - 1), max(1, int(room / _FALSE_BYTES / n))
+    if k > min(most, held):
+        why = (
+            f"a triple of graph {graph.name} has at most {most:,} false neighbours"
+            if most <= held
+            else f"{n * k:,} false triples are drawn for an epoch, and {room / 2**30:.1f} GiB are free"
+        )
+        raise InputError(f"--negatives {k}: {why}; expected at most {min(most, held):,}")
 
 
 def _plan_relations(

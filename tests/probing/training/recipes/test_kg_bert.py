@@ -17,10 +17,11 @@ from probing.records import InputError
 from probing.registry import ENCODERS
 from probing.run_senteval import main as probe
 from probing.tables import TrainedModel, column_names
+from probing.tasks.graphs.sources import load_graph
 from probing.train_encoder import main
 from probing.training.origins import find_origin
 from probing.training.recipes import rank_budget
-from probing.training.recipes.kg_bert import RECIPE, KgBertSettings
+from probing.training.recipes.kg_bert import RECIPE, KgBertSettings, check_negatives
 from probing.training.run import train
 from tests.helpers import run_script
 
@@ -288,6 +289,17 @@ def test_the_check_shows_a_graph_and_ends_with_1_where_test_stands_in_train(monk
     written = json.loads(report.read_text())
     assert written["graph"]["n_shown"] == [0, 1]
     assert len(written["faults"]) == 1
+
+
+def test_more_false_triples_than_there_are_or_than_memory_holds_are_refused(make, monkeypatch):
+    graph = load_graph("made")
+    check_negatives(2 * 141, graph)  # of 142 entities, each other one as the head or the tail
+    settings = make(negatives=2 * 141 + 1)
+    with pytest.raises(InputError, match="--negatives 283: a triple of graph made has at most 282 false neighbours"):
+        RECIPE.plan(settings, find_origin(settings), Reporter(quiet=True))
+    monkeypatch.setattr("probing.training.recipes.kg_bert.find_room", lambda: 10**6)
+    with pytest.raises(InputError, match=r"--negatives 4: 6,080 false triples .* expected at most 3$"):
+        check_negatives(4, graph)
 
 
 @pytest.mark.parametrize(
