@@ -10,7 +10,7 @@
 A name of SentEval's stands for SentEval's task; any other is a task of the group `own`.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -128,15 +128,15 @@ def find_candidates(source: Path) -> list[Candidate]:
 
 
 def find_twins(candidates: Sequence[Candidate]) -> list[str]:
-    """Describe tasks that two files stand for."""
-    counts = Counter(candidate.spec.name for candidate in candidates)
-    origins = {
-        name: [str(candidate.origin) for candidate in candidates if candidate.spec.name == name] for name in counts
-    }
+    """Describe tasks that two files stand for, by their key or by the name that tables print."""
+    origins: dict[str, set[str]] = defaultdict(set)
+    for candidate in candidates:
+        for name in (candidate.spec.name, candidate.spec.title):
+            origins[name].add(str(candidate.origin))
     return [
-        f"task {name} stands twice, in {' and '.join(origins[name])}; keep one of them"
-        for name, count in counts.items()
-        if count > 1
+        f"task {name} stands twice, in {' and '.join(sorted(found))}; keep one of them"
+        for name, found in origins.items()
+        if len(found) > 1
     ]
 
 

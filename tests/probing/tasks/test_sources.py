@@ -304,6 +304,15 @@ def test_sentences_of_test_that_train_has_in_another_spelling_are_told(change, b
     assert [line.partition("too")[2].partition(", so that")[0] for line in found] == ([] if but is None else [but])
 
 
+def test_two_tasks_that_tables_would_print_alike_are_refused(tmp_path: Path) -> None:
+    for name in ("past_present.csv", "Tense.csv"):
+        write_table(draw_table(), tmp_path / name)
+    with pytest.raises(InputError, match=r"task Tense stands twice, in .*Tense\.csv and .*past_present\.csv; keep one"):
+        load(tmp_path)
+    (tmp_path / "past_present.csv").rename(tmp_path / "Tenses.csv")
+    assert [task.name for task in load_tasks(str(tmp_path), ["all"])[0]] == ["Tense", "Tenses"]
+
+
 def test_a_tab_within_a_sentence_costs_no_half_of_it(tmp_path: Path) -> None:
     rows = [(mark, label, f"{label} {mark} {n}") for mark in ("tr", "va", "te") for n in range(9) for label in "ab"]
     content = "".join("\t".join(row) + "\n" for row in rows)
