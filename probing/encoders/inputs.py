@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import PretrainedConfig, PreTrainedTokenizerBase
 
 from probing.contracts.encoder import Batching, Tokens
+from probing.encoders.model_facts import takes_segments
 from probing.encoders.segments import Frame, Pieces, find_frame, find_room, join_segments
 from probing.encoders.slow_tokenizers import SlowEncoding, open_backend
 from probing.records import Text
@@ -37,11 +38,9 @@ class ModelInputs:
         self._pad_id = max(
             0, int(getattr(config, "pad_token_id", None) or 0)
         )  # Llama's is -1, of which there is no row
-        # DistilBERT's tokenizer gives segments that the model does not take; DeBERTa's has no table for them.
         self.unknown_id: int | None = tokenizer.unk_token_id  # pyright: ignore
         """Number of the token for words that the tokenizer does not know; none where it knows all."""
-        knows_types = getattr(config, "type_vocab_size", 0) > 1
-        self.takes_types = knows_types and "token_type_ids" in tokenizer.model_input_names
+        self.takes_types = takes_segments(config, tokenizer)
         """True where the model is given segments; else all of its tokens are of segment 0."""
 
     def tokenize(self, texts: Sequence[Text]) -> Tokens:

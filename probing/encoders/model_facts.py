@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from probing.encoders.characters import find_characters
 from probing.encoders.checkpoint_tensors import is_pooler
@@ -26,7 +26,20 @@ def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     digest.update(open_backend(tokenizer).to_str().encode())
+    if knows_segments(model.config) and not takes_segments(model.config, tokenizer):
+        digest.update(b"all of segment 0")
     return digest.hexdigest()
+
+
+def knows_segments(config: PretrainedConfig) -> bool:
+    """True where a model has more segments than one."""
+    # DistilBERT's tokenizer gives segments that the model does not take; DeBERTa's has no table for them.
+    return getattr(config, "type_vocab_size", 0) > 1
+
+
+def takes_segments(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """True where a model is given segments; else all of its tokens are of segment 0."""
+    return knows_segments(config) and "token_type_ids" in tokenizer.model_input_names
 
 
 def name_layers(model: PreTrainedModel) -> tuple[str, ...]:

@@ -1,11 +1,15 @@
 """Texts of three segments are what the tokenizer's own pieces make by hand; pairs so made are the tokenizer's own."""
 
+import json
+import shutil
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoConfig, AutoTokenizer
 
+from probing.encoders.bert import build
 from probing.encoders.inputs import ModelInputs, make_tokens
 from probing.encoders.segments import share_room
 from probing.records import InputError
@@ -89,6 +93,19 @@ def test_a_limit_without_room_for_a_word_of_each_segment_is_refused(tiny_folder)
     _, inputs = open_folder(tiny_folder, 6)
     with pytest.raises(InputError, match="--max-length 6: the marks of 3 segments and a word of each take 7"):
         inputs.tokenize([TRIPLE])
+
+
+@pytest.mark.parametrize("kind", ["bert", "distilbert"])
+def test_an_encoder_is_another_one_where_segments_that_it_knows_are_kept_from_it(kind, tiny_folders, tmp_path):
+    encoders = []
+    for number, names in enumerate((["input_ids", "token_type_ids"], ["input_ids"])):
+        folder = shutil.copytree(tiny_folders(kind), tmp_path / str(number))
+        settings = folder / "tokenizer_config.json"
+        settings.write_text(json.dumps(json.loads(settings.read_text()) | {"model_input_names": names}))
+        encoders.append(build(str(folder), dtype="float32", device="cpu", backend="torch"))
+    typed, untyped = (one.encode(one.tokenize([PAIRS[0]]), np.arange(1)).layers[-1] for one in encoders)
+    # By the digest alone the cache knows whose vectors it has.
+    assert (encoders[0].digest == encoders[1].digest) == np.allclose(typed, untyped, atol=1e-4) == (kind != "bert")
 
 
 def test_a_mark_typed_in_a_segment_is_text(tiny_folder):
