@@ -162,10 +162,21 @@ def load_task(settings: TrainSettings, reporter: Reporter) -> Task:
     task = tasks[0]
     if task.folds:
         raise InputError(f"--task {settings.task}: has no fixed splits but {task.folds} folds; choose another task")
+    return limit_splits(task, settings)
+
+
+def limit_splits(task: Task, settings: TrainSettings) -> Task:
+    """The task with its splits as large as the settings allow.
+
+    Raises:
+        InputError: that leaves one class of several in a split.
+    """
     limits = {"train": settings.limit, "dev": settings.limit_dev, "test": settings.limit_dev}
     splits = {
         name: limit_task(task, limit).splits[name] if limit else task.splits[name] for name, limit in limits.items()
     }
-    if not task.graded and len(np.unique(splits["train"].labels)) == 1:
-        raise InputError(f"--limit {settings.limit}: leaves one class of {task.name} in train; expected two or more")
+    for name, split in splits.items():
+        if not task.graded and len(np.unique(split.labels)) == 1 < len(np.unique(task.splits[name].labels)):
+            flag = "--limit" if name == "train" else "--limit-dev"
+            raise InputError(f"{flag} {limits[name]}: leaves one class of {task.name} in {name}; expected two or more")
     return replace(task, splits=splits)

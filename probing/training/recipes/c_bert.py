@@ -30,7 +30,7 @@ from probing.tasks.files.positions import read_positions
 from probing.tasks.files.senteval import format_rows
 from probing.tasks.sources import find_source
 from probing.tasks.subset import limit_task
-from probing.training.data.labelled import load_task
+from probing.training.data.labelled import limit_splits, load_task
 from probing.training.data.sentences import count_cut
 from probing.training.data.synonyms import has_wordnet
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan, Source, Stage
@@ -216,7 +216,7 @@ def choose_task(settings: CBertSettings, reporter: Reporter) -> Task:
         InputError: it is another kind of task, or as `load_task` and `read_positions`.
     """
     if settings.splits:
-        task = _limit(read_positions(Path(settings.splits), find_source(settings.data)), settings)
+        task = limit_splits(read_positions(Path(settings.splits), find_source(settings.data)), settings)
     else:
         task = load_task(settings, reporter)
     if task.graded:
@@ -235,12 +235,20 @@ def choose_task(settings: CBertSettings, reporter: Reporter) -> Task:
 
 
 def drop_known(task: Task) -> Task:
-    """The task without the sentences of train and dev that stand in test, by their letters and digits."""
+    """The task without the sentences of train and dev that stand in test, by their letters and digits.
+
+    Raises:
+        InputError: nothing is left of dev, or of a class of train.
+    """
     known = {_fold(text) for text in task.splits["test"].texts}
     splits = dict(task.splits)
     for name in ("train", "dev"):
         rows = [row for row, text in enumerate(splits[name].texts) if _fold(text) not in known]
         splits[name] = splits[name].select(np.array(rows, dtype=np.int64))
+    lost = set(task.splits["train"].labels.tolist()) - set(splits["train"].labels.tolist())
+    if lost or not len(splits["dev"]):
+        what = f"class {task.classes[min(lost)]!r} in train" if lost else "sentence in dev"
+        raise InputError(f"--drop-known: leaves no {what} of task {task.name}; leave it away, or take other splits")
     return replace(task, splits=splits)
 
 
@@ -256,14 +264,6 @@ def take_share(task: Task, share: float) -> Task:
         return task
     n = max(len(task.classes), round(share * len(task.splits["train"])))
     return replace(task, splits={**task.splits, "train": limit_task(task, n).splits["train"]})
-
-
-def _limit(task: Task, settings: CBertSettings) -> Task:
-    limits = {"train": settings.limit, "dev": settings.limit_dev, "test": settings.limit_dev}
-    splits = {
-        name: limit_task(task, limit).splits[name] if limit else task.splits[name] for name, limit in limits.items()
-    }
-    return replace(task, splits=splits)
 
 
 def try_out(folder: Path) -> Mapping[str, Any]:

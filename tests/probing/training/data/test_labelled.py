@@ -3,7 +3,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from probing.training.data.labelled import LabelledData, batches_by_length, order_batches
+from probing.records import InputError
+from probing.settings.training import TrainSettings
+from probing.training.data.labelled import LabelledData, batches_by_length, limit_splits, order_batches
+from tests.helpers import build_task
 
 
 @pytest.fixture
@@ -71,3 +74,13 @@ def test_a_split_is_read_whole_in_batches_of_at_most_so_many_tokens(lengths):
 
 def test_a_sentence_longer_than_a_batch_is_a_batch():
     assert [len(batch) for batch in batches_by_length(np.array([5, 700, 5]), 512)] == [2, 1]
+
+
+@pytest.mark.parametrize(("flag", "split"), [("limit", "train"), ("limit_dev", "dev")])
+def test_a_limit_that_leaves_one_class_of_a_split_is_refused(flag, split):
+    task = build_task()
+    limited = limit_splits(task, TrainSettings(**{flag: 2}))
+    assert sorted(limited.splits[split].labels.tolist()) == [0, 1]
+    message = f"--{flag.replace('_', '-')} 1: leaves one class of past_present in {split}; expected two or more"
+    with pytest.raises(InputError, match=message):
+        limit_splits(task, TrainSettings(**{flag: 1}))

@@ -224,6 +224,10 @@ def test_sentences_that_stand_in_test_are_left_out_of_train_and_dev():
     assert found["train"].labels.tolist() == [1, 0]
     assert found["dev"].texts == (("e",),)
     assert found["test"] is splits["test"]
+    for known, what in ((("c", "x", "y"), "class 'b' in train"), (("e", "f", "y"), "sentence in dev")):
+        test = replace(splits["test"], texts=tuple((one,) for one in known))
+        with pytest.raises(InputError, match=f"--drop-known: leaves no {what} of task some"):
+            drop_known(Task(TaskSpec("some", "some", "own"), ("a", "b"), splits | {"test": test}))
 
 
 def test_a_share_of_train_keeps_the_classes_and_the_other_splits():
