@@ -21,9 +21,11 @@ def find_texts(names: Sequence[str]) -> dict[str, list[Path]]:
         InputError: one of them is not there, or a folder holds no text.
     """
     found: dict[str, list[Path]] = {split: [] for split in SPLITS}
-    for path in dict.fromkeys(path for name in names for path in _list_files(name)):
+    # One file by two names, such as a relative and an absolute one, is one.
+    for path in {path.resolve(): path for name in names for path in _list_files(name)}.values():
         word = re.split(r"[^a-z]+", path.name.lower())[0]
-        found[SPLIT_WORDS.get(word, "train")].append(path)
+        # Short ones are languages: `te` is Telugu.
+        found[SPLIT_WORDS.get(word, "train") if len(word) > 2 else "train"].append(path)
     return found
 
 

@@ -50,10 +50,23 @@ def find_source(text: Sequence[str]) -> TextSource:
         )
     _check_dev(files, " ".join(text))
     content = {split: [digest_file(path) for path in paths] for split, paths in files.items()}
+    _check_copies(content, files)
     facts = {"text": list(text), "files": describe_files(files)}
     return TextSource(
         _name(text), digest_json(content), {split: partial(_read, paths) for split, paths in files.items()}, facts
     )
+
+
+def _check_copies(content: Mapping[str, Sequence[str]], files: Mapping[str, Sequence[Path]]) -> None:
+    """Refuse a copy of a file that is learned, packed or not: it would be learned twice, or held out too."""
+    seen: dict[str, Path] = {}
+    for split, digests in content.items():
+        for digest, path in zip(digests, files[split], strict=True):
+            for key in (str(path.resolve()).removesuffix(".xz"), digest):
+                if key in seen and path.stat().st_size:
+                    raise InputError(f"--text: {seen[key]} and {path} hold the same; keep one of them")
+            if split == "train":
+                seen |= {str(path.resolve()).removesuffix(".xz"): path, digest: path}
 
 
 def _name(text: Sequence[str]) -> str:

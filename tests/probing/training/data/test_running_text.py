@@ -1,6 +1,8 @@
 """Running text as blocks: nothing is lost or run together, dev and test are fixed, and what is kept is whole."""
 
 import lzma
+import shutil
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -254,3 +256,18 @@ def test_text_that_is_not_there_is_refused(names, message, folder, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=message):
         find_source(tuple(name.format(tmp_path) for name in names))
+
+
+def test_a_file_counts_once_by_whatever_name_and_a_copy_of_it_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("te-1.txt").write_text("ada saw a dog .\n")  # Telugu, and no test
+    Path("link.txt").symlink_to("te-1.txt")
+    source = find_source(("te-1.txt", str(tmp_path / "te-1.txt"), str(tmp_path)))
+    assert {split: len(list(read())) for split, read in source.splits.items()} == {"train": 1}
+    shutil.copy("te-1.txt", "dev.txt")
+    with pytest.raises(InputError, match=r"--text: .* and .*dev\.txt hold the same; keep one of them"):
+        find_source((str(tmp_path),))
+    Path("dev.txt").unlink()
+    Path("te-1.txt.xz").write_bytes(lzma.compress(Path("te-1.txt").read_bytes()))
+    with pytest.raises(InputError, match=r"te-1\.txt and te-1\.txt\.xz hold the same"):
+        find_source(("te-1.txt", "te-1.txt.xz"))
