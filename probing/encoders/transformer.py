@@ -76,6 +76,11 @@ class TransformerEncoder:
         """Warnings about the checkpoint."""
         if not isinstance(tokenizer, PreTrainedTokenizerFast):
             self.notes.append(f"{type(tokenizer).__name__} is written in Python: making tokens takes far longer")
+        if tokenizer.cls_token and not self.tokenize([("a",)]).special[0].any():
+            self.notes.append(
+                f"checkpoint {checkpoint.name}: its tokenizer has {tokenizer.cls_token} and adds no mark to a text, as "
+                "its model has hardly read any; save it with what adds them (its post-processor)"
+            )
         self._first_state = find_first_state(self.model, self._make_example("cpu"))
         if self._first_state:  # vectors that were kept of states in other places are others
             self.digest = sha256(f"{self.digest}, from what the first block reads".encode()).hexdigest()

@@ -11,7 +11,6 @@ from probing.encoders.checkpoint_check import check_encoder
 from probing.encoders.checkpoints import (
     Checkpoint,
     find_checkpoint,
-    list_passed_over,
     load_config,
     load_model,
     load_tokenizer,
@@ -77,9 +76,10 @@ def check_teacher_of_states(model: PreTrainedModel, checkpoint: Checkpoint, warn
 
 
 def _check_both_ways(model: PreTrainedModel, checkpoint: Checkpoint, unread: str, warn: Callable[[str], None]) -> None:
-    for line in list_passed_over(checkpoint):
+    encoder = TransformerEncoder(model, checkpoint, dtype="float32", device="cpu", backend="torch")
+    for line in encoder.notes:
         warn(line)
-    found = check_encoder(TransformerEncoder(model, checkpoint, dtype="float32", device="cpu", backend="torch"))
+    found = check_encoder(encoder)
     if found.facts["reads"] == "left to right":
         raise InputError(
             f"checkpoint {checkpoint.name}: {type(model).__name__} reads from left to right, so that {unread}; use an "

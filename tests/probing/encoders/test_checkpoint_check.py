@@ -1,5 +1,7 @@
 """What the check of an encoder finds, and that an encoder keeps its contract after it."""
 
+import json
+import shutil
 import warnings
 
 import numpy as np
@@ -293,6 +295,15 @@ def test_the_embedded_encoder_passes_without_a_warning():
         warnings.simplefilter("error")
         found = check_encoder(build(EMBEDDED, device="cpu"), "cls")
     assert (found.facts["batching"], found.facts["reads"], found.warnings) == ("padded", "both ways", [])
+
+
+def test_a_tokenizer_that_has_marks_and_adds_none_is_told(folder_of, tmp_path):
+    folder = shutil.copytree(folder_of("bert"), tmp_path / "bare")
+    assert check_encoder(build(str(folder), **OPTIONS)).warnings == []
+    stored = json.loads((folder / "tokenizer.json").read_text())
+    (folder / "tokenizer.json").write_text(json.dumps(stored | {"post_processor": None}))
+    [line] = check_encoder(build(str(folder), **OPTIONS)).warnings
+    assert line.startswith(f"checkpoint {folder}: its tokenizer has [CLS] and adds no mark to a text")
 
 
 def test_the_check_leaves_the_random_generator_alone(folder_of):
