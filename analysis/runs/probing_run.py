@@ -119,6 +119,16 @@ def load_each(load: Callable[[Path | str], Loaded], folders: Iterable[Path | str
     return loaded
 
 
+def check_different(first: Path, second: Path) -> None:
+    """Refuse a run held against itself: nothing would be found, and a gate would be passed.
+
+    Raises:
+        InputError: both are one folder.
+    """
+    if first.resolve() == second.resolve():
+        raise InputError(f"{first} and {second}: one run folder, which is equal to itself; expected two")
+
+
 def name_runs(folders: Sequence[Path]) -> list[str]:
     """The names of several run folders: their own, or their paths where two have the same."""
     names = [folder.resolve().name for folder in folders]

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from analysis.figures.files import write_figures
 from analysis.figures.training import plot_training
+from analysis.runs.probing_run import check_different
 from analysis.runs.training_run import label_runs, load_trainings, stack_logs
 from analysis.stats.convergence import compare_convergence
 from analysis.terminal.training import print_convergence
@@ -19,11 +20,12 @@ def show_convergence(baseline: Path, other: Path, output: Path | None = None) ->
         output: folder for the curves (PNG and PDF) and the table (CSV).
 
     Raises:
-        InputError: as `compare_convergence` and `analysis.runs.training_run.load_training`.
+        InputError: both are one run; or as `compare_convergence` and `analysis.runs.training_run.load_training`.
     """
     if output is not None:
         check_writable(output)
     runs = load_trainings([baseline, other])
+    check_different(baseline, other)
     table = compare_convergence(runs[0], runs[1])
     labels = label_runs(runs)
     if output is not None:

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from analysis.figures.differences import plot_differences
 from analysis.figures.files import render
-from analysis.runs.probing_run import load_run
+from analysis.runs.probing_run import check_different, load_run
 from analysis.stats.between_runs import compare_runs, describe_limits
 from analysis.tables.scores import narrow_pairs
 from analysis.terminal.tables import draw, open_console, print_table
@@ -29,11 +29,13 @@ def show_differences(first: Path, second: Path, choices: Mapping[str, Any], outp
         How many scores fell significantly.
 
     Raises:
-        InputError: as `analysis.runs.probing_run.load_run` and `analysis.stats.between_runs.compare_runs`.
+        InputError: both are one run; or as `analysis.runs.probing_run.load_run` and
+            `analysis.stats.between_runs.compare_runs`.
     """
     if output is not None:
         check_writable(output)
     runs = [load_run(folder) for folder in (first, second)]
+    check_different(first, second)
     pairs = compare_runs(runs[0], runs[1], **choices)
     names = [run.name if runs[0].name != runs[1].name else str(run.folder) for run in runs]
     if output is not None:

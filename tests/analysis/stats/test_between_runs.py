@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,8 @@ from analysis.figures.differences import plot_differences, plot_models
 from analysis.runs.frames import mean_scores, title_of
 from analysis.runs.probing_run import load_run
 from analysis.stats.between_runs import compare_runs, describe_limits
-from analysis.terminal.differences import save_differences
+from analysis.terminal.convergence import show_convergence
+from analysis.terminal.differences import save_differences, show_differences
 from probing.records import InputError
 
 RUNS = Path(__file__).parents[1] / "runs"
@@ -157,7 +159,7 @@ def call(monkeypatch, *arguments):
 def test_the_gate_says_3_where_a_score_fell_0_where_none_did_2_where_it_cannot_tell(monkeypatch, capsys, tmp_path):
     assert call(monkeypatch, RUNS / "bermo", RUNS / "untrained") == 3
     assert "fell*" in capsys.readouterr().out
-    assert call(monkeypatch, RUNS / "bermo", RUNS / "bermo") == 0
+    assert call(monkeypatch, RUNS / "bermo", shutil.copytree(RUNS / "bermo", tmp_path / "again")) == 0
     assert "fell" not in capsys.readouterr().out
     assert call(monkeypatch, RUNS / "bermo", RUNS / "before_controls", "--output", tmp_path / "no") == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
@@ -210,12 +212,21 @@ def test_models_with_other_layers_are_not_drawn_side_by_side(two):
 
 
 @pytest.mark.slow
-def test_the_module_runs_as_a_command():
+def test_the_module_runs_as_a_command(tmp_path):
+    run = RUNS / "untrained"
     done = subprocess.run(
-        [sys.executable, "-m", "analysis.compare", str(RUNS / "untrained"), str(RUNS / "untrained")],
+        [sys.executable, "-m", "analysis.compare", str(run), str(shutil.copytree(run, tmp_path / "again"))],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_a_run_passes_no_gate_against_itself(tmp_path):
+    shows = {"untrained": partial(show_differences, choices={}, output=None), "training_bert": show_convergence}
+    for name, show in shows.items():
+        (tmp_path / name).symlink_to(RUNS / name)
+        with pytest.raises(InputError, match="one run folder, which is equal to itself; expected two"):
+            show(RUNS / name, tmp_path / name)
 
 
 def test_a_wider_margin_makes_more_rows_equivalent_and_none_less(two, pairs):
