@@ -65,7 +65,7 @@ def _compare() -> int:
     settings = read_settings(LayersSettings, description=__doc__, prog="python -m probing.commands.compare_layers")
     from analysis.runs.training_run import load_training  # noqa: PLC0415 - pandas: not for --help
     from analysis.terminal.layers import show_change, show_similarity  # noqa: PLC0415 - likewise
-    from probing.commands.encoder_pairs import compare_checkpoints, trace_change  # noqa: PLC0415 - torch: likewise
+    from probing.commands.encoder_pairs import check_start, compare_checkpoints, trace_change  # noqa: PLC0415 - torch: likewise
     from probing.progress import Reporter  # noqa: PLC0415 - torch: likewise
 
     if settings.output is not None:
@@ -79,6 +79,7 @@ def _compare() -> int:
     training = load_training(settings.first)
     folders = list(dict.fromkeys(name for name in training.models["folder"] if name))
     start, ends = plan_change(settings, training.settings, training.folder, folders)
+    check_start(start.checkpoint, str(training.manifest.get("encoder", {}).get("digest", "")))
     show_change(training, *trace_change(start, ends, Reporter()), settings.output)
     return 0
 

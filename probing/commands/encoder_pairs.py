@@ -7,9 +7,12 @@ from probing.cells.chains import open_cache
 from probing.cells.encoding import TaskEncoder
 from probing.cells.two_encoders import compare_encoders, measure_changes
 from probing.contracts.encoder import Encoder
+from probing.encoders.blocks import find_backbone
+from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
+from probing.encoders.model_facts import compute_digest
 from probing.encoders.opening import build_checked
 from probing.progress import Reporter
-from probing.records import Task
+from probing.records import InputError, Task
 from probing.representations.extraction import Extractor
 from probing.representations.pooling import Pooling
 from probing.settings.checks import check_settings
@@ -46,6 +49,26 @@ def trace_change(
         changes[name] = measure_changes(before, after, before.layer_names)
         similarities[name] = _compare(tasks, maker, plan(tasks, after, made, reporter, name), start.model)
     return similarities, changes
+
+
+def check_start(name: str, digest: str) -> None:
+    """Refuse a checkpoint that is not what a training began with: its change would be that of two trainings.
+
+    Args:
+        name: of the checkpoint.
+        digest: that the training noted; an older one has none.
+
+    Raises:
+        InputError: the checkpoint holds other weights, or another tokenizer.
+    """
+    checkpoint = find_checkpoint(name)
+    model, tokenizer = load_model(checkpoint), load_tokenizer(checkpoint)
+    found = [compute_digest(one, tokenizer) for one in (model, find_backbone(model))]
+    if digest and digest not in found:
+        raise InputError(
+            f"checkpoint {checkpoint.name}: not what the training began with: its weights, or its tokenizer, have "
+            "changed since; name the two encoders themselves, or train again"
+        )
 
 
 def load(settings: RunSettings, reporter: Reporter) -> list[Task]:

@@ -8,8 +8,11 @@ from transformers import AutoModel
 
 from probing.cells.two_encoders import measure_changes
 from probing.commands.compare_layers import main
+from probing.commands.encoder_pairs import check_start
 from probing.encoders.bert import build
 from probing.records import InputError
+from probing.settings.training import TrainSettings
+from probing.training.origins import find_origin
 from tests.helpers import build_task, run_script, save_encoder, write_task
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -66,6 +69,14 @@ def test_the_change_of_weights_is_that_by_hand_and_of_other_blocks_none(folder):
     with pytest.raises(InputError, match="3 and 4 blocks"):
         measure_changes(before, wider, before.layer_names)
     assert np.isfinite(values).all()
+
+
+def test_a_start_that_has_changed_since_the_training_is_refused(folder):
+    origin = find_origin(TrainSettings(checkpoint=str(folder / "start")))
+    check_start(str(folder / "start"), origin.digest)
+    check_start(str(folder / "changed"), "")  # of before it was noted
+    with pytest.raises(InputError, match=r"changed: not what the training began with: its weights, .* have changed"):
+        check_start(str(folder / "changed"), origin.digest)
 
 
 @pytest.mark.parametrize(
