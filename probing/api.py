@@ -25,6 +25,7 @@ from probing.representations.shard_encoding import check_finite, encode_in_shard
 from probing.settings.named import make_settings
 from probing.settings.run import EMBEDDED
 from probing.tables import Failure
+from probing.tasks.files.fields import find_bad_character, is_blank
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,12 @@ def encode(
     wrong = [text for text in texts if not text or not all(isinstance(part, str) for part in text)]
     if wrong:
         raise InputError(f"sentences: expected strings, or tuples of strings, got {str(wrong[0])[:80]}")
+    for number, text in enumerate(texts):
+        if fault := next(filter(None, map(find_bad_character, text)), ""):
+            raise InputError(f"sentences: number {number}, counted from 0, {fault}")
     reporter = reporter or Reporter(quiet=True)
+    if blank := sum(all(map(is_blank, text)) for text in texts):
+        reporter.warn(f"{blank} sentences are empty: their vectors are of the tokenizer's marks alone")
     encoder, _ = build_checked(made.model, made, reporter)
     values = np.empty((len(encoder.layer_names), len(texts), encoder.hidden_size), dtype=np.float32)
     for line in describe_unknown_texts(encoder, encoder.checkpoint, f"list of {len(texts)} sentences", texts):

@@ -105,6 +105,14 @@ def test_a_sentence_that_is_cut_is_told(tiny_folders, capsys):
     assert reporter.warnings == ["1 sentences were longer than 16 tokens and were cut"]
 
 
+def test_half_a_character_is_refused_and_an_empty_sentence_told(tiny_folders):
+    reporter, checkpoint = Reporter(quiet=True), str(tiny_folders("bert"))
+    with pytest.raises(InputError, match=r"sentences: number 1, counted from 0, has half a character \(U\+D83D\)"):
+        probing.encode(["the dog", ("the dog", "a\ud83d")], checkpoint)
+    probing.encode(["the dog", " ", ("", "\u200b"), ("", "the dog")], checkpoint, reporter=reporter)
+    assert reporter.warnings == ["2 sentences are empty: their vectors are of the tokenizer's marks alone"]
+
+
 def test_sentences_of_words_that_the_tokenizer_does_not_know_are_told(tiny_folders):
     reporter, checkpoint = Reporter(quiet=True), str(tiny_folders("bert"))
     probing.encode(["ada saw the dog ."], checkpoint, reporter=reporter)
