@@ -22,6 +22,7 @@ MOST_OF_FEW = 20
 _DOUBTFUL = {"none", "null", "na", "n/a"}
 """Labels that are words, and may stand for a missing one, in any case."""
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
+_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
 
@@ -49,7 +50,8 @@ def make_task(spec: TaskSpec, contents: Contents, origin: str, *, folds: int = 0
     rows, split_rule, notes = assign_splits(entries, labels, folds, origin)
     if targets is None:
         _check_labels(entries, labels, rows, classes, origin)
-        notes += [*_describe_doubtful(entries), *_describe_alike(classes), *_describe_single(labels, rows, classes)]
+        notes += [*_describe_doubtful(entries), *_describe_alike(classes), *_describe_commas(classes)]
+        notes += _describe_single(labels, rows, classes)
     else:
         _check_scores(targets, rows, origin)
         spec = spec if "pearson" in spec.metrics else replace(spec, metrics=GRADED_METRICS)
@@ -133,6 +135,13 @@ def _describe_alike(classes: Sequence[str]) -> list[str]:
         alike[_fold(label)].append(label)
     groups = [" and ".join(map(ascii, group)) for group in alike.values() if len(group) > 1]
     return [f"labels that look alike are classes of their own: {shorten(groups)}"] if groups else []
+
+
+def _describe_commas(classes: Sequence[str]) -> list[str]:
+    """A note where every class is a number with a comma for its point, which has been taken for a name."""
+    if not all(_COMMA.fullmatch(label) for label in classes):
+        return []
+    return [f"its labels are names of classes here, such as {classes[0]!r}; write scores with a point"]
 
 
 def _fold(label: str) -> object:

@@ -304,6 +304,16 @@ def test_sentences_of_test_that_train_has_in_another_spelling_are_told(change, b
     assert [line.partition("too")[2].partition(", so that")[0] for line in found] == ([] if but is None else [but])
 
 
+def test_numbers_with_a_comma_for_their_point_are_told_to_be_classes(tmp_path: Path) -> None:
+    for name, labels in (("scores", ("1,5", "2,0")), ("names", ("1,5", "two"))):
+        write_table(draw_table().assign(label=[labels[row % 2] for row in range(200)]), tmp_path / f"{name}.csv")
+    found = {task.name: task.notes for task in load_tasks(str(tmp_path), ["all"])[0]}
+    assert found == {
+        "names": (),
+        "scores": ("its labels are names of classes here, such as '1,5'; write scores with a point",),
+    }
+
+
 def test_two_tasks_that_tables_would_print_alike_are_refused(tmp_path: Path) -> None:
     for name in ("past_present.csv", "Tense.csv"):
         write_table(draw_table(), tmp_path / name)
