@@ -8,6 +8,7 @@ The engine hands over all sentences of a task once (`prepare`) and then asks for
 lists of words. They are encoded in `prepare`, once and cached; `batcher` looks them up.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from jaxtyping import Float
 from probing.catalogue.tasks import find_specs
 from probing.contracts.encoder import Encoder
 from probing.encoders.checkpoint_check import check_encoder
+from probing.encoders.unknown_words import describe_unknown_texts
+from probing.progress import Reporter
 from probing.records import InputError, Text
 from probing.representations.extraction import extract_stack
 from probing.representations.pooling import Pooling
@@ -37,6 +40,10 @@ class SentEvalBridge:
         weights: of a mix: by layer, or by task and layer as `read_weights` gives them. None reads a single layer.
         pooling: how tokens become one vector.
         cache_dir: where encoded sentences are kept.
+        reporter: who shows warnings.
+
+    Raises:
+        InputError: the encoder has no such layer, or cannot be believed.
     """
 
     def __init__(
@@ -46,9 +53,14 @@ class SentEvalBridge:
         weights: LayerWeights | Mapping[str, LayerWeights] | None = None,
         pooling: Pooling | None = None,
         cache_dir: Path = Path("data/cache"),
+        reporter: Reporter | None = None,
     ):
         self.encoder, self.layer, self.weights = encoder, layer, weights
-        check_encoder(encoder, pooling.name if pooling else "mean")
+        self._reporter, n_layers = reporter or Reporter(quiet=True), len(encoder.layer_names)
+        if not -n_layers <= layer < n_layers:
+            raise InputError(f"layer {layer}: the encoder has layers 0 to {n_layers - 1}")
+        for line in check_encoder(encoder, pooling.name if pooling else "mean").warnings:
+            self._reporter.warn(line)
         self.pooling, self.cache = pooling or Pooling(), StackCache(cache_dir)
         self._rows: dict[Text, int] = {}
         self._vectors: Float[np.ndarray, "sentences hidden"] = np.empty((0, encoder.hidden_size), np.float32)
@@ -61,6 +73,8 @@ class SentEvalBridge:
             samples: sentences as lists of words.
         """
         texts = list(dict.fromkeys(map(join_words, samples)))
+        for line in describe_unknown_texts(self.encoder, self.encoder.checkpoint, "SentEval's sentences", texts):
+            self._reporter.warn(line)
         stack = extract_stack(self.encoder, texts, self.pooling, self.cache).stack.values
         self._rows = {text: row for row, text in enumerate(texts)}
         self._vectors = self._read(stack, params)
@@ -100,7 +114,14 @@ def choose_weights(weights: LayerWeights | Mapping[str, LayerWeights], params: A
 
 
 def read_weights(folder: Path | str) -> dict[str, dict[int, float]]:
-    """The mixes that a run has learned: task -> layer -> weight, averaged over seeds, without those of controls."""
+    """The mixes that a run has learned: task -> layer -> weight, averaged over seeds, without those of controls.
+
+    Raises:
+        InputError: they are of vectors that were brought to mean 0 and variance 1 first, which the engine's are not.
+    """
+    settings = Path(folder) / "settings.json"
+    if settings.is_file() and json.loads(settings.read_text(encoding="utf-8")).get("mix_norm"):
+        raise InputError(f"{folder}: its mixes are of normed vectors; expected a run without --mix-norm")
     table = pd.read_parquet(Path(folder) / "layer_weights.parquet")
     means = table[table["control"] == "none"].groupby(["task", "layer"])["weight"].mean()
     mixes: dict[str, dict[int, float]] = {}

@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 
 from probing.encoders.bert import build
+from probing.progress import Reporter
 from probing.records import InputError
 from probing.representations.extraction import extract_stack
 from probing.representations.pooling import Pooling
@@ -84,3 +85,17 @@ def test_weights_of_a_run_are_means_over_seeds_without_controls(tmp_path):
     columns = ["task", "control", "seed", "layer", "weight"]
     pd.DataFrame(rows, columns=columns).to_parquet(tmp_path / "layer_weights.parquet")
     assert read_weights(tmp_path) == {"tree_depth": {1: pytest.approx(0.3)}}
+    (tmp_path / "settings.json").write_text('{"mix_norm": true}')
+    with pytest.raises(InputError, match="its mixes are of normed vectors; expected a run without --mix-norm"):
+        read_weights(tmp_path)
+
+
+def test_a_layer_that_is_not_there_is_refused_and_unknown_words_are_told(encoder, tmp_path):
+    with pytest.raises(InputError, match="layer 3: the encoder has layers 0 to 2"):
+        SentEvalBridge(encoder, 3, cache_dir=tmp_path)
+    reporter = Reporter(quiet=True)
+    bridge = SentEvalBridge(encoder, cache_dir=tmp_path, reporter=reporter)
+    bridge.prepare({}, [["ada", "saw", "a", "dog"]])
+    assert reporter.warnings == []
+    bridge.prepare({}, [["\u0441\u043b\u043e\u0432\u043e"]])
+    assert "SentEval's sentences: 100% of its tokens are unknown" in reporter.warnings[0]
