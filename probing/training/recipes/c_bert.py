@@ -147,6 +147,11 @@ def plan(settings: CBertSettings, origin: Origin, reporter: Reporter) -> RunPlan
         choose_table(loaded.config, task.classes, None if settings.label_table == "auto" else settings.label_table)
     shares = {share: take_share(task, share) for share in (1.0, *settings.shares)}
     workshop = Workshop(settings, origin, lm, task, shares)
+    if {*settings.arms} - {"none"} and not workshop.readable[~workshop.reading.marks.continues].any():
+        raise InputError(
+            f"checkpoint {origin.checkpoint.name}: no word of its tokenizer stands in a text as in its vocabulary, so "
+            "that none can be put in the place of another; take a BERT, or --arms none"
+        )
     for line in describe_unknown(workshop.reading.inputs, origin.checkpoint.name, [task]):
         reporter.warn(line)
     count_cut(workshop.reading.tokenize(task.splits["train"]), origin.limit, reporter)

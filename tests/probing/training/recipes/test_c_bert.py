@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from transformers import AutoModelForMaskedLM
+from transformers import AutoModelForMaskedLM, PreTrainedTokenizerFast, RobertaConfig, RobertaForMaskedLM
 
 from analysis.report.training import build_training_report
 from analysis.runs.training_run import load_training
@@ -26,7 +26,7 @@ from probing.training.data.generated import read_table
 from probing.training.origins import find_origin
 from probing.training.recipes.c_bert import RECIPE, CBertSettings, drop_known, take_share, try_out
 from probing.training.run import train
-from tests.helpers import run_script
+from tests.helpers import build_byte_tokenizer, run_script
 
 STAGE = "stages/{}-1-encoder-seed-0/augment"
 CHANGING = ["seconds", "tokens_per_s", "peak_rss_bytes"]
@@ -294,6 +294,21 @@ def test_a_mistake_ends_in_one_line_and_exit_code_2(name, message, own, mistakes
     assert message in complaint
     assert len([line for line in complaint.splitlines() if not line.startswith("warning: ")]) == 1
     assert not output.exists()
+
+
+def test_a_vocabulary_that_marks_the_beginnings_of_words_is_refused(own, tmp_path):
+    backend, marks = build_byte_tokenizer()
+    backend.add_special_tokens(["<mask>"])
+    folder = tmp_path / "roberta"
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, model_max_length=32, mask_token="<mask>", **marks)
+    tokenizer.save_pretrained(folder)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
+    config = RobertaConfig(vocab_size=len(tokenizer), max_position_embeddings=40, pad_token_id=1, **sizes)
+    RobertaForMaskedLM(config).save_pretrained(folder)
+    settings = make(own, tmp_path / "run", checkpoint=str(folder), arms=("none", "pretrained"))
+    with pytest.raises(InputError, match="no word of its tokenizer stands in a text as in its vocabulary"):
+        train(settings, Reporter(quiet=True))
+    assert not settings.output.exists()
 
 
 def test_words_that_the_tokenizer_does_not_know_are_told(own, tmp_path):
