@@ -23,6 +23,8 @@ SPLIT_WORDS = {
 }
 """Words that a column `split` may say, in any case; the whole words also name files."""
 
+_SEPARATORS = {";": "semicolons", "\t": "tabs", ",": "commas", "|": "bars"}
+"""Signs that other programs put between columns."""
 _MISSING = {"nan", "<na>", "nat", "#n/a"}
 """Ways in which programs write a label that is missing, in any case."""
 _BYTES = re.compile(r"""b(['"]).*\1""", re.DOTALL)
@@ -53,7 +55,9 @@ def find_columns(names: Iterable[str]) -> Columns:
     texts, labels = list_texts(present), list_labels(present)
     if not texts:
         shown = ", ".join(map(repr, present)) or "none"
-        raise ValueError(f"expected the columns text (or text_a and text_b) and label, got {shown}")
+        signs = [name for sign, name in _SEPARATORS.items() if len(present) == 1 and sign in present[0]]
+        hint = f"; separate them by commas in .csv, by tabs in .tsv, and not by {signs[0]}" if signs else ""
+        raise ValueError(f"expected the columns text (or text_a and text_b) and label, got {shown}{hint}")
     if len(texts) > 1:
         raise ValueError(f"the text could be {' or '.join(map(' and '.join, texts))}; keep one of them")
     if len(labels) > 1:

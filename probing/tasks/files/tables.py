@@ -39,7 +39,20 @@ def read_contents(path: Path, header: Sequence[str] = ()) -> Contents:
     """
     found = list(_parse_records(path, _read_records(path, header)))
     entries = [one for one in found if isinstance(one, Entry)]
-    return Contents(entries, [one for one in found if isinstance(one, Fault)])
+    faults = [one for one in found if isinstance(one, Fault)]
+    is_tsv = FORMATS.get(path.suffix.lower(), _read_tsv) is _read_tsv
+    return Contents(entries, faults, _describe_quoted(entries) if is_tsv else ())
+
+
+def _describe_quoted(entries: Sequence[Entry]) -> list[str]:
+    """A note where most texts of a file without quoting stand between quotation marks: a program has put them there."""
+    n_quoted = sum(len(part) > 1 and part[0] == part[-1] == '"' for entry in entries for part in entry.text[:1])
+    if n_quoted <= len(entries) / 2:
+        return []
+    return [
+        f"{n_quoted} of {len(entries)} texts stand between quotation marks, which are read with them: TSV is not "
+        "quoted here; write it without, or as CSV"
+    ]
 
 
 def has_labels(path: Path) -> bool:

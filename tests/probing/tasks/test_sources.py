@@ -314,6 +314,24 @@ def test_numbers_with_a_comma_for_their_point_are_told_to_be_classes(tmp_path: P
     }
 
 
+def test_quotation_marks_that_a_program_put_around_the_texts_of_a_tsv_are_told(tmp_path: Path) -> None:
+    frame = draw_table()
+    for name, n in (("all", 200), ("half", 100)):
+        texts = [f'"{text}"' if row < n else text for row, text in enumerate(frame["text"])]
+        write_table(frame.assign(text=texts), tmp_path / f"{name}.tsv")
+    write_table(frame.assign(text=[f'"{text}"' for text in frame["text"]]), tmp_path / "csv.csv")
+    found = {task.name: task.notes for task in load_tasks(str(tmp_path), ["all"])[0]}
+    assert found["half"] == found["csv"] == ()
+    assert found["all"][0].startswith("200 of 200 texts stand between quotation marks, which are read with them")
+
+
+@pytest.mark.parametrize(("sign", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "bars")])
+def test_a_table_with_other_signs_between_its_columns_is_told_so(sign: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("".join(f"{sign.join(row)}\n" for row in (("text", "label"), ("a b", "c"))))
+    with pytest.raises(InputError, match=f"separate them by commas in .csv, by tabs in .tsv, and not by {name}$"):
+        load(tmp_path)
+
+
 def test_two_tasks_that_tables_would_print_alike_are_refused(tmp_path: Path) -> None:
     for name in ("past_present.csv", "Tense.csv"):
         write_table(draw_table(), tmp_path / name)
