@@ -7,12 +7,11 @@ judge says how often a new sentence still has its label.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-import numpy as np
 import torch
 from transformers import BertForMaskedLM
 
@@ -23,19 +22,16 @@ from probing.encoders.model_facts import compute_digest
 from probing.encoders.tiny_checkpoints import disturb, draw_bert, write_tokenizer
 from probing.encoders.unknown_words import describe_unknown
 from probing.progress import Reporter
-from probing.records import InputError, Task
+from probing.records import InputError
 from probing.settings.checks import ABOVE_0, Range, check_repeats
 from probing.settings.training import RecipeSettings, TrainSettings
-from probing.tasks.files.positions import read_positions
 from probing.tasks.files.senteval import format_rows
-from probing.tasks.sources import find_source
-from probing.tasks.subset import limit_task
-from probing.training.data.labelled import limit_splits, load_task
 from probing.training.data.sentences import count_cut
 from probing.training.data.synonyms import has_wordnet
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan, Source, Stage
 from probing.training.recipes import finetune
 from probing.training.recipes.c_bert_stages import AUGMENT, Augmented, Workshop
+from probing.training.recipes.c_bert_task import choose_task, take_share
 
 ARMS = ("none", "synonyms", "pretrained", "unconditional", "conditional")
 CLASSIFIERS = ("encoder", "cnn", "lstm")
@@ -212,63 +208,6 @@ def _describe(way: Augmented, classifier: str) -> dict[str, Any]:
     """Variant of a model; its `arm` is the name that tables show."""
     name = f"{way.arm} {classifier}" if way.share == 1 else f"{way.arm} {classifier} {way.share:.0%}"
     return {"arm": name, "way": way.arm, "share": way.share, "classifier": classifier}
-
-
-def choose_task(settings: CBertSettings, reporter: Reporter) -> Task:
-    """The task that the settings name, of single sentences with classes.
-
-    Raises:
-        InputError: it is another kind of task, or as `load_task` and `read_positions`.
-    """
-    if settings.splits:
-        task = limit_splits(read_positions(Path(settings.splits), find_source(settings.data)), settings)
-    else:
-        task = load_task(settings, reporter)
-    if task.graded:
-        raise InputError(
-            f"--task {task.name}: its labels are scores; expected classes, which C-BERT's table has rows of"
-        )
-    if any(len(text) > 1 for split in task.splits.values() for text in split.texts):
-        raise InputError(f"--task {task.name}: has sentence pairs; expected single sentences, which C-BERT augments")
-    known = {_fold(text) for text in task.splits["train"].texts}
-    n_known = sum(_fold(text) in known for text in task.splits["test"].texts)
-    if n_known and not settings.drop_known:
-        reporter.warn(
-            f"task {task.name}: {n_known} sentences of test stand in train; --drop-known leaves them out there"
-        )
-    return drop_known(task) if settings.drop_known else task
-
-
-def drop_known(task: Task) -> Task:
-    """The task without the sentences of train and dev that stand in test, by their letters and digits.
-
-    Raises:
-        InputError: nothing is left of dev, or of a class of train.
-    """
-    known = {_fold(text) for text in task.splits["test"].texts}
-    splits = dict(task.splits)
-    for name in ("train", "dev"):
-        rows = [row for row, text in enumerate(splits[name].texts) if _fold(text) not in known]
-        splits[name] = splits[name].select(np.array(rows, dtype=np.int64))
-    lost = set(task.splits["train"].labels.tolist()) - set(splits["train"].labels.tolist())
-    if lost or not len(splits["dev"]):
-        what = f"class {task.classes[min(lost)]!r} in train" if lost else "sentence in dev"
-        raise InputError(f"--drop-known: leaves no {what} of task {task.name}; leave it away, or take other splits")
-    return replace(task, splits=splits)
-
-
-def _fold(text: tuple[str, ...]) -> str:
-    """The letters and digits of a text, which tell it from others; a text without any is itself."""
-    whole = " ".join(text)
-    return "".join(one for one in whole.lower() if one.isalnum()) or whole
-
-
-def take_share(task: Task, share: float) -> Task:
-    """The task with a share of its train, classes in proportion, the same sentences for every seed."""
-    if share == 1:
-        return task
-    n = max(len(task.classes), round(share * len(task.splits["train"])))
-    return replace(task, splits={**task.splits, "train": limit_task(task, n).splits["train"]})
 
 
 def try_out(folder: Path) -> Mapping[str, Any]:

@@ -24,7 +24,8 @@ from probing.train_encoder import main
 from probing.training import generate
 from probing.training.data.generated import read_table
 from probing.training.origins import find_origin
-from probing.training.recipes.c_bert import RECIPE, CBertSettings, drop_known, take_share, try_out
+from probing.training.recipes.c_bert import RECIPE, CBertSettings, try_out
+from probing.training.recipes.c_bert_task import drop_known, take_share
 from probing.training.run import train
 from tests.helpers import build_byte_tokenizer, run_script
 
