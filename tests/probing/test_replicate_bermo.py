@@ -32,3 +32,10 @@ def test_no_workers_are_one_line(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["replicate_bermo.py", "--workers", "0"])
     assert end_in_one_line(replicate_bermo.main) == 2
     assert capsys.readouterr().err == "--workers 0: expected 1 or more\n"
+
+
+def test_every_run_of_the_replication_has_settings_that_go_together():
+    runs = replicate_bermo.list_runs(replicate_bermo.ReplicationSettings())
+    assert {one.recipe for one in runs.values()} == {"finetune", "prune"}
+    for one in runs.values():
+        RECIPES.load(one.recipe).check(one)
