@@ -27,7 +27,7 @@ _WOKEN = 0.02
 0, and nothing would move it."""
 _SMALL = 0.001
 """Weights below it are taken for 0 where the loss falls with them; the layer is then left out of every pass."""
-_FAR, _NEAR = 3.0, 1.2
+_FAR, NEAR = 3.0, 1.2
 """Steps of the roots of layer weights where the solver would move a weight of the classifier by 1: of a guess, and of a
 fit that goes on. Measured: near a minimum the larger ones take twice as many steps."""
 _ROUGHLY = 0.03
@@ -87,6 +87,19 @@ class Fits:
             self.slopes[rows], self.frames.pick(rows), self.n_iterations,
         )  # fmt: skip
 
+    def repeat(self, numbers: Int[Tensor, " problems"]) -> "Fits":
+        """The same one fit as a start of several problems."""
+
+        def expand(part: Tensor) -> Tensor:
+            return part.expand(len(numbers), *part.shape[1:])
+
+        frame = self.frames
+        frames = Frames(expand(frame.mixes), expand(frame.eigenvalues), expand(frame.bases))
+        return Fits(
+            numbers, expand(self.mixes), expand(self.weights), expand(self.intercepts), expand(self.losses),
+            expand(self.slopes), frames,
+        )  # fmt: skip
+
     def move(self, number: int) -> "Fits":
         """The same, as starts at another strength."""
         numbers, slopes = torch.full_like(self.numbers, number), torch.full_like(self.slopes, torch.inf)
@@ -144,7 +157,7 @@ def go_downhill(problem: MixProblem, starts: Fits, tolerances: Float[Tensor, " f
     # A start that is near its minimum has small slopes already: measured by them, it would be taken further than
     # others.
     ends = minimise(
-        coordinates, coordinates.pack(_FAR if guessed else _NEAR), tolerance=1.0, max_iterations=max_iterations,
+        coordinates, coordinates.pack(_FAR if guessed else NEAR), tolerance=1.0, max_iterations=max_iterations,
         reference=tolerances * problem.steepness[starts.numbers],
         # Layer weights and classifier hang together, in directions that no frame holds: a long memory learns them.
         memory=_MEMORY if len(starts) <= _FEW else 10,
@@ -159,6 +172,12 @@ def _renew(problem: MixProblem, starts: Fits, tolerances: Float[Tensor, " fits"]
     far |= ~starts.losses.isfinite()
     if not bool(far.any()):
         return starts
+    renewed = iter(fit_classifiers(problem, starts.pick(far), tolerances[far]))
+    return join_fits([next(renewed) if moved else starts.pick([row]) for row, moved in enumerate(far.tolist())])
+
+
+def fit_classifiers(problem: MixProblem, starts: Fits, tolerances: Float[Tensor, " fits"]) -> list[Fits]:
+    """For each mix, by itself, the classifier that is best for it, every sentence counted once, and its own frame."""
 
     def fit(start: tuple[Fits, float]) -> Fits:
         fits, tolerance = start
@@ -168,9 +187,7 @@ def _renew(problem: MixProblem, starts: Fits, tolerances: Float[Tensor, " fits"]
         frames = Frames(fits.mixes, convex.eigenvalues, convex.basis)
         return replace(fits, weights=weights[0], intercepts=intercepts[0], frames=frames)
 
-    ones = [(starts.pick([row]), float(tolerances[row])) for row in range(len(starts))]
-    made = iter(map_mixes(problem, fit, [one for one, renewed in zip(ones, far.tolist(), strict=True) if renewed]))
-    return join_fits([next(made) if renewed else one for (one, _), renewed in zip(ones, far.tolist(), strict=True)])
+    return map_mixes(problem, fit, [(starts.pick([row]), float(tolerances[row])) for row in range(len(starts))])
 
 
 class Coordinates:
@@ -233,7 +250,7 @@ def find_waking(problem: MixProblem, fits: Fits, tolerances: Float[Tensor, " fit
     """True for fits that are no minimum yet: a layer that has hardly any weight, or none, would lower the loss."""
     slopes = problem.pull(fits.numbers, fits.mixes, fits.weights, fits.intercepts)
     # By the root of the share that it would get: d s / d c = 2 c / |c|^2.
-    by_roots = 2 * _NEAR * _WOKEN**0.5 * slopes
+    by_roots = 2 * NEAR * _WOKEN**0.5 * slopes
     return ((fits.mixes < _SMALL) & (by_roots < -(tolerances * problem.steepness[fits.numbers]).unsqueeze(1))).any(
         dim=1
     )

@@ -14,19 +14,23 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from torch import Tensor
 
-from probing.probes.mix_problem import MixProblem, square
+from probing.probes.mix_descent import NEAR, Coordinates, Fits, fit_classifiers, guess_evenly
+from probing.probes.mix_problem import MixProblem
 from probing.probes.mix_search import choose_distant
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.probes.solver import alone, minimise
 from probing.probes.stack_blocks import StackBlocks
 
-# Looser than the probe's own: what remains of the gradient moves the weights less than another sample does. At 3e-3 it
-# does not: where the weights move slowly (SentLen), they are then nearer to the start than to the end.
-_TOLERANCE = 1e-3
-_MOST_ITERATIONS = 300
-_GROUP_NUMBERS = 2**23
-"""Weights, counted for every layer, that are fitted together: ten times as much memory, here 300 MiB."""
+_TOLERANCE = 3e-4
+"""Looser than the probe's own: what remains of the gradient moves the weights less than another sample does. At 1e-3 it
+does not where the weights move slowly (SentLen): they are then nearer to the start than to the end."""
+_MOST_ITERATIONS, _MEMORY = 300, 30
+"""Most steps, and those that the solver learns curvature from."""
+_GROUP_NUMBERS = 2**22
+"""Weights, counted for every layer, that are fitted together: history and slopes are twenty times as much memory, here
+300 MiB."""
 _REVIVED = 0.1
 """Share that all layers have together in a start: a resample may need one that the probe left out."""
 
@@ -64,19 +68,31 @@ def _refit(probe: ScalarMixProbe, X: np.ndarray, y: np.ndarray, counts: np.ndarr
     drawn = torch.tensor(counts, dtype=vectors.mean.dtype, device=probe.device)
     problem = MixProblem(vectors, torch.tensor(y, device=probe.device), [probe.strength_] * len(counts), drawn, threads)
     even = np.full((1, len(X)), 1 / len(X))
-    mixes = np.concatenate([(1 - _REVIVED) * probe.minima_ + _REVIVED * even, even])
-    starts = problem.start(torch.from_numpy(mixes).to(problem.root))
+    mixes = torch.from_numpy(np.concatenate([(1 - _REVIVED) * probe.minima_ + _REVIVED * even, even]))
+    guesses = guess_evenly(problem, 0, mixes)
+    starts = fit_classifiers(problem, guesses, torch.full_like(guesses.losses, _TOLERANCE))
     problem.loss.prepare(_TOLERANCE)
-    weights, n_minima = [], []
-    size = max(1, _GROUP_NUMBERS // (len(X) * starts.numel()))
-    for numbers in torch.arange(len(counts), device=starts.device).split(size):
-        options = {"tolerance": _TOLERANCE, "max_iterations": _MOST_ITERATIONS}
-        repeated = numbers.repeat_interleave(len(starts))
-        points = starts.repeat(len(numbers), 1)
-        ends = minimise(problem, points, numbers=repeated, **options)
-        for own in torch.arange(len(repeated)).split(len(starts)):
-            mixes = square(ends.points[own, -problem.n_layers :])
-            kept = choose_distant(mixes, ends.losses[own])
-            weights.append(mixes[kept[0]])
-            n_minima.append(len(kept))
-    return Refits(torch.stack(weights).cpu().numpy(), np.array(n_minima))
+    # All resamples that begin in one place go on side by side, in its directions.
+    ends = [_follow(problem, start, len(counts)) for start in starts]
+    lowest, n_minima = [], []
+    for own in zip(*ends, strict=True):
+        found = torch.stack([mix for mix, _ in own])
+        kept = choose_distant(found, torch.stack([loss for _, loss in own]))
+        lowest.append(found[kept[0]])
+        n_minima.append(len(kept))
+    return Refits(torch.stack(lowest).cpu().numpy(), np.array(n_minima))
+
+
+def _follow(problem: MixProblem, start: Fits, n_resamples: int) -> list[tuple[Tensor, Tensor]]:
+    """Mix and loss of every resample, where its way down from the start ends."""
+    size = max(1, _GROUP_NUMBERS // (problem.n_layers * (start.weights.numel() + problem.n_layers)))
+    ends: list[tuple[Tensor, Tensor]] = []
+    for numbers in torch.arange(n_resamples, device=problem.mean.device).split(size):
+        coordinates = Coordinates(problem, start.repeat(numbers))
+        end = minimise(
+            coordinates, coordinates.pack(NEAR), tolerance=_TOLERANCE, max_iterations=_MOST_ITERATIONS, memory=_MEMORY,
+            reference=problem.steepness[numbers],
+        )  # fmt: skip
+        fits = coordinates.unpack(end)
+        ends += zip(fits.mixes, fits.losses, strict=True)
+    return ends

@@ -2,12 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+import probing
 from probing.probes.logistic import softmax_loss
 from probing.probes.mix_problem import MixProblem
 from probing.probes.mix_resamples import refit_weights
 from probing.probes.scalar_mix import ScalarMixProbe
 from probing.probes.stack_blocks import StackBlocks
 from probing.scores.mixing import describe_mixes
+from probing.tasks.sources import load_tasks
 from tests.helpers import draw_stack
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -67,6 +69,19 @@ def test_every_sentence_once_is_the_mix_itself():
     assert refit_weights(probe, stack, labels, np.ones((2, len(labels)))).weights == pytest.approx(
         np.tile(probe.weights_, (2, 1)), abs=0.03
     )
+
+
+@pytest.mark.slow
+def test_weights_that_move_slowly_come_to_their_end():
+    """Sentence length by the embedded encoder: layers much alike, six classes in a row, .93 and .07 in the end."""
+    [task], _ = load_tasks("controlled", ["sentence_length"], limit=2000)
+    train = task.splits["train"]
+    stack, labels = probing.encode(train.texts).values, np.array(train.labels, dtype=int)
+    probe = fit(stack, labels, strengths=(0.003,), max_iterations=1000)
+    assert probe.weights_.max() < 0.97
+    # Steps that are too few, or in poor directions, leave all weight on one layer.
+    refits = refit_weights(probe, stack, labels, np.ones((1, 2000)))
+    assert refits.weights == pytest.approx(probe.weights_[None], abs=0.03)
 
 
 @pytest.mark.slow
