@@ -201,8 +201,12 @@ def _mark_gravity(axes: Axes, gravity: pd.Series, layers: Sequence[int], width: 
     # Points squared: a quarter of the column's width, beside the number in its middle.
     size = float(np.clip((0.25 * 72 * width) ** 2, 8, 30))
     axes.scatter(columns, rows, s=size, marker="<", facecolor="white", edgecolor="black", linewidth=0.6, zorder=3)
+    for text in axes.texts if width < _NARROW else ():
+        text.set_x(text.get_position()[0] - _ASIDE)
 
 
+_NARROW, _ASIDE = 0.35, 0.1
+"""Inches below which a number of three digits reaches to the mark beside it; share of a column that it goes aside."""
 _STOPPED = Line2D([], [], linestyle="", label="*: this mix stopped before its minimum")
 
 
