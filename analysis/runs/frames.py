@@ -77,7 +77,9 @@ def mean_scores(
     _check_alike(rows, ["pooling", "probe", "protocol"], _KEY)
     numbers = dict.fromkeys(("value", "ci_low", "ci_high", "majority", "error"), "mean")
     rules = {"metric": "first", **numbers, "n": "first", "n_classes": "first", "seed": "nunique"}
-    errors = rows.groupby(_KEY, sort=False)["value"].transform(_half_over_seeds)
+    values = rows.groupby(_KEY, sort=False)["value"]
+    # A function of ours is called for every row of the result: hundreds, for zeros where there is one seed.
+    errors = values.transform(_half_over_seeds) if (values.size() > 1).any() else 0.0
     means = rows.assign(error=errors).groupby(_KEY, as_index=False, sort=False).agg(rules)
     means = means.rename(columns={"seed": "n_seeds"})
     for bound, sign in (("ci_low", -1), ("ci_high", 1)):
@@ -154,6 +156,8 @@ def _in_order(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _check_alike(rows: pd.DataFrame, columns: list[str], within: list[str] | None = None) -> None:
     for column in columns:
+        if rows[column].nunique() <= 1:
+            continue
         counts = rows.groupby(within)[column].nunique() if within else pd.Series([rows[column].nunique()])
         if (counts > 1).any():
             found = ", ".join(map(str, rows[column].unique()))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Int
 from scipy.optimize import brentq
-from scipy.stats import binomtest, norm, t
+from scipy.special import stdtrit
+from scipy.stats import binomtest, norm
 
 Array = np.ndarray
 
@@ -88,7 +89,8 @@ def add_errors(mean: float, errors: Sequence[Error], level: float = 1 - ALPHA) -
         return mean, np.nan, np.nan
 
     def half(tail: float) -> float:
-        return float(np.sqrt(sum(t.isf(tail, freedom) ** 2 * variance for variance, freedom in errors)))
+        # The quantile that scipy.stats.t has, without its checks of arrays, some hundred times faster.
+        return float(np.sqrt(sum(stdtrit(freedom, tail) ** 2 * variance for variance, freedom in errors)))
 
     beyond = half(_LEAST_P / 2) <= abs(mean)
     p: Any = _LEAST_P if beyond else brentq(lambda p: half(p / 2) - abs(mean), _LEAST_P, 1)

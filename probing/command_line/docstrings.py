@@ -4,12 +4,14 @@ import ast
 import inspect
 import textwrap
 from dataclasses import fields
+from functools import cache
 from itertools import pairwise
 from typing import get_args, get_type_hints
 
 from tyro.conf import Suppress
 
 
+@cache
 def read_docs(kind: type) -> dict[str, str]:
     """The docstring below each field of a class and of those it inherits from, as one line."""
     docs: dict[str, str] = {}
@@ -25,6 +27,7 @@ def read_docs(kind: type) -> dict[str, str]:
     return docs
 
 
+@cache
 def list_shown(kind: type) -> list[str]:
     """Names of the fields that are flags for users: all but those that programs set."""
     types, hidden = get_type_hints(kind, include_extras=True), get_args(Suppress[int])[1]

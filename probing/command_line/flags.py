@@ -34,7 +34,8 @@ def read_flags(
     groups: dict[str, tuple[str, ...]] = getattr(kind, "GROUPS", {})
     grouped = {name for names in groups.values() for name in names}
     hidden, arguments = _take_hidden(kind, arguments)
-    flags = {name: flag for name, flag in _annotate(kind).items() if name in list_shown(kind)}
+    shown = list_shown(kind)
+    flags = {name: flag for name, flag in _annotate(kind).items() if name in shown}
     first = [flag for name, flag in flags.items() if name not in grouped]
     nested = {
         f"group_{n}": _nest(title, [flags[name] for name in names]) for n, (title, names) in enumerate(groups.items())
@@ -58,8 +59,8 @@ def read_flags(
 
 def _take_hidden(kind: type, arguments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     """The values of flags that programs set, which tyro would not know, and the arguments without them."""
-    names = {f"--{column.name}": column.name for column in fields(kind)}
-    names = {flag: name for flag, name in names.items() if name not in list_shown(kind)}
+    shown = list_shown(kind)
+    names = {f"--{column.name}": column.name for column in fields(kind) if column.name not in shown}
     values, others, left = dict[str, str](), list[str](), iter(arguments)
     for argument in left:
         flag, sign, value = argument.partition("=")
@@ -71,9 +72,12 @@ def _take_hidden(kind: type, arguments: Sequence[str]) -> tuple[dict[str, str], 
 
 
 def _nest(title: str, flags: Iterable[Any]) -> tuple[Any, Any]:
-    """A group of flags as type and default of a field; its box is headed `TITLE options`."""
+    """A group of flags as type and default of a field; its box is headed `TITLE options`.
+
+    Its help is none; where it is not given, tyro looks for it in the source of every module that the class might be of.
+    """
     group = make_dataclass("Group", flags)
-    return Annotated[group, tyro.conf.arg(name=title)], field(default_factory=group)
+    return Annotated[group, tyro.conf.arg(name=title, help="")], field(default_factory=group)
 
 
 def _annotate(kind: type) -> dict[str, tuple[str, Any, Any]]:
