@@ -10,7 +10,10 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 # The tests' problems are tiny: several threads spend their time on waiting for one another.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 from jaxtyping import install_import_hook
+
+from tests.outside import install
 
 # Where arrays flow. Not probing.tasks, whose grammars and treebanks are plain Python and would be ten times slower.
 ARRAY_CODE = (
@@ -31,12 +34,6 @@ ARRAY_CODE = (
 )
 install_import_hook([*(f"probing.{name}" for name in ARRAY_CODE), "analysis"], "beartype.beartype")
 
-import pytest  # noqa: E402
-import torch  # noqa: E402
-
-from tests.helpers import save_encoder  # noqa: E402
-from tests.outside import install  # noqa: E402
-
 # Before any registry looks around: the conformance tests run on the parts of others as on ours.
 OUTSIDE = tempfile.TemporaryDirectory(prefix="outside-")
 OUTSIDE_PATH = install(Path(OUTSIDE.name))
@@ -51,6 +48,8 @@ def outside_path():
 @pytest.fixture(scope="module")
 def one_thread():
     """Products this small only lose by being shared."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -60,6 +59,8 @@ def one_thread():
 @pytest.fixture(scope="session")
 def tiny_folders(tmp_path_factory):
     """Function: the folder of a tiny encoder of some architecture, made when it is first asked for."""
+    from tests.helpers import save_encoder  # torch: the process that only hands out tests needs none
+
     made = {}
 
     def find(architecture="bert"):
@@ -79,6 +80,12 @@ def tiny_folder(tiny_folders):
 def pytest_collection_finish(session):
     """Leave what stays for good (modules, tests) out of the collector's rounds: each would look through all of it."""
     gc.freeze()
+
+
+def pytest_runtest_teardown(item, nextitem):
+    """The same after each file, for modules that its tests were the first to load: every training ends in a round."""
+    if nextitem and nextitem.path != item.path:
+        gc.freeze()
 
 
 def pytest_unconfigure(config):

@@ -1,12 +1,15 @@
-"""Stands for `python` where the documents' commands are tried: starts the same program on less.
+"""Stands for `python` where the documents' commands are tried: starts the same program on less, in a warm Python.
 
 A flag that a command gives itself is left as it is; only the id of a large encoder becomes the folder of a tiny one.
-The environment says which: `TINY_ENCODER`, `SENTEVAL_URL` of a server with small files, `BLOB_IDS` of these.
+The environment says which: `TINY_ENCODER`, `SENTEVAL_URL` of a server with small files, `BLOB_IDS` of these; and
+`WARM_PYTHON`, where `tests/warm_python.py` serves.
 """
 
 import json
 import os
 import sys
+
+from warm_python import start
 
 ENCODER = os.environ["TINY_ENCODER"]
 LESS = {
@@ -17,6 +20,8 @@ LESS = {
     "pytest": "tests/probing/test_randomness.py",
 }
 """What is added to each program."""
+FEW = ["--tasks", "SentLen", "TopConst", "Tense"]
+"""Of the tasks where a command names neither these nor its corpus; `--data controlled` and others are read whole."""
 SMALL_CORPORA = """
 import runpy, sys
 from probing.tasks.controlled.corpus import SIZES
@@ -36,6 +41,8 @@ def shorten(words: list[str]) -> list[str]:
     more = LESS.get(target, "").split()
     if "--controlled" in words:
         more += ["--sizes", "600", "24", "24"]
+    if target.endswith("run_senteval.py") and not {"--data", "--config"} & set(words):
+        more += FEW
     if "senteval" in words and target.endswith("run_senteval.py"):
         more += ["--senteval-url", os.environ["SENTEVAL_URL"]]
     if target == "pytest" and any(word.startswith(("tests/", "notebooks")) for word in words):
@@ -52,14 +59,16 @@ def take_new(more: list[str], given: list[str]) -> list[str]:
     return taken
 
 
-def main() -> None:
-    """Become the real program."""
+def main() -> int:
+    """Run the real program; returns its exit code."""
     words = shorten(sys.argv[1:])
     if words[0].startswith("probing/"):
         blob_ids = json.loads(os.environ["BLOB_IDS"])
         words = ["-c", SMALL_CORPORA.format(blob_ids=blob_ids, arguments=words)]
-    os.execv(sys.executable, [sys.executable, *words])
+    if "pytest" in words:  # rewrites what is imported after it
+        os.execv(sys.executable, [sys.executable, *words])
+    return start(os.environ["WARM_PYTHON"], words)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

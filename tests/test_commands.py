@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
@@ -64,7 +65,7 @@ EXIT_CODES = {"exit code 3": 3}
 """What a paragraph says of its own end; all others end well."""
 TRANSFER_ROWS = 120
 PROGRAMS = {
-    "python": f'exec {sys.executable} tests/small_python.py "$@"',
+    "python": f'exec {sys.executable} -S tests/small_python.py "$@"',  # it needs the standard library alone
     "pytest": 'exec python -m pytest "$@"',
     "jupyter": f'exec {Path(sys.executable).parent}/jupyter "$@" --version',
 }
@@ -185,16 +186,29 @@ class QuietHandler(SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def run(home, official, tiny_folder, outside_path):
-    """Function: a paragraph's commands in one shell, as a reader starts them."""
+def environment(home, official, tiny_folder, outside_path):
+    """What the commands find in their environment; a Python that has read the large packages serves them."""
     passed = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST", "PYTHONPATH"))}
     passed |= official | {"TINY_ENCODER": str(tiny_folder), "PYTHONPATH": os.pathsep.join(outside_path)}
     passed |= {"PATH": f"{home / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}", "MAKEFLAGS": ""}
+    passed["WARM_PYTHON"] = str(home / "warm")
+    server = subprocess.Popen([sys.executable, "tests/warm_python.py", passed["WARM_PYTHON"]], cwd=home, env=passed)
+    while not (home / "warm").exists():
+        assert server.poll() is None
+        time.sleep(0.05)
+    yield passed
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture(scope="module")
+def run(home, environment):
+    """Function: a paragraph's commands in one shell, as a reader starts them."""
 
     def start(piece):
         script = re.sub(r"\b(" + "|".join(WORDS) + r")\b", lambda match: WORDS[match[0]], piece)
         return subprocess.run(
-            ["bash", "-euxc", script], cwd=home, env=passed, capture_output=True, text=True, check=False
+            ["bash", "-euxc", script], cwd=home, env=environment, capture_output=True, text=True, check=False
         )
 
     return start

@@ -1,6 +1,7 @@
 import io
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,12 +36,30 @@ NAMES = ("past_present", "obj_number")
 @pytest.fixture
 def settings(tmp_path, tiny_folder):
     """A run on two tiny tasks, without controls."""
+    return make_settings(tmp_path, tiny_folder)
+
+
+def make_settings(folder, checkpoint):
     for seed, name in enumerate(NAMES):
-        write_task(tmp_path / "corpus", build_task(name, seed=seed))
+        write_task(folder / "corpus", build_task(name, seed=seed))
     return RunSettings(
-        model="bermo", checkpoint=str(tiny_folder), data=str(tmp_path / "corpus"), tasks=NAMES, controls=(),
-        dtype="float32", device="cpu", output=tmp_path / "run", cache_dir=tmp_path / "cache", quiet=True, gradients=0,
+        model="bermo", checkpoint=str(checkpoint), data=str(folder / "corpus"), tasks=NAMES, controls=(),
+        dtype="float32", device="cpu", output=folder / "run", cache_dir=folder / "cache", quiet=True, gradients=0,
     )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory, tiny_folder):
+    """Such a run, finished; it is not to be changed."""
+    settings = make_settings(tmp_path_factory.mktemp("first"), tiny_folder)
+    tell(settings)
+    return settings
+
+
+@pytest.fixture
+def finished(first, tmp_path):
+    """A copy of it, of the same corpus and cache, that a test may change."""
+    return replace(first, output=shutil.copytree(first.output, tmp_path / "run"))
 
 
 @pytest.fixture
@@ -76,16 +95,14 @@ def numbers(table):
     return table.drop(columns=["seconds"])
 
 
-def test_a_damaged_cell_is_computed_again_to_the_same_numbers_and_named(settings, fits):
-    tell(settings)
-    whole, path = read(settings), settings.output / "cells" / "obj_number.layer.none.0.safetensors"
+def test_a_damaged_cell_is_computed_again_to_the_same_numbers_and_named(finished, fits):
+    whole, path = read(finished), finished.output / "cells" / "obj_number.layer.none.0.safetensors"
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 4]))
-    fits.clear()
-    _, reporter = tell(settings)
+    _, reporter = tell(finished)
     assert [line for line in reporter.warnings if str(path) in line and "damaged" in line]
     assert fits == {"LinearProbe": 1}
-    pd.testing.assert_frame_equal(numbers(read(settings)), numbers(whole))
+    pd.testing.assert_frame_equal(numbers(read(finished)), numbers(whole))
 
 
 @pytest.mark.slow
@@ -100,12 +117,11 @@ def test_a_cell_made_with_other_settings_is_not_taken_though_the_folder_says_it_
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_second_run_in_the_folder_is_refused_while_the_first_works(overwrite, settings):
-    tell(settings)
-    before = read(settings)
-    with hold_folder(settings.output), pytest.raises(InputError, match=r"a run is working in it \(pid \d+\)"):
-        tell(replace(settings, overwrite=overwrite, pooling="cls" if overwrite else "mean"))
-    pd.testing.assert_frame_equal(read(settings), before)
+def test_a_second_run_in_the_folder_is_refused_while_the_first_works(overwrite, finished):
+    before = read(finished)
+    with hold_folder(finished.output), pytest.raises(InputError, match=r"a run is working in it \(pid \d+\)"):
+        tell(replace(finished, overwrite=overwrite, pooling="cls" if overwrite else "mean"))
+    pd.testing.assert_frame_equal(read(finished), before)
 
 
 @pytest.mark.slow
@@ -143,9 +159,8 @@ def test_leaves_a_score_for_every_task_layer_mix_and_baseline(settings):
     assert (accuracy["n"] == 20).all()
 
 
-def test_scores_are_counted_from_the_predictions_that_are_kept(settings):
-    tell(settings)
-    scores, predictions = read(settings), read(settings, "predictions")
+def test_scores_are_counted_from_the_predictions_that_are_kept(first):
+    scores, predictions = read(first), read(first, "predictions")
     tests = scores[(scores["split"] == "test") & (scores["metric"] == "accuracy")]
     for _, score in tests.iterrows():
         rows = predictions
@@ -308,12 +323,12 @@ def test_two_runs_give_the_same_numbers(settings):
     pd.testing.assert_frame_equal(read(settings, "layer_weights"), read(other, "layer_weights"))
 
 
-def test_bert_has_no_mix_and_the_layers_of_bermo(settings):
-    plain = replace(settings, model="bert", output=settings.output.with_name("bert"))
-    tell(settings), tell(plain)
+def test_bert_has_no_mix_and_the_layers_of_bermo(first, tmp_path):
+    plain = replace(first, model="bert", output=tmp_path / "bert")
+    tell(plain)
     assert set(read(plain)["representation"]) == {"none", "layer"}
     assert len(read(plain, "layer_weights")) == 0
-    mixed = read(settings)
+    mixed = read(first)
     mixed = mixed[mixed["representation"] != "scalar_mix"].reset_index(drop=True)
     pd.testing.assert_frame_equal(
         numbers(read(plain)).drop(columns="model"), numbers(mixed).drop(columns="model"), check_dtype=False
@@ -366,10 +381,9 @@ def test_sentences_that_were_cut_are_counted_and_told_once(settings):
     assert told[0] in manifest["warnings"]
 
 
-def test_the_manifest_says_what_the_numbers_depend_on(settings):
-    tell(settings)
-    manifest = json.loads((settings.output / "manifest.json").read_text())
-    assert manifest["encoder"]["checkpoint"] == settings.checkpoint
+def test_the_manifest_says_what_the_numbers_depend_on(first):
+    manifest = json.loads((first.output / "manifest.json").read_text())
+    assert manifest["encoder"]["checkpoint"] == first.checkpoint
     assert len(manifest["encoder"]["digest"]) == 64
     assert manifest["dtype"] == "float32"
     assert manifest["kernels"].keys() == {"encoding", "probes"}
@@ -381,20 +395,17 @@ def test_the_manifest_says_what_the_numbers_depend_on(settings):
         assert manifest["stages"][stage]["peak_rss_bytes"] > 0
 
 
-def test_settings_that_move_no_number_may_change_on_the_way(settings, fits):
-    tell(settings)
-    fits.clear()
-    tell(replace(settings, threads=1, cache_dir=settings.cache_dir / "other"))
+def test_settings_that_move_no_number_may_change_on_the_way(finished, fits, tmp_path):
+    tell(replace(finished, threads=1, cache_dir=tmp_path / "other"))
     assert fits == {}
 
 
 @pytest.mark.parametrize(
     ("field", "value"), [("pooling", "cls"), ("limit", 10), ("seeds", (1,)), ("dtype", "bfloat16")]
 )
-def test_settings_that_move_numbers_may_not(field, value, settings):
-    tell(settings)
+def test_settings_that_move_numbers_may_not(field, value, finished):
     with pytest.raises(InputError, match=rf"{field} .* -> "):
-        tell(replace(settings, **{field: value}))
+        tell(replace(finished, **{field: value}))
 
 
 def test_layers_are_chosen_by_index_from_either_end():

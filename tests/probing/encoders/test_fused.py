@@ -122,6 +122,19 @@ def encode_by_torch(folder, dtype, pooling="mean", special_tokens=True):
     return encode(build(folder, device="cpu", dtype=dtype, backend="torch"), draw_texts(), pooling, special_tokens)
 
 
+@cache
+def build_on(engine, folder, dtype):
+    """An encoder whose kernels are an engine's; the engine is the one that is used."""
+    assert placement.find_engine(dtype) == engine
+    return build(folder, device="cpu", dtype=dtype, backend="fused")
+
+
+@cache
+def encode_on(engine, folder, dtype, pooling="mean", special_tokens=True):
+    """Its vectors."""
+    return encode(build_on(engine, folder, dtype), draw_texts(), pooling, special_tokens)
+
+
 def find_excess(found, expected, dtype):
     """Errors as a share of what a number format allows: each in float32, in bfloat16 the mean of a layer's.
 
@@ -137,11 +150,11 @@ def measure_errors(found, expected):
 
 
 def check_pooling(folder, dtype, pooling, special_tokens):
-    kernels = build(folder, device="cpu", dtype=dtype, backend="fused")
-    found = encode(kernels, draw_texts(), pooling, special_tokens)
+    engine = placement.find_engine(dtype)
+    found = encode_on(engine, folder, dtype, pooling, special_tokens)
     expected = encode_by_torch(folder, "float32", pooling, special_tokens)
     assert find_excess(found, expected, dtype) < 1, (pooling, special_tokens)
-    rounded = hasattr(kernels.model, "embeddings_project")
+    rounded = hasattr(build_on(engine, folder, dtype).model, "embeddings_project")
     assert rounded or find_excess(found[:1], expected[:1], "float32") < 1, "embeddings alone are never rounded"
 
 
@@ -188,7 +201,7 @@ def test_a_pooling_without_shares_reads_hidden_states(plain_folder, dtype, monke
 
 
 def test_is_nearer_to_float32_than_a_model_converted_to_bfloat16(folder, dtype):
-    kernels = encode(build(folder, device="cpu", dtype=dtype, backend="fused"), draw_texts())
+    kernels = encode_on(placement.find_engine(dtype), folder, dtype)
     exact, converted = (encode_by_torch(folder, way) for way in ("float32", "bfloat16"))
     assert measure_errors(kernels, exact).mean() < measure_errors(converted, exact).mean()
 
