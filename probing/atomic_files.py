@@ -3,8 +3,8 @@
 import os
 import re
 import shutil
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -63,6 +63,29 @@ def write_atomically(path: Path, content: bytes) -> None:
             # A full disk does not say which file it has no room for, and a part's name tells nobody anything.
             raise OSError(error.errno, error.strerror, str(path)) from error
         raise
+
+
+@contextmanager
+def make_part(folder: Path) -> Iterator[Path]:
+    """A new folder beside the place of another, to be filled and renamed; it is removed if it still is there then.
+
+    A lock says that somebody is filling it; on a file system without locks nothing does.
+    """
+    while True:
+        part = name_part(folder)
+        part.mkdir(parents=True)
+        held = os.open(part, os.O_RDONLY)
+        with suppress(OSError):
+            flock(held, LOCK_EX)
+        # As in `_begin`.
+        if os.fstat(held).st_nlink:
+            break
+        os.close(held)
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+        os.close(held)
 
 
 def find_refusal(error: BaseException, path: Path) -> OSError | None:
@@ -132,14 +155,15 @@ def is_part(path: Path) -> bool:
 
 
 def remove_leftovers(paths: Iterable[Path]) -> None:
-    """Remove those of some paths that killed programs have left half written: files that nobody writes, and folders.
-
-    Folders have no lock: give none that another program may be writing.
-    """
+    """Remove those of some paths that killed programs have left half written: files and folders that nobody writes."""
     for path in filter(is_part, paths):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-            continue
-        with suppress(OSError), path.open("rb") as file:
-            flock(file, LOCK_EX | LOCK_NB)
-            path.unlink(missing_ok=True)
+        with suppress(OSError):
+            held = os.open(path, os.O_RDONLY)
+            try:
+                flock(held, LOCK_EX | LOCK_NB)
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+            finally:
+                os.close(held)

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from probing.atomic_files import check_new_file, check_writable, write_atomically
+from probing.atomic_files import check_new_file, check_writable, make_part, remove_leftovers, write_atomically
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.command_line.arguments import read_settings
 from probing.exit_codes import end_in_one_line
@@ -58,7 +58,7 @@ class BuildSettings:
     conllu: tuple[Path, ...] = ()
     """CoNLL-U files; the name of each says its split (train, dev or test), as in de_gsd-ud-train.conllu."""
     output: Path | None = None
-    """Folder for NAME.txt of each task and tasks.json."""
+    """New or empty folder for NAME.txt of each task and tasks.json; one that holds the same tasks already will do."""
     trees: tuple[Path, ...] = ()
     """Folders of bracketed trees (NAME.ptb, one a line, and NAME.ids, their sent_id)."""
     controlled: bool = False
@@ -100,9 +100,13 @@ def build(settings: BuildSettings) -> int:
         )
     if settings.confounds and not settings.controlled:
         raise InputError("--confounds are switched on in the controlled corpus alone; add --controlled")
-    check_writable(settings.output)
+    output = settings.output.expanduser().resolve()
+    # It is put in the place of an empty folder.
+    check_writable(output)
+    check_writable(output.parent)
+    _check_unused(output)
     made = _make(settings, _log)
-    write_build(settings.output, made.rows, made.report)
+    write_build(output, made.rows, made.report)
     show_report(made.report)
     return 0
 
@@ -167,23 +171,44 @@ def _check_graph(data: str) -> tuple[Sequence[str], Mapping[str, Any]]:
     return found.faults, {"data": data, "faults": found.faults, "notes": found.cautions, "graph": found.facts()}
 
 
-def write_build(folder: Path, rows: Mapping[str, Any], report: Mapping[str, Any]) -> None:
-    """Write the task files, then `tasks.json`, which names them.
+def _check_unused(folder: Path) -> None:
+    """Refuse a folder that holds anything but a build, before one is made for it.
 
     Raises:
-        InputError: the folder cannot be written, or holds a task that this build does not give.
+        InputError: naming what is there.
     """
-    names = [spec.name for spec in SENTEVAL_TASKS if spec.name not in rows]
+    others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if others and "tasks.json" not in others:
+        raise InputError(f"{folder}: not empty ({others[0]}) and no finished build; choose another --output")
+
+
+def write_build(folder: Path, rows: Mapping[str, Any], report: Mapping[str, Any]) -> None:
+    """Write the task files and `tasks.json`, which describes them, as a new folder: whole or not at all.
+
+    A build of other tasks that is there is left as it is, for a mixture of the two would look like one.
+
+    Raises:
+        InputError: the folder cannot be written, or holds another build.
+    """
     try:
-        stale = [name for name in names if (folder / f"{name}.txt").exists()]
-        if stale:
-            raise InputError(
-                f"{folder}: holds {', '.join(stale)} of another build, unsupported now; use an empty folder"
-            )
-        write_tasks(folder, rows)
-        write_atomically(folder / "tasks.json", (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
+        remove_leftovers(folder.parent.glob(f".{folder.name[:40]}.*"))
+        with make_part(folder) as part:
+            write_tasks(part, rows)
+            write_atomically(part / "tasks.json", (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
+            if not (folder.is_dir() and any(folder.iterdir())):
+                part.rename(folder)
+            elif _read_build(part) != _read_build(folder):
+                raise InputError(
+                    f"{folder}: holds another build, or a part of one; remove it, or choose another --output"
+                )
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from None
+
+
+def _read_build(folder: Path) -> list[bytes]:
+    """The files of a build; those of the user's beside them are none of it."""
+    names = ("tasks.json", *(f"{spec.name}.txt" for spec in SENTEVAL_TASKS))
+    return [path.read_bytes() if (path := folder / name).is_file() else b"" for name in names]
 
 
 def open_console() -> Console:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from probing.build_tasks import write_build
 from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs
 from probing.records import SPLITS
 from probing.tasks.controlled.corpus import make_rows
@@ -143,3 +144,36 @@ def test_a_report_or_folder_that_has_no_name_to_be_written_under_is_one_line(bui
         assert result.returncode == 2
         assert ("got an empty one" if flags[-1] == "" else "a name is too long") in result.stderr
         assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_build_takes_no_other_ones_place_and_the_same_one_is_let_stand(tmp_path: Path) -> None:
+    flags = ("--controlled", "--sizes", 60, 24, 24, "--output", "out")
+    assert run(*flags, cwd=tmp_path).returncode == 0
+    (tmp_path / "out" / "LICENSE.md").write_text("mine")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert run(*flags, cwd=tmp_path).returncode == 0
+    result = run(*flags, "--seed", 1, cwd=tmp_path)
+    assert result.returncode == 2
+    assert "holds another build" in result.stderr.splitlines()[-1]
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    (tmp_path / "out" / "tasks.json").unlink()
+    assert "no finished build" in run(*flags, cwd=tmp_path).stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_build_that_is_killed_leaves_no_folder_and_the_next_one_clears_up(tmp_path: Path) -> None:
+    rows = {"tree_depth": [("train", "5", "one two")], "past_present": [("train", "PAST", "three")]}
+    code = f"""
+import os
+from probing import build_tasks
+build_tasks.write_tasks = lambda folder, rows: ((folder / "tree_depth.txt").write_text("half"), os._exit(9))
+build_tasks.write_build(build_tasks.Path("out"), {rows}, {{}})
+"""
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}
+    killed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False, env=environment)
+    assert killed.returncode == 9
+    assert [path.name.startswith(".out.") for path in tmp_path.iterdir()] == [True]
+    write_build(tmp_path / "out", rows, {})
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"tree_depth.txt", "past_present.txt", "tasks.json"}

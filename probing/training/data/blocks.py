@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Int
 from transformers import PreTrainedTokenizerBase
 
-from probing.atomic_files import name_part, remove_leftovers
+from probing.atomic_files import make_part, remove_leftovers
 from probing.digests import digest_file, digest_json
 from probing.encoders.slow_tokenizers import open_backend
 from probing.records import SPLITS, InputError
@@ -104,9 +104,7 @@ def _tokenise(paragraphs: Iterable[str], packing: Packing) -> Iterator[Int[np.nd
 
 def _make(folder: Path, source: TextSource, packing: Packing) -> None:
     """Write the blocks of all splits, whole or not at all."""
-    part = name_part(folder)
-    part.mkdir(parents=True)
-    try:
+    with make_part(folder) as part:
         shapes = {split: _write(part / f"{split}.bin", source, split, packing) for split in source.splits}
         digests = {split: digest_file(part / f"{split}.bin") for split in shapes}
         facts = {"shapes": shapes, "digests": digests, "dtype": packing.dtype.name, "text": source.facts}
@@ -115,8 +113,6 @@ def _make(folder: Path, source: TextSource, packing: Packing) -> None:
         # Another run may have been faster.
         with suppress(OSError):
             part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _write(path: Path, source: TextSource, split: str, packing: Packing) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from probing.atomic_files import (
     disarm,
     find_obstacle,
     is_part,
+    make_part,
     name_part,
     remove_leftovers,
     to_csv,
@@ -49,6 +50,15 @@ def test_what_is_being_written_is_no_leftover(tmp_path):
         remove_leftovers(tmp_path.iterdir())
         assert list(tmp_path.iterdir()) == [part]
     remove_leftovers(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_being_filled_is_no_leftover(tmp_path):
+    rest = name_part(tmp_path / "b")
+    rest.mkdir()
+    with make_part(tmp_path / "a") as part:
+        remove_leftovers(tmp_path.iterdir())
+        assert list(tmp_path.iterdir()) == [part]
     assert list(tmp_path.iterdir()) == []
 
 
