@@ -33,6 +33,7 @@ from transformers import __version__ as transformers_version
 from transformers.utils import logging
 
 import probing.encoders.architectures  # noqa: F401 - so that transformers knows ours, whatever was imported before
+from probing.digests import digest_file, digest_json
 from probing.encoders.checkpoint_files import (
     WEIGHTS,
     check_reader,
@@ -87,6 +88,13 @@ def find_checkpoint(name: str) -> Checkpoint:
     if is_folder:
         return Checkpoint(str(folder), "", _find_weights(folder))
     return _find_on_hub(name)
+
+
+def digest_stored(checkpoint: Checkpoint) -> str:
+    """The identity of all that a checkpoint stores of a model, its pooler and its head too."""
+    names = ("config.json", *_SAFE_WEIGHTS, *_OLD_WEIGHTS)
+    paths = sorted({path for name in names for path in checkpoint.folder.glob(name)})
+    return digest_json([[path.name, digest_file(path)] for path in paths])
 
 
 def load_config(checkpoint: Checkpoint) -> PretrainedConfig:

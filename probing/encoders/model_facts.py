@@ -16,12 +16,15 @@ _NOT_ARCHITECTURE = {"_name_or_path", "transformers_version", "dtype", "architec
 
 
 def compute_digest(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> str:
-    """SHA-256 over the architecture, every tensor that a state reads, and the tokenizer: equal if states are."""
+    """SHA-256 over the architecture, every tensor that the model's results read, and the tokenizer: equal if they are.
+
+    States read no pooler, which many heads do: it counts where the model has a head.
+    """
     digest = sha256(type(model).__name__.encode())
     architecture = {key: value for key, value in model.config.to_dict().items() if key not in _NOT_ARCHITECTURE}
     digest.update(json.dumps(architecture, sort_keys=True, default=str).encode())
     for name, tensor in sorted(model.state_dict().items()):
-        if is_pooler(name):
+        if is_pooler(name) and model.base_model is model:
             continue
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)

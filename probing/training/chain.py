@@ -116,7 +116,7 @@ def locate(bench: Bench, plan: ModelPlan, finished: Sequence[Finished]) -> Place
     stage, stages, is_last = plan.stages[number], _stages(bench, plan), number == n_stages - 1 and not plan.serves
     name = plan.name if n_stages == 1 else f"{plan.name}.{stage.name}"
     key = [__version__, effective_settings(bench.settings), str(bench.accelerator.mixed_precision)]
-    key += [bench.origin.digest, bench.source.digest, *(one.artifact for one in finished)]
+    key += [bench.origin.stored, bench.source.digest, *(one.artifact for one in finished)]
     key += [plan.name, plan.seed, plan.variant, stage.name, stage.kind, stage.start]
     key += [bench.left[needed] for needed in plan.needs]
     needed_folders = [(model, needed, bench.folder / "stages" / model / needed) for model, needed in plan.needs]

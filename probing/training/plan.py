@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import torch
 from accelerate import Accelerator
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from probing.encoders.checkpoints import Checkpoint
+from probing.digests import digest_json
+from probing.encoders.checkpoints import Checkpoint, digest_stored
 from probing.progress import Reporter
 from probing.records import Task, Text
 from probing.settings.checks import Range
@@ -36,6 +38,12 @@ class Origin:
     """Longest input in tokens, special tokens included."""
     layer_names: tuple[str, ...]
     """Layer 0 first, which no block makes."""
+
+    @cached_property
+    def stored(self) -> str:
+        """The identity of what a training starts from: of the encoder, and of a pooler and a head beside it."""
+        drawn = self.checkpoint.folder == Path()
+        return self.digest if drawn else digest_json([self.digest, digest_stored(self.checkpoint)])
 
     @property
     def n_blocks(self) -> int:

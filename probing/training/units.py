@@ -87,7 +87,7 @@ def make_models_by(engine: Engine, bench: Bench, plans: Sequence[ModelPlan]) -> 
 
 def identify_run(bench: Bench) -> tuple[str, ...]:
     """Facts that a worker must share with whoever sends it models."""
-    return bench.origin.digest, bench.source.digest, str(bench.accelerator.mixed_precision)
+    return bench.origin.stored, bench.source.digest, str(bench.accelerator.mixed_precision)
 
 
 def make_unit(order: ModelOrder, workshop: Workshop) -> Made:

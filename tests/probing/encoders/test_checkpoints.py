@@ -6,7 +6,8 @@ import torch
 
 from probing.encoders import checkpoints, placement
 from probing.encoders.bert import build
-from probing.encoders.checkpoints import find_checkpoint, load_model, load_tokenizer
+from probing.encoders.checkpoints import find_checkpoint, load_classifier, load_model, load_tokenizer
+from probing.encoders.model_facts import compute_digest
 from probing.encoders.placement import choose_device, choose_dtype
 from probing.records import InputError
 from probing.settings.run import EMBEDDED
@@ -199,3 +200,13 @@ def test_an_empty_name_is_not_the_working_directory(tiny_folder, monkeypatch):
     monkeypatch.chdir(tiny_folder)
     with pytest.raises(InputError, match="--checkpoint '': expected a folder or the name of a model"):
         find_checkpoint("")
+
+
+def test_the_digest_of_a_model_with_a_head_follows_its_pooler_and_that_of_an_encoder_does_not(tiny_folder):
+    checkpoint = find_checkpoint(str(tiny_folder))
+    tokenizer = load_tokenizer(checkpoint)
+    for model, follows in ((load_classifier(checkpoint)[0], True), (load_model(checkpoint), False)):
+        before = compute_digest(model, tokenizer)
+        with torch.no_grad():
+            model.base_model.pooler.dense.weight.neg_()
+        assert (compute_digest(model, tokenizer) != before) == follows

@@ -10,6 +10,7 @@ from random import Random
 import pandas as pd
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification
 
 from analysis.runs.training_run import load_training
 from probing.progress import Reporter
@@ -17,6 +18,7 @@ from probing.records import InputError
 from probing.settings.training import TrainSettings
 from probing.store.folder_lock import hold_folder
 from probing.training import loop
+from probing.training.origins import find_origin
 from probing.training.run import train
 from tests.helpers import build_task, save_encoder, write_task
 from tests.unsteady_engine import UnsteadyEngine
@@ -87,6 +89,26 @@ def test_a_killed_run_whose_data_or_encoder_has_changed_begins_anew_and_says_so(
     assert "begins anew" in warning
     fresh = settings.output.with_name("fresh")
     assert make(settings, output=fresh) == []
+    assert_same_tables(settings.output, fresh)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["bert.pooler.dense.weight", "classifier.weight"])
+def test_a_finished_run_whose_start_has_another_pooler_or_head_begins_anew(part, settings):
+    classes = {"id2label": {0: "PAST", 1: "PRES"}, "label2id": {"PAST": 0, "PRES": 1}}
+    model = AutoModelForSequenceClassification.from_pretrained(settings.checkpoint, **classes)
+    model.save_pretrained(settings.checkpoint)
+    make(settings)
+    before = find_origin(settings).digest
+    assert make(settings) == []
+    with torch.no_grad():
+        model.get_parameter(part).neg_()
+    model.save_pretrained(settings.checkpoint)
+    assert find_origin(settings).digest == before
+    [warning] = make(settings)
+    assert "another encoder; this model is trained again" in warning
+    fresh = settings.output.with_name("fresh")
+    make(settings, output=fresh)
     assert_same_tables(settings.output, fresh)
 
 
