@@ -8,12 +8,15 @@ them, `lexicon`, `verbs` and `morphology` have the words, `realisation` puts the
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
 from random import Random
 from typing import Any
 
 import numpy as np
 
 from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs
+from probing.digests import digest_file, digest_json
 from probing.randomness import derived_seed
 from probing.records import SPLITS, InputError, Split, Task, TaskSpec
 from probing.tasks.builds import HEAD, Build, count_rows
@@ -25,6 +28,7 @@ from probing.tasks.files.senteval import Row
 
 SIZES = {"train": 10_000, "dev": 1_000, "test": 1_000}
 """Number of sentences per split."""
+_INFLECTION = "lemminflect"
 _ALL = frozenset(spec.name for spec in SENTEVAL_TASKS)
 
 
@@ -105,6 +109,13 @@ def list_sentences(seed: int = 0, sizes: Mapping[str, int] = SIZES) -> dict[str,
     """Split -> the sentences that all ten tasks draw from, none of them altered, in the order of their making."""
     pool = make_pool(seed, tuple(sizes[split] for split in SPLITS), _ALL, frozenset())
     return {split: [" ".join(one.written()) for one in pool if one.split == split] for split in SPLITS}
+
+
+def digest_grammar(folder: Path = Path(__file__).parent) -> str:
+    """The identity of what makes the sentences: of this folder's code, and of the package that inflects words."""
+    return digest_json(
+        [[path.name, digest_file(path)] for path in sorted(folder.glob("*.py"))] + [version(_INFLECTION)]
+    )
 
 
 def _make_rows(name: str, seed: int, sizes: Mapping[str, int], confounds: frozenset[str]) -> list[Row]:

@@ -9,7 +9,7 @@ from typing import Any
 from probing.digests import digest_file, digest_json
 from probing.randomness import stream
 from probing.records import InputError
-from probing.tasks.controlled.corpus import SIZES, list_sentences
+from probing.tasks.controlled.corpus import SIZES, digest_grammar, list_sentences
 from probing.tasks.sources import HUB
 from probing.training.data.text_files import describe_files, find_texts, read_paragraphs
 
@@ -89,7 +89,7 @@ def _read(paths: Sequence[Path]) -> Iterator[str]:
 
 def _make_embedded() -> TextSource:
     facts = {"text": [], "made": f"controlled grammar, seed {_EMBEDDED_SEED}"}
-    digest = digest_json(["controlled text", _EMBEDDED_SEED, SIZES])
+    digest = digest_json(["controlled text", _EMBEDDED_SEED, SIZES, digest_grammar()])
     return TextSource("controlled", digest, {"train": _list_embedded}, facts)
 
 

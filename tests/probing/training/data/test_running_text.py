@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from probing.records import InputError
+from probing.tasks.controlled import corpus
 from probing.tasks.controlled.corpus import SIZES
+from probing.training.data import text_sources
 from probing.training.data.blocks import Packing, pack
 from probing.training.data.masking import Masking
 from probing.training.data.running_text import load_text
@@ -271,3 +273,15 @@ def test_a_file_counts_once_by_whatever_name_and_a_copy_of_it_is_refused(tmp_pat
     Path("te-1.txt.xz").write_bytes(lzma.compress(Path("te-1.txt").read_bytes()))
     with pytest.raises(InputError, match=r"te-1\.txt and te-1\.txt\.xz hold the same"):
         find_source(("te-1.txt", "te-1.txt.xz"))
+
+
+def test_sentences_of_the_grammar_are_made_anew_where_its_code_has_changed(tmp_path, packing, monkeypatch):
+    grammar = Path(text_sources.__file__).parents[2] / "tasks" / "controlled"
+    shutil.copytree(grammar, tmp_path / "grammar", ignore=shutil.ignore_patterns("__pycache__"))
+    assert corpus.digest_grammar(tmp_path / "grammar") == corpus.digest_grammar()
+    with (tmp_path / "grammar" / "verbs.py").open("a") as file:
+        file.write("\n")
+    before = packing.name(find_source([]))
+    changed = corpus.digest_grammar(tmp_path / "grammar")
+    monkeypatch.setattr(text_sources, "digest_grammar", lambda: changed)
+    assert packing.name(find_source([])) != before
