@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
-from probing.cells.plan import find_classes_only
+from probing.cells.plan import Cell, find_classes_only, mixes_layers, needs_seeds
 from probing.cells.room import check_room
 from probing.command_line.arguments import expand_paths
-from probing.contracts.encoder import Encoder
+from probing.contracts.encoder import Encoder, EncoderFacts
 from probing.contracts.measure import find_measure
 from probing.digests import digest_json
 from probing.encoders.opening import build_checked
@@ -20,6 +20,7 @@ from probing.progress import Reporter
 from probing.records import InputError, Task
 from probing.registry import MEASURES, QUEUES
 from probing.settings.checks import check_settings
+from probing.settings.idle import OF_CONTROLS, OF_MIX, OF_RUN, list_idle, list_unmixed
 from probing.settings.parts import MERGE
 from probing.settings.reviewer import describe_reviewer, expand_reviewer
 from probing.settings.run import RunSettings, effective_settings
@@ -76,6 +77,8 @@ def prepare(settings: RunSettings, reporter: Reporter) -> Prepared:
         settings.data, settings.tasks, settings.limit, reporter, settings.senteval_url, find_classes_only(settings)
     )
     tasks = choose_metrics(tasks, settings.metrics)
+    for line in list_without_effect(asked, settings, encoder, tasks):
+        reporter.warn(line)
     for line in describe_unknown(encoder, encoder.checkpoint, tasks):
         reporter.warn(line)
     check_room(tasks, len(layers), encoder.hidden_size, settings.measures)
@@ -84,6 +87,22 @@ def prepare(settings: RunSettings, reporter: Reporter) -> Prepared:
     if absent:
         reporter.warn(f"{settings.data}: no files for {', '.join(absent)}; the other tasks are probed")
     return Prepared(settings, name_folder(settings, tasks), tasks, encoder, findings, layers)
+
+
+def list_without_effect(
+    asked: RunSettings, settings: RunSettings, encoder: EncoderFacts, tasks: Sequence[Task]
+) -> list[str]:
+    """A line for each setting that was asked for and has no effect beside the others, on this encoder."""
+    mixes = mixes_layers(settings, encoder)
+    lines = list_idle(settings, (*OF_RUN, *(OF_CONTROLS if mixes else OF_MIX)), asked)
+    if not mixes:
+        lines += list_unmixed(asked)
+        if len(asked.seeds) > 1 and not needs_seeds(Cell(tasks[0], "layer"), settings):
+            seeds = " ".join(map(str, asked.seeds))
+            lines.append(
+                f"--seeds {seeds}: have no effect behind the first: --probe {settings.probe} ends where it does"
+            )
+    return lines
 
 
 def choose_layers(wanted: Sequence[int], layer_names: Sequence[str], flag: str = "--layers") -> list[int]:

@@ -11,6 +11,8 @@ class Recipe(Protocol):
     """Its flags: a dataclass that inherits from `probing.settings.training.RecipeSettings`."""
     ranges: Mapping[str, Any]
     """A `probing.settings.checks.Range` for each of the settings that has one, by its name."""
+    needs: Any
+    """A `probing.settings.idle.Need` for each of its settings that have an effect beside some others alone."""
     gentle: Mapping[str, Any]
     """Settings under which any model learns an easy task in 120 steps: the conformance tests try that."""
     rounds: bool

@@ -51,6 +51,8 @@ class Finished:
     log: Sequence[TrainingRow]
     artifact: str
     """Digest of the folder that the stage left; empty where it left none."""
+    warnings: Sequence[str] = ()
+    """Warnings that were told while it was made: they hold for whoever goes on from it too."""
 
 
 def find_finished(path: Path, key: str) -> Finished | None:
@@ -61,7 +63,9 @@ def find_finished(path: Path, key: str) -> Finished | None:
             return None
         rows = content["rows"]
         models = [TrainedModel(**row) for row in rows["models"]]
-        return Finished(models, [TrainingRow(**row) for row in rows["log"]], rows["artifact"])
+        log = [TrainingRow(**row) for row in rows["log"]]
+        # Older files have no warnings.
+        return Finished(models, log, rows["artifact"], rows.get("warnings", ()))
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
@@ -69,7 +73,7 @@ def find_finished(path: Path, key: str) -> Finished | None:
 def keep_finished(path: Path, key: str, finished: Finished) -> None:
     """Write the rows of a finished stage, whole or not at all."""
     rows = {"models": [asdict(row) for row in finished.models], "log": [asdict(row) for row in finished.log]}
-    rows["artifact"] = finished.artifact  # pyright: ignore
+    rows |= {"artifact": finished.artifact, "warnings": list(finished.warnings)}  # pyright: ignore
     content = {"key": key, "digest": digest_json(rows), "rows": rows}
     write_atomically(path, json.dumps(content).encode())
 

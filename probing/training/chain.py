@@ -6,6 +6,7 @@ settings, and if the folder that it left is still what it was.
 
 import shutil
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from probing import __version__
@@ -53,13 +54,17 @@ def make_model(bench: Bench, plan: ModelPlan) -> list[Finished]:
     finished, main = find_stages(bench, plan), bench.accelerator.is_main_process
     while len(finished) < len(plan.stages):
         place = locate(bench, plan, finished)
+        n_told = len(bench.reporter.warnings)
         done = KINDS[place.stage.kind](bench, place)
+        done = replace(done, warnings=bench.reporter.warnings[n_told:])
         if main:
             keep_finished(place.cell, place.key, done)
             place.state.unlink(missing_ok=True)
         bench.accelerator.wait_for_everyone()
         finished.append(done)
     note_left(bench, plan, finished)
+    for line in (line for one in finished for line in one.warnings):
+        bench.reporter.warn(line)
     return finished
 
 

@@ -15,6 +15,7 @@ from probing.encoders.checkpoints import Checkpoint, digest_stored
 from probing.progress import Reporter
 from probing.records import Task, Text
 from probing.settings.checks import Range
+from probing.settings.idle import Need
 from probing.settings.training import RecipeSettings
 from probing.training.contracts import Data, Evaluation, Objective, Pace, SplitScore, Transform, Written
 from probing.training.evolution import Search
@@ -196,6 +197,8 @@ class Recipe:
     """Of its settings by their names."""
     check: Callable[[Any], None] = lambda settings: None
     """Refuses, by an InputError, settings in range that do not go together."""
+    needs: Sequence[Need] = ()
+    """Conditions under which its own settings have an effect: whoever sets them without is told."""
     seeds_depend: bool = False
     """True where the models of other seeds depend on what is found with the first one."""
     gentle: Mapping[str, Any] = field(default_factory=dict)

@@ -20,6 +20,7 @@ from probing.records import InputError
 from probing.registry import CLASSIFIERS, RECIPES
 from probing.settings.checks import ENGINE_RANGES, check_engine, check_ranges, check_seeds
 from probing.settings.engine import use_engine
+from probing.settings.idle import OF_TRAINING, list_idle
 from probing.settings.training import RecipeSettings, effective_settings
 from probing.store.environment import describe_environment
 from probing.store.folder_lock import check_free, hold_folder
@@ -66,6 +67,8 @@ def train(settings: RecipeSettings, reporter: Reporter, engine: Engine | None = 
     if settings.threads:
         torch.set_num_threads(settings.threads)
     origin = (recipe.origin or find_origin)(settings, reporter.warn)
+    for line in list_idle(settings, (*OF_TRAINING, *recipe.needs)):
+        reporter.warn(line)
     planned = recipe.plan(settings, origin, reporter)
     accelerator = make_accelerator(settings)
     if settings.engine != "local" and accelerator.num_processes > 1:

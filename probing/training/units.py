@@ -67,6 +67,8 @@ def make_models_by(engine: Engine, bench: Bench, plans: Sequence[ModelPlan]) -> 
                 finished = find_stages(bench, plan)
                 if len(finished) == len(plan.stages):
                     made[plan.name] = finished
+                    for line in (line for one in finished for line in one.warnings):
+                        bench.reporter.warn(line)
                     stage.advance(1, found=True)
                 else:
                     missing.append(plan)

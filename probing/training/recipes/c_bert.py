@@ -6,7 +6,7 @@ Beside it stand arms of equal steps: no new sentences, synonyms, and the same ma
 judge says how often a new sentence still has its label.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -24,6 +24,7 @@ from probing.encoders.unknown_words import describe_unknown
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.checks import ABOVE_0, Range, check_repeats
+from probing.settings.idle import Need
 from probing.settings.training import RecipeSettings, TrainSettings
 from probing.tasks.files.senteval import format_rows
 from probing.training.data.sentences import count_cut
@@ -111,6 +112,26 @@ RANGES: Mapping[str, Range] = {
         "more than 0 and at most 1: else nothing is hidden, and nothing learned", 0, 1.0000001, above_low=True
     ),
 }
+
+
+def _writes(*arms: str) -> Callable[[CBertSettings], bool]:
+    return lambda settings: bool({*settings.arms} & {*arms})
+
+
+NEEDS = (
+    Need(("sample_num", "sample_ratio", "judged"), "with --arms none alone", _writes(*ARMS[1:])),
+    Need(("temperature",), "without an arm whose words are drawn", _writes(*ARMS[2:])),
+    Need(("mask_share", "lm_epochs", "lm_learning_rate"), "without an arm that learns train", _writes(*ARMS[3:])),
+    Need(("label_table",), "without --arms conditional", _writes("conditional")),
+    Need(
+        ("word_epochs", "word_learning_rate"),
+        "without cnn or lstm among --classifiers",
+        lambda settings: {*settings.classifiers} != {"encoder"},
+    ),
+    Need(("lm_epochs", "word_epochs"), "with --max-steps", lambda settings: not settings.max_steps),
+    Need(("task",), "with --splits, whose name it is", lambda settings: not settings.splits),
+    finetune.OF_MIX,
+)
 
 
 def check(settings: CBertSettings) -> None:
@@ -242,4 +263,4 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     }
 
 
-RECIPE = Recipe(CBertSettings, plan, RANGES, check, gentle={"lm_learning_rate": 2e-2}, tiny=try_out)
+RECIPE = Recipe(CBertSettings, plan, RANGES, check, NEEDS, gentle={"lm_learning_rate": 2e-2}, tiny=try_out)

@@ -12,6 +12,7 @@ from probing.progress import Reporter
 from probing.records import Task
 from probing.registry import CLASSIFIERS
 from probing.settings.checks import ABOVE_0, FROM_0, SHARE, Range
+from probing.settings.idle import Need
 from probing.settings.training import RecipeSettings, TrainSettings
 from probing.training.contracts import Data, Evaluation, Objective, Pace, Transform
 from probing.training.data.labelled import Labelled, LabelledData, load_labelled
@@ -33,6 +34,10 @@ RANGES: Mapping[str, Range] = {
     "freeze_up_to": Range("-1 (none), 0 (the embeddings) or a block", -1),
     "threads": Range("0 to 4096", 0, 4097),
 }
+
+
+OF_MIX = Need(("mix_learning_rate",), "without --model bermo", lambda settings: settings.model == "bermo")
+"""Need of the rate of what a mix of layers learns."""
 
 
 def plan(settings: TrainSettings, origin: Origin, reporter: Reporter) -> RunPlan:
@@ -125,4 +130,4 @@ def _learn_labels(start: Start, model: PreTrainedModel) -> Objective:
     return Supervised()
 
 
-RECIPE = Recipe(TrainSettings, plan, RANGES)
+RECIPE = Recipe(TrainSettings, plan, RANGES, needs=(OF_MIX,))

@@ -8,7 +8,7 @@ The teacher is the same encoder in full precision, fine-tuned; every arm starts 
 the authors' code: ranges chosen on dev, the best of many dev scores as the result, and steps that may turn negative.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -20,6 +20,7 @@ from probing.encoders.tiny_checkpoints import write_bert
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.checks import ABOVE_0, FROM_0, Range, check_repeats
+from probing.settings.idle import Need
 from probing.settings.training import TrainSettings
 from probing.training.data.labelled import load_labelled
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
@@ -110,6 +111,31 @@ RANGES: Mapping[str, Range] = {
 }
 
 
+def _has(*arms: str) -> Callable[[KdlsqBertSettings], bool]:
+    return lambda settings: bool({*settings.arms} & {*arms})
+
+
+NEEDS = (
+    Need(
+        ("teacher_epochs", "teacher_steps", "teacher_learning_rate"),
+        "with --distill-from, a teacher that is fine-tuned already",
+        lambda settings: not settings.distill_from,
+    ),
+    Need(("teacher_epochs",), "with --teacher-steps", lambda settings: not settings.teacher_steps),
+    Need((*_WEIGHTS, "temperature"), "without --arms kdlsq", _has("kdlsq")),
+    Need(
+        (
+            *("epochs", "max_steps", "learning_rate", "step_learning_rate", "activation_step_learning_rate"),
+            *("gradient_scale", "clip_gradient"),
+        ),
+        "without --arms lsq or kdlsq, which are trained",
+        _has("lsq", "kdlsq"),
+    ),
+    Need(("initial_steps",), "with --arms minmax alone", _has(*ARMS[1:])),
+    finetune.OF_MIX,
+)
+
+
 def check(settings: KdlsqBertSettings) -> None:
     """Refuse settings that do not go together.
 
@@ -171,4 +197,4 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     }
 
 
-RECIPE = Recipe(KdlsqBertSettings, plan, RANGES, check, gentle={"teacher_steps": 200}, rounds=True, tiny=try_out)
+RECIPE = Recipe(KdlsqBertSettings, plan, RANGES, check, NEEDS, gentle={"teacher_steps": 200}, rounds=True, tiny=try_out)

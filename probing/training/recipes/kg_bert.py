@@ -24,6 +24,7 @@ from probing.progress import Reporter
 from probing.randomness import stream
 from probing.records import InputError, Split
 from probing.settings.checks import ABOVE_0, FROM_0, Range, check_repeats
+from probing.settings.idle import Need
 from probing.settings.training import RecipeSettings
 from probing.tasks.graphs.check import check_graph
 from probing.tasks.graphs.corruption import corrupt
@@ -114,6 +115,16 @@ RANGES: Mapping[str, Range] = {
     "rank_budget": ABOVE_0,
     "baseline_steps": ABOVE_0,
 }
+
+NEEDS = (
+    finetune.OF_MIX,
+    Need(("rank_budget",), "without --task links", lambda settings: settings.task == "links"),
+    Need(
+        ("baseline_steps",),
+        "without transe, distmult or rotate among --baselines",
+        lambda settings: bool({*settings.baselines} - {"frequency"}),
+    ),
+)
 
 
 def check(settings: KgBertSettings) -> None:
@@ -282,4 +293,4 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     }
 
 
-RECIPE = Recipe(KgBertSettings, plan, RANGES, check, gentle={"task": "relations"}, tiny=try_out)
+RECIPE = Recipe(KgBertSettings, plan, RANGES, check, NEEDS, gentle={"task": "relations"}, tiny=try_out)

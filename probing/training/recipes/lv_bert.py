@@ -165,6 +165,7 @@ RECIPE = Recipe(
     plan,
     RANGES,
     check,
+    pretrain.NEEDS,
     seeds_depend=True,
     origin=pretrain.find_origin,
     tiny=try_out,

@@ -19,7 +19,7 @@ from probing.training.data.vocabulary import read_marks, train_tokenizer
 from probing.training.origins import SCRATCH, find_trained, outline_new
 from probing.training.plan import ModelPlan, Origin, Recipe, RunPlan
 from probing.training.recipes.pretrain_orders import order_sublayers, read_orders
-from probing.training.recipes.pretrain_settings import RANGES, SIZES, PretrainSettings, check
+from probing.training.recipes.pretrain_settings import NEEDS, RANGES, SIZES, PretrainSettings, check
 from probing.training.recipes.pretrain_stages import choose_pace, plan_stage
 
 
@@ -108,4 +108,4 @@ def try_out(folder: Path) -> Mapping[str, Any]:
     }
 
 
-RECIPE = Recipe(PretrainSettings, plan, RANGES, check, origin=find_origin, tiny=try_out)
+RECIPE = Recipe(PretrainSettings, plan, RANGES, check, NEEDS, origin=find_origin, tiny=try_out)

@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from probing.encoders.new_encoders import find_architecture
 from probing.records import InputError
 from probing.settings.checks import ABOVE_0, FROM_0, SHARE, Range, check_repeats, flag_of
+from probing.settings.idle import Need
 from probing.settings.run import EMBEDDED
 from probing.settings.training import RecipeSettings
 from probing.training.origins import SCRATCH
@@ -116,6 +117,14 @@ RANGES: Mapping[str, Range] = {
     "freeze_up_to": Range("-1 (none), 0 (the embeddings) or a block", -1),
     "threads": Range("0 to 4096", 0, 4097),
 }
+
+NEEDS = (
+    Need(
+        ("generator_size", "detection_weight"),
+        "without --objective replaced",
+        lambda settings: settings.objective == "replaced",
+    ),
+)
 
 
 def check(settings: PretrainSettings) -> None:

@@ -116,6 +116,8 @@ def _refuse_idle(settings: PruneSettings) -> None:
         "distill_share": teaching,
         "temperature": teaching,
     }
+    needs |= {"threshold": needs["penalty"]}
+    needs["score_learning_rate"] = ("--method movement or soft_movement", {*settings.method} != {"magnitude"})
     usual = PruneSettings()
     for name, (need, met) in needs.items():
         if not met and getattr(settings, name) != getattr(usual, name):
@@ -188,4 +190,6 @@ def _name(aim: Aim) -> str:
     return f"{aim.method}-{'penalty-' if soft else ''}{amount:g}"
 
 
-RECIPE = Recipe(PruneSettings, plan, RANGES, check, gentle={"method": ("magnitude",), "sparsity": (0.0,)})
+RECIPE = Recipe(
+    PruneSettings, plan, RANGES, check, needs=(finetune.OF_MIX,), gentle={"method": ("magnitude",), "sparsity": (0.0,)}
+)

@@ -7,7 +7,7 @@
 Arms leave stages out, or put labels in their place, at equally many steps on the task.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal, cast
@@ -20,6 +20,7 @@ from probing.encoders.tiny_checkpoints import write_bert
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.settings.checks import ABOVE_0, FROM_0, Range, check_repeats
+from probing.settings.idle import Need
 from probing.settings.run import EMBEDDED
 from probing.settings.training import RecipeSettings, TrainSettings
 from probing.training.data.labelled import load_task, make_labelled
@@ -171,6 +172,38 @@ RANGES: Mapping[str, Range] = {
 }
 
 
+def _has(*arms: str) -> Callable[[TinyBertSettings], bool]:
+    return lambda settings: bool({*settings.arms} & {*arms})
+
+
+_OF_TEACHER = ("teacher_epochs", "teacher_steps", "teacher_learning_rate")
+_NO_TEACHER = f"without --arms {', '.join(_TAUGHT[:-1])} or {_TAUGHT[-1]}"
+NEEDS = (
+    Need(
+        (
+            *("distill_from", *_OF_TEACHER, "prediction_weight", "label_weight", "temperature", "learning_rate"),
+            "intermediate_learning_rate",
+        ),
+        _NO_TEACHER,
+        _has(*_TAUGHT),
+    ),
+    Need(
+        _OF_TEACHER,
+        "with --distill-from, a teacher that is fine-tuned already",
+        lambda settings: not settings.distill_from,
+    ),
+    Need((*_WEIGHTS[:3], "layer_map"), "with --arms labels alone", _has(*ARMS[1:])),
+    Need(_GENERAL, f"without --arms {', '.join(OF_TEXT[:-1])} or {OF_TEXT[-1]}", _has(*OF_TEXT)),
+    Need(("copies", "replace_share", "candidates", "near_words"), "without --arms augmented", _has(AUGMENTED)),
+    Need(("label_learning_rate",), "without --arms labels or general", _has("labels", "general")),
+    Need(("teacher_epochs",), "with --teacher-steps", lambda settings: not settings.teacher_steps),
+    Need(("intermediate_epochs",), "with --intermediate-steps", lambda settings: not settings.intermediate_steps),
+    Need(("general_epochs", "general_tokens"), "with --general-steps", lambda settings: not settings.general_steps),
+    Need(("general_epochs",), "with --general-tokens", lambda settings: not settings.general_tokens),
+    Need(("mix_learning_rate",), "on a student, which has no mix", lambda settings: False),
+)
+
+
 def check(settings: TinyBertSettings) -> None:
     """Refuse settings that do not go together.
 
@@ -266,4 +299,4 @@ def try_out(folder: Path) -> Mapping[str, Any]:
 
 _GENTLE = {"teacher_learning_rate": 1e-2, "teacher_steps": 60, "intermediate_learning_rate": 1e-2}
 
-RECIPE = Recipe(TinyBertSettings, plan, RANGES, check, origin=find_origin, tiny=try_out, gentle=_GENTLE)
+RECIPE = Recipe(TinyBertSettings, plan, RANGES, check, NEEDS, origin=find_origin, tiny=try_out, gentle=_GENTLE)

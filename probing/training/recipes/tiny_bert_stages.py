@@ -119,10 +119,9 @@ class School:
 
     def plan_labels(self, arm: str, seed: int) -> tuple[Stage, ...]:
         """A stage that learns labels, for as many steps as the teacher's layers and answers are learned together."""
-        settings, pace = self.settings, self._pace()
-        epochs = settings.epochs + settings.intermediate_epochs
-        steps = settings.max_steps and settings.max_steps + settings.intermediate_steps
-        pace = replace(pace, epochs=epochs, max_steps=steps)
+        settings = self.settings
+        both = (settings.intermediate_epochs, settings.intermediate_steps), (settings.epochs, settings.max_steps)
+        pace = replace(self._pace(), max_steps=sum(self._count_steps(*one) for one in both))
         stage = self._plan_labels(_PREDICTION, seed, settings.label_learning_rate, pace)
         return (replace(stage, start=GENERAL if arm in OF_TEXT else ""),)
 
@@ -133,10 +132,9 @@ class School:
         """
         settings, splits = self.settings, self.labelled.splits
         data: Callable[[Start], Data] = partial(self._read_sentences if arm != AUGMENTED else self._read_written, seed)
-        epoch = -(-len(splits["train"]) // settings.batch_size)
 
         def pace(epochs: float, steps: int) -> Pace:
-            return replace(self._pace(), epochs=epochs, max_steps=steps or ceil(epochs * epoch))
+            return replace(self._pace(), epochs=epochs, max_steps=self._count_steps(epochs, steps))
 
         held = {split: _hold_sentences(splits[split]) for split in ("dev", "test")}
         layers = replace(
@@ -149,6 +147,10 @@ class School:
         answers = self._plan_labels(_PREDICTION, seed, settings.learning_rate, own)
         answers = replace(answers, start=_INTERMEDIATE, data=data, objective=self._learn_answers)
         return (*([self._plan_augmentation(seed)] if arm == AUGMENTED else []), layers, answers)
+
+    def _count_steps(self, epochs: float, steps: int) -> int:
+        """The steps asked for or, with 0, those of so many epochs of the task's own sentences."""
+        return steps or ceil(epochs * -(-len(self.labelled.splits["train"]) // self.settings.batch_size))
 
     def _plan_augmentation(self, seed: int) -> Stage:
         settings = self.settings

@@ -12,6 +12,7 @@ from transformers import AutoModelForSequenceClassification
 from probing.progress import Reporter
 from probing.registry import Registry
 from probing.training import loop, run
+from probing.training.chain import KINDS
 from probing.training.data.labelled import load_labelled
 from probing.training.plan import ModelPlan, Recipe, RunPlan
 from probing.training.recipes import finetune
@@ -150,6 +151,21 @@ def _count(jobs, module):
         return usual(bench, place)
 
     return make_job
+
+
+@pytest.mark.slow
+def test_what_a_finished_stage_was_warned_of_is_told_when_a_run_goes_on_from_it(settings, monkeypatch):
+    usual = KINDS["train"]
+
+    def warn(bench, place):
+        bench.reporter.warn(f"{place.name}: careful")
+        return usual(bench, place)
+
+    monkeypatch.setattr("probing.training.chain.KINDS", {"train": warn})
+    train(settings, Reporter(quiet=True))
+    again = Reporter(quiet=True)
+    train(settings, again)
+    assert again.warnings == ["two-0.first: careful", "two-0.second: careful"]
 
 
 @pytest.mark.slow

@@ -91,6 +91,13 @@ def test_arms_on_labels_have_as_many_steps_on_the_task_as_both_stages_of_the_oth
     assert set(task.groupby("variant")["steps"].sum()) == {4 + 3}
 
 
+@pytest.mark.parametrize("changes", [{"max_steps": 0}, {"intermediate_steps": 0}, {"epochs": 1.3, "max_steps": 0}])
+def test_arms_on_labels_have_as_many_steps_however_these_are_given(changes, make):
+    settings = make(**({"epochs": 3.0, "intermediate_epochs": 2.3, "arms": ("labels", "task")} | changes))
+    _, labels, task = plan(settings).models
+    assert labels.stages[0].pace.max_steps == sum(stage.pace.max_steps for stage in task.stages)
+
+
 @pytest.mark.parametrize(("arm", "start"), [("general", "prediction"), ("both", "intermediate")])
 def test_an_arm_of_running_text_begins_with_the_student_that_learned_it(arm, start, make):
     planned = {model.name: model for model in plan(make()).models}[f"{arm}-seed-0"]
