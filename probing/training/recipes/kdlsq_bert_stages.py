@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from probing.digests import digest_json
-from probing.encoders.blocks import find_blocks
+from probing.encoders.blocks import find_backbone, find_blocks
 from probing.encoders.checkpoints import load_classifier, load_config
 from probing.encoders.classifiers import set_dropout
 from probing.encoders.inner_states import check_scores
@@ -61,6 +61,7 @@ class Workshop:
             )
         self.given = load_teacher(settings.distill_from, labelled.task, origin) if settings.distill_from else None
         if self.given is not None:
+            self._check_kind(self.given)
             KdlsqBertForSequenceClassification.from_classifier(deepcopy(self.given))
             self._check_layers(self.given)
         self.layers = range(origin.n_blocks + 2)
@@ -152,6 +153,22 @@ class Workshop:
         self._check_layers(teacher)
         layers = range(1, len(find_blocks(teacher)))
         return LayerDistillation(teacher.to(model.device), layers, self._weights, temperature=self.settings.temperature)
+
+    def _check_kind(self, teacher: Any) -> None:
+        """Refuse a teacher of another kind than the settings name: it is what is quantised, layer by layer."""
+        settings, where = self.settings, f"--distill-from {self.settings.distill_from}"
+        kind = "bermo" if teacher.config.model_type == "bermo" else "bert"
+        if kind != settings.model:
+            raise InputError(f"{where}: is what --model {kind} makes; use --model {kind}, or another teacher")
+        backbone: Any = find_backbone(teacher)
+        sizes = (len(find_blocks(backbone)) - 1, backbone.config.hidden_size)
+        usual: Any = self.origin.config
+        wanted = (self.origin.n_blocks, usual.hidden_size)
+        if sizes != wanted:
+            raise InputError(
+                f"{where}: has {sizes[0]} layers of width {sizes[1]}, and --checkpoint {self.origin.checkpoint.name} "
+                f"{wanted[0]} of width {wanted[1]}; name by --checkpoint the encoder that it was made from, or itself"
+            )
 
     def _check_layers(self, teacher: PreTrainedModel) -> None:
         """See that what is compared can be read; the student has its sizes."""

@@ -215,3 +215,17 @@ def test_a_teacher_that_knows_no_more_than_the_most_frequent_class_is_refused(ma
     load_tokenizer(find_checkpoint(str(name))).save_pretrained(tmp_path / "dull")
     with pytest.raises(InputError, match="expected a classifier fine-tuned on letters"):
         run(make(distill_from=str(tmp_path / "dull")))
+
+
+@pytest.mark.slow
+def test_a_teacher_of_other_sizes_or_another_head_than_the_run_names_is_refused(make, whole, tmp_path):
+    """Its further blocks would keep all their bits, and a BERMo stand in the tables as a BERT."""
+    folder, _ = whole
+    name = folder / "stages" / "teacher" / "teacher"
+    model, _ = load_classifier(find_checkpoint(str(name)))
+    config = model.config
+    config.num_hidden_layers += 1
+    type(model)(config).save_pretrained(tmp_path / "deep")
+    load_tokenizer(find_checkpoint(str(name))).save_pretrained(tmp_path / "deep")
+    refuse(make(distill_from=str(tmp_path / "deep")), "deep: has 3 layers of width 8, and --checkpoint .* 2 of width 8")
+    refuse(make(distill_from=str(name), model="bermo"), "is what --model bert makes; use --model bert")

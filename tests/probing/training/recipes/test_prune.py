@@ -63,7 +63,10 @@ def test_there_is_one_model_per_method_and_sparsity_and_for_soft_movement_per_pe
         ({"penalty": (50.0,), "method": ("movement",)}, "--penalty: has no effect without --method soft_movement"),
         ({"temperature": 3.0}, "--temperature: has no effect without --distill-from"),
         ({"threshold": 0.2, "method": ("movement",)}, "--threshold: has no effect without --method soft_movement"),
-        ({"score_learning_rate": 1.0, "method": ("magnitude",)}, "--score-learning-rate: has no effect without --method"),
+        (
+            {"score_learning_rate": 1.0, "method": ("magnitude",)},
+            "--score-learning-rate: has no effect without --method",
+        ),
     ],
 )
 def test_settings_that_cannot_be_are_refused(changes, message):
