@@ -11,11 +11,13 @@ from typing import Any
 from probing import pipeline, preparing
 from probing.atomic_files import write_atomically
 from probing.command_line.arguments import expand_paths
+from probing.digests import digest_file
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.sealed_json import seal_json
 from probing.settings.checks import check_settings
 from probing.settings.engine import use_engine
+from probing.settings.run import RunSettings
 from probing.settings.sweep import SweptRun
 from probing.work import Engine
 
@@ -90,8 +92,15 @@ def _check(run: SweptRun) -> None:
 
 def _is_open(run: SweptRun, *, retry_failed: bool) -> bool:
     """True where there is something left to do."""
-    manifest = read_manifest(place_of(run))
-    return "finished" not in manifest or (retry_failed and bool(manifest.get("failures")))
+    folder = place_of(run)
+    manifest = read_manifest(folder)
+    if "finished" not in manifest or (retry_failed and bool(manifest.get("failures"))):
+        return True
+    return any(not _is_whole(folder / name, digest) for name, digest in manifest.get("files", {}).items())
+
+
+def _is_whole(path: Path, digest: str) -> bool:
+    return path.is_file() and digest_file(path) == digest
 
 
 def _probe_all(runs: Sequence[SweptRun], engine: Engine, at_once: int) -> list[str]:
@@ -143,6 +152,7 @@ def sum_up(folder: Path, runs: Sequence[SweptRun], refused: Mapping[str, str]) -
     if not finished:
         first = next(iter(refused.values()), "it was stopped")
         raise InputError(f"{folder}: none of {len(runs)} runs could be done; the first: {first}")
+    check_same({run.name: run.settings for run in runs}, {name: manifests[name] for name in finished})
     failures = {name: manifests[name].get("failures", ()) for name in finished}
     for name, failed in failures.items():
         for cell in failed:
@@ -151,6 +161,34 @@ def sum_up(folder: Path, runs: Sequence[SweptRun], refused: Mapping[str, str]) -
     if any(failures.values()):
         reporter.warn("--retry-failed computes the cells that failed again")
     return Swept(folder, finished, not refused and not any(failures.values()))
+
+
+def check_same(settings: Mapping[str, RunSettings], manifests: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse to sum up runs between which a file of tasks or a checkpoint has changed: their differences are of that.
+
+    Args:
+        settings: by the name of the run.
+        manifests: of the finished ones, in the same way.
+
+    Raises:
+        InputError: naming two of them.
+    """
+    seen: dict[tuple[Any, ...], tuple[str, Any]] = {}
+    for name, manifest in manifests.items():
+        own = settings[name]
+        tasks, encoder = manifest["tasks"], manifest["encoder"]
+        used: dict[tuple[Any, ...], str] = {}
+        for task, facts in tasks.items():
+            used["tasks", own.data, own.limit, own.metrics, task] = facts["digest"]
+        used[("encoder", own.model, encoder["revision"], encoder["checkpoint"])] = encoder["digest"]
+        for key, digest in used.items():
+            other, before = seen.setdefault(key, (name, digest))
+            if digest != before:
+                what = f"task {key[-1]} of --data {own.data}" if key[0] == "tasks" else f"checkpoint {key[-1]}"
+                raise InputError(
+                    f"runs {other} and {name}: {what} has changed between them; remove the folders of those of before, "
+                    "and give the same command again"
+                )
 
 
 def read_manifest(folder: Path) -> Mapping[str, Any]:

@@ -135,7 +135,9 @@ def _describe_state(folder: Path, manifest: Mapping[str, Any]) -> str:
     except InputError as held:
         return str(held).partition(": ")[2].partition(";")[0]
     if manifest.get("finished"):
-        return f"finished {manifest['finished']}"
+        gone = [name for name in manifest.get("files", ()) if not (folder / name).is_file()]
+        lost = f", but {', '.join(gone)} is gone; the same command writes it again" if gone else ""
+        return f"finished {manifest['finished']}{lost}"
     merged = [one for one in _list_parts(folder) if str(one["part"]).startswith("merge")]
     # The jobs of a run in a sweep are noted in the sweep's folder.
     queued = any((place / "queue" / "jobs.json").is_file() for place in (folder, folder.parent))

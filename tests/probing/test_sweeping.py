@@ -150,6 +150,40 @@ def test_the_same_command_again_computes_nothing(swept, place, call, monkeypatch
 
 
 @pytest.mark.slow
+def test_a_run_whose_table_is_gone_is_taken_up_again(swept, place, call, tmp_path):
+    shutil.copytree(swept, tmp_path / "out")
+    lost = tmp_path / "out" / "two-cls" / "scores.parquet"
+    lost.unlink()
+    code, _, error = call(run_sweep.main, place / "less.yaml", "--quiet", "--output", tmp_path / "out")
+    assert code == 0, error
+    expected, found = (pd.read_parquet(path) for path in (swept / "two-cls" / "scores.parquet", lost))
+    pd.testing.assert_frame_equal(expected.drop(columns="seconds"), found.drop(columns="seconds"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", ["task", "encoder"])
+def test_runs_between_which_a_file_has_changed_are_not_summed_up(change, swept, place, call, tmp_path):
+    for name in ("corpus", "one", "two"):
+        shutil.copytree(place / name, tmp_path / name)
+    text = (place / "less.yaml").read_text().replace(str(place), str(tmp_path))
+    (tmp_path / "part.yaml").write_text(text.replace("[mean, cls]", "[mean]"))
+    (tmp_path / "less.yaml").write_text(text)
+    assert call(run_sweep.main, tmp_path / "part.yaml", "--quiet", "--output", tmp_path / "first")[0] == 0
+    (tmp_path / "first").rename(tmp_path / "out")
+    for name in ("one", "two"):
+        (tmp_path / "out" / name).rename(tmp_path / "out" / f"{name}-mean")
+    if change == "task":
+        write_task(tmp_path / "corpus", build_task(NAMES[1], seed=9))
+    else:
+        save_encoder(tmp_path / "two", seed=9)
+    code, _, error = call(run_sweep.main, tmp_path / "less.yaml", "--quiet")
+    what = f"task {NAMES[1]} of --data" if change == "task" else f"checkpoint {tmp_path / 'two'}"
+    assert code == 2
+    assert f"{what}" in error.splitlines()[-1]
+    assert "has changed between them" in error.splitlines()[-1]
+
+
+@pytest.mark.slow
 def test_failed_cells_are_listed_and_computed_again_when_asked(swept, place, call, monkeypatch, tmp_path):
     away = tmp_path / "out"
     shutil.copytree(swept, away)

@@ -74,6 +74,13 @@ def test_a_finished_run_ends_well(folder, call):
     assert "warning: a probe did not converge" in out
 
 
+def test_a_finished_run_whose_table_is_gone_says_so(folder):
+    (folder / "scores.parquet").touch()
+    finish(folder, files={"scores.parquet": "", "layer_weights.parquet": ""})
+    _, state, *_ = describe_status(folder)
+    assert state.endswith(", but layer_weights.parquet is gone; the same command writes it again")
+
+
 def test_failures_are_listed_and_change_the_exit_code(folder, call):
     failure = {"task": "past_present", "representation": "layer", "control": "none", "seed": 0, "error": "no minimum"}
     finish(folder, failures=[failure])
