@@ -20,7 +20,7 @@ from probing.progress import Reporter
 from probing.records import InputError, Task
 from probing.registry import MEASURES, QUEUES
 from probing.settings.checks import check_settings
-from probing.settings.idle import OF_CONTROLS, OF_MIX, OF_RUN, list_idle, list_unmixed
+from probing.settings.idle import OF_CONTROLS, OF_MIX, OF_RUN, list_idle
 from probing.settings.parts import MERGE
 from probing.settings.reviewer import describe_reviewer, expand_reviewer
 from probing.settings.run import RunSettings, effective_settings
@@ -96,7 +96,6 @@ def list_without_effect(
     mixes = mixes_layers(settings, encoder)
     lines = list_idle(settings, (*OF_RUN, *(OF_CONTROLS if mixes else OF_MIX)), asked)
     if not mixes:
-        lines += list_unmixed(asked)
         if len(asked.seeds) > 1 and not needs_seeds(Cell(tasks[0], "layer"), settings):
             seeds = " ".join(map(str, asked.seeds))
             lines.append(

@@ -5,7 +5,6 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from probing.catalogue.controls import CONTROLS
-from probing.contracts.measure import find_measure
 from probing.settings.checks import flag_of
 from probing.settings.queue import QueueSettings
 
@@ -99,12 +98,6 @@ def list_idle(settings: Any, needs: Sequence[Need], asked: Any = None) -> list[s
             if name in usual and value != usual[name] and not need.is_met(settings):
                 lines.setdefault(name, f"{_spell(name, value)}: has no effect {need.lack}")
     return list(lines.values())
-
-
-def list_unmixed(settings: Any) -> list[str]:
-    """A line for each measure that was asked for and is of the mix alone, in a run that probes none."""
-    idle = [name for name in settings.measures if set(find_measure(name).representations) == {"scalar_mix"}]
-    return [f"--measures {name}: has no effect {_NO_MIX}" for name in idle]
 
 
 def _spell(name: str, value: Any) -> str:

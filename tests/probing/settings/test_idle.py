@@ -45,7 +45,6 @@ def tell_run(mixes=True, **changes):
         ({"mix_dropout": 0.1, "mixes": False}, {"mix_dropout": 0.1, "mixes": False, "mix": "on"}),
         ({"control_mix": True, "mixes": False}, {"control_mix": True}),
         ({"control_mix": True, "controls": ("word_count",)}, {"control_mix": True, "controls": ("shuffled_labels",)}),
-        ({"measures": ("weight_intervals",), "mixes": False}, {"measures": ("weight_intervals",)}),
         ({"seeds": (0, 1), "mixes": False}, {"seeds": (0, 1)}),
         ({"seeds": (0, 1), "mixes": False}, {"seeds": (0, 1), "mixes": False, "probe": "mlp"}),
         ({"retries": 1}, {"retries": 1, "engine": "ray"}),
