@@ -95,12 +95,9 @@ def list_without_effect(
     """A line for each setting that was asked for and has no effect beside the others, on this encoder."""
     mixes = mixes_layers(settings, encoder)
     lines = list_idle(settings, (*OF_RUN, *(OF_CONTROLS if mixes else OF_MIX)), asked)
-    if not mixes:
-        if len(asked.seeds) > 1 and not needs_seeds(Cell(tasks[0], "layer"), settings):
-            seeds = " ".join(map(str, asked.seeds))
-            lines.append(
-                f"--seeds {seeds}: have no effect behind the first: --probe {settings.probe} ends where it does"
-            )
+    if not mixes and len(asked.seeds) > 1 and not needs_seeds(Cell(tasks[0], "layer"), settings):
+        seeds = " ".join(map(str, asked.seeds))
+        lines.append(f"--seeds {seeds}: have no effect behind the first: --probe {settings.probe} ends where it does")
     return lines
 
 
