@@ -30,6 +30,7 @@ from probing.cells.encoding import list_texts
 from probing.cells.fitting import fit_folds
 from probing.contracts.encoder import ChangeableEncoder, Encoder
 from probing.contracts.measure import Cell, Encoded, describe
+from probing.encoders.stored_heads import identify_heads
 from probing.folds import plan_folds
 from probing.records import LayerStack, Task
 from probing.representations.pooling import Pooling
@@ -52,7 +53,7 @@ def find_obstacle(encoder: Encoder) -> str:
     return encoder.find_change_obstacle()
 
 
-@describe(MEASURES["amnesia"], find_obstacle)
+@describe(MEASURES["amnesia"], find_obstacle, lambda settings: identify_heads(settings.checkpoint))
 def measure_amnesia(cell: Cell, encoded: Encoded, settings: RunSettings) -> CellResult:
     """Scores after an erasure at each block, by each later layer and by the heads that there are; and what is lost.
 

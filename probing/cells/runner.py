@@ -264,6 +264,8 @@ def identify_inputs(cell: Cell, encoded: Encoded, settings: RunSettings) -> str:
     parts = [identity, cell.task.digest, encoded.layers, changed]
     if encoded.others and reads_others(cell):
         parts.append([task.digest for task in encoded.others.tasks])
+    if further := list(MEASURES.load(cell.measure).identify(settings)):
+        parts.append(further)
     return digest_json(parts)
 
 

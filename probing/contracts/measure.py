@@ -98,6 +98,8 @@ class Measure(Protocol):
     """On which readouts, of which tasks and under which settings it can be had: given by `describe`."""
     find_obstacle: Callable[[Encoder], str]
     """Finds what an encoder lacks for it, in words; empty where it has all: given by `describe`."""
+    identify: Callable[[Any], Sequence[str]]
+    """Settings -> digests of what it reads beside encoder and sentences: given by `describe`."""
 
     def __call__(self, cell: Cell, encoded: Encoded, settings: Any, /) -> CellResult:
         """Compute them; what raises costs this cell alone.
@@ -109,12 +111,14 @@ class Measure(Protocol):
 
 
 def describe(
-    about: About, find_obstacle: Callable[[Encoder], str] = lambda encoder: ""
+    about: About,
+    find_obstacle: Callable[[Encoder], str] = lambda encoder: "",
+    identify: Callable[[Any], Sequence[str]] = lambda settings: (),
 ) -> Callable[[Callable[[Cell, Encoded, Any], CellResult]], Measure]:
     """Decorator: a function becomes a measure that says what it needs, of settings and of an encoder."""
 
     def mark(function: Any) -> Measure:
-        function.about, function.find_obstacle = about, find_obstacle
+        function.about, function.find_obstacle, function.identify = about, find_obstacle, identify
         return function
 
     return mark

@@ -1,6 +1,7 @@
 """Heads that a checkpoint was stored with, or that were made for it: a classifier of texts, words at hidden tokens."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,14 @@ from transformers import PreTrainedModel
 
 from probing.contracts.encoder import Encoder
 from probing.encoders.blocks import find_backbone
-from probing.encoders.checkpoints import Checkpoint, find_checkpoint, load_classifier, load_config, load_tokenizer
+from probing.encoders.checkpoints import (
+    Checkpoint,
+    digest_stored,
+    find_checkpoint,
+    load_classifier,
+    load_config,
+    load_tokenizer,
+)
 from probing.encoders.masked_lm import find_masked_lm, load_masked_lm
 from probing.encoders.transformer import TransformerEncoder
 from probing.records import InputError
@@ -58,6 +66,15 @@ def find_classifier_head(encoder: Encoder, name: str, classes: Sequence[str], ma
     if not is_one or tuple(config.id2label[number] for number in sorted(config.id2label)) != tuple(classes):
         return None
     return _open(CLASSIFIER, load_classifier(found)[0], found, encoder, max_length)
+
+
+def identify_heads(name: str) -> list[str]:
+    """Digests of the checkpoints that the heads of an encoder would be found in, whatever they hold."""
+    found = []
+    for find in (find_checkpoint, find_masked_lm):
+        with suppress(InputError):
+            found.append(digest_stored(find(name)))
+    return found
 
 
 def _is_stored(encoder: Encoder, name: str) -> bool:

@@ -15,6 +15,7 @@ from probing.cells.amnesia import draw_sample, measure_amnesia
 from probing.cells.amnesic_heads import _ask
 from probing.cells.amnesic_states import BY_WORD, PROPERTY, RANDOM, Sentences, encode_erased, fit_for_task, locate_task
 from probing.cells.encoding import list_texts
+from probing.cells.runner import identify_inputs
 from probing.contracts.encoder import HiddenStates, Tokens
 from probing.contracts.measure import Cell, Encoded
 from probing.encoders.bert import build
@@ -344,3 +345,23 @@ def test_a_run_that_was_broken_off_has_the_same_numbers(settings):
     shutil.rmtree(folder)
     run(settings, Reporter(quiet=True))
     pd.testing.assert_frame_equal(pd.read_parquet(folder / "amnesia.parquet"), whole)
+
+
+def test_a_changed_head_makes_another_cell_of_amnesia_and_of_nothing_else(heads):
+    folder, task = heads["classifier"], build_task()
+    settings = RunSettings(checkpoint=str(folder), measures=("amnesia",))
+    model = BertForSequenceClassification.from_pretrained(folder)
+
+    def identify():
+        encoder = build(str(folder), dtype="float32", device="cpu")
+        encoded = Encoded(
+            encoder, (0, 1, 2), LayerStack(np.zeros((3, 1, 8), np.float32), encoder.layer_names, "mean"), {}
+        )
+        return [identify_inputs(Cell(task, "layer", measure=name), encoded, settings) for name in ("amnesia", "scores")]
+
+    before = identify()
+    with torch.no_grad():
+        model.classifier.weight.neg_()
+    model.save_pretrained(folder)
+    after = identify()
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True]
