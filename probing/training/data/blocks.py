@@ -109,10 +109,11 @@ def _make(folder: Path, source: TextSource, packing: Packing) -> None:
         digests = {split: digest_file(part / f"{split}.bin") for split in shapes}
         facts = {"shapes": shapes, "digests": digests, "dtype": packing.dtype.name, "text": source.facts}
         (part / "blocks.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
-        shutil.rmtree(folder, ignore_errors=True)
-        # Another run may have been faster.
-        with suppress(OSError):
-            part.rename(folder)
+        # Another run may have been faster, and be reading what it wrote.
+        if _load(folder, packing) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            with suppress(OSError):
+                part.rename(folder)
 
 
 def _write(path: Path, source: TextSource, split: str, packing: Packing) -> tuple[int, int]:

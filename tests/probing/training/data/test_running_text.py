@@ -2,6 +2,7 @@
 
 import lzma
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import datasets
@@ -12,7 +13,7 @@ from probing.records import InputError
 from probing.tasks.controlled import corpus
 from probing.tasks.controlled.corpus import SIZES
 from probing.training.data import text_sources
-from probing.training.data.blocks import Packing, pack
+from probing.training.data.blocks import Packing, open_blocks, pack
 from probing.training.data.masking import Masking
 from probing.training.data.running_text import load_text
 from probing.training.data.text_sources import find_source
@@ -92,6 +93,21 @@ def test_blocks_are_made_once_and_then_read_from_the_disk(folder, packing, tmp_p
     assert isinstance(second.splits["train"].base, np.memmap) or isinstance(second.splits["train"], np.memmap)
     for split, blocks in first.splits.items():
         np.testing.assert_array_equal(blocks, second.splits[split])
+
+
+def test_blocks_that_another_run_has_made_meanwhile_stay_and_those_being_written_too(folder, packing, tmp_path):
+    source, cache, made = find_source([str(folder)]), tmp_path / "cache", []
+
+    def read():
+        if not made:
+            made.append("begun")
+            open_blocks(source, packing, cache)
+            made.extend(path.stat().st_ino for path in cache.rglob("blocks.json"))
+        return source.splits["train"]()
+
+    open_blocks(replace(source, splits={**source.splits, "train": read}), packing, cache)
+    assert made == ["begun", *(path.stat().st_ino for path in cache.rglob("blocks.json"))]
+    assert len(list((cache / "text").iterdir())) == 1
 
 
 @pytest.mark.parametrize("change", ["text", "split", "length", "tokenizer", "limit"])
