@@ -19,7 +19,7 @@ if __name__ == "__main__":
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +85,21 @@ def main() -> int:
         0; 1 where a check found faults; 2 after a mistake that the user can mend.
     """
     settings = read_settings(BuildSettings, description=__doc__)
-    return check(settings.check, settings.report) if settings.check else build(settings)
+    if settings.check:
+        refuse_idle(settings, "--check", ("check", "report"))
+        return check(settings.check, settings.report)
+    return build(settings)
+
+
+def refuse_idle(settings: BuildSettings, way: str, used: Sequence[str]) -> None:
+    """Refuse flags that the way in which the program is asked to work does not use.
+
+    Raises:
+        InputError: naming one.
+    """
+    for column in fields(settings):
+        if column.name not in used and getattr(settings, column.name) != column.default:
+            raise InputError(f"--{column.name}: has no effect with {way}; leave it away")
 
 
 def build(settings: BuildSettings) -> int:
@@ -100,6 +114,10 @@ def build(settings: BuildSettings) -> int:
         )
     if settings.confounds and not settings.controlled:
         raise InputError("--confounds are switched on in the controlled corpus alone; add --controlled")
+    if settings.controlled:
+        refuse_idle(settings, "--controlled", ("controlled", "confounds", "sizes", "seed", "output"))
+    else:
+        refuse_idle(settings, "--conllu", ("conllu", "trees", "seed", "output"))
     output = settings.output.expanduser().resolve()
     # It is put in the place of an empty folder.
     check_writable(output)

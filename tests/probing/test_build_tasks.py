@@ -82,6 +82,10 @@ def test_the_controlled_corpus_is_written_with_what_is_switched_on(tmp_path: Pat
             "expected one sentence or more of each split, got 9 0 9",
         ),
         (("--controlled", "--output", "out", "--sizes", 10**24, 1, 1), "expected at most 200000 sentences of a split"),
+        (("--controlled", "--output", "out", "--trees", "x"), "--trees: has no effect with --controlled"),
+        (("--conllu", "x-train.conllu", "--output", "out", "--sizes", 9, 9, 9), "--sizes: has no effect with --conllu"),
+        (("--controlled", "--output", "out", "--report", "x"), "--report: has no effect with --controlled"),
+        (("--check", ".", "--controlled"), "--controlled: has no effect with --check"),
         (("--check", "~nouser/x"), "--check ~nouser/x: no such user has a home here"),
         (("--conllu", "x" * 300 + "/train.conllu", "--output", "out"), "cannot be looked at (File name too long)"),
         (
