@@ -234,7 +234,8 @@ def _check_file(path: Path) -> None:
             f"{path.parent}: holds several encoders; expected the folder of one, in {path.parent}/encoders"
         )
     if not (path.parent / "settings.json").is_file():
-        raise InputError(f"{path.parent}: no run folder; {path.name} is missing, and so is settings.json")
+        others = "" if path.name == "settings.json" else ", and so is settings.json"
+        raise InputError(f"{path.parent}: no run folder; {path.name} is missing{others}")
     raise InputError(f"{path.parent}: {path.name} is missing; the run did not finish: start it again to resume it")
 
 

@@ -1,6 +1,7 @@
 """Sources of tasks: the built-in corpus, the official files, a folder of the user's, or an installed package."""
 
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ _FAMILIES = (SENTEVAL_TASKS, tuple(task.spec for task in TRANSFER_TASKS))
 _FILES = {task.spec.name: [f"{task.spec.title}/{file}" for file in task.files.values()] for task in TRANSFER_TASKS}
 
 _SHARED = 0.01
-"""Share of a test's sentences that may stand in train without a word: published data repeat a few."""
+"""Share of a split's sentences that may stand in train, or there twice with two labels, without a word: published data
+repeat a few."""
 
 HUB = "hub:"
 """Begins the name of a dataset on the Hugging Face hub."""
@@ -89,7 +91,7 @@ def _read_tasks(readers: Sequence[Reader], limit: int, reporter: Reporter) -> li
 def _report_tasks(tasks: Sequence[Task], reporter: Reporter) -> None:
     """Warn of what the readers had to decide, and note how many sentences were read, and how fast."""
     for task in tasks:
-        for note in [*task.notes, *_find_known(task)]:
+        for note in [*task.notes, *_find_known(task), *_find_contradicted(task)]:
             reporter.warn(f"task {task.name}: {note}")
     n_sentences = sum(len(split) for task in tasks for split in task.splits.values())
     reporter.note("tasks", tasks=len(tasks), **reporter.rate("tasks", n_sentences))
@@ -108,6 +110,20 @@ def _find_known(task: Task) -> list[str]:
     return [
         f"{near} of {len(test)} sentences of test stand in train too{but}, so that its scores say what was learnt by "
         "heart; build_tasks.py --check counts equal ones in all splits"
+    ]
+
+
+def _find_contradicted(task: Task) -> list[str]:
+    """A warning where more than a few sentences of train have one label here and another one there."""
+    if task.graded:
+        return []
+    train = task.splits["train"]
+    n_labels = Counter(text for text, _ in set(zip(train.texts, train.labels.tolist(), strict=True)))
+    n = sum(n_labels[text] > 1 for text in train.texts)
+    if n <= _SHARED * len(train):
+        return []
+    return [
+        f"{n} of {len(train)} sentences of train stand there with another label too: no probe can be right on them all"
     ]
 
 

@@ -265,6 +265,21 @@ def test_a_test_that_stands_in_train_is_told_and_a_few_sentences_are_not(tmp_pat
     assert line.startswith("task x: 200 of 200 sentences of test stand in train too")
 
 
+def test_sentences_of_train_with_two_labels_are_told(tmp_path: Path) -> None:
+    def warn(n_doubtful):
+        rows = [("tr", number % 2, f"sentence {number}") for number in range(200)]
+        rows += [("tr", 1 - number % 2, f"sentence {number}") for number in range(n_doubtful)]
+        rows += [(mark, number % 2, f"{mark} {number}") for mark in ("va", "te") for number in range(20)]
+        (tmp_path / "x.txt").write_text("".join(f"{mark}\t{label}\t{text}\n" for mark, label, text in rows))
+        reporter = Reporter(quiet=True)
+        load_tasks(str(tmp_path), ["x"], reporter=reporter)
+        return reporter.warnings
+
+    assert warn(1) == []
+    [line] = warn(50)
+    assert line.startswith("task x: 100 of 250 sentences of train stand there with another label too")
+
+
 def test_sentences_of_test_that_train_has_are_told_and_those_of_folds_are_not(tmp_path: Path) -> None:
     rows = draw_table(100)[["text", "label"]]
     folds = tmp_path / "MR" / "all.tsv"
