@@ -80,7 +80,9 @@ def _refit(probe: ScalarMixProbe, X: np.ndarray, y: np.ndarray, counts: np.ndarr
         kept = choose_distant(found, torch.stack([loss for _, loss in own]))
         lowest.append(found[kept[0]])
         n_minima.append(len(kept))
-    return Refits(torch.stack(lowest).cpu().numpy(), np.array(n_minima))
+    # In float32 they add up to 1 but for the last digit, and a centre of gravity could lie below the lowest layer.
+    weights = torch.stack(lowest).double()
+    return Refits((weights / weights.sum(dim=1, keepdim=True)).cpu().numpy(), np.array(n_minima))
 
 
 def _follow(problem: MixProblem, start: Fits, n_resamples: int) -> list[tuple[Tensor, Tensor]]:

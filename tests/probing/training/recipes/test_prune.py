@@ -106,9 +106,8 @@ def test_a_run_leaves_pruned_models_that_load_and_says_how_sparse_they_are(setti
 @pytest.mark.slow
 def test_a_student_learns_from_the_model_that_a_run_left(settings):
     teacher = settings.output / "models" / "movement-0.75-seed-0"
-    distilled = replace(
-        settings, method=("magnitude",), distill_from=str(teacher), output=settings.output.with_name("student")
-    )
+    own = {"method": ("magnitude",), "score_learning_rate": PruneSettings().score_learning_rate}
+    distilled = replace(settings, distill_from=str(teacher), output=settings.output.with_name("student"), **own)
     train(distilled, Reporter(quiet=True))
     log = pd.read_parquet(distilled.output / "training_log.parquet")
     whole, labels, taught = (
