@@ -28,12 +28,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from probing.atomic_files import check_new_file, check_writable, make_part, remove_leftovers, write_atomically
+from probing.atomic_files import check_new_file, check_writable, write_atomically
 from probing.catalogue.tasks import SENTEVAL_TASKS
 from probing.command_line.arguments import read_settings
 from probing.exit_codes import end_in_one_line
 from probing.records import SPLITS, InputError
-from probing.tasks.files.senteval import write_tasks
+from probing.tasks.builds import check_unused, write_build
 
 _LEAST_WIDTH = 142
 """Columns that the widest table needs."""
@@ -122,7 +122,7 @@ def build(settings: BuildSettings) -> int:
     # It is put in the place of an empty folder.
     check_writable(output)
     check_writable(output.parent)
-    _check_unused(output)
+    check_unused(output)
     made = _make(settings, _log)
     write_build(output, made.rows, made.report)
     show_report(made.report)
@@ -187,46 +187,6 @@ def _check_graph(data: str) -> tuple[Sequence[str], Mapping[str, Any]]:
     found = check_graph(graph)
     show_graph(graph, found)
     return found.faults, {"data": data, "faults": found.faults, "notes": found.cautions, "graph": found.facts()}
-
-
-def _check_unused(folder: Path) -> None:
-    """Refuse a folder that holds anything but a build, before one is made for it.
-
-    Raises:
-        InputError: naming what is there.
-    """
-    others = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if others and "tasks.json" not in others:
-        raise InputError(f"{folder}: not empty ({others[0]}) and no finished build; choose another --output")
-
-
-def write_build(folder: Path, rows: Mapping[str, Any], report: Mapping[str, Any]) -> None:
-    """Write the task files and `tasks.json`, which describes them, as a new folder: whole or not at all.
-
-    A build of other tasks that is there is left as it is, for a mixture of the two would look like one.
-
-    Raises:
-        InputError: the folder cannot be written, or holds another build.
-    """
-    try:
-        remove_leftovers(folder.parent.glob(f".{folder.name[:40]}.*"))
-        with make_part(folder) as part:
-            write_tasks(part, rows)
-            write_atomically(part / "tasks.json", (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
-            if not (folder.is_dir() and any(folder.iterdir())):
-                part.rename(folder)
-            elif _read_build(part) != _read_build(folder):
-                raise InputError(
-                    f"{folder}: holds another build, or a part of one; remove it, or choose another --output"
-                )
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --output") from None
-
-
-def _read_build(folder: Path) -> list[bytes]:
-    """The files of a build; those of the user's beside them are none of it."""
-    names = ("tasks.json", *(f"{spec.name}.txt" for spec in SENTEVAL_TASKS))
-    return [path.read_bytes() if (path := folder / name).is_file() else b"" for name in names]
 
 
 def open_console() -> Console:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from probing.build_tasks import write_build
 from probing.catalogue.tasks import SENTEVAL_TASKS, find_specs
 from probing.records import SPLITS
+from probing.tasks.builds import write_build
 from probing.tasks.controlled.corpus import make_rows
 from probing.tasks.files.senteval import format_rows, read_task
 from tests.toy_treebank import write_treebank
@@ -170,9 +170,9 @@ def test_a_build_that_is_killed_leaves_no_folder_and_the_next_one_clears_up(tmp_
     rows = {"tree_depth": [("train", "5", "one two")], "past_present": [("train", "PAST", "three")]}
     code = f"""
 import os
-from probing import build_tasks
-build_tasks.write_tasks = lambda folder, rows: ((folder / "tree_depth.txt").write_text("half"), os._exit(9))
-build_tasks.write_build(build_tasks.Path("out"), {rows}, {{}})
+from probing.tasks import builds
+builds.write_tasks = lambda folder, rows: ((folder / "tree_depth.txt").write_text("half"), os._exit(9))
+builds.write_build(builds.Path("out"), {rows}, {{}})
 """
     environment = {**os.environ, "PYTHONPATH": str(SCRIPT.parents[1])}
     killed = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=False, env=environment)
