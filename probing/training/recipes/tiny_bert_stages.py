@@ -40,7 +40,7 @@ from probing.training.recipes.tiny_bert_students import Students
 from probing.training.recipes.tiny_bert_words import AUGMENT, Rewriting, plan_augmentation
 
 if TYPE_CHECKING:  # which plans with what stands here
-    from probing.training.recipes.tiny_bert import TinyBertSettings
+    from probing.training.recipes.tiny_bert_settings import TinyBertSettings
 
 TEACHER, GENERAL, AUGMENTED = "teacher", "general", "augmented"
 OF_TEXT = (GENERAL, "both", AUGMENTED)

@@ -15,8 +15,9 @@ from probing.encoders.checkpoints import find_checkpoint, load_classifier, load_
 from probing.progress import Reporter
 from probing.records import InputError
 from probing.training import loop
-from probing.training.recipes.tiny_bert import RECIPE, TinyBertSettings
-from probing.training.recipes.tiny_bert import USUAL as ARMS
+from probing.training.recipes.tiny_bert import RECIPE
+from probing.training.recipes.tiny_bert_settings import USUAL as ARMS
+from probing.training.recipes.tiny_bert_settings import TinyBertSettings
 from probing.training.run import check_training, train
 from tests.helpers import save_encoder
 from tests.probing.encoders.odd_checkpoints import write
